@@ -1,0 +1,144 @@
+"""Parameters, defined once: a stage function's signature is the definition.
+
+Units and bounds stand in ``Annotated`` beside each parameter. From the signature come the check of every call
+(:func:`checked`), the table of a TOML run file (:func:`model_of`) and the flags of the command line.
+"""
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, ParamSpec, TypeVar, get_args, get_type_hints
+
+from annotated_types import Ge, Gt, Interval
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The unit in which a parameter is given; shown in help texts and errors."""
+
+    symbol: str
+
+
+Length = Annotated[float, Gt(0), Unit("Å")]
+NonNegativeLength = Annotated[float, Ge(0), Unit("Å")]
+Duration = Annotated[float, Gt(0), Unit("ps")]
+Temperature = Annotated[float, Ge(0), Unit("K")]
+Pressure = Annotated[float, Unit("GPa")]
+Density = Annotated[float, Gt(0), Unit("g/cm³")]
+Force = Annotated[float, Gt(0), Unit("eV/Å")]
+Volume = Annotated[float, Gt(0), Unit("Å³")]
+Valence = Annotated[float, Gt(0), Unit("v.u.")]
+Fraction = Annotated[float, Interval(ge=0, le=1)]
+Count = Annotated[int, Gt(0)]
+Seed = Annotated[int, Ge(0)]
+
+_CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True, validate_default=True)
+
+
+@functools.cache
+def model_of(function: Callable[..., Any]) -> type[BaseModel]:
+    """Make the pydantic model of a stage's parameters from its signature.
+
+    A parameter whose type no file can hold (a structure, a calculator, a random generator) is left out.
+    """
+    hints = get_type_hints(function, include_extras=True)
+    fields: dict[str, Any] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        try:
+            TypeAdapter(hints[name], config=_CONFIG)
+        except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation):
+            continue
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[name] = (hints[name], default)
+    return create_model(function.__name__, __config__=_CONFIG, **fields)
+
+
+def parse(function: Callable[..., Any], values: dict[str, Any], *, table: str | None = None) -> dict[str, Any]:
+    """Check values against a stage's signature and return them whole, defaults filled in.
+
+    Raises
+    ------
+    ValueError
+        One line that names the parameter, its value and the rule, for the first value that breaks one.
+    """
+    model = model_of(function)
+    try:
+        parsed = model(**values)
+    except ValidationError as error:
+        raise ValueError(_one_line(error, model, table)) from None
+    return {name: getattr(parsed, name) for name in model.model_fields}
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """Check the arguments of every call against the bounds in the signature."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        bound = signature.bind(*args, **kwargs)
+        given = {name: value for name, value in bound.arguments.items() if name in model_of(function).model_fields}
+        bound.arguments.update(parse(function, given))
+        return function(*bound.args, **bound.kwargs)
+
+    return wrapper
+
+
+def unit_of(hint: Any) -> str | None:
+    """Find the unit in an annotation, also inside a union or a tuple."""
+    for argument in get_args(hint):
+        if isinstance(argument, Unit):
+            return argument.symbol
+        if (unit := unit_of(argument)) is not None:
+            return unit
+    return None
+
+
+def _one_line(error: ValidationError, model: type[BaseModel], table: str | None) -> str:
+    where = f" in [{table}]" if table else ""
+    # A union reports one error per member; the last error of the deepest location says most.
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else model.__name__
+    if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
+        near = difflib.get_close_matches(name, model.model_fields, n=1)
+        remedy = f"did you mean '{near[0]}'?" if near else f"known keys are {', '.join(sorted(model.model_fields))}"
+        return f"unknown key '{name}'{where}; {remedy}"
+    field = model.model_fields.get(name)
+    if first["type"] == "missing" and len(first["loc"]) == 1:
+        return f"'{name}' is missing{where}; give it a value"
+    location = name + "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"][1:] if _is_path(part)
+    )
+    rules = dict.fromkeys(_rule(entry) for entry in error.errors(include_url=False) if str(entry["loc"][0]) == name)
+    unit = _field_unit(field)
+    remedy = "" if field is None or field.is_required() else f" (default {field.default!r})"
+    return f"{location} = {first['input']!r}{f' {unit}' if unit else ''}{where} {' or '.join(rules)}{remedy}"
+
+
+def _field_unit(field: Any) -> str | None:
+    if field is None:
+        return None
+    return next((entry.symbol for entry in field.metadata if isinstance(entry, Unit)), unit_of(field.annotation))
+
+
+def _is_path(part: int | str) -> bool:
+    """Tell a key or index from the labels that pydantic adds for the members of a union."""
+    return isinstance(part, int) or (
+        part.isidentifier() and part not in {"str", "int", "float", "bool", "tuple", "list"}
+    )
+
+
+def _rule(entry: Any) -> str:
+    message = str(entry["msg"])
+    for start, ours in (("Input should be", "must be"), ("Value error, ", ""), ("Input should", "should")):
+        if message.startswith(start):
+            return ours + message.removeprefix(start)
+    return "is refused: " + message[:1].lower() + message[1:]

@@ -1,0 +1,76 @@
+"""Structures at the public edges: accepted as ASE or pymatgen objects, and refused when they make no sense."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase import Atoms
+
+from amorph.neighbors import pair_list
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+MINIMUM_DISTANCE = 0.5
+"""Closest approach of two atoms that is still a structure [Å]; H–H in H2 is 0.74 Å."""
+
+
+def periodic_atoms(structure: "Atoms | Structure") -> Atoms:
+    """Return a structure as a new, checked, fully periodic ``Atoms`` object.
+
+    Oxidation states of a pymatgen structure go to ``atoms.arrays["oxidation_states"]``.
+
+    Raises
+    ------
+    ValueError
+        No atoms; not periodic in three directions; a cell of zero volume; positions or cell that are not finite;
+        two atoms closer than 0.5 Å.
+    """
+    atoms = structure.copy() if isinstance(structure, Atoms) else _from_pymatgen(structure)
+    if len(atoms) == 0:
+        raise ValueError("the structure has no atoms")
+    if not atoms.pbc.all():
+        raise ValueError(f"the structure is periodic along {atoms.pbc.tolist()}; amorph needs all three directions")
+    if not np.isfinite(atoms.cell.array).all():
+        raise ValueError(f"the cell is not finite: {atoms.cell.array.tolist()}")
+    if (broken := np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))).size:
+        raise ValueError(f"the position of atom {broken[0]} ({atoms.symbols[broken[0]]}) is not finite")
+    if not atoms.cell.volume > 1e-6:
+        raise ValueError(f"the cell has the volume {atoms.cell.volume:g} Å³; give three independent lattice vectors")
+    if (unknown := np.flatnonzero(atoms.numbers == 0)).size:
+        raise ValueError(f"atom {unknown[0]} has no known element (X); name the element of every atom")
+    close = pair_list(atoms, MINIMUM_DISTANCE)
+    if close.d.size:
+        k = int(np.argmin(close.d))
+        i, j = int(close.i[k]), int(close.j[k])
+        raise ValueError(
+            f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]}) are {close.d[k]:.3f} Å apart; "
+            f"at least {MINIMUM_DISTANCE} Å is needed: remove duplicates or check the units"
+        )
+    return atoms
+
+
+def to_pymatgen(atoms: Atoms) -> "Structure":
+    """Return a structure as a pymatgen ``Structure`` with its oxidation states."""
+    from pymatgen.core import Lattice, Species, Structure
+
+    species: list[Any] = list(atoms.get_chemical_symbols())
+    if "oxidation_states" in atoms.arrays:
+        species = [Species(s, q) for s, q in zip(species, atoms.arrays["oxidation_states"].tolist(), strict=True)]
+    return Structure(Lattice(atoms.cell.array), species, atoms.positions, coords_are_cartesian=True)
+
+
+def _from_pymatgen(structure: Any) -> Atoms:
+    if not hasattr(structure, "lattice") or not hasattr(structure, "cart_coords"):
+        raise ValueError(f"a {type(structure).__name__} is no structure; give ase.Atoms or pymatgen.core.Structure")
+    if not structure.is_ordered:
+        raise ValueError("the structure has partial occupancies; order it first")
+    atoms = Atoms(
+        [site.specie.symbol for site in structure],
+        positions=structure.cart_coords,
+        cell=structure.lattice.matrix,
+        pbc=getattr(structure.lattice, "pbc", (True, True, True)),
+    )
+    states = [getattr(site.specie, "oxi_state", None) for site in structure]
+    if all(state is not None for state in states):
+        atoms.set_array("oxidation_states", np.array(states, dtype=np.float64))
+    return atoms
