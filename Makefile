@@ -1,0 +1,41 @@
+# Two commands on a fresh machine: `make quickstart` runs the main job, `make test` passes the tests.
+# Each makes what is missing: the virtual environment in .venv, the pinned packages, amorph itself.
+PYTHON ?= python3
+BIN := .venv/bin
+QUICKSTART := runs/quickstart
+
+.PHONY: quickstart test slow benchmarks clean
+
+quickstart: .venv/installed
+	@$(BIN)/amorph run workflows/quickstart.toml --dir $(QUICKSTART) || test $$? -eq 4  # 4: done, with a check to look at
+
+test: .venv/tested
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not slow and not gpu" -n 2
+
+slow: .venv/tested
+	$(BIN)/python -m pytest -m slow
+
+benchmarks: .venv/tested
+	$(BIN)/python benchmarks/bvs.py
+
+clean:
+	rm -rf .venv runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.venv/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null || \
+		{ echo "make: $(PYTHON) is not Python 3.11 or 3.12; install one, or name it: make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "make: $(PYTHON) has no venv; install it first (Debian: apt install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/installed: .venv/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/tested: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@

@@ -1,0 +1,69 @@
+"""The calculator behind a run: CHGNet by default, or anyone's through ``factory = "module:function"``."""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from ase.calculators.calculator import BaseCalculator
+
+from amorph.parameters import checked
+
+CHGNET = "amorph.chgnet:CHGNetCalculator"
+
+
+@checked
+def make_calculator(
+    *,
+    factory: str = CHGNET,
+    model: str | None = None,
+    device: str | None = None,
+    arguments: Annotated[dict[str, Any], "keyword arguments of the factory"] = {},  # noqa: B006 (never mutated)
+) -> BaseCalculator:
+    """Make the ASE calculator that a run file or the command line names.
+
+    Parameters
+    ----------
+    factory
+        Function or class that returns an ASE calculator, as "module:function"; the module may lie in the working
+        directory.
+    model
+        Model name that the factory takes as ``model=`` (CHGNet: 0.3.0, r2scan, 0.2.0, or a file).
+    device
+        Device that the factory takes as ``device=`` ("cpu", "cuda").
+    arguments
+        Further keyword arguments for the factory.
+
+    Raises
+    ------
+    ValueError
+        The factory cannot be imported, or what it returns is no ASE calculator.
+    """
+    module_name, _, name = factory.partition(":")
+    if not module_name or not name:
+        raise ValueError(f"calculator factory {factory!r} has no function; write it as 'module:function'")
+    try:
+        here = str(Path.cwd())
+        sys.path.insert(0, here)
+        try:
+            function = getattr(importlib.import_module(module_name), name)
+        finally:
+            sys.path.remove(here)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"calculator factory {factory!r} cannot be imported: {error}") from error
+    given = {"model": model, "device": device}
+    keywords = {key: value for key, value in given.items() if value is not None} | arguments
+    try:
+        calculator = function(**keywords)
+    except TypeError as error:
+        raise ValueError(f"calculator factory {factory!r} refused {keywords}: {error}") from error
+    if not hasattr(calculator, "get_property"):
+        raise ValueError(f"calculator factory {factory!r} returned a {type(calculator).__name__}, no ASE calculator")
+    return calculator
+
+
+def calculator_name(calculator: Any) -> str:
+    """Name the model behind a calculator, for results and reports."""
+    model = getattr(calculator, "model_name", None)
+    kind = type(calculator).__name__.removesuffix("Calculator")
+    return f"{kind} {model}" if model else kind

@@ -1,0 +1,341 @@
+"""The run directory: resolved configuration, stage marks, checkpoints, lock.
+
+A run is a directory. ``run.toml`` holds the fully resolved configuration, each stage has a numbered folder, and a
+stage's ``stage.json``, written last and by atomic rename, marks it finished. Running again skips what is finished,
+refuses to mix what does not match, and continues what is not.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import json
+import logging
+import os
+import socket
+import time
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import ase.io
+import numpy as np
+import tomli_w
+from ase import Atoms
+from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is either whole or not there: temporary name, sync, rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal text."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def structure_text(atoms: Atoms) -> bytes:
+    """Extended XYZ of one structure, the form in which stages hand structures on."""
+    text = io.StringIO()
+    plain = atoms.copy()
+    plain.calc = None
+    ase.io.write(text, plain, format="extxyz")
+    return text.getvalue().encode()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage's folder in a run directory."""
+
+    directory: Path
+    parameters: Mapping[str, Any]
+    inputs: Mapping[str, Path]
+    """Files that the stage reads, by role; their SHA-256 is part of the stage's identity."""
+
+    @property
+    def name(self) -> str:
+        """Name without the number: "melt_quench" for 2_melt_quench."""
+        return self.directory.name.partition("_")[2]
+
+    @property
+    def structure(self) -> Path:
+        """The structure that the stage ends with."""
+        return self.directory / "structure.extxyz"
+
+    def finished(self) -> dict[str, Any] | None:
+        """Return the figures of a finished stage, or None where it is still to be done.
+
+        Raises
+        ------
+        ValueError
+            The stage was finished with other parameters or from another input, or an output changed since.
+        """
+        mark = self.directory / "stage.json"
+        if not mark.exists():
+            return None
+        try:
+            record = json.loads(mark.read_text())
+            stored, inputs, outputs = record["parameters"], record["inputs"], record["outputs"]
+        except (json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
+            raise ValueError(f"{mark} is damaged ({error}); remove the folder {self.directory} to redo it") from None
+        remedy = f"use a new --dir, or remove {self.directory} and the folders after it to redo them"
+        now = _jsonable(self.parameters)
+        if stored != now:
+            raise ValueError(f"{self.directory} was made with other parameters: {difference(stored, now)}; {remedy}")
+        for role, path in self.inputs.items():
+            if inputs.get(role) != sha256_of(path):
+                raise ValueError(f"{self.directory} was made from another {path}; {remedy}")
+        for name, digest in outputs.items():
+            if not (self.directory / name).exists() or sha256_of(self.directory / name) != digest:
+                raise ValueError(f"{self.directory / name} is missing or was changed since it was made; {remedy}")
+        figures: dict[str, Any] = record["figures"]
+        return figures
+
+    def finish(self, figures: Mapping[str, Any], *, started: float) -> dict[str, Any]:
+        """Mark the stage finished: everything in its folder is an output, checkpoints excepted."""
+        outputs = {
+            path.name: sha256_of(path)
+            for path in sorted(self.directory.iterdir())
+            if path.is_file() and path.name != "stage.json" and not path.name.startswith((".", "checkpoint"))
+        }
+        record = {
+            "stage": self.name,
+            "parameters": _jsonable(self.parameters),
+            "inputs": {role: sha256_of(path) for role, path in self.inputs.items()},
+            "outputs": outputs,
+            "figures": _jsonable(figures),
+            "wall_time_s": round(time.time() - started, 3),
+        }
+        write_atomically(
+            self.directory / "stage.json", (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
+        )
+        for leftover in self.directory.glob("checkpoint*"):
+            leftover.unlink()
+        done: dict[str, Any] = record["figures"]
+        return done
+
+    def write_structure(self, atoms: Atoms) -> None:
+        """Write the structure that the stage ends with."""
+        write_atomically(self.structure, structure_text(atoms))
+
+    def read_structure(self) -> Atoms:
+        """Read the structure that the stage ended with."""
+        atoms = ase.io.read(self.structure, format="extxyz", index=-1)
+        assert isinstance(atoms, Atoms)  # one index, one structure
+        return atoms
+
+
+@dataclass
+class RunDirectory:
+    """A run directory, locked for the time it is open.
+
+    Raises
+    ------
+    ValueError
+        Another process works in the directory, or it holds a run of another configuration.
+    """
+
+    path: Path
+    config: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    _lock: io.TextIOWrapper | None = field(default=None, repr=False)
+    _log: logging.Handler | None = field(default=None, repr=False)
+
+    def __enter__(self) -> Self:
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(f"{self.path} is a file; give the run a directory")
+        existing = self.path / "run.toml"
+        if self.path.exists() and any(self.path.iterdir()) and not existing.exists():
+            raise ValueError(f"{self.path} is not empty and holds no run.toml; give the run a directory of its own")
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._acquire()
+        try:
+            self._claim(existing)
+        except BaseException:
+            self._release()
+            raise
+        self._log = logging.FileHandler(self.path / "run.log", encoding="utf-8")
+        self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logging.getLogger("amorph").addHandler(self._log)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._log is not None:
+            logging.getLogger("amorph").removeHandler(self._log)
+            self._log.close()
+        self._release()
+
+    def stage(self, folder: str, parameters: Mapping[str, Any], inputs: Mapping[str, Path] | None = None) -> Stage:
+        """Open the folder of a stage, made if missing."""
+        directory = self.path / folder
+        directory.mkdir(parents=True, exist_ok=True)
+        return Stage(directory, parameters, inputs or {})
+
+    def _acquire(self) -> None:
+        # The kernel drops the lock with its process, so a stale lock file does no harm.
+        self._lock = (self.path / "lock").open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.seek(0)
+            owner = self._lock.read().strip() or "another process"
+            self._lock.close()
+            self._lock = None
+            raise ValueError(f"{self.path} is in use by {owner}; wait for it, or use another --dir") from None
+        self._lock.seek(0)
+        self._lock.truncate()
+        self._lock.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
+        self._lock.flush()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.seek(0)
+            self._lock.truncate()
+            self._lock.close()
+            self._lock = None
+
+    def _claim(self, path: Path) -> None:
+        whole = {**_tomlable(self.config), "provenance": _tomlable(self.provenance)}
+        if not path.exists():
+            write_atomically(path, tomli_w.dumps(whole, multiline_strings=True).encode())
+            return
+        try:
+            stored = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is damaged ({error}); use a new --dir") from None
+        if stored != whole:
+            raise ValueError(f"{self.path} holds a run with {difference(stored, whole)}; use a new --dir")
+
+
+@dataclass
+class AppendedFile:
+    """A text file that only grows, and can be cut back to where a checkpoint knew it."""
+
+    path: Path
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        # Lines written after the last checkpoint are written again by the continued run, so they go.
+        self._file = self.path.open("ab")
+        self._file.truncate(self.size)
+
+    def append(self, text: str) -> None:
+        """Append in one write, so that a reader (or a kill) finds whole records."""
+        self._file.write(text.encode())
+        self._file.flush()
+
+    def sync(self) -> int:
+        """Force the content to disk and return its length in bytes."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self.path.stat().st_size
+
+    def close(self) -> None:
+        """Sync and close."""
+        self.sync()
+        self._file.close()
+
+
+@contextlib.contextmanager
+def appended(path: Path, size: int) -> Iterator[AppendedFile]:
+    """Open a growing file, cut to `size` bytes, for the time of a stage."""
+    file = AppendedFile(path, size)
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+def write_checkpoint(directory: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write ``checkpoint.npz`` with its own checksum; the one before stays as ``checkpoint_previous.npz``."""
+    content = io.BytesIO()
+    np.savez(content, **arrays)  # type: ignore[arg-type]  # numpy's stub takes **kwds for allow_pickle
+    body = content.getvalue()
+    path = directory / "checkpoint.npz"
+    if path.exists():
+        path.replace(directory / "checkpoint_previous.npz")
+    write_atomically(path, hashlib.sha256(body).digest() + body)
+
+
+def read_checkpoint(directory: Path) -> dict[str, NDArray[Any]] | None:
+    """Read the newest checkpoint whose checksum holds; None where there is none.
+
+    Raises
+    ------
+    ValueError
+        There are checkpoints, and none is whole.
+    """
+    candidates = [directory / "checkpoint.npz", directory / "checkpoint_previous.npz"]
+    present = [path for path in candidates if path.exists()]
+    for path in present:
+        raw = path.read_bytes()
+        if len(raw) > 32 and hashlib.sha256(raw[32:]).digest() == raw[:32]:
+            if path is not present[0]:
+                log.warning("%s is damaged; continuing from %s", present[0], path)
+            with np.load(io.BytesIO(raw[32:]), allow_pickle=False) as arrays:
+                return dict(arrays)
+        log.warning("%s is damaged: its checksum does not match", path)
+    if present:
+        raise ValueError(f"every checkpoint in {directory} is damaged; remove the folder to redo the stage")
+    return None
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> str:
+    """Say in words where two configurations differ: "bvs.cutoff 6.0 there, 5.0 here"."""
+    lines = []
+    for key in [*old, *(key for key in new if key not in old)]:
+        name, a, b = f"{prefix}{key}", old.get(key, "nothing"), new.get(key, "nothing")
+        if a == b:
+            continue
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            lines.append(difference(a, b, f"{name}."))
+        else:
+            lines.append(f"{name} {a!r} there, {b!r} here")
+    return ", ".join(lines)
+
+
+def _jsonable(value: Any) -> Any:
+    """Round-trip a value through JSON, so that a stored and a fresh one compare equal."""
+    return json.loads(json.dumps(value, default=_plain, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _tomlable(value: Any) -> Any:
+    """JSON form without None, which TOML cannot say: a key that is missing has its default None."""
+    plain = _jsonable(value)
+
+    def without_none(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {key: without_none(entry) for key, entry in item.items() if entry is not None}
+        if isinstance(item, list):
+            return [without_none(entry) for entry in item]
+        return item
+
+    return without_none(plain)
