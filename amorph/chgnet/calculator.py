@@ -1,0 +1,120 @@
+"""The CHGNet calculator for ASE."""
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+
+from amorph.chgnet.guards import check_input
+from amorph.chgnet.stock import StockModel
+from amorph.chgnet.weights import load_checkpoint
+
+
+class CHGNetCalculator(Calculator):
+    """Energies, forces, stresses and magnetic moments of CHGNet; only what is asked for is computed.
+
+    Parameters
+    ----------
+    model
+        "0.3.0" (PBE, GGA/GGA+U), "r2scan" or "0.2.0" from the chgnet package, or the path of a fine-tuned ``.pth.tar``.
+    device
+        "cpu", "cuda", or "auto" for a GPU where there is one.
+    trust
+        Accept a model file of unknown sha256.
+    sha256
+        The digest that a user's model file must have; takes the place of `trust`.
+
+    Attributes
+    ----------
+    model_name : str
+        Stock name of the model, or the path of a user's file.
+    weights_sha256 : str
+        Digest of the file with the weights.
+
+    Notes
+    -----
+    Units and signs are ASE's: eV, eV/Å, eV/Å³ (xx yy zz yz xz xy, tension positive), μB.
+
+    Deng et al. (2023), doi:10.1038/s42256-023-00716-3.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> atoms = bulk("MgO", "rocksalt", a=4.212)
+    >>> atoms.calc = CHGNetCalculator("0.3.0", device="cpu")
+    >>> round(float(atoms.get_potential_energy()) / len(atoms), 1)
+    -6.3
+    """
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress", "magmoms"]
+
+    def __init__(
+        self,
+        model: Literal["0.3.0", "r2scan", "0.2.0"] | str | Path = "0.3.0",
+        *,
+        device: Literal["auto", "cpu", "cuda"] | str = "auto",
+        trust: bool = False,
+        sha256: str | None = None,
+    ) -> None:
+        checkpoint = load_checkpoint(model, trust=trust, sha256=sha256)
+        self.model_name = checkpoint.name
+        self.weights_sha256 = checkpoint.sha256
+        self.device = choose_device(device)
+        super().__init__(model=self.model_name, weights_sha256=self.weights_sha256, device=self.device)
+        self._model = StockModel(checkpoint, self.device)
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Compute what is asked; called by ASE.
+
+        Raises
+        ------
+        ValueError
+            The structure has no meaning for CHGNet: atoms closer than 0.5 Å, isolated atoms, values that are not
+            finite, unknown elements. The atoms are named.
+        """
+        super().calculate(atoms, properties, system_changes)
+        check_input(self.atoms)
+        results = self._model.evaluate(self.atoms, set(properties or ["energy"]))
+        for name, value in results.items():
+            if not np.isfinite(value).all():
+                raise ValueError(
+                    f"CHGNet returned a {name} that is not finite for {self.atoms.get_chemical_formula()}; "
+                    "check the structure"
+                )
+        self.results.update(results)
+        self.results["free_energy"] = results["energy"]
+
+
+def choose_device(device: str) -> str:
+    """Resolve "auto" to "cuda" where a GPU is present, and refuse a device that is not.
+
+    Raises
+    ------
+    ValueError
+        The device is unknown or absent.
+    """
+    if device == "cpu" or (device == "auto" and not _has_gpu_driver()):
+        return "cpu"
+    import torch
+
+    present = torch.cuda.is_available()
+    if device == "auto":
+        return "cuda" if present else "cpu"
+    kind: Any = device.partition(":")[0]
+    if kind != "cuda":
+        raise ValueError(f"device '{device}' is unknown; choose auto, cpu or cuda")
+    if not present:
+        raise ValueError(f"device '{device}' is not available: torch sees no GPU here; use device='cpu'")
+    return device
+
+
+def _has_gpu_driver() -> bool:
+    """Look for a GPU without the second that importing torch takes."""
+    return any(Path(node).exists() for node in ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd"))

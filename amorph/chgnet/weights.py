@@ -1,0 +1,152 @@
+"""The weights of a CHGNet model: found, identified by their sha256, and read without running code from the file."""
+
+import hashlib
+import importlib.util
+import pickle
+import zipfile
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+STOCK_FILES = {
+    "0.3.0": "0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar",
+    "r2scan": "r2scan/chgnet_r2scan_transfer_learning_e15f36s161m23.pth.tar",
+    "0.2.0": "0.2.0/chgnet_0.2.0_e30f77s348m32.pth.tar",
+}
+
+KNOWN_SHA256 = {
+    "d14ab7c0f093efe64b60a7bcd540bca10e74fb7f46c86108a079af60524659d1": "0.3.0",
+    "8eba3db0f35a2788bb3ae22885ad340591e27996f213c6643af522a633b50dad": "r2scan",
+    "ef624f78b6db9d315b4ef256f1bb3207449924191b91720dc17d3f60c5df980e": "0.2.0",
+}
+"""The files of chgnet 0.4.2, which need no trust."""
+
+MAX_ELEMENT = 94
+"""Plutonium, the heaviest element that CHGNet embeds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A CHGNet file: the arguments that rebuild the model, and its arrays."""
+
+    name: str
+    """Stock name, or the path of a user's file."""
+    path: Path
+    sha256: str
+    arguments: dict[str, Any]
+    arrays: dict[str, NDArray[np.float32]]
+
+
+def load_checkpoint(model: str | Path, *, trust: bool = False, sha256: str | None = None) -> Checkpoint:
+    """Find, identify and read a model.
+
+    Parameters
+    ----------
+    model
+        "0.3.0", "r2scan" or "0.2.0" from the chgnet package, or the path of a fine-tuned ``.pth.tar``.
+    trust
+        Accept a file whose sha256 is unknown.
+    sha256
+        The digest that a user's file must have; takes the place of `trust`.
+
+    Raises
+    ------
+    ValueError
+        The file is missing, is none of the known files and not trusted, has another digest, or is no CHGNet model.
+    """
+    path = _path_of(model)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if sha256 is not None and digest != sha256.lower():
+        raise ValueError(f"{path} has the sha256 {digest}, not {sha256.lower()}; check where the file came from")
+    known = KNOWN_SHA256.get(digest)
+    if known is None and sha256 is None and not trust:
+        raise ValueError(
+            f"{path} is no known CHGNet file and loading one can run code; pass trust=True if you trust its origin, "
+            f"or sha256='{digest}'"
+        )
+    arguments, arrays = _read(path)
+    return Checkpoint(known or str(path), path, digest, arguments, arrays)
+
+
+def _path_of(model: str | Path) -> Path:
+    if str(model) in STOCK_FILES:
+        found = importlib.util.find_spec("chgnet")
+        if found is None or not found.submodule_search_locations:
+            raise ValueError(f"the model {model} comes with the chgnet package, which is missing; pip install chgnet")
+        return Path(found.submodule_search_locations[0]) / "pretrained" / STOCK_FILES[str(model)]
+    path = Path(model)
+    if not path.is_file():
+        raise ValueError(
+            f"no CHGNet model '{model}': it is neither a file nor one of {', '.join(STOCK_FILES)}; give one of them"
+        )
+    return path
+
+
+class _Inert:
+    """Stands for every class in the file that the weights do not need."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self.state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+_STORAGE_TYPES = {
+    "FloatStorage": np.float32,
+    "DoubleStorage": np.float64,
+    "HalfStorage": np.float16,
+    "LongStorage": np.int64,
+    "IntStorage": np.int32,
+    "BoolStorage": np.bool_,
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads tensors as numpy arrays; nothing named in the file is imported or called."""
+
+    def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
+        super().__init__(archive.open(f"{root}/data.pkl"))
+        self._archive = archive
+        self._root = root
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if (module, name) in {("torch._utils", "_rebuild_tensor_v2"), ("torch._utils", "_rebuild_parameter")}:
+            return _rebuild if name == "_rebuild_tensor_v2" else _first
+        if module == "torch" and name in _STORAGE_TYPES:
+            return _STORAGE_TYPES[name]
+        return _Inert
+
+    def persistent_load(self, pid: Any) -> NDArray[Any]:
+        _, dtype, key, _, _ = pid
+        return np.frombuffer(self._archive.read(f"{self._root}/data/{key}"), dtype=dtype)
+
+
+def _rebuild(storage: NDArray[Any], offset: int, shape: Any, stride: Any, *_: Any) -> NDArray[Any]:
+    strides = tuple(s * storage.itemsize for s in stride)
+    if offset < 0 or offset + sum((n - 1) * s for n, s in zip(shape, stride, strict=True)) >= max(storage.size, 1):
+        raise ValueError("a tensor reaches beyond its storage")
+    return np.lib.stride_tricks.as_strided(storage[offset:], tuple(shape), strides).copy()
+
+
+def _first(array: Any, *_: Any) -> Any:
+    return array
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            root = next(name for name in archive.namelist() if name.endswith("/data.pkl")).rpartition("/")[0]
+            model = _Unpickler(archive, root).load()["model"]
+        arguments, state = dict(model["model_args"]), dict(model["state_dict"])
+    except (zipfile.BadZipFile, StopIteration, KeyError, TypeError, ValueError, EOFError, pickle.UnpicklingError):
+        raise ValueError(
+            f"{path} is no CHGNet model; give a .pth.tar with 'model' (state_dict and model_args), as chgnet saves it"
+        ) from None
+    return arguments, {name: np.asarray(array, dtype=np.float32) for name, array in state.items()}

@@ -1,0 +1,85 @@
+"""The calculator against stock CHGNet, its own finite differences, and its guards."""
+
+import contextlib
+import io
+import warnings
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.units import GPa
+
+from amorph.chgnet import CHGNetCalculator
+
+
+def rattled(repeat: int = 1, seed: int = 1, amplitude: float = 0.1) -> Atoms:
+    atoms = bulk("MgO", "rocksalt", a=4.212, cubic=True) * (repeat, 1, 1)
+    atoms.symbols[0] = "Ti"
+    atoms.rattle(amplitude, seed=seed)
+    atoms.set_cell(atoms.cell.array @ [[1.0, 0.06, 0.0], [0.0, 1.02, -0.03], [0.0, 0.0, 1.0]], True)
+    return atoms
+
+
+@pytest.mark.parametrize("model", ["0.3.0", "r2scan", "0.2.0"])
+def test_equals_the_chgnet_package(model):
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from chgnet.model import CHGNet
+        from pymatgen.io.ase import AseAtomsAdaptor
+
+        stock = CHGNet.load(model_name=model, verbose=False, use_device="cpu")
+        atoms = rattled()
+        reference = stock.predict_structure(AseAtomsAdaptor.get_structure(atoms))
+    atoms.calc = CHGNetCalculator(model, device="cpu")
+    stress = atoms.get_stress(voigt=False)
+    # Stock in float32 is itself up to 7e-4 eV/Å away from stock in float64.
+    assert atoms.get_potential_energy() / len(atoms) == pytest.approx(float(reference["e"]), abs=5e-6)
+    np.testing.assert_allclose(atoms.get_forces(), reference["f"], atol=5e-4)
+    np.testing.assert_allclose(stress / GPa, reference["s"], atol=2e-3)
+    np.testing.assert_allclose(atoms.get_magnetic_moments(), reference["m"], atol=1e-4)
+
+
+def test_computes_only_what_is_asked():
+    atoms = rattled()
+    atoms.calc = CHGNetCalculator(device="cpu")
+    atoms.get_forces()
+    assert {"energy", "forces"} <= atoms.calc.results.keys()
+    assert not {"stress", "magmoms"} & atoms.calc.results.keys()
+    atoms.get_stress()
+    assert {"stress", "forces"} <= atoms.calc.results.keys()
+
+
+def test_never_prints_and_records_its_weights(capsys):
+    calculator = CHGNetCalculator("r2scan", device="cpu")
+    assert capsys.readouterr() == ("", "")
+    assert calculator.model_name == "r2scan"
+    assert calculator.parameters["weights_sha256"] == calculator.weights_sha256
+    assert len(calculator.weights_sha256) == 64
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: a.positions.__setitem__((2, 1), np.nan), r"atom 2 \(Mg\) are not finite"),
+        (lambda a: a.positions.__setitem__(3, a.positions[2] + [0.3, 0, 0]), r"atom 2 .* atom 3 .* 0\.300 Å apart"),
+        (lambda a: a.positions.__setitem__(3, a.positions[2]), r"0\.000 Å apart"),
+        (lambda a: a.cell.__setitem__((0, 0), np.inf), "cell is not finite"),
+        (lambda a: a.set_atomic_numbers([95] + [8] * 7), r"atom 0 \(Am\).*knows H to Pu"),
+        (lambda a: a.set_atomic_numbers([0] + [8] * 7), r"atom 0 \(X\)"),
+        (lambda a: a.set_cell(a.cell.array * 20, scale_atoms=True), r"atoms 0 \(Ti\), .* no neighbor within 6 Å"),
+        (lambda a: a.set_pbc([True, True, False]), "all three directions"),
+        (lambda a: a.set_cell([[1, 0, 0], [2, 0, 0], [0, 0, 1]]), "volume 0"),
+    ],
+)
+def test_refuses_nonsense(change, message):
+    atoms = rattled()
+    change(atoms)
+    atoms.calc = CHGNetCalculator(device="cpu")
+    with pytest.raises(ValueError, match=message), np.errstate(all="ignore"):
+        atoms.get_potential_energy()
+
+
+def test_refuses_an_unknown_device():
+    with pytest.raises(ValueError, match="device 'tpu' is unknown"):
+        CHGNetCalculator(device="tpu")
