@@ -1,0 +1,213 @@
+"""Isosurfaces of periodic scalar fields."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amorph.fields import ScalarField
+
+_SHIFT_DIGITS = np.array([9, 3, 1])
+"""Weights that make one number of a cell shift whose components are −1, 0 or 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """A triangulated surface in a periodic cell.
+
+    The surface that :func:`contour` returns is welded across the cell faces: each vertex is stored once, inside the
+    cell, and `shifts` says in which image of the cell each corner of a face lies. A surface without shifts (from
+    :meth:`cut` or with caps) is an ordinary mesh, as files hold it.
+    """
+
+    vertices: NDArray[np.float64]
+    """(n, 3) positions [Å]."""
+    faces: NDArray[np.int64]
+    """(m, 3) vertices of each triangle, counter-clockwise seen from the side of the larger values."""
+    shifts: NDArray[np.int8]
+    """(m, 3, 3) cell shift of each corner of each triangle."""
+    cell: NDArray[np.float64]
+    """(3, 3) lattice vectors as rows [Å]."""
+    quantity: str
+    """What is constant on the surface."""
+    unit: str
+    """Unit of `level`."""
+    level: float
+    """The constant, in `unit`."""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """How the surface and its field were made, JSON-serialisable."""
+
+    @property
+    def corners(self) -> NDArray[np.float64]:
+        """(m, 3, 3) positions of the corners of each triangle, in one piece across cell faces [Å]."""
+        return self.vertices[self.faces] + self.shifts @ self.cell
+
+    @property
+    def area(self) -> float:
+        """Area of the surface in one cell [Å²]."""
+        return float(np.linalg.norm(self._area_vectors, axis=1).sum())
+
+    @property
+    def normals(self) -> NDArray[np.float64]:
+        """(n, 3) unit normals at the vertices, towards larger values: the area-weighted mean over the faces."""
+        weighted = self._area_vectors
+        sums = np.zeros_like(self.vertices)
+        for axis in range(3):
+            for corner in range(3):
+                sums[:, axis] += np.bincount(self.faces[:, corner], weighted[:, axis], len(sums))
+        length = np.linalg.norm(sums, axis=1, keepdims=True)
+        # Only faces without area meet where the field equals the level exactly: any direction will do.
+        return np.where(length > 0, sums / np.where(length > 0, length, 1.0), [0.0, 0.0, 1.0])
+
+    @property
+    def open_edges(self) -> NDArray[np.int64]:
+        """(k, 2) vertices of the edges that belong to one triangle only; none in a closed surface."""
+        ends = np.concatenate([self.faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
+        images = np.concatenate([self.shifts[:, b] - self.shifts[:, a] for a, b in ((0, 1), (1, 2), (2, 0))])
+        image = images.astype(np.int64) @ _SHIFT_DIGITS
+        # In a closed surface every edge is run through as often in one direction as in the other. An edge from a
+        # vertex to its own image has its direction in the image alone.
+        backwards = (ends[:, 0] > ends[:, 1]) | ((ends[:, 0] == ends[:, 1]) & (image < 0))
+        sign = np.where(backwards, -1, 1)
+        ends.sort(axis=1)
+        key = (ends[:, 0] * len(self.vertices) + ends[:, 1]) * 27 + sign * image
+        _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+        return ends[first[np.bincount(inverse, sign) != 0]]
+
+    @property
+    def enclosed_volume(self) -> float:
+        """Volume on the side of the smaller values [Å³], for a surface with caps.
+
+        Raises
+        ------
+        ValueError
+            The surface has open edges or continues through the cell faces, and so encloses nothing.
+        """
+        if self.shifts.any() or len(self.open_edges):
+            raise ValueError("an open or periodic surface encloses no volume; contour with capped=True")
+        # From the middle of the cell, so that rounding does not grow with the distance from the origin.
+        a, b, c = np.moveaxis(self.vertices[self.faces] - self.cell.sum(axis=0) / 2, 1, 0)
+        return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
+
+    def cut(self) -> "Mesh":
+        """Cut the surface open at the cell faces, so that it lies within one cell and needs no shifts."""
+        if not self.shifts.any():
+            return self
+        key = self.faces * 27 + self.shifts.astype(np.int64) @ _SHIFT_DIGITS
+        _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+        return replace(
+            self,
+            vertices=self.corners.reshape(-1, 3)[first],
+            faces=inverse.reshape(-1, 3),
+            shifts=np.zeros_like(self.shifts),
+        )
+
+    @property
+    def _area_vectors(self) -> NDArray[np.float64]:
+        a, b, c = np.moveaxis(self.corners, 1, 0)
+        return np.cross(b - a, c - a) / 2
+
+
+def contour(field: ScalarField, level: float, *, capped: bool = False) -> Mesh:
+    """Triangulate the surface on which a field equals a level.
+
+    The triangles come from VTK's flying edges on the *signs* of field − level alone. Every vertex then stands for one
+    edge of the grid, known by integers: its place on that edge is interpolated here in float64, and the surface is
+    welded across the cell faces by those integers, never by comparing coordinates.
+
+    Parameters
+    ----------
+    field
+        Finite everywhere: a surface cannot be drawn through points that have no value.
+    level
+        Value on the surface, in the field's unit.
+    capped
+        Close the region of smaller values with flat caps at the cell faces, instead of leaving the surface periodic.
+
+    Raises
+    ------
+    ValueError
+        The field or the level is not finite.
+
+    Examples
+    --------
+    A sphere of radius 3 Å, as a field that is the distance from the centre of the cell:
+
+    >>> from amorph.fields import ScalarField
+    >>> points = np.stack(np.meshgrid(*[np.arange(40) * 0.25 - 5] * 3, indexing="ij"))
+    >>> distance = ScalarField(np.linalg.norm(points, axis=0), np.eye(3) * 10, "distance", "Å")
+    >>> sphere = contour(distance, 3.0)
+    >>> round(sphere.area / (4 * np.pi * 3**2), 2), len(sphere.open_edges)
+    (1.0, 0)
+    """
+    values = field.values
+    if broken := int(values.size - np.count_nonzero(np.isfinite(values))):
+        raise ValueError(
+            f"{field.quantity} has no value at {broken} of {values.size} grid points: "
+            "a surface needs a field that is finite everywhere"
+        )
+    if not np.isfinite(level):
+        raise ValueError(f"the level of {field.quantity} is {level}; give a finite number")
+    above = np.pad(values >= level, [(0, 1)] * 3, mode="wrap")
+    margin = int(capped)
+    twice, faces = _flying_edges(np.pad(above, margin, constant_values=True))
+    twice -= 2 * margin
+    twice_grid = 2 * np.array(field.grid)
+    # A vertex on an edge that leaves the cell belongs to a cap and moves onto the cell face, a point of the grid.
+    twice = np.clip(twice, 0, twice_grid)
+    shift = np.zeros_like(twice) if capped else twice // twice_grid
+    key = np.ravel_multi_index(tuple((twice - shift * twice_grid).T), tuple(twice_grid + 1))
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    faces, corner_shifts = inverse[faces], shift[faces].astype(np.int8)
+    if capped:  # caps that meet on an edge of the cell leave triangles of no extent
+        real = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
+        faces, corner_shifts = faces[real], corner_shifts[real]
+    if np.linalg.det(field.cell) < 0:
+        faces, corner_shifts = faces[:, ::-1], corner_shifts[:, ::-1]
+    places = _interpolate(values, level, (twice - shift * twice_grid)[first])
+    return Mesh(
+        vertices=places / field.grid @ field.cell,
+        faces=np.ascontiguousarray(faces),
+        shifts=np.ascontiguousarray(corner_shifts),
+        cell=field.cell,
+        quantity=field.quantity,
+        unit=field.unit,
+        level=float(level),
+        parameters=dict(field.parameters),
+    )
+
+
+def _interpolate(values: NDArray[np.floating[Any]], level: float, twice: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Find where the level is crossed on grid edges, given by twice their midpoints, in grid units."""
+    lower, along = np.divmod(twice, 2)
+    grid = np.array(values.shape)
+    start = values[tuple((lower % grid).T)].astype(np.float64)
+    end = values[tuple(((lower + along) % grid).T)].astype(np.float64)
+    rise = end - start
+    fraction = np.divide(level - start, rise, out=np.zeros_like(rise), where=rise != 0)  # no rise: a point of a cap
+    return lower + along * fraction[:, None]
+
+
+def _flying_edges(above: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Triangulate the border between false and true points; return twice the (integer) vertices, and the faces."""
+    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+    from vtkmodules.vtkCommonDataModel import vtkImageData
+    from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
+
+    image = vtkImageData()
+    image.SetDimensions(*above.shape[::-1])  # VTK runs through x fastest, so its x is our last axis
+    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(above).view(np.uint8).ravel()))
+    filter_ = vtkFlyingEdges3D()
+    filter_.SetInputData(image)
+    filter_.SetValue(0, 0.5)  # between 0 and 1: every vertex falls on the exact midpoint of an edge
+    filter_.ComputeNormalsOff()
+    filter_.ComputeScalarsOff()
+    filter_.Update()
+    surface = filter_.GetOutput()
+    if surface.GetNumberOfPoints() == 0:
+        return np.zeros((0, 3), np.int64), np.zeros((0, 3), np.int64)
+    midpoints = vtk_to_numpy(surface.GetPoints().GetData())[:, ::-1]
+    faces = vtk_to_numpy(surface.GetPolys().GetConnectivityArray()).reshape(-1, 3)
+    # VTK's normals point to smaller values; reversing the axes has turned them towards larger ones.
+    return np.rint(2 * midpoints).astype(np.int64), faces.astype(np.int64)

@@ -1,0 +1,220 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.spatial import cKDTree
+
+from amorph.analysis.isosurface import Mesh, contour
+from amorph.fields import ScalarField
+
+CUBE = np.eye(3) * 10.0
+TRICLINIC = np.array([[9.0, 0.0, 0.0], [2.0, 8.0, 0.0], [-1.5, 2.5, 11.0]])
+LEFT_HANDED = TRICLINIC[[1, 0, 2]]
+
+
+def fractional_points(grid):
+    return np.stack(np.meshgrid(*[np.arange(n) / n for n in grid], indexing="ij"), axis=-1)
+
+
+def distance_field(cell, grid, centre):
+    """Distance to the nearest periodic image of a fractional point."""
+    offset = fractional_points(grid) - centre
+    images = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    distance = np.full(grid, np.inf)
+    for image in images:
+        distance = np.minimum(distance, np.linalg.norm((offset - np.rint(offset) + image) @ cell, axis=-1))
+    return ScalarField(distance, cell, "distance", "Å")
+
+
+def gyroid(grid, cell=CUBE):
+    x, y, z = np.moveaxis(2 * np.pi * fractional_points(grid), -1, 0)
+    values = np.sin(x) * np.cos(y) + np.sin(y) * np.cos(z) + np.sin(z) * np.cos(x)
+    return ScalarField(values, cell, "gyroid", "")
+
+
+def noise(grid, cell, seed):
+    return ScalarField(np.random.default_rng(seed).normal(size=grid), cell, "noise", "")
+
+
+def negative(field):
+    return ScalarField(-field.values, field.cell, field.quantity, field.unit)
+
+
+def euler_characteristic(mesh):
+    # on a closed surface every edge belongs to two faces
+    return len(mesh.vertices) - len(mesh.faces) / 2
+
+
+def on_cell_face(positions, cell):
+    fractions = positions @ np.linalg.inv(cell)
+    return (np.abs(fractions - np.rint(fractions)) < 1e-12).any(axis=1)
+
+
+# --- closed form
+
+
+@pytest.mark.parametrize("cell", [CUBE, TRICLINIC, LEFT_HANDED], ids=["cube", "triclinic", "left-handed"])
+@pytest.mark.parametrize("centre", [(0.5, 0.5, 0.5), (0.02, 0.97, 0.4), (0.0, 0.0, 0.0)])
+def test_a_sphere_has_its_area_volume_and_euler_characteristic_wherever_it_lies(cell, centre):
+    radius = 3.0
+    field = distance_field(cell, (50, 55, 60), np.array(centre))
+    sphere = contour(field, radius)
+    # a facet of size h lies up to h²/(8r) inside, on grid edges too: at h = 0.28 Å (a face diagonal) 0.1 % of the
+    # radius, 0.3 % of the volume
+    assert sphere.area == pytest.approx(4 * np.pi * radius**2, rel=2e-3)
+    assert len(sphere.open_edges) == 0
+    assert euler_characteristic(sphere) == 2
+    solid = contour(field, radius, capped=True)
+    assert solid.enclosed_volume == pytest.approx(4 / 3 * np.pi * radius**3, rel=3e-3)
+
+
+def test_a_flat_surface_lies_exactly_where_the_field_crosses_the_level():
+    # piecewise linear along the second axis: interpolation is exact
+    values = np.broadcast_to(np.array([0.0, 1.0, 4.0, 1.0])[None, :, None], (3, 4, 5))
+    mesh = contour(ScalarField(values, TRICLINIC, "step", ""), 1.75)
+    fractions = mesh.vertices @ np.linalg.inv(TRICLINIC)
+    assert sorted(set(fractions[:, 1].round(12))) == [1.25 / 4, 2.75 / 4]
+    assert mesh.area == pytest.approx(2 * np.linalg.norm(np.cross(TRICLINIC[0], TRICLINIC[2])), rel=1e-12)
+
+
+@pytest.mark.parametrize(("grid", "cell"), [((40, 40, 40), CUBE), ((40, 36, 44), LEFT_HANDED)])
+def test_a_gyroid_is_closed_only_through_the_cell_faces_and_halves_the_cell(grid, cell):
+    surface = contour(gyroid(grid, cell), 0.0)
+    assert len(surface.open_edges) == 0
+    assert euler_characteristic(surface) == -8  # genus 3 in each of the two primitive cells, whatever the metric
+    halves = [contour(f, 0.0, capped=True).enclosed_volume for f in (gyroid(grid, cell), negative(gyroid(grid, cell)))]
+    # the two labyrinths are mirror images; 40 points per period leave (2π/40)²/8 = 0.3 %
+    assert halves == pytest.approx([abs(np.linalg.det(cell)) / 2] * 2, rel=3e-3)
+
+
+@pytest.mark.parametrize("cell", [CUBE, TRICLINIC, LEFT_HANDED], ids=["cube", "triclinic", "left-handed"])
+@pytest.mark.parametrize("capped", [False, True])
+def test_normals_point_towards_larger_values(cell, capped):
+    centre = np.array([0.5, 0.5, 0.5])
+    sphere = contour(distance_field(cell, (50, 55, 60), centre), 3.0, capped=capped)
+    outwards = (sphere.vertices - centre @ cell) / 3.0
+    # the angle between a facet of 0.2 Å and the sphere is at most about h/r = 0.07
+    assert np.einsum("ij,ij->i", sphere.normals, outwards).min() > np.cos(0.07)
+
+
+# --- conservation
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    values=arrays(
+        np.float64, st.tuples(*[st.integers(1, 5)] * 3), elements=st.sampled_from([-2.0, -0.5, 0.0, 1.0, 3.0])
+    ),
+    left_handed=st.booleans(),
+)
+def test_any_field_gives_a_surface_without_open_edges(values, left_handed):
+    """Also where values equal the level, on a grid of one point, and where ambiguous cubes meet."""
+    field = ScalarField(values, LEFT_HANDED if left_handed else TRICLINIC, "any", "")
+    surface = contour(field, 0.0)
+    assert len(surface.open_edges) == 0
+    cut = surface.cut()
+    assert not cut.shifts.any()
+    assert on_cell_face(cut.vertices[cut.open_edges.ravel()], field.cell).all()
+    assert cut.area == pytest.approx(surface.area, rel=1e-12)
+    capped = contour(field, 0.0, capped=True)
+    assert len(capped.open_edges) == 0
+    assert -1e-9 < capped.enclosed_volume < field.cell_volume + 1e-9
+
+
+@pytest.mark.parametrize("level", [-0.4, 0.0, 1.1])
+def test_the_two_sides_of_a_surface_fill_the_cell(level):
+    field = gyroid((11, 12, 13), TRICLINIC)
+    below = contour(field, level, capped=True).enclosed_volume
+    above = contour(negative(field), -level, capped=True).enclosed_volume
+    # not exact: the polygon that a cube cuts is not flat, and its complement is split along another diagonal
+    assert below + above == pytest.approx(field.cell_volume, rel=5e-4)
+
+
+# --- invariance
+
+
+def test_rolling_the_field_moves_the_surface_and_changes_nothing_else():
+    field = noise((7, 6, 5), TRICLINIC, seed=1)
+    rolled = ScalarField(np.roll(field.values, (3, 2, 4), (0, 1, 2)), field.cell, "", "")
+    a, b = contour(field, 0.2), contour(rolled, 0.2)
+    assert (len(a.vertices), len(a.faces)) == (len(b.vertices), len(b.faces))
+    assert b.area == pytest.approx(a.area, rel=1e-12)
+    moved = (a.vertices @ np.linalg.inv(a.cell) + np.array([3 / 7, 2 / 6, 4 / 5])) % 1
+    found = b.vertices @ np.linalg.inv(b.cell)
+    distance, _ = cKDTree(found % 1 % 1, boxsize=1.0).query(moved % 1 % 1)
+    assert distance.max() < 1e-12
+    assert len(found) == len(moved)
+
+
+def test_a_supercell_has_the_surface_of_its_cells():
+    field = noise((5, 6, 4), TRICLINIC, seed=2)
+    double = ScalarField(np.tile(field.values, (2, 1, 3)), field.cell * [[2], [1], [3]], "", "")
+    assert contour(double, 0.1).area == pytest.approx(6 * contour(field, 0.1).area, rel=1e-12)
+    assert euler_characteristic(contour(double, 0.1)) == 6 * euler_characteristic(contour(field, 0.1))
+
+
+def test_each_vertex_of_the_periodic_surface_is_stored_once_and_inside_the_cell():
+    surface = contour(noise((6, 5, 7), TRICLINIC, seed=3), 0.0)
+    fractions = surface.vertices @ np.linalg.inv(surface.cell)
+    assert fractions.min() >= -1e-12
+    assert fractions.max() < 1
+    assert len(np.unique(fractions.round(9), axis=0)) == len(fractions)
+    assert surface.cut().vertices[surface.cut().faces] == pytest.approx(surface.corners, abs=1e-12)
+
+
+def test_the_field_is_not_changed_and_its_description_is_kept():
+    field = noise((4, 4, 4), CUBE, seed=4)
+    before = field.values.copy()
+    surface = contour(ScalarField(field.values, CUBE, "valence", "v.u.", {"cutoff": 6.0}), 0.25)
+    assert (field.values == before).all()
+    assert (surface.quantity, surface.unit, surface.level) == ("valence", "v.u.", 0.25)
+    assert surface.parameters == {"cutoff": 6.0}
+
+
+# --- independent reference
+
+
+def test_trimesh_finds_the_same_area_and_volume():
+    trimesh = pytest.importorskip("trimesh")
+    capped = contour(gyroid((14, 15, 16), TRICLINIC), 0.3, capped=True)
+    other = trimesh.Trimesh(capped.vertices, capped.faces, process=False)
+    assert other.is_watertight
+    assert other.is_winding_consistent
+    assert capped.area == pytest.approx(other.area, rel=1e-12)
+    assert capped.enclosed_volume == pytest.approx(other.volume, rel=1e-9)
+
+
+# --- empty surfaces and errors
+
+
+def test_a_level_outside_the_field_gives_an_empty_surface():
+    field = gyroid((6, 6, 6))
+    for surface in (contour(field, 9.0), contour(field, -9.0), contour(field, -9.0, capped=True)):
+        assert surface.vertices.shape == (0, 3)
+        assert surface.faces.shape == (0, 3)
+        assert surface.area == 0.0
+        assert surface.normals.shape == (0, 3)
+        assert len(surface.cut().open_edges) == 0
+    # where all of the cell lies below the level, the caps are the faces of the cell
+    assert contour(field, 9.0, capped=True).enclosed_volume == pytest.approx(field.cell_volume, rel=1e-12)
+
+
+def test_a_field_with_excluded_points_is_refused():
+    field = noise((4, 4, 4), CUBE, seed=5)
+    field.values[1, 2, 3] = np.nan
+    with pytest.raises(ValueError, match="noise has no value at 1 of 64 grid points"):
+        contour(field, 0.0)
+
+
+def test_a_level_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="the level of gyroid is nan; give a finite number"):
+        contour(gyroid((4, 4, 4)), float("nan"))
+
+
+def test_an_open_surface_encloses_no_volume():
+    surface = contour(gyroid((6, 6, 6)), 0.0)
+    for mesh in (surface, surface.cut()):
+        assert isinstance(mesh, Mesh)
+        with pytest.raises(ValueError, match="encloses no volume; contour with capped=True"):
+            _ = mesh.enclosed_volume
