@@ -1,0 +1,53 @@
+"""XCrySDen XSF files of scalar fields."""
+
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from amorph.export.decimal_text import scientific_lines
+from amorph.export.replacing import replacing
+from amorph.fields import ScalarField
+
+
+def write_xsf(path: str | Path, field: ScalarField, atoms: Atoms, *, fill: float = 9999.0) -> None:
+    """Write a field and its structure as an XSF file.
+
+    The format's general grid has lengths in Å, runs through x fastest, and repeats the first point of each axis as
+    its last. Values keep their unit and six digits.
+
+    Parameters
+    ----------
+    path
+        Name of the file.
+    field
+        Field to write.
+    atoms
+        Structure that the field belongs to.
+    fill
+        Finite value written at points without a value (NaN), which the format cannot express.
+    """
+    cell = ["  ".join(f"{x:17.12f}" for x in vector) for vector in field.cell]
+    rows = zip(atoms.numbers, atoms.positions, strict=True)
+    name = "_".join(field.quantity.split())
+    header = [
+        f"# {field.quantity} [{field.unit}]",
+        f"# written by amorph; lengths in Angstrom; {fill:g} stands for no value (excluded points)",
+        "CRYSTAL",
+        "PRIMVEC",
+        *cell,
+        "PRIMCOORD",
+        f"{len(atoms)} 1",
+        *(f"{number:3d} " + "  ".join(f"{x:17.12f}" for x in position) for number, position in rows),
+        "BEGIN_BLOCK_DATAGRID_3D",
+        name,
+        f"BEGIN_DATAGRID_3D_{name}",
+        " ".join(str(n + 1) for n in field.grid),
+        "0.0 0.0 0.0",
+        *cell,
+    ]
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(("\n".join(header) + "\n").encode())
+        for plane in np.moveaxis(np.pad(field.values, [(0, 1)] * 3, mode="wrap"), 2, 0):
+            file.write(scientific_lines(np.where(np.isnan(plane), fill, plane).T))
+        file.write(b"END_DATAGRID_3D\nEND_BLOCK_DATAGRID_3D\n")
