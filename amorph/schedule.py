@@ -1,0 +1,202 @@
+"""The schedule of a melt-quench: segments of constant or linearly ramped temperature."""
+
+import difflib
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Final, Literal
+
+from annotated_types import Gt
+from pydantic import Discriminator, Tag
+
+from amorph.parameters import Duration, Pressure, Temperature, Unit, parse
+
+Timestep = Annotated[float, Gt(0), Unit("fs")]
+Ensemble = Literal["NVT", "NPT", "NVE"]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of molecular dynamics whose target temperature is constant or a linear ramp.
+
+    Raises
+    ------
+    ValueError
+        A value outside its bounds; an NVE segment with a ramp or a pressure; an NVT segment with a pressure; an NPT
+        segment at 0 K.
+    """
+
+    name: str
+    """What it is for, as in ``thermo.csv``: ``melt``, ``quench``, ..."""
+    ensemble: Ensemble
+    """NVT: Langevin thermostat, fixed cell. NPT: isotropic Nosé–Hoover chains. NVE: no thermostat."""
+    start_K: Temperature
+    """Target temperature at the start [K]; of the whole segment in NVE, where it only bounds the run."""
+    end_K: Temperature
+    """Target temperature at the end [K]."""
+    duration_ps: Duration
+    """Length in time [ps]."""
+    pressure_GPa: Pressure = 0.0
+    """Target pressure of an NPT segment [GPa]."""
+
+    def __post_init__(self) -> None:
+        for key, value in parse(Segment, dict(vars(self))).items():
+            object.__setattr__(self, key, value)
+        if self.ensemble == "NVE" and self.start_K != self.end_K:
+            raise ValueError(
+                f"segment '{self.name}' ramps from {self.start_K:g} to {self.end_K:g} K in NVE, which has no "
+                "thermostat; make both equal or choose NVT"
+            )
+        if self.ensemble != "NPT" and self.pressure_GPa != 0.0:
+            raise ValueError(
+                f"segment '{self.name}' asks for {self.pressure_GPa:g} GPa in {self.ensemble}; only NPT holds pressure"
+            )
+        if self.ensemble == "NPT" and min(self.start_K, self.end_K) <= 0.0:
+            raise ValueError(
+                f"segment '{self.name}' reaches 0 K in NPT, where a Nosé–Hoover chain has no mass; choose NVT"
+            )
+
+    @property
+    def rate_K_per_ps(self) -> float:
+        """Heating rate [K/ps]; negative while cooling."""
+        return (self.end_K - self.start_K) / self.duration_ps
+
+
+@dataclass(frozen=True)
+class QuenchSchedule:
+    """Segments of molecular dynamics, one after another, and the constants of their integrators.
+
+    Every duration is rounded to a whole number of steps. Step n belongs to the segment that it ends in: the last step
+    of a melt is still melt. Step 0 belongs to the first segment.
+
+    Examples
+    --------
+    >>> schedule = named("kawaguchi2025")
+    >>> schedule.steps, schedule.target_K(0), schedule.target_K(20_000), schedule.target_K(30_000)
+    (30000, 3000.0, 1650.0, 300.0)
+    """
+
+    segments: tuple[Segment, ...]
+    """The segments in order."""
+    timestep_fs: Timestep = 1.0
+    """Time step [fs]."""
+    damping_time_ps: Duration = 0.02
+    """Damping time of the Langevin thermostat [ps]; the friction is its inverse. For NVT segments."""
+    nose_hoover_time_ps: Duration = 0.1
+    """Period of the Nosé–Hoover thermostat [ps]. For NPT segments."""
+    barostat_time_ps: Duration = 1.0
+    """Period of the barostat [ps]. For NPT segments."""
+
+    def __post_init__(self) -> None:
+        for key, value in parse(QuenchSchedule, dict(vars(self))).items():
+            object.__setattr__(self, key, value)
+        if not self.segments:
+            raise ValueError("the schedule has no segments; give at least one")
+        for segment, (first, last) in zip(self.segments, self.spans, strict=True):
+            if last == first:
+                raise ValueError(
+                    f"segment '{segment.name}' lasts {segment.duration_ps:g} ps, less than one step of "
+                    f"{self.timestep_fs:g} fs; lengthen it"
+                )
+
+    @property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """For each segment the last step before it and its last step."""
+        ends = [0]
+        for segment in self.segments:
+            ends.append(ends[-1] + round(segment.duration_ps * 1000.0 / self.timestep_fs))
+        return tuple(pairwise(ends))
+
+    @property
+    def steps(self) -> int:
+        """Number of steps of the whole schedule."""
+        return self.spans[-1][1]
+
+    def index_at(self, step: int) -> int:
+        """Return which segment a step belongs to."""
+        if not 0 <= step <= self.steps:
+            raise ValueError(f"step {step} lies outside the schedule of {self.steps} steps")
+        return next(k for k, (_, last) in enumerate(self.spans) if step <= last)
+
+    def target_K(self, step: int) -> float:
+        """Return the target temperature of a step [K]: a function of the step alone."""
+        k = self.index_at(step)
+        segment, (first, last) = self.segments[k], self.spans[k]
+        if step == last:
+            return segment.end_K
+        return segment.start_K + (segment.end_K - segment.start_K) * (step - first) / (last - first)
+
+    def time_ps(self, step: int) -> float:
+        """Return the time since the start [ps]."""
+        return step * self.timestep_fs / 1000.0
+
+    @property
+    def melt(self) -> tuple[int, int] | None:
+        """First and last step of the melt: the hold at the highest temperature, if a cooling comes after it."""
+        hottest = max(max(segment.start_K, segment.end_K) for segment in self.segments)
+        holds = [k for k, s in enumerate(self.segments) if s.start_K == s.end_K == hottest]
+        if not holds or all(s.end_K >= hottest for s in self.segments[holds[-1] + 1 :]):
+            return None
+        return self.spans[holds[0]][0], self.spans[holds[-1]][1]
+
+
+# The tags have a space so that no error message takes them for keys.
+Schedule = Annotated[
+    Annotated[str, Tag("a name")] | Annotated[QuenchSchedule, Tag("a table")],
+    Discriminator(lambda value: "a name" if isinstance(value, str) else "a table"),
+]
+"""A schedule as a parameter: the name of a shipped one, or its segments."""
+
+KAWAGUCHI2025: Final = QuenchSchedule(
+    segments=(
+        Segment("melt", "NVT", 3000.0, 3000.0, 10.0),
+        Segment("quench", "NVT", 3000.0, 300.0, 20.0),
+    ),
+    timestep_fs=1.0,
+    damping_time_ps=0.02,
+)
+"""The melt-quench of Kawaguchi et al. (2025), doi:10.1038/s43246-025-00921-0: 135 K/ps in a fixed cell."""
+
+KAWAGUCHI2025_EQUILIBRATE: Final = QuenchSchedule(
+    segments=(Segment("equilibrate", "NVT", 300.0, 300.0, 10.0),), timestep_fs=1.0, damping_time_ps=0.02
+)
+"""The equilibration that follows its isotropic relaxation; the paper does not name the thermostat, this one is ours."""
+
+SHORT: Final = QuenchSchedule(
+    segments=(
+        Segment("melt", "NVT", 3000.0, 3000.0, 2.0),
+        Segment("quench", "NVT", 3000.0, 300.0, 2.0),
+    ),
+    timestep_fs=2.0,
+    damping_time_ps=0.02,
+)
+"""A melt-quench to try things out: ten times the paper's cooling rate and twice its time step."""
+
+SHORT_EQUILIBRATE: Final = QuenchSchedule(
+    segments=(Segment("equilibrate", "NVT", 300.0, 300.0, 0.5),), timestep_fs=2.0, damping_time_ps=0.02
+)
+"""The equilibration that goes with ``short``."""
+
+SHIPPED: Final = {
+    "kawaguchi2025": KAWAGUCHI2025,
+    "kawaguchi2025_equilibrate": KAWAGUCHI2025_EQUILIBRATE,
+    "short": SHORT,
+    "short_equilibrate": SHORT_EQUILIBRATE,
+}
+"""The schedules that a name stands for."""
+
+
+def named(schedule: str | QuenchSchedule) -> QuenchSchedule:
+    """Return the schedule that a name stands for, or the given schedule itself.
+
+    Raises
+    ------
+    ValueError
+        No schedule of that name.
+    """
+    if isinstance(schedule, QuenchSchedule):
+        return schedule
+    if schedule not in SHIPPED:
+        near = difflib.get_close_matches(schedule, SHIPPED, n=1)
+        remedy = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(SHIPPED)}; or give its segments"
+        raise ValueError(f"no schedule is named '{schedule}'; {remedy}")
+    return SHIPPED[schedule]
