@@ -1,0 +1,408 @@
+"""Disordered rocksalt supercells of any composition."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from ase import Atoms
+from ase.build import make_supercell
+from ase.data import atomic_masses, atomic_numbers
+from numpy.typing import NDArray
+from pydantic import BeforeValidator
+
+from amorph.parameters import Count, Density, Length, checked
+from amorph.structure import periodic_atoms
+from amorph.units import G_CM3_PER_U_A3
+
+_Row = tuple[int, int, int]
+Supercell = Annotated[
+    tuple[Count, Count, Count] | tuple[_Row, _Row, _Row],
+    BeforeValidator(lambda value: value.tolist() if isinstance(value, np.ndarray) else value),
+]
+
+ANION_CHARGES = {"F": -1, "O": -2, "Cl": -1, "N": -3, "Br": -1, "I": -1, "S": -2, "Se": -2, "Te": -2, "P": -3}
+"""Charge of each element that can form the anion sublattice [e], the most electronegative (Pauling) first."""
+
+NEUTRAL = 0.02
+"""Charge per anion below which oxidation states count as balanced [e]; Li0.67Ti0.11Mo0.22O carries 0.01."""
+NEARLY_NEUTRAL = 0.1
+"""Charge per anion that is still accepted where nothing balances better [e]."""
+LARGEST_ROUNDING = Fraction(3, 100)
+"""Share of the anions by which rounded decimals may differ in number; more, as in Li0.6Ti0.3O, means vacancies."""
+MAXIMUM_ATOMS = 10_000_000
+"""Largest cell that is built; its positions alone take 240 MB."""
+
+
+@dataclass(frozen=True, eq=False)
+class Built:
+    """A disordered rocksalt supercell and how it was made."""
+
+    atoms: Atoms
+    """The cell, species in the order of the composition; ``arrays["oxidation_states"]`` [e], ``info["supercell"]``."""
+    composition: str
+    """The composition as it was asked for."""
+    formula: str
+    """Formula of the whole cell, in the order of the composition."""
+    counts: dict[str, int]
+    """Number of atoms of each element."""
+    oxidation_states: dict[str, float]
+    """Oxidation state of each element [e]."""
+    residual_charge: float
+    """Sum of the oxidation states over the cell [e]."""
+    deviation: dict[str, float]
+    """Count less the exact share that the composition asks for, of each element [atoms]."""
+    lattice_constant: float
+    """Edge of the conventional cubic cell [Å]."""
+    lattice_constant_source: Literal["given", "density", "estimated"]
+    """Where the lattice constant comes from; an estimated one is meant to be relaxed before use."""
+    density_g_cm3: float
+    """Density [g/cm³]."""
+    supercell: NDArray[np.int64]
+    """(3, 3) lattice vectors of the cell, as rows, in conventional cells."""
+
+    def table(self) -> list[dict[str, str | int | float]]:
+        """List each species with its count, the count asked for and the deviation [atoms]."""
+        return [
+            {
+                "species": ion_name(element, self.oxidation_states[element]),
+                "count": count,
+                "asked": count - self.deviation[element],
+                "deviation": self.deviation[element],
+                "oxidation_state": self.oxidation_states[element],
+            }
+            for element, count in self.counts.items()
+        ]
+
+
+@checked
+def build(
+    composition: str,
+    *,
+    supercell: Supercell = (3, 3, 3),
+    lattice_constant: Length | Literal["relaxed"] | None = None,
+    density_g_cm3: Density | None = None,
+    oxidation_states: Mapping[str, float] | None = None,
+    rng: np.random.Generator,
+) -> Built:
+    r"""Build a rocksalt supercell with the cations at random on the cation sublattice.
+
+    Parameters
+    ----------
+    composition
+        Chemical formula with as many cations as anions: ``Li2Ti1/3Mo2/3O3``, ``Li0.67Ti0.11Mo0.22O``, ``MgO``,
+        ``Li2(Ti1/3Mo2/3)O3``. Amounts are read exactly; a difference of cations and anions within the rounding of
+        the written decimals is spread over the cations.
+    supercell
+        Conventional cells (four cations, four anions) along each axis, or an integer matrix whose rows are the
+        lattice vectors in conventional cells.
+    lattice_constant
+        Edge of the conventional cell [Å], or ``relaxed``: start from the sum of the Shannon radii and relax the cell
+        before use.
+    density_g_cm3
+        Density [g/cm³], in place of the lattice constant.
+    oxidation_states
+        Oxidation state of each element [e]; those not given are worked out.
+    rng
+        Random generator that places the ions.
+
+    Returns
+    -------
+    Built
+        The cell with its counts, residual charge and deviation from the composition.
+
+    Raises
+    ------
+    ValueError
+        The composition cannot be read, is not balanced in number or in charge, or leaves a species without a site;
+        not exactly one of `lattice_constant` and `density_g_cm3`; a matrix without positive volume.
+
+    Notes
+    -----
+    Counts are rounded by largest remainder; of equal remainders the species written first gains the site. Anions are
+    the most electronegative non-metals, as many elements of them as make cations and anions equal in number; several
+    anions are placed at random on theirs.
+
+    Oxidation states: of all assignments of one known state to each cation, those with at most 0.02 e per anion are
+    kept (0.1 e where none is that close), and of these the one whose states are the most frequent in the Inorganic
+    Crystal Structure Database, :math:`\max \sum_i n_i \ln p_i(q_i)`, with the counts that pymatgen carries.
+
+    The estimate of the lattice constant is :math:`a = 2 (\bar r_\mathrm{cation} + \bar r_\mathrm{anion})` with Shannon
+    radii in sixfold coordination, high spin (Shannon 1976, doi:10.1107/S0567739476001551, from pymatgen's table).
+
+    Examples
+    --------
+    >>> built = build("Li2Ti1/3Mo2/3O3", supercell=(5, 5, 5), lattice_constant=4.15, rng=np.random.default_rng(0))
+    >>> built.formula, built.residual_charge
+    ('Li333Ti56Mo111O500', 1.0)
+    """
+    amounts, rounding = parse_composition(composition)
+    anions = _anions(composition, amounts, oxidation_states)
+    shares = _balanced(composition, amounts, rounding, anions)
+    states = _oxidation_states(composition, shares, anions, oxidation_states)
+    matrix = _matrix(supercell)
+    cells = round(np.linalg.det(matrix))
+    if 8 * cells > MAXIMUM_ATOMS:
+        raise ValueError(f"supercell {matrix.tolist()} holds {8 * cells} atoms; at most {MAXIMUM_ATOMS} are built")
+
+    counts = dict.fromkeys(amounts, 0)
+    for sublattice in ([e for e in amounts if e not in anions], anions):
+        counts.update(_largest_remainder(composition, {e: shares[e] for e in sublattice}, 4 * cells))
+    if (lattice_constant is None) == (density_g_cm3 is None):
+        raise ValueError(
+            f"lattice_constant = {lattice_constant} and density_g_cm3 = {density_g_cm3}: give exactly one of the two "
+            "(a length in Å, 'relaxed', or a density in g/cm³)"
+        )
+    mass = sum(atomic_masses[atomic_numbers[element]] * n for element, n in counts.items())
+    source: Literal["given", "density", "estimated"]
+    if density_g_cm3 is not None:
+        a, source = (mass * G_CM3_PER_U_A3 / density_g_cm3 / cells) ** (1 / 3), "density"
+    elif isinstance(lattice_constant, float):
+        a, source = lattice_constant, "given"
+    else:
+        a, source = _estimated_lattice_constant(shares, anions, states), "estimated"
+
+    atoms = _place(counts, anions, matrix, a, rng)
+    atoms.set_array("oxidation_states", np.array([states[s] for s in atoms.get_chemical_symbols()], dtype=np.float64))
+    atoms.info["supercell"] = matrix
+    sites_per_formula = 4 * cells / _total(amounts, anions)
+    return Built(
+        atoms=periodic_atoms(atoms),
+        composition=composition,
+        formula="".join(f"{element}{n if n > 1 else ''}" for element, n in counts.items()),
+        counts=counts,
+        oxidation_states=states,
+        residual_charge=math.fsum(states[element] * n for element, n in counts.items()),
+        deviation={e: float(n - amounts[e] * sites_per_formula) for e, n in counts.items()},
+        lattice_constant=a,
+        lattice_constant_source=source,
+        density_g_cm3=mass * G_CM3_PER_U_A3 / (cells * a**3),
+        supercell=matrix,
+    )
+
+
+def parse_composition(composition: str) -> tuple[dict[str, Fraction], Fraction]:
+    """Read a formula exactly; also return by how much the rounding of its decimals can move the sum of its amounts.
+
+    >>> parse_composition("Li2(Ti1/3Mo2/3)O3")[0]
+    {'Li': Fraction(2, 1), 'Ti': Fraction(1, 3), 'Mo': Fraction(2, 3), 'O': Fraction(3, 1)}
+    >>> parse_composition("Li0.67Ti0.33O")[1]
+    Fraction(1, 100)
+    """
+    text = "".join(composition.split())
+    # Each level of brackets is a list of (element, amount, largest rounding error of the amount).
+    levels: list[list[tuple[str, Fraction, Fraction]]] = [[]]
+    position = 0
+    while position < len(text):
+        token = _TOKEN.match(text, position)
+        if token is None:
+            raise ValueError(
+                f"cannot read {text[position:]!r} in the composition {composition!r}; "
+                "write elements with amounts as in Li2Ti1/3Mo2/3O3 or Li0.67Ti0.11Mo0.22O"
+            )
+        position = token.end()
+        if token["open"]:
+            levels.append([])
+            continue
+        amount, error = _amount(composition, token)
+        if token["close"]:
+            if len(levels) == 1:
+                raise ValueError(f"the composition {composition!r} closes a bracket that it never opened")
+            group = levels.pop()
+            levels[-1] += [(e, n * amount, n * error + d * amount) for e, n, d in group]
+        elif atomic_numbers.get(token["element"], 0) == 0:
+            raise ValueError(f"unknown element {token['element']!r} in the composition {composition!r}")
+        else:
+            levels[-1].append((token["element"], amount, error))
+    if len(levels) > 1:
+        raise ValueError(f"the composition {composition!r} opens a bracket that it never closes")
+    if not levels[0]:
+        raise ValueError(f"the composition {composition!r} names no element; write it as in Li2Ti1/3Mo2/3O3")
+    amounts: dict[str, Fraction] = {}
+    for element, amount, _ in levels[0]:
+        amounts[element] = amounts.get(element, Fraction(0)) + amount
+    return amounts, sum((error for _, _, error in levels[0]), Fraction(0))
+
+
+_TOKEN = re.compile(
+    r"(?:(?P<open>[(\[])|(?P<close>[)\]])(?P<n1>[\d.]+(?:/[\d.]+)?)?"
+    r"|(?P<element>[A-Z][a-z]?)(?P<n2>[\d.]+(?:/[\d.]+)?)?)"
+)
+
+
+def _amount(composition: str, token: re.Match[str]) -> tuple[Fraction, Fraction]:
+    written = token["n1"] or token["n2"]
+    if written is None:
+        return Fraction(1), Fraction(0)
+    numerator, _, denominator = written.partition("/")
+    try:
+        amount = Fraction(numerator) / Fraction(denominator or 1)
+    except (ValueError, ZeroDivisionError):
+        amount = Fraction(0)
+    if amount <= 0:
+        raise ValueError(
+            f"the amount {written!r} in the composition {composition!r} is no positive number; "
+            "write 2, 0.67 or 1/3, or leave the element out"
+        )
+    decimals = len(numerator.partition(".")[2])
+    error = Fraction(1, 2 * 10**decimals) if decimals and not denominator else Fraction(0)
+    return amount, error
+
+
+def ion_name(element: str, charge: float) -> str:
+    """Write an ion as chemists do.
+
+    >>> ion_name("Mg", 2.0), ion_name("Li", 1), ion_name("O", -2), ion_name("Mo", 4.5)
+    ('Mg2+', 'Li+', 'O2-', 'Mo4.5+')
+    """
+    size = "" if abs(charge) == 1 else f"{abs(charge):g}"
+    return f"{element}{size}{'-' if charge < 0 else '+'}"
+
+
+def _total(amounts: Mapping[str, Fraction], elements: list[str]) -> Fraction:
+    return sum((amounts[element] for element in elements), Fraction(0))
+
+
+def _anions(composition: str, amounts: dict[str, Fraction], given: Mapping[str, float] | None) -> list[str]:
+    """Choose the elements of the anion sublattice: by the sign of given states, else as many as balance the number."""
+    given = given or {}
+    if strangers := [element for element in given if element not in amounts]:
+        raise ValueError(
+            f"oxidation_states names {', '.join(strangers)}, which {composition!r} does not hold; remove the entry"
+        )
+    candidates = [e for e in ANION_CHARGES if e in amounts and given.get(e, -1) < 0]
+    candidates += [e for e in amounts if e not in ANION_CHARGES and given.get(e, 1) < 0]
+    if not candidates:
+        raise ValueError(f"no anion in the composition {composition!r}; a rocksalt needs one, such as O, F or S")
+    certain = max((candidates.index(e) + 1 for e in candidates if e in given), default=1)
+    total = sum(amounts.values())
+    return min(
+        (candidates[:n] for n in range(certain, len(candidates) + 1)),
+        key=lambda anions: abs(total - 2 * _total(amounts, anions)),
+    )
+
+
+def _balanced(
+    composition: str, amounts: dict[str, Fraction], rounding: Fraction, anions: list[str]
+) -> dict[str, Fraction]:
+    """Return the share of its own sublattice that each element fills."""
+    cations = [element for element in amounts if element not in anions]
+    n_cations, n_anions = _total(amounts, cations), _total(amounts, anions)
+    if abs(n_cations - n_anions) > min(rounding, LARGEST_ROUNDING * n_anions):
+        raise ValueError(
+            f"{composition!r} has {float(n_cations):.6g} cations ({', '.join(cations) or 'none'}) for "
+            f"{float(n_anions):.6g} anions ({', '.join(anions)}); a rocksalt needs as many of one as of the other"
+        )
+    return {e: n / (n_anions if e in anions else n_cations) for e, n in amounts.items()}
+
+
+def _oxidation_states(
+    composition: str, shares: dict[str, Fraction], anions: list[str], given: Mapping[str, float] | None
+) -> dict[str, float]:
+    """Complete the oxidation states by the rule in the notes of :func:`build`."""
+    states = {element: float(charge) for element, charge in (given or {}).items()}
+    for element in anions:
+        states.setdefault(element, float(ANION_CHARGES[element]) if element in ANION_CHARGES else -1.0)
+    unknown = [element for element in shares if element not in states]
+    # charge per anion -> (log frequency, states): the best assignment for each charge that can be reached
+    reached: dict[Fraction, tuple[float, dict[str, float]]] = {
+        sum((shares[e] * Fraction(q).limit_denominator(1000) for e, q in states.items()), Fraction(0)): (0.0, {})
+    }
+    for element in unknown:
+        step: dict[Fraction, tuple[float, dict[str, float]]] = {}
+        for charge, frequency in _known_states(element).items():
+            for before, (score, chosen) in reached.items():
+                after = before + shares[element] * charge
+                better = score + float(shares[element]) * math.log(frequency)
+                if after not in step or better > step[after][0]:
+                    step[after] = (better, {**chosen, element: float(charge)})
+        reached = step
+    if unknown:
+        closest = min(reached, key=abs)
+        if abs(closest) > NEARLY_NEUTRAL:
+            names = " ".join(ion_name(e, q) for e, q in reached[closest][1].items())
+            raise ValueError(
+                f"no oxidation states balance {composition!r}: the closest, {names}, leaves {float(closest):+.3f} e "
+                "per anion; give oxidation_states (a mean such as 3.5 for a mixed valence is allowed)"
+            )
+        window = NEUTRAL if abs(closest) <= NEUTRAL else NEARLY_NEUTRAL
+        states |= max((entry for q, entry in reached.items() if abs(q) <= window), key=lambda entry: entry[0])[1]
+    return {element: states[element] for element in shares}
+
+
+def _known_states(element: str) -> dict[int, float]:
+    """Look up the positive oxidation states of an element and how often each is found."""
+    from pymatgen.analysis.bond_valence import PRIOR_PROB
+
+    found: dict[int, float] = {
+        int(species.oxi_state): float(count)
+        for species, count in PRIOR_PROB.items()
+        if species.symbol == element and species.oxi_state > 0
+    }
+    if not found:
+        raise ValueError(f"no oxidation state of {element} is known; give oxidation_states = {{'{element}': ...}}")
+    total = sum(found.values())
+    return {charge: count / total for charge, count in sorted(found.items())}
+
+
+def _matrix(supercell: Any) -> NDArray[np.int64]:
+    matrix = np.array(supercell, dtype=np.int64)
+    matrix = np.diag(matrix) if matrix.ndim == 1 else matrix
+    if (volume := round(np.linalg.det(matrix))) <= 0:
+        raise ValueError(
+            f"supercell {matrix.tolist()} has the volume {volume} conventional cells; "
+            "give three independent, right-handed lattice vectors as rows"
+        )
+    return matrix
+
+
+def _largest_remainder(composition: str, shares: dict[str, Fraction], sites: int) -> dict[str, int]:
+    """Round shares of `sites` to integers that sum to `sites`."""
+    counts = {element: int(share * sites) for element, share in shares.items()}
+    by_remainder = sorted(shares, key=lambda e: counts[e] - shares[e] * sites)  # stable: first written, first served
+    for element in by_remainder[: sites - sum(counts.values())]:
+        counts[element] += 1
+    for element, count in counts.items():
+        if count == 0:
+            raise ValueError(
+                f"{element} in {composition!r} comes to {float(shares[element] * sites):.3f} of {sites} sites, "
+                "which rounds to none; enlarge the supercell"
+            )
+    return counts
+
+
+def _estimated_lattice_constant(shares: dict[str, Fraction], anions: list[str], states: Mapping[str, float]) -> float:
+    radius = {element: float(share) * _ionic_radius(element, states[element]) for element, share in shares.items()}
+    return 2 * sum(radius.values())
+
+
+def _ionic_radius(element: str, charge: float) -> float:
+    """Interpolate the Shannon radius [Å] in sixfold coordination to an oxidation state."""
+    from pymatgen.core import Element
+
+    tabulated = Element(element).data.get("Shannon radii") or {}
+    radii = {}
+    for state, by_coordination in tabulated.items():
+        by_spin = by_coordination.get("VI", next(iter(by_coordination.values())))
+        radii[float(state)] = by_spin.get("High Spin", next(iter(by_spin.values())))["ionic_radius"]
+    if not radii:
+        raise ValueError(f"no Shannon radius of {element}; give lattice_constant in Å or density_g_cm3")
+    known = sorted(radii)
+    return float(np.interp(charge, known, [radii[state] for state in known]))
+
+
+def _place(
+    counts: dict[str, int], anions: list[str], matrix: NDArray[np.int64], a: float, rng: np.random.Generator
+) -> Atoms:
+    """Fill both sublattices at random."""
+    face_centers = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+    cell = Atoms("H4He4", scaled_positions=np.vstack([face_centers, face_centers + 0.5]), cell=[a] * 3, pbc=True)
+    atoms = make_supercell(cell, matrix)
+    for placeholder, elements in (("H", [e for e in counts if e not in anions]), ("He", anions)):
+        sites = rng.permutation(np.flatnonzero(atoms.numbers == atomic_numbers[placeholder]))
+        atoms.symbols[sites] = np.repeat(elements, [counts[element] for element in elements])
+    order = {element: k for k, element in enumerate(counts)}
+    return atoms[np.argsort([order[symbol] for symbol in atoms.get_chemical_symbols()], kind="stable")]
