@@ -1,0 +1,109 @@
+"""Structures as files: extended XYZ, CIF, POSCAR and LAMMPS data."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import ase.io
+import numpy as np
+from ase import Atoms
+
+from amorph.export.replacing import replacing
+from amorph.export.suffixes import writer_for
+from amorph.structure import periodic_atoms, to_pymatgen
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+
+def write_structure(path: str | Path, structure: "Atoms | Structure") -> None:
+    """Write a structure in the format that the suffix names.
+
+    Parameters
+    ----------
+    path
+        Name of the file: ``.extxyz`` or ``.xyz``, ``.cif``, ``.vasp`` or ``.poscar`` (or a file named POSCAR or
+        CONTCAR), ``.lmp`` or ``.data``.
+    structure
+        Structure to write.
+
+    Raises
+    ------
+    ValueError
+        Unknown suffix; a structure that :func:`~amorph.structure.periodic_atoms` refuses.
+    """
+    named = Path(path).name.upper().startswith(("POSCAR", "CONTCAR"))
+    writer = write_poscar if named else writer_for(path, STRUCTURE_WRITERS, "structure")
+    writer(path, structure)
+
+
+def write_extxyz(path: str | Path, structure: "Atoms | Structure") -> None:
+    """Write extended XYZ with the cell and every per-atom array, oxidation states too, to 8 decimals."""
+    atoms = periodic_atoms(structure)
+    atoms.calc = None
+    _write_with_ase(path, atoms, format="extxyz")
+
+
+def write_cif(path: str | Path, structure: "Atoms | Structure") -> None:
+    """Write CIF in P 1 with oxidation states; Cartesian axes are lost, as the format has none."""
+    from pymatgen.io.cif import CifWriter
+
+    text = str(CifWriter(to_pymatgen(_right_handed(periodic_atoms(structure))), significant_figures=12))
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_poscar(path: str | Path, structure: "Atoms | Structure") -> None:
+    """Write VASP's POSCAR in fractional coordinates, the atoms grouped by element in order of first appearance."""
+    atoms = _right_handed(periodic_atoms(structure))
+    _, first, element = np.unique(atoms.numbers, return_index=True, return_inverse=True)
+    grouped = atoms[np.argsort(first[element], kind="stable")]
+    _write_with_ase(path, _bare(grouped), format="vasp", direct=True)
+
+
+def write_lammps(path: str | Path, structure: "Atoms | Structure") -> None:
+    """Write a LAMMPS data file (``atom_style charge``, ``units metal``).
+
+    Types are numbered by element in alphabetical order and named in comments, masses are the elements', charges the
+    oxidation states [e] (0 where the structure has none). LAMMPS wants the first lattice vector along x and the second
+    in the xy plane: the structure is turned so that they are.
+    """
+    atoms = _right_handed(periodic_atoms(structure))
+    charged = _bare(atoms)
+    if "oxidation_states" in atoms.arrays:
+        charged.set_initial_charges(atoms.arrays["oxidation_states"].astype(float))
+    _write_with_ase(path, charged, format="lammps-data", atom_style="charge", units="metal", masses=True)
+
+
+STRUCTURE_WRITERS: Final = {
+    ".extxyz": write_extxyz,
+    ".xyz": write_extxyz,
+    ".cif": write_cif,
+    ".vasp": write_poscar,
+    ".poscar": write_poscar,
+    ".lmp": write_lammps,
+    ".data": write_lammps,
+}
+"""Writer of each format by its suffix."""
+
+
+def _right_handed(atoms: Atoms) -> Atoms:
+    """Describe the same crystal by a right-handed cell, which VASP, LAMMPS and CIF presuppose.
+
+    The opposite lattice vectors span the same lattice, so no atom moves.
+    """
+    if np.linalg.det(atoms.cell.array) > 0:
+        return atoms
+    turned = atoms.copy()
+    turned.set_cell(-atoms.cell.array)
+    turned.wrap()
+    return turned
+
+
+def _bare(atoms: Atoms) -> Atoms:
+    """Leave elements, positions and cell only: ASE's writers pick up velocities, types and constraints too."""
+    return Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+
+
+def _write_with_ase(path: str | Path, atoms: Atoms, **options: Any) -> None:
+    with replacing(path) as temporary:
+        ase.io.write(temporary, atoms, **options)
