@@ -8,6 +8,8 @@ from ase import units as ase_units
 from ase.md.nose_hoover_chain import IsotropicMTKBarostat, IsotropicMTKNPT, NoseHooverChainThermostat
 from numpy.typing import NDArray
 
+from amorph.evaluation import evaluate
+
 
 class IsotropicNPT(IsotropicMTKNPT):
     """Isotropic Martyna–Tobias–Klein dynamics at zero total momentum.
@@ -87,7 +89,7 @@ class IsotropicNPT(IsotropicMTKNPT):
     def _evaluate(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         if self._evaluated is None:
             self._update_atoms()
-            # The stress first: a calculator that works it out has the forces too.
+            evaluate(self.atoms, ["energy", "forces", "stress"])
             virial_stress = self.atoms.get_stress(voigt=False)
             forces = self.atoms.get_forces(md=True)
             forces -= self.masses * (forces.sum(axis=0) / self.masses.sum())

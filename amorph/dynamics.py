@@ -16,6 +16,7 @@ from ase.md.verlet import VelocityVerlet
 from numpy.typing import NDArray
 
 from amorph.barostat import IsotropicNPT
+from amorph.evaluation import evaluate
 from amorph.neighbors import pair_list
 from amorph.parameters import checked
 from amorph.schedule import QuenchSchedule, Schedule, Segment, named
@@ -144,8 +145,8 @@ class Frame:
         atoms = self.atoms
         volume = float(atoms.get_volume())
         kinetic = float(atoms.get_kinetic_energy())
+        evaluate(atoms, ["energy", "stress"])
         try:
-            # The stress first: a calculator that works it out has the energy too.
             virial = -float(atoms.get_stress()[:3].sum()) / 3.0 * GPA_PER_EV_A3
         except PropertyNotImplementedError:
             virial = float("nan")
@@ -199,7 +200,7 @@ def dynamics(
     Yields
     ------
     Frame
-        Step 0, then every step; on continuation the first frame is the step after the state's.
+        Step 0, then every step; on continuation the state's own step once more, then every step after it.
 
     Raises
     ------
@@ -263,15 +264,13 @@ class _Run:
             atoms.set_momenta(state.momenta)
             self.start_volume = state.start_volume
         self.forces = np.empty((0, 3)) if state is None else state.forces.copy()
-        self.fresh = state is None
         self.closeness = _Closeness()
         self.chains = None if state is None else (state.chains or None)
         self.segment = schedule.segments[schedule.index_at(self.step)]
         self._start(self.segment)
 
     def frames(self) -> Iterator[Frame]:
-        if self.fresh:
-            yield self._frame()
+        yield self._frame()
         for segment, (_, last) in zip(self.schedule.segments, self.schedule.spans, strict=True):
             if self.step >= last:
                 continue
@@ -320,12 +319,17 @@ class _Run:
         self.step += 1
         if self.segment.ensemble != "NVE":
             self.integrator.set_temperature(temperature_K=self.schedule.target_K(self.step))
-        if self.segment.ensemble == "NPT":
-            self.integrator.step()
-            self.forces = self.integrator.forces
-        else:
-            # Handing the forces on keeps what a frame asks of the calculator out of the next step.
-            self.forces = self.integrator.step(self.forces)
+        try:
+            if self.segment.ensemble == "NPT":
+                self.integrator.step()
+                self.forces = self.integrator.forces
+            else:
+                # Handing the forces on keeps what a frame asks of the calculator out of the next step.
+                self.forces = self.integrator.step(self.forces)
+        except ValueError as error:
+            raise RuntimeError(
+                f"the calculator gives up at step {self.step}: {error}: the run is unstable; {self._remedy}"
+            ) from error
 
     def _frame(self) -> Frame:
         self._guard()
@@ -347,9 +351,13 @@ class _Run:
             chains=self.integrator.state() if self.segment.ensemble == "NPT" else {},
         )
 
+    @property
+    def _remedy(self) -> str:
+        return f"reduce timestep_fs (now {self.schedule.timestep_fs:g}) or relax the structure first"
+
     def _guard(self) -> None:
         atoms, step = self.atoms, self.step
-        remedy = f"reduce timestep_fs (now {self.schedule.timestep_fs:g}) or relax the structure first"
+        remedy = self._remedy
         energy = getattr(atoms.calc, "results", {}).get("energy", 0.0)
         if not np.isfinite(energy):
             raise RuntimeError(f"the energy is {energy} eV at step {step}: the run is unstable; {remedy}")

@@ -1,0 +1,21 @@
+"""Asking a calculator for several properties in one go."""
+
+from collections.abc import Sequence
+
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator, all_changes
+
+
+def evaluate(atoms: Atoms, properties: Sequence[str]) -> None:
+    """Have the atoms' calculator work out several properties at once, so that asking for each costs nothing.
+
+    ASE asks for one property at a time, and a calculator that computes only what is asked would start anew for each.
+    What the calculator cannot do is left to the call that asks for it.
+    """
+    calculator = atoms.calc
+    if not isinstance(calculator, BaseCalculator):
+        return
+    able = [name for name in properties if name in calculator.implemented_properties]
+    if able and calculator.calculation_required(atoms, able):
+        calculator.atoms, calculator.results = atoms.copy(), {}
+        calculator.calculate(atoms, able, all_changes)
