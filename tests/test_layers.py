@@ -10,9 +10,9 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "amorph"
 
 LAYERS = [
-    {"units", "parameters", "tables", "neighbors", "structure", "fields", "progress", "calculators"},
+    {"units", "parameters", "tables", "neighbors", "structure", "fields", "progress", "calculators", "evaluation"},
     {"rocksalt", "substitution", "chgnet", "analysis", "export", "reading"},
-    {"meltquench", "schedule", "relaxation"},
+    {"schedule", "barostat", "dynamics", "meltquench", "minimizer", "relaxation"},
     {"run"},
     {"study", "pipeline"},
     {"ensemble"},
