@@ -13,7 +13,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar, get_args, get_type_hints
 
 from annotated_types import Ge, Gt, Interval
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,7 +55,7 @@ def model_of(function: Callable[..., Any]) -> type[BaseModel]:
             continue
         try:
             TypeAdapter(hints[name], config=_CONFIG)
-        except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation):
+        except (PydanticUserError, PydanticUndefinedAnnotation):
             continue
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[name] = (hints[name], default)

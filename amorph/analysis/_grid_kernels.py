@@ -1,0 +1,511 @@
+"""Compiled kernels over periodic grids: excluded points, bond-valence sums, distances to the nearest atom.
+
+A grid is walked in slabs of eight planes, a slab in tiles of 32 × 32 rows and points, a tile in blocks of 8³ points.
+Atoms are binned in fractional coordinates; a tile gathers the atom images within reach by walking the bins with their
+cell shifts, so every image counts however small or skewed the cell, and each block keeps those that reach it. Slabs do
+not depend on each other: any number of threads gives the same bits.
+"""
+
+import math
+
+import numpy as np
+from numba import njit, types
+from numba.extending import intrinsic
+
+SLAB = 8
+"""Planes in a slab and points along the edges of a block: a block's points along z are one byte of a row's bits."""
+_TILE = 32
+"""Rows and points along the edges of a tile."""
+_LOOSE = 1.0 + 1e-9
+"""Widening of every reach that only preselects, so that rounding cannot lose an atom at the very cutoff."""
+_NEAR = 1e-6
+"""How near to a grid point, in grid steps, a row may enter a sphere before the point's own distance decides."""
+_ROUND = 6755399441055744.0
+"""1.5·2^52: adding it leaves the nearest integer in the low bits of a float64."""
+
+
+@intrinsic
+def _prefer_wide_vectors(typing_context):  # type: ignore[no-untyped-def]
+    """Let LLVM use 512-bit vectors in the calling function where the CPU has them; it holds back to 256 by itself."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        # llvmlite checks attribute names against a short list of its own that lacks this one
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _exp2(x):  # type: ignore[no-untyped-def]
+    # 2^f on [-1/2, 1/2]: the polynomial through the 12 Chebyshev nodes, relative error 4.2e-18 before rounding
+    shifted = x + _ROUND
+    f = x - (shifted - _ROUND)
+    p = 4.4558179083360645e-10
+    p = p * f + 7.074194297288521e-09
+    p = p * f + 1.0178057087733941e-07
+    p = p * f + 1.3215432535912375e-06
+    p = p * f + 1.5252733841556773e-05
+    p = p * f + 0.00015403530463724353
+    p = p * f + 0.001333355814640647
+    p = p * f + 0.009618129107587256
+    p = p * f + 0.055504108664821625
+    p = p * f + 0.24022650695910158
+    p = p * f + 0.6931471805599453
+    p = p * f + 1.0
+    return np.int64(np.float64(p).view(np.int64) + (np.float64(shifted).view(np.int64) << 52)).view(np.float64)
+
+
+@njit(cache=True, nogil=True)
+def exp2(x):  # type: ignore[no-untyped-def]
+    """Two to the power of each element, |x| < 1000, to about one unit in the last place.
+
+    libm's exponential does not vectorise; this one does.
+    """
+    out = np.empty_like(x)
+    for k in range(x.size):
+        out[k] = _exp2(x[k])
+    return out
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _clear_bits(bits, row, first, last):  # type: ignore[no-untyped-def]
+    ones = ~np.uint64(0)
+    low = row + (first >> 6)
+    high = row + (last >> 6)
+    above = ones << np.uint64(first & 63)
+    below = ones >> np.uint64(63 - (last & 63))
+    if low == high:
+        bits[low] &= ~(above & below)
+    else:
+        bits[low] &= ~above
+        for word in range(low + 1, high):
+            bits[word] = 0
+        bits[high] &= ~below
+
+
+@njit(cache=True, nogil=True)
+def _is_inside(start, iz, zs, cell, limit):  # type: ignore[no-untyped-def]
+    # start: the row's first point seen from the atom; iz counts on beyond the cell
+    nz = zs.shape[0]
+    wrapped = iz % nz
+    shift = (iz - wrapped) // nz
+    dx = start[0] + (zs[wrapped, 0] + shift * cell[2, 0])
+    dy = start[1] + (zs[wrapped, 1] + shift * cell[2, 1])
+    dz = start[2] + (zs[wrapped, 2] + shift * cell[2, 2])
+    return dx * dx + dy * dy + dz * dz < limit
+
+
+@njit(cache=True, nogil=True)
+def _dot(u, v):  # type: ignore[no-untyped-def]
+    return u[0] * v[0] + u[1] * v[1] + u[2] * v[2]
+
+
+@njit(cache=True, nogil=True)
+def _trim(first, last, start, zs, cell, limit):  # type: ignore[no-untyped-def]
+    """Drop the points at the ends of an interval of a row that their own distance puts outside."""
+    while first <= last and not _is_inside(start, first, zs, cell, limit):
+        first += 1
+    while last >= first and not _is_inside(start, last, zs, cell, limit):
+        last -= 1
+    return first, last
+
+
+@njit(cache=True, nogil=True)
+def _clear_wrapped(bits, row, first, last, nz):  # type: ignore[no-untyped-def]
+    """Clear a row's bits from first to last, both included, where they reach beyond the cell."""
+    if last - first + 1 >= nz:
+        _clear_bits(bits, row, 0, nz - 1)
+    elif first % nz <= last % nz:
+        _clear_bits(bits, row, first % nz, last % nz)
+    else:
+        _clear_bits(bits, row, first % nz, nz - 1)
+        _clear_bits(bits, row, 0, last % nz)
+
+
+@njit(cache=True, nogil=True)
+def _clear_spheres(free, x0, grid, fractional, positions, radii, limits):  # type: ignore[no-untyped-def]
+    """Clear the bits of the points of one slab that lie inside the sphere of an atom, d² < limit.
+
+    Along a row the inside of a sphere is one interval, between the roots of a quadratic; the points next to its ends
+    are decided by their own distance.
+    """
+    cell, _, heights, xs, ys, zs = grid
+    planes, ny, words = free.shape
+    bits = free.reshape(-1)
+    nx = xs.shape[0]
+    nz = zs.shape[0]
+    # a and b split into their parts along c, in grid steps, and across it
+    cc = _dot(cell[2], cell[2])
+    a_steps = _dot(cell[0], cell[2]) / cc * nz
+    b_steps = _dot(cell[1], cell[2]) / cc * nz
+    a_across = cell[0] - a_steps / nz * cell[2]
+    b_across = cell[1] - b_steps / nz * cell[2]
+    aa = _dot(a_across, a_across)
+    ab = _dot(a_across, b_across)
+    bb = _dot(b_across, b_across)
+    steps = nz / math.sqrt(cc)
+    step_y = 1.0 / ny
+    start = np.empty(3)
+    for n in range(radii.size):
+        fx, fy, fz = fractional[n, 0], fractional[n, 1], fractional[n, 2] * nz
+        square = (radii[n] * _LOOSE) ** 2
+        grazing = square * _NEAR
+        reach = radii[n] / heights[0] * _LOOSE
+        first_x = math.ceil((fx - reach) * nx - _NEAR)
+        last_x = math.floor((fx + reach) * nx + _NEAR)
+        for shift_x in range(-((x0 + planes - 1 - first_x) // nx), (last_x - x0) // nx + 1):
+            base = x0 + shift_x * nx
+            for ix in range(max(first_x, base), min(last_x, base + planes - 1) + 1):
+                alpha = ix / nx - fx
+                root = (ab * alpha) ** 2 - bb * (aa * alpha * alpha - square)
+                if root < 0.0:
+                    continue
+                root = math.sqrt(root)
+                first_y = math.ceil((fy + (-ab * alpha - root) / bb) * ny - _NEAR)
+                last_y = math.floor((fy + (-ab * alpha + root) / bb) * ny + _NEAR)
+                row_y = first_y % ny
+                in_plane = square - aa * alpha * alpha
+                slope = 2.0 * ab * alpha
+                center = fz - a_steps * alpha
+                for iy in range(first_y, last_y + 1):
+                    beta = iy * step_y - fy
+                    half = in_plane - beta * (slope + bb * beta)
+                    middle = center - b_steps * beta
+                    near = _NEAR
+                    if half < grazing:  # here a small error of the square moves the root far
+                        half = max(half, 0.0) + grazing
+                        near = np.inf
+                    half = math.sqrt(half) * steps
+                    first = math.ceil(middle - half - _NEAR)
+                    last = math.floor(middle + half + _NEAR)
+                    if first - (middle - half) < near or (middle + half) - last < near:
+                        shift_y = (iy - row_y) // ny
+                        for k in range(3):
+                            image = positions[n, k] - (shift_x * cell[0, k] + shift_y * cell[1, k])
+                            start[k] = xs[ix - shift_x * nx, k] + ys[row_y, k] - image
+                        first, last = _trim(first, last, start, zs, cell, limits[n])
+                    if first <= last:
+                        row = ((ix - base) * ny + row_y) * words
+                        if first >= 0 and last < nz:
+                            _clear_bits(bits, row, first, last)
+                        else:
+                            _clear_wrapped(bits, row, first, last, nz)
+                    row_y += 1
+                    if row_y == ny:
+                        row_y = 0
+
+
+@njit(cache=True, nogil=True)
+def _gather(center, reach, grid, atoms, images):  # type: ignore[no-untyped-def]
+    """Write the atom images within reach of a point to `images` (3, m); returns it, larger if need be, and how many."""
+    cell, inverse, heights, _, _, _ = grid
+    bins, starts, positions = atoms
+    lows = np.empty(3, np.int64)
+    highs = np.empty(3, np.int64)
+    for k in range(3):
+        f = center[0] * inverse[0, k] + center[1] * inverse[1, k] + center[2] * inverse[2, k]
+        width = reach / heights[k] * _LOOSE + 1e-9
+        lows[k] = math.floor((f - width) * bins[k])
+        highs[k] = math.floor((f + width) * bins[k])
+    square = reach * reach * _LOOSE
+    count = 0
+    for b0 in range(lows[0], highs[0] + 1):
+        s0 = b0 // bins[0]
+        for b1 in range(lows[1], highs[1] + 1):
+            s1 = b1 // bins[1]
+            column = ((b0 - s0 * bins[0]) * bins[1] + (b1 - s1 * bins[1])) * bins[2]
+            for s2 in range(lows[2] // bins[2], highs[2] // bins[2] + 1):
+                # the bins of one image along c follow each other, and so do their atoms
+                start = starts[column + max(lows[2] - s2 * bins[2], 0)]
+                stop = starts[column + min(highs[2] - s2 * bins[2] + 1, bins[2])]
+                if count + stop - start >= images.shape[1]:
+                    larger = np.empty((3, 2 * (count + stop - start)))
+                    larger[:, :count] = images[:, :count]
+                    images = larger
+                x = s0 * cell[0, 0] + s1 * cell[1, 0] + s2 * cell[2, 0]
+                y = s0 * cell[0, 1] + s1 * cell[1, 1] + s2 * cell[2, 1]
+                z = s0 * cell[0, 2] + s1 * cell[1, 2] + s2 * cell[2, 2]
+                for k in range(start, stop):
+                    px = positions[0, k] + x
+                    py = positions[1, k] + y
+                    pz = positions[2, k] + z
+                    images[0, count] = px
+                    images[1, count] = py
+                    images[2, count] = pz
+                    count += (px - center[0]) ** 2 + (py - center[1]) ** 2 + (pz - center[2]) ** 2 <= square
+    return images, count
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _add_valences(points, m, images, count, scale, offset, limit, sums):  # type: ignore[no-untyped-def]
+    # atoms outside, points inside: the inner loop has no dependence and becomes vector code
+    _prefer_wide_vectors()
+    px = points[0]
+    py = points[1]
+    pz = points[2]
+    for n in range(count):
+        x = images[0, n]
+        y = images[1, n]
+        z = images[2, n]
+        for k in range(m):
+            dx = px[k] - x
+            dy = py[k] - y
+            dz = pz[k] - z
+            square = dx * dx + dy * dy + dz * dz
+            valence = _exp2(offset - scale * math.sqrt(square))
+            sums[k] += valence if square <= limit else 0.0
+
+
+@njit(cache=True, nogil=True)
+def _enclose(points, m, center):  # type: ignore[no-untyped-def]
+    """Write the center of the box around points; returns the distance to the farthest of them."""
+    for k in range(3):
+        low = high = points[k, 0]
+        for n in range(1, m):
+            low = min(low, points[k, n])
+            high = max(high, points[k, n])
+        center[k] = 0.5 * (low + high)
+    square = 0.0
+    for n in range(m):
+        square = max(
+            square,
+            (points[0, n] - center[0]) ** 2 + (points[1, n] - center[1]) ** 2 + (points[2, n] - center[2]) ** 2,
+        )
+    return math.sqrt(square)
+
+
+@njit(cache=True, nogil=True)
+def _keep(images, count, center, reach, kept):  # type: ignore[no-untyped-def]
+    """Copy the images within reach of a point to `kept`; returns how many."""
+    square = reach * reach * _LOOSE
+    found = 0
+    for n in range(count):
+        x = images[0, n]
+        y = images[1, n]
+        z = images[2, n]
+        kept[0, found] = x
+        kept[1, found] = y
+        kept[2, found] = z
+        found += (x - center[0]) ** 2 + (y - center[1]) ** 2 + (z - center[2]) ** 2 <= square
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _corner_box(center, x0, x1, y0, y1, z0, z1, xs, ys, zs):  # type: ignore[no-untyped-def]
+    """Write the center of the box of points between two corners, both included; returns its half diagonal."""
+    for k in range(3):
+        center[k] = 0.5 * ((xs[x0, k] + xs[x1, k]) + (ys[y0, k] + ys[y1, k]) + (zs[z0, k] + zs[z1, k]))
+    longest = 0.0
+    for sign_y in (-1.0, 1.0):
+        for sign_z in (-1.0, 1.0):
+            square = 0.0
+            for k in range(3):
+                edge = (xs[x1, k] - xs[x0, k]) + sign_y * (ys[y1, k] - ys[y0, k]) + sign_z * (zs[z1, k] - zs[z0, k])
+                square += edge * edge
+            longest = max(longest, square)
+    return 0.5 * math.sqrt(longest)
+
+
+@njit(cache=True, nogil=True)
+def _collect(flags, x0, block_y, block_z, xs, ys, zs, points, where):  # type: ignore[no-untyped-def]
+    """Write the free points of one block and their flat indices; returns how many."""
+    ny = ys.shape[0]
+    nz = zs.shape[0]
+    byte = block_z // SLAB
+    m = 0
+    for i in range(flags.shape[0]):
+        for iy in range(block_y, min(block_y + SLAB, ny)):
+            flag = np.int64(flags[i, iy, byte])
+            if flag == 0:
+                continue
+            ix = x0 + i
+            x = xs[ix, 0] + ys[iy, 0]
+            y = xs[ix, 1] + ys[iy, 1]
+            z = xs[ix, 2] + ys[iy, 2]
+            index = (i * ny + iy) * nz + block_z
+            for b in range(min(SLAB, nz - block_z)):
+                points[0, m] = x + zs[block_z + b, 0]
+                points[1, m] = y + zs[block_z + b, 1]
+                points[2, m] = z + zs[block_z + b, 2]
+                where[m] = index + b
+                m += 1 if (flag >> b) & 1 else 0
+    return m
+
+
+@njit(cache=True, nogil=True)
+def bond_valence_slab(x0, slab, grid, anions, blocking, cutoff, limit, scale, offset):  # type: ignore[no-untyped-def]
+    """Fill the planes of a grid from x0 on with Σ 2^(offset − scale·d) over d² ≤ limit, NaN inside a blocking sphere.
+
+    `slab` is the part of the map to fill; `grid` (cell, inverse, heights, xs, ys, zs); `anions` (bins, starts,
+    positions); `blocking` (fractional, positions, radii, limits).
+    """
+    _, _, _, xs, ys, zs = grid
+    planes, ny, nz = slab.shape
+    words = (nz + 63) // 64
+    free = np.full((planes, ny, words), ~np.uint64(0))
+    if nz % 64:
+        free[:, :, words - 1] = ~np.uint64(0) >> np.uint64(64 - nz % 64)
+    _clear_spheres(free, x0, grid, blocking[0], blocking[1], blocking[2], blocking[3])
+    flags = free.view(np.uint8)  # little-endian: byte k holds the points 8k to 8k + 7
+    occupied = np.zeros(((ny + SLAB - 1) // SLAB, words * 8), np.uint8)
+    for i in range(planes):
+        for iy in range(ny):
+            for byte in range(words * 8):
+                occupied[iy // SLAB, byte] |= flags[i, iy, byte]
+    slab[:] = np.nan
+
+    images = np.empty((3, 256))
+    kept = np.empty((3, 256))
+    points = np.empty((3, SLAB**3 + 1))
+    sums = np.empty(SLAB**3)
+    where = np.empty(SLAB**3 + 1, np.int64)
+    flat = slab.reshape(-1)
+    center = np.empty(3)
+    for tile_y in range(0, ny, _TILE):
+        end_y = min(tile_y + _TILE, ny)
+        for tile_z in range(0, nz, _TILE):
+            end_z = min(tile_z + _TILE, nz)
+            count = -1
+            for block_y in range(tile_y, end_y, SLAB):
+                for block_z in range(tile_z, end_z, SLAB):
+                    if occupied[block_y // SLAB, block_z // SLAB] == 0:
+                        continue
+                    m = _collect(flags, x0, block_y, block_z, xs, ys, zs, points, where)
+                    if count < 0:
+                        half = _corner_box(
+                            center, x0, x0 + planes - 1, tile_y, end_y - 1, tile_z, end_z - 1, xs, ys, zs
+                        )
+                        images, count = _gather(center, cutoff + half, grid, anions, images)
+                        if kept.shape[1] <= count:
+                            kept = np.empty((3, images.shape[1] + 1))
+                    half = _enclose(points, m, center)
+                    found = _keep(images, count, center, cutoff + half, kept)
+                    padded = (m + SLAB - 1) // SLAB * SLAB
+                    for n in range(m, padded):  # whole vectors: the last point again
+                        for k in range(3):
+                            points[k, n] = points[k, m - 1]
+                    sums[:padded] = 0.0
+                    _add_valences(points, padded, kept, found, scale, offset, limit, sums)
+                    for n in range(m):
+                        flat[where[n]] = sums[n]
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _nearest_squares(points, m, images, count, squares):  # type: ignore[no-untyped-def]
+    _prefer_wide_vectors()
+    px = points[0]
+    py = points[1]
+    pz = points[2]
+    for n in range(count):
+        x = images[0, n]
+        y = images[1, n]
+        z = images[2, n]
+        for k in range(m):
+            dx = px[k] - x
+            dy = py[k] - y
+            dz = pz[k] - z
+            square = dx * dx + dy * dy + dz * dz
+            squares[k] = square if square < squares[k] else squares[k]
+
+
+@njit(cache=True, nogil=True)
+def _nearest(images, count, center):  # type: ignore[no-untyped-def]
+    square = np.inf
+    for n in range(count):
+        square = min(
+            square, (images[0, n] - center[0]) ** 2 + (images[1, n] - center[1]) ** 2 + (images[2, n] - center[2]) ** 2
+        )
+    return math.sqrt(square)
+
+
+@njit(cache=True, nogil=True)
+def distance_slab(x0, slab, grid, atoms, guess):  # type: ignore[no-untyped-def]
+    """Fill the planes of a grid from x0 on with the distance to the nearest image of an atom.
+
+    `slab` is the part of the map to fill; `grid` (cell, inverse, heights, xs, ys, zs); `atoms` (bins, starts,
+    positions); `guess` a first search radius.
+    """
+    _, _, _, xs, ys, zs = grid
+    planes, ny, nz = slab.shape
+    images = np.empty((3, 256))
+    kept = np.empty((3, 256))
+    points = np.empty((3, SLAB**3))
+    squares = np.empty(SLAB**3)
+    center = np.empty(3)
+    for tile_y in range(0, ny, _TILE):
+        end_y = min(tile_y + _TILE, ny)
+        for tile_z in range(0, nz, _TILE):
+            end_z = min(tile_z + _TILE, nz)
+            half = _corner_box(center, x0, x0 + planes - 1, tile_y, end_y - 1, tile_z, end_z - 1, xs, ys, zs)
+            reach = guess
+            images, count = _gather(center, reach, grid, atoms, images)
+            while count == 0:
+                reach *= 1.5
+                images, count = _gather(center, reach, grid, atoms, images)
+            # the atom nearest to any point of the box is at most this far from the center
+            reach = _nearest(images, count, center) + 2.0 * half
+            images, count = _gather(center, reach, grid, atoms, images)
+            if kept.shape[1] <= count:
+                kept = np.empty((3, images.shape[1] + 1))
+            for block_y in range(tile_y, end_y, SLAB):
+                stop_y = min(block_y + SLAB, ny)
+                for block_z in range(tile_z, end_z, SLAB):
+                    stop_z = min(block_z + SLAB, nz)
+                    half = _corner_box(
+                        center, x0, x0 + planes - 1, block_y, stop_y - 1, block_z, stop_z - 1, xs, ys, zs
+                    )
+                    reach = _nearest(images, count, center) + 2.0 * half
+                    found = _keep(images, count, center, reach, kept)
+                    m = 0
+                    for i in range(planes):
+                        for iy in range(block_y, stop_y):
+                            x = xs[x0 + i, 0] + ys[iy, 0]
+                            y = xs[x0 + i, 1] + ys[iy, 1]
+                            z = xs[x0 + i, 2] + ys[iy, 2]
+                            for iz in range(block_z, stop_z):
+                                points[0, m] = x + zs[iz, 0]
+                                points[1, m] = y + zs[iz, 1]
+                                points[2, m] = z + zs[iz, 2]
+                                squares[m] = np.inf
+                                m += 1
+                    _nearest_squares(points, m, kept, found, squares)
+                    m = 0
+                    for i in range(planes):
+                        for iy in range(block_y, stop_y):
+                            for iz in range(block_z, stop_z):
+                                slab[i, iy, iz] = math.sqrt(squares[m])
+                                m += 1
+
+
+@njit(cache=True, nogil=True)
+def bond_valence_points(points, sums, grid, anions, cutoff, limit, scale, offset):  # type: ignore[no-untyped-def]
+    """Fill `sums` with Σ 2^(offset − scale·d) over d² ≤ limit at arbitrary points (n, 3)."""
+    images = np.empty((3, 256))
+    for n in range(points.shape[0]):
+        images, count = _gather(points[n], cutoff, grid, anions, images)
+        total = 0.0
+        for k in range(count):
+            square = (
+                (points[n, 0] - images[0, k]) ** 2
+                + (points[n, 1] - images[1, k]) ** 2
+                + (points[n, 2] - images[2, k]) ** 2
+            )
+            if square <= limit:
+                total += _exp2(offset - scale * math.sqrt(square))
+        sums[n] = total
+
+
+@njit(cache=True, nogil=True)
+def count_shares(slab, target, window):  # type: ignore[no-untyped-def]
+    """Count the points that are NaN, below, within and above |v − target| < window."""
+    excluded = under = within = 0
+    for i in range(slab.shape[0]):
+        for j in range(slab.shape[1]):
+            for k in range(slab.shape[2]):
+                value = slab[i, j, k]
+                near = abs(value - target) < window
+                excluded += math.isnan(value)
+                within += near
+                under += (not near) and value < target
+    return excluded, under, within, slab.size - excluded - under - within

@@ -1,0 +1,167 @@
+"""What every map on a grid needs: the number of points, the memory they take, bins of atoms, threads over slabs."""
+
+import math
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amorph.fields import grid_points
+
+_BIN: Final = 3.0
+"""Width of the bins that atoms are sorted into [Å]; only speed depends on it."""
+_FEW_POINTS: Final = 100_000
+"""A grid of fewer points is not worth a second thread."""
+
+
+class Grid(NamedTuple):
+    """Points of a grid over a cell, point (i, j, k) at x[i] + y[j] + z[k]."""
+
+    cell: NDArray[np.float64]
+    """(3, 3) lattice vectors as rows [Å]."""
+    inverse: NDArray[np.float64]
+    """(3, 3) inverse of the cell [1/Å]."""
+    heights: NDArray[np.float64]
+    """(3,) distances between opposite faces of the cell [Å]."""
+    x: NDArray[np.float64]
+    """(nx, 3) steps along the first lattice vector [Å]."""
+    y: NDArray[np.float64]
+    """(ny, 3) steps along the second [Å]."""
+    z: NDArray[np.float64]
+    """(nz, 3) steps along the third [Å]."""
+
+
+class Bins(NamedTuple):
+    """Atoms sorted into bins of the cell, for a walk over periodic images."""
+
+    shape: NDArray[np.int64]
+    """(3,) bins along each lattice vector."""
+    starts: NDArray[np.int64]
+    """First atom of each bin, and the end."""
+    positions: NDArray[np.float64]
+    """(3, n) positions inside the cell, in the order of the bins [Å]."""
+
+
+def resolve_points(
+    cell: NDArray[np.float64], grid: tuple[int, int, int] | None, spacing: float, *, bytes_per_point: int = 8
+) -> tuple[int, int, int]:
+    """Settle the number of grid points, and refuse what memory cannot hold before anything is allocated.
+
+    Raises
+    ------
+    ValueError
+        The grid needs more memory than is available.
+    """
+    if grid is not None:
+        points = grid
+        asked = f"a grid of {grid[0]} × {grid[1]} × {grid[2]} points"
+        remedy = "give fewer points"
+    else:
+        longest = float(max(np.linalg.norm(cell, axis=1)))
+        if longest > 1e9 * spacing:
+            raise ValueError(
+                f"a spacing of {spacing:g} Å makes more than 1e9 points along an edge of {longest:.2f} Å; "
+                f"give a larger spacing"
+            )
+        points = grid_points(cell, spacing)
+        asked = f"a spacing of {spacing:g} Å, which makes {points[0]} × {points[1]} × {points[2]} points,"
+        remedy = "give a larger spacing"
+    # beside the values, three float64 for each step along each edge
+    needed = bytes_per_point * math.prod(points) + 24 * sum(points)
+    available = available_memory()
+    if needed > available:
+        raise ValueError(f"{asked} needs {_size(needed)} of memory, and {_size(available)} are available; {remedy}")
+    return points
+
+
+def available_memory() -> int:
+    """Estimate the memory that this process can still take [bytes]."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        # the count of free pages would leave out the file cache, which gives way
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        kilobytes = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return total
+    return min(total, 1024 * int(kilobytes))
+
+
+def make_grid(cell: NDArray[np.float64], points: tuple[int, int, int]) -> Grid:
+    """Lay a grid over a cell."""
+    cell = np.array(cell, dtype=np.float64, order="C")
+    inverse = np.ascontiguousarray(np.linalg.inv(cell))
+    # multiplied before divided: a step that float64 can hold is exact
+    x, y, z = (np.arange(n)[:, None] * vector / n for n, vector in zip(points, cell, strict=True))
+    return Grid(cell, inverse, 1.0 / np.linalg.norm(inverse, axis=0), x, y, z)
+
+
+def wrap(grid: Grid, positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Move positions into the cell by whole lattice vectors; returns fractional and Cartesian coordinates."""
+    fractional = positions @ grid.inverse
+    shifts = np.floor(fractional)
+    return np.ascontiguousarray(fractional - shifts), np.ascontiguousarray(positions - shifts @ grid.cell)
+
+
+def make_bins(grid: Grid, positions: NDArray[np.float64]) -> Bins:
+    """Sort atoms into bins about 3 Å wide."""
+    fractional, inside = wrap(grid, positions)
+    shape = np.clip(grid.heights / _BIN, 1, 512).astype(np.int64)
+    index = np.minimum((fractional * shape).astype(np.int64), shape - 1)
+    flat = np.ravel_multi_index(tuple(index.T), tuple(shape))
+    order = np.argsort(flat, kind="stable")
+    starts = np.zeros(int(np.prod(shape)) + 1, dtype=np.int64)
+    np.cumsum(np.bincount(flat, minlength=starts.size - 1), out=starts[1:])
+    return Bins(shape, starts, np.ascontiguousarray(inside[order].T))
+
+
+def smallest_square_reaching(distance: float) -> float:
+    """Find the smallest float64 whose root is at least a distance: √x < distance exactly where x is below it.
+
+    >>> smallest_square_reaching(1.5)
+    2.25
+    """
+    square = distance * distance
+    while square > 0.0 and math.sqrt(math.nextafter(square, 0.0)) >= distance:
+        square = math.nextafter(square, 0.0)
+    while math.sqrt(square) < distance:
+        square = math.nextafter(square, math.inf)
+    return square
+
+
+def largest_square_within(distance: float) -> float:
+    """Find the largest float64 whose root is at most a distance: √x <= distance exactly where x is at most it."""
+    return math.nextafter(smallest_square_reaching(math.nextafter(distance, math.inf)), 0.0)
+
+
+def over_slabs(
+    values: NDArray[np.float64], work: Callable[[int, NDArray[np.float64]], Any], threads: int | None
+) -> list[Any]:
+    """Call `work` with every slab's first plane and its part of `values`, in threads; results in the slabs' order."""
+    from amorph.analysis._grid_kernels import SLAB
+
+    firsts = range(0, len(values), SLAB)
+    slabs = [values[first : first + SLAB] for first in firsts]
+    if threads is None:
+        threads = available_processors()
+    if min(threads, len(slabs)) == 1 or values.size < _FEW_POINTS:
+        return list(map(work, firsts, slabs))
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, firsts, slabs))
+
+
+def available_processors() -> int:
+    """Count the processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _size(number: int) -> str:
+    for unit, size in (("PB", 10**15), ("TB", 10**12), ("GB", 10**9), ("MB", 10**6)):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return f"{number} bytes"
