@@ -1,0 +1,421 @@
+"""Is the glass a glass? Order left from the parent crystal, crystal order of any kind, and whether it melted."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers
+from ase.geometry import find_mic
+from numpy.typing import NDArray
+from pydantic import BeforeValidator
+from scipy.special import sph_harm_y
+
+from amorph.neighbors import PairList, pair_list
+from amorph.parameters import checked
+from amorph.structure import periodic_atoms
+from amorph.tables import parse_ion
+
+log = logging.getLogger(__name__)
+
+Verdict = Literal["amorphous", "partly crystalline", "crystalline"]
+
+_Row = tuple[int, int, int]
+Supercell = Annotated[
+    tuple[int, int, int] | tuple[_Row, _Row, _Row],
+    BeforeValidator(lambda value: value.tolist() if isinstance(value, np.ndarray) else value),
+]
+
+SOLID_SHARE_LIMIT: Final = 0.05
+"""Largest share of solid anions in a disordered structure. Liquids and glasses have 0.00, half-crystals 0.3."""
+CRYSTALLINE: Final = 0.5
+"""Parent order or solid share from which a structure is called crystalline. Crystals at 1500 K still have 0.77."""
+BOND_ORDER: Final = 0.5
+"""Normalised q6·q6* above which two anions have like surroundings."""
+SHELL: Final = 12
+"""Nearest anions that make the surroundings of an anion: the first shell of a close-packed sublattice."""
+SOLID_BONDS: Final = 9
+"""Of these, how many must have like surroundings in a solid anion."""
+TIE: Final = 1e-3
+"""Difference of distances below which neighbours tie [Å]. In a simple cubic sublattice the twelfth place has a tie."""
+TRAJECTORY_FRAMES: Final = 10
+"""Frames at the end of a trajectory over which it is judged."""
+
+STRONGEST_STAR: Final = 2 * np.eye(3, dtype=int)
+"""{200}: where all atoms of rocksalt scatter in phase. The other three members are these with the other sign."""
+PARENT_SITES: Final = (4, 8)
+"""Atoms per conventional rocksalt cell: from none to all of the cations."""
+
+_ANIONS: Final = (frozenset({"N", "O", "F", "Cl", "Br"}), frozenset({"S", "Se", "Te", "I"}), frozenset({"P", "As"}))
+"""Elements that form anions. A group counts where none of the groups before it is there: S is a cation in a sulfate."""
+
+
+@dataclass(frozen=True, eq=False)
+class Crystallinity:
+    """How crystalline a structure is, by three criteria; of several frames, the mean."""
+
+    verdict: Verdict
+    """"amorphous", "partly crystalline" or "crystalline"."""
+    reason: str
+    """The figures that decided, in one sentence."""
+    parent_order: float | None
+    """(a) I/N² of the parent's strongest star, 1 in the undisturbed crystal; None where the parent is unknown."""
+    parent_order_limit: float
+    """Largest I/N² of a disordered structure, 0.02 + 5/N."""
+    solid_share: float
+    """(b) Share of anions whose surroundings are those of their neighbours, 1 in any crystal."""
+    solid_share_limit: float
+    """Largest such share of a disordered structure."""
+    melted: bool | None
+    """(c) Whether every species moved on by at least one neighbour; None where the history is unknown."""
+    mean_square_displacement: Mapping[str, float] | None
+    """Mean-square displacement of each species since the start, without the drift of the whole [Å²]."""
+    required_displacement: Mapping[str, float] | None
+    """Mean-square displacement that counts as molten: nearest-neighbour distance at the start, squared [Å²]."""
+    space_group: str | None
+    """Space group above P1 of the (first) structure within 0.1 Å; looked for only where the parent is unknown."""
+    anions: tuple[str, ...]
+    """Elements of the anion sublattice."""
+    n_frames: int
+    """Number of frames averaged."""
+
+    @property
+    def is_disordered(self) -> bool:
+        """Whether (a), where known, and (b) hold: no crystal is left, in a melt or in a glass."""
+        holds = self._parent_order_holds is not False and self.solid_share <= self.solid_share_limit
+        return holds and self.space_group is None
+
+    @property
+    def _parent_order_holds(self) -> bool | None:
+        return None if self.parent_order is None else self.parent_order <= self.parent_order_limit
+
+    def table(self) -> list[dict[str, str | float | bool | None]]:
+        """Give one row per criterion; what is unknown is None."""
+        rows: list[dict[str, str | float | bool | None]] = [
+            _row(
+                "(a) parent order I/N², at most", self.parent_order, self.parent_order_limit, self._parent_order_holds
+            ),
+            _row(
+                "(b) solid share of the anions, at most",
+                self.solid_share,
+                self.solid_share_limit,
+                self.solid_share <= self.solid_share_limit,
+            ),
+        ]
+        if self.space_group is not None:
+            rows.append(_row("symmetry of the cell, at most", self.space_group, "P1 (1)", False))
+        if self.mean_square_displacement is None or self.required_displacement is None:
+            rows.append(_row("(c) it melted", None, None, self.melted))
+            return rows
+        for species, moved in self.mean_square_displacement.items():
+            needed = self.required_displacement[species]
+            name = f"(c) mean-square displacement of {species} [Å²], at least"
+            rows.append(_row(name, moved, needed, moved >= needed))
+        return rows
+
+
+@checked
+def crystallinity(
+    frames: Atoms | Sequence[Atoms],
+    *,
+    supercell: Supercell | None = None,
+    anion: str | None = None,
+    start: Atoms | None = None,
+    melted: bool | None = None,
+) -> Crystallinity:
+    r"""Judge whether a structure is amorphous.
+
+    Parameters
+    ----------
+    frames
+        A structure, or frames of a melt to average over (at least ten say something).
+    supercell
+        The rocksalt supercell that the structure came from, as three integers or a 3 by 3 matrix whose rows are the
+        cell vectors in conventional cells. Without it ``atoms.info["supercell"]`` counts.
+    anion
+        The anion, "O" or "O2-". Without it the negative ``oxidation_states`` decide, else the elements.
+    start
+        The structure before the melt, with the same atoms in the same order. It turns on criterion (c); the frames
+        must then be unwrapped (:func:`unwrap`), as molecular dynamics leaves them.
+    melted
+        Whether the melt that the structure was quenched from passed criterion (c), where that is known.
+
+    Raises
+    ------
+    ValueError
+        No frames; no anion in the cell; a supercell that does not fit the number of atoms; a start with other atoms.
+
+    Notes
+    -----
+    (a) *Parent order*: :math:`I/N^2 = |\sum_j \exp(i G \cdot r_j)|^2 / N^2` over all atoms in the current cell, mean
+    over {200} of the parent, at most :math:`0.02 + 5/N`.
+
+    (b) *Any crystal order, however turned*: the share of anions of which at least 9 of the 12 nearest anions (periodic
+    images included) have a normalised :math:`q_6 \cdot q_6^*` above 0.5 is at most 0.05. Where anions tie for the
+    twelfth place all of them count, and three quarters must be alike. This sees close-packed and nearly close-packed
+    anions at any temperature (rocksalt, spinel, wurtzite, rutile, corundum); in fluorite, whose anions are simple
+    cubic, thermal motion of 0.2 Å already hides the crystal.
+
+    (c) *It melted*: every species' mean-square displacement is at least the square of its nearest-neighbour distance.
+    That distance is the mean over the species' atoms of the distance to the closest atom of any species, in `start`.
+    Displacements are those of fractional coordinates in the current cell, less the centre of mass: a change of the
+    cell's size moves nothing.
+
+    "Amorphous" needs (a), (b) and (c), each where it is known. I/N² or the solid share of 0.5 or above is
+    "crystalline", all else "partly crystalline". Where the parent is unknown, a cell that spglib finds symmetric
+    within 0.1 Å is "crystalline" too: (b) misses ideal crystals whose anions are far from close-packed, such as quartz.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> crystallinity(bulk("MgO", "rocksalt", a=4.212, cubic=True) * (2, 2, 2), supercell=(2, 2, 2)).verdict
+    'crystalline'
+    """
+    images = _checked_frames(frames)
+    first = images[0]
+    anions = _anions(first, anion)
+    matrix = _parent(first, supercell)
+    space_group = _space_group(first) if matrix is None else None
+    orders = None if matrix is None else [_parent_order(atoms, matrix) for atoms in images]
+    parent_order = None if orders is None else float(np.mean(orders))
+    limit = 0.02 + 5.0 / len(first)
+    solid_share = float(np.mean([_solid_share(atoms, anions) for atoms in images]))
+    moved = needed = None
+    if start is not None:
+        if melted is not None:
+            raise ValueError(f"melted = {melted} beside a start structure: (c) is judged from the start; give only one")
+        moved, needed = _displacements(periodic_atoms(start), images)
+        melted = all(moved[species] >= needed[species] for species in moved)
+    if space_group is not None:
+        verdict: Verdict = "crystalline"
+        reason = f"the parent cell is unknown, and the cell has the symmetry {space_group}: it is a crystal"
+    else:
+        verdict = _verdict(parent_order, limit, solid_share, melted)
+        reason = _reason(verdict, parent_order, limit, solid_share, _history(melted, moved, needed))
+    return Crystallinity(
+        verdict=verdict,
+        reason=reason,
+        parent_order=parent_order,
+        parent_order_limit=limit,
+        solid_share=solid_share,
+        solid_share_limit=SOLID_SHARE_LIMIT,
+        melted=melted,
+        mean_square_displacement=moved,
+        required_displacement=needed,
+        space_group=space_group,
+        anions=anions,
+        n_frames=len(images),
+    )
+
+
+@checked
+def verdict_of_trajectory(
+    frames: Atoms | Sequence[Atoms],
+    *,
+    supercell: Supercell | None = None,
+    anion: str | None = None,
+    start: Atoms | None = None,
+) -> Crystallinity:
+    """Judge the end of a trajectory: the mean over its last ten frames, or the one structure.
+
+    Parameters
+    ----------
+    frames
+        A structure, or the frames of a trajectory in order, wrapped or not.
+    supercell
+        The rocksalt supercell that the structure came from, as :func:`crystallinity` takes it.
+    anion
+        The anion, as :func:`crystallinity` takes it.
+    start
+        The structure before the melt. Without it the first frame counts where it is crystalline; where it is not, the
+        melting lies before the trajectory and criterion (c) stays unknown.
+    """
+    images = _checked_frames(frames)
+    if supercell is None and (matrix := _parent(start or images[0], None)) is not None:
+        supercell = matrix.tolist()
+    last = images[-TRAJECTORY_FRAMES:]
+    if start is None and len(images) > 1:
+        first = crystallinity(images[0], supercell=supercell, anion=anion)
+        start = images[0] if first.verdict == "crystalline" else None
+        if start is None:
+            log.info("the first frame is not crystalline: whether it melted lies before the trajectory")
+    if start is not None:
+        start = periodic_atoms(start)
+        _check_same_atoms(start, images[0])
+        last = unwrap([start, *images])[-len(last) :] if _may_be_wrapped(images) else last
+    return crystallinity(last, supercell=supercell, anion=anion, start=start)
+
+
+def unwrap(frames: Sequence[Atoms]) -> list[Atoms]:
+    """Follow the atoms of a wrapped trajectory across the faces of the cell.
+
+    From frame to frame each atom takes its shortest step under the periodicity, measured in fractional coordinates of
+    the current cell. Steps must therefore stay below half the cell.
+    """
+    images = _checked_frames(frames)
+    fractional = images[0].cell.scaled_positions(images[0].positions)
+    for atoms in images[1:]:
+        step = (atoms.cell.scaled_positions(atoms.positions) - fractional) @ atoms.cell.array
+        fractional = fractional + atoms.cell.scaled_positions(find_mic(step, atoms.cell, pbc=True)[0])
+        atoms.positions = fractional @ atoms.cell.array
+    return images
+
+
+def _may_be_wrapped(frames: list[Atoms]) -> bool:
+    """Tell whether all atoms lie in or near the cell; long steps of an unwrapped trajectory must not be shortened."""
+    fractional = np.array([atoms.cell.scaled_positions(atoms.positions) for atoms in frames])
+    return bool((np.abs(fractional - 0.5) < 0.75).all())  # LAMMPS leaves atoms a little outside between rebuilds
+
+
+def _row(
+    criterion: str, value: str | float | None, limit: str | float | None, holds: bool | None
+) -> dict[str, str | float | bool | None]:
+    return {"criterion": criterion, "value": value, "limit": limit, "holds": holds}
+
+
+def _verdict(parent_order: float | None, limit: float, solid_share: float, melted: bool | None) -> Verdict:
+    if max(parent_order or 0.0, solid_share) >= CRYSTALLINE:
+        return "crystalline"
+    if (parent_order or 0.0) <= limit and solid_share <= SOLID_SHARE_LIMIT and melted is not False:
+        return "amorphous"
+    return "partly crystalline"
+
+
+def _reason(verdict: Verdict, parent_order: float | None, limit: float, solid_share: float, history: str) -> str:
+    known = "the parent cell is unknown" if parent_order is None else f"I/N² {parent_order:.3f}"
+    if verdict == "crystalline":
+        return f"{known}, solid share {solid_share:.2f}: either at {CRYSTALLINE} or above is crystalline"
+    of_parent = "" if parent_order is None else f" (at most {limit:.3f})"
+    return f"{known}{of_parent}, solid share {solid_share:.2f} (at most {SOLID_SHARE_LIMIT}); {history}"
+
+
+def _history(melted: bool | None, moved: Mapping[str, float] | None, needed: Mapping[str, float] | None) -> str:
+    if melted is None:
+        return "whether it melted is unknown without its history"
+    if melted:
+        return "it melted"
+    if moved is None or needed is None:
+        return "it never melted"
+    slowest = min(moved, key=lambda species: moved[species] / needed[species])
+    return f"it never melted: {slowest} moved by {moved[slowest]:.1f} of {needed[slowest]:.1f} Å²"
+
+
+def _space_group(atoms: Atoms) -> str | None:
+    import spglib
+
+    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+    found = spglib.get_spacegroup(cell, symprec=0.1)
+    return None if found is None or found.endswith("(1)") else str(found)
+
+
+def _checked_frames(frames: Any) -> list[Atoms]:
+    # a pymatgen structure is a sequence too, of its sites
+    single = isinstance(frames, Atoms) or hasattr(frames, "lattice")
+    images = [periodic_atoms(atoms) for atoms in ([frames] if single else frames)]
+    if not images:
+        raise ValueError("no frames to judge; give a structure or at least one frame")
+    for atoms in images[1:]:
+        _check_same_atoms(images[0], atoms)
+    return images
+
+
+def _check_same_atoms(first: Atoms, other: Atoms) -> None:
+    if len(first) != len(other) or (first.numbers != other.numbers).any():
+        raise ValueError(
+            f"frames with different atoms, {first.symbols} and {other.symbols}; "
+            f"every frame, and the start, must have the same atoms in the same order"
+        )
+
+
+def _anions(atoms: Atoms, anion: str | None) -> tuple[str, ...]:
+    present = set(atoms.symbols)
+    if anion is not None:
+        element = anion if atomic_numbers.get(anion, 0) > 0 else parse_ion(anion).element
+        if element not in present:
+            raise ValueError(f"no {element} in the cell, which has {', '.join(sorted(present))}; name its anion")
+        return (element,)
+    if "oxidation_states" in atoms.arrays:
+        found = set(atoms.symbols[np.flatnonzero(atoms.arrays["oxidation_states"] < 0)])
+    else:
+        found = next((present & group for group in _ANIONS if present & group), set())
+    if not found:
+        raise ValueError(f"no anion in the cell, which has {', '.join(sorted(present))}; name one with anion = ...")
+    return tuple(sorted(found))
+
+
+def _parent(atoms: Atoms, supercell: Any) -> NDArray[np.int64] | None:
+    """Find the rows of the parent's supercell, or None where it is unknown or does not fit the number of atoms."""
+    given = atoms.info.get("supercell") if supercell is None else supercell
+    if given is None:
+        return None
+    try:
+        values = np.asarray(given, dtype=float)
+        matrix = np.diag(values) if values.shape == (3,) else values.reshape(3, 3)
+    except (TypeError, ValueError):
+        matrix = np.zeros((3, 3))
+    cells = abs(np.linalg.det(matrix))
+    fewest, most = PARENT_SITES
+    # an interstitial or a lost anion or two still fit; a cell repeated since then does not
+    if (matrix == np.rint(matrix)).all() and 0.95 * fewest * cells <= len(atoms) <= 1.05 * most * cells:
+        return matrix.astype(np.int64)
+    fault = f"supercell {np.asarray(given).tolist()} does not fit {len(atoms)} atoms"
+    if supercell is not None:
+        raise ValueError(f"{fault}: a rocksalt cell has {fewest} to {most} for each conventional cell; give its own")
+    log.warning("%s: the parent counts as unknown", fault)
+    return None
+
+
+def _parent_order(atoms: Atoms, matrix: NDArray[np.int64]) -> float:
+    # cell = matrix · conventional cell, so conventional fractional coordinates are s · matrix
+    fractional = atoms.cell.scaled_positions(atoms.positions) @ matrix
+    amplitudes = np.exp(2j * np.pi * (fractional @ STRONGEST_STAR.T)).mean(axis=0)
+    return float(np.mean(np.abs(amplitudes) ** 2))
+
+
+def _solid_share(atoms: Atoms, anions: tuple[str, ...]) -> float:
+    sublattice = atoms[np.isin(np.array(atoms.symbols), anions)]
+    pairs = _nearest(sublattice, SHELL)
+    polar = np.arccos(np.clip(pairs.D[:, 2] / pairs.d, -1.0, 1.0))
+    azimuth = np.arctan2(pairs.D[:, 1], pairs.D[:, 0])
+    first = np.flatnonzero(np.diff(pairs.i, prepend=-1))  # of each atom: its pairs stand together
+    q6 = np.add.reduceat(sph_harm_y(6, np.arange(7), polar[:, None], azimuth[:, None]), first)
+    # m < 0 are the conjugates of m > 0 but for a sign: they double the real part
+    weight = np.array([1.0] + 6 * [2.0])
+    norm = np.sqrt(np.sum(weight * np.abs(q6) ** 2, axis=1, keepdims=True))
+    q6 = np.divide(q6, norm, out=np.zeros_like(q6), where=norm > 0)
+    like = np.sum(weight * (q6[pairs.i] * q6[pairs.j].conj()).real, axis=1) > BOND_ORDER
+    neighbors = np.diff(first, append=pairs.i.size)
+    return float(np.mean(np.add.reduceat(like.astype(int), first) * SHELL >= SOLID_BONDS * neighbors))
+
+
+def _nearest(atoms: Atoms, count: int) -> PairList:
+    """List the pairs of each atom with its nearest `count` atoms, images included, and with those that tie for last."""
+    cutoff = 1.3 * (3.0 * count * atoms.cell.volume / (4.0 * np.pi * len(atoms))) ** (1 / 3)
+    while (numbers := np.bincount((pairs := pair_list(atoms, cutoff)).i, minlength=len(atoms))).min() < count:
+        cutoff *= 1.3
+    order = np.lexsort((pairs.d, pairs.i))
+    last = pairs.d[order][np.cumsum(numbers) - numbers + count - 1]
+    keep = pairs.d <= last[pairs.i] + TIE
+    return PairList(pairs.i[keep], pairs.j[keep], pairs.S[keep], pairs.D[keep], pairs.d[keep])
+
+
+def _displacements(start: Atoms, frames: list[Atoms]) -> tuple[dict[str, float], dict[str, float]]:
+    """Mean-square displacement of each species, mean over the frames, and the one that counts as molten [Å²]."""
+    _check_same_atoms(start, frames[0])
+    origin = start.cell.scaled_positions(start.positions)
+    masses = start.get_masses()
+    squares = np.zeros(len(start))
+    for atoms in frames:
+        moved = (atoms.cell.scaled_positions(atoms.positions) - origin) @ atoms.cell.array
+        moved -= masses @ moved / masses.sum()
+        squares += np.sum(moved**2, axis=1) / len(frames)
+    nearest = _nearest(start, 1)
+    distances = np.minimum.reduceat(nearest.d, np.flatnonzero(np.diff(nearest.i, prepend=-1)))
+    symbols = np.array(start.symbols)
+    species = sorted(set(start.symbols), key=lambda symbol: atomic_numbers[symbol])
+    return (
+        {symbol: float(squares[symbols == symbol].mean()) for symbol in species},
+        {symbol: float(distances[symbols == symbol].mean() ** 2) for symbol in species},
+    )
