@@ -320,12 +320,13 @@ class _Run:
         if self.segment.ensemble != "NVE":
             self.integrator.set_temperature(temperature_K=self.schedule.target_K(self.step))
         try:
-            if self.segment.ensemble == "NPT":
-                self.integrator.step()
-                self.forces = self.integrator.forces
-            else:
-                # Handing the forces on keeps what a frame asks of the calculator out of the next step.
-                self.forces = self.integrator.step(self.forces)
+            with np.errstate(invalid="ignore", over="ignore"):  # the guard says it better than numpy
+                if self.segment.ensemble == "NPT":
+                    self.integrator.step()
+                    self.forces = self.integrator.forces
+                else:
+                    # Handing the forces on keeps what a frame asks of the calculator out of the next step.
+                    self.forces = self.integrator.step(self.forces)
         except ValueError as error:
             raise RuntimeError(
                 f"the calculator gives up at step {self.step}: {error}: the run is unstable; {self._remedy}"
