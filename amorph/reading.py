@@ -1,0 +1,361 @@
+"""Structures, trajectories and fields from files; whatever is wrong with a file is one line that names it."""
+
+import io
+import json
+import re
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers
+from ase.io import read as ase_read
+from ase.io.cif import CIFBlock, parse_cif
+from ase.io.formats import UnknownFileTypeError, filetype
+
+from amorph.fields import ScalarField
+from amorph.structure import periodic_atoms
+
+_REFUSED = {
+    "db": "an ASE database",
+    "mysql": "a database",
+    "postgresql": "a database",
+    "bundletrajectory": "a bundle trajectory",
+    "eon": "an EON folder",
+    "cp2k-restart": "a CP2K restart",
+}
+"""ASE formats that are left unread: databases and folders, and one whose reader never ends on a damaged file."""
+_NOT_BY_PYMATGEN = ("*.json*", "*.mson*", "*.yaml*", "*.yml*")
+"""Names whose pymatgen reader imports the modules that the file names: a file could run code."""
+_SETTINGS = {"1": 1, "2": 2, "H": 1, "R": 2}
+_SYMMETRY_OPERATIONS = re.compile(rb"_symop[._]operation_xyz|_symmetry_equiv_pos_as_xyz", re.I)
+_HEAD = 8192
+_MAXIMUM_REASON = 160
+
+
+def read_structure(path: str | Path, *, index: int = -1, elements: Sequence[str] | None = None) -> Atoms:
+    """Read one structure from any file that ASE or pymatgen reads.
+
+    Parameters
+    ----------
+    path
+        Structure, trajectory or field file. ASE reads it first, pymatgen what ASE does not; a format that could
+        execute code or unpickle is not read.
+    index
+        Frame of a trajectory; −1 is the last.
+    elements
+        Elements of the LAMMPS atom types 1, 2, …, for a dump or data file that does not name them.
+
+    Returns
+    -------
+    Atoms
+        Elements, positions, cell, oxidation states and velocities where the file has them, and ``info["supercell"]``.
+        Calculator results, constraints and other data of the file are left out.
+
+    Raises
+    ------
+    ValueError
+        The file is missing, empty or no structure; a site is partly occupied; or the structure is one that
+        :func:`amorph.structure.periodic_atoms` refuses.
+    """
+    path = _file(path)
+    frames = _frames(path, str(index) if index in (0, -1) else ":", elements)
+    if index not in (0, -1):
+        if not -len(frames) <= index < len(frames):
+            raise ValueError(f"{path} has {len(frames)} frames, no frame {index}; give one from 0 to {len(frames) - 1}")
+        frames = [frames[index]]
+    return _sound(path, frames[-1])
+
+
+def read_trajectory(path: str | Path, *, elements: Sequence[str] | None = None) -> list[Atoms]:
+    """Read every frame of a trajectory: ASE or extended XYZ, LAMMPS dump, XDATCAR, vasprun.xml and more.
+
+    Parameters and errors are those of :func:`read_structure`; a file with one structure is a trajectory of one frame.
+    """
+    path = _file(path)
+    frames = _frames(path, ":", elements)
+    return [_sound(path, frame, f"frame {number}: ") for number, frame in enumerate(frames)]
+
+
+def read_field(path: str | Path) -> tuple[ScalarField, Atoms]:
+    """Read a scalar field and the structure it was made from, as :func:`amorph.export.npz.write_npz` writes them.
+
+    Raises
+    ------
+    ValueError
+        The file is missing, is no such archive, or holds arrays that do not belong together.
+    """
+    path = _file(path)
+    remedy = "give a field that amorph wrote as .npz"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if broken := archive.testzip():
+                raise ValueError(f"{path} is damaged at {broken}; {remedy}")
+        with np.load(path, allow_pickle=False) as arrays:
+            content = {name: arrays[name] for name in arrays.files}
+    except ValueError as error:
+        reason = str(error) if str(error).startswith(str(path)) else f"{path} is no field: {_reason(error)}; {remedy}"
+        raise ValueError(reason) from None
+    except Exception as error:  # a garbled archive raises what it likes, from BadZipFile to MemoryError
+        raise ValueError(f"{path} is no field: {_reason(error)}; {remedy}") from None
+    names = ("values", "cell", "quantity", "unit", "parameters", "numbers", "positions", "pbc")
+    if missing := [name for name in names if name not in content]:
+        raise ValueError(f"{path} has no {', '.join(missing)}; {remedy}")
+    try:
+        field = ScalarField(
+            values=_numeric(content["values"]),
+            cell=np.array(content["cell"], dtype=np.float64),
+            quantity=str(content["quantity"]),
+            unit=str(content["unit"]),
+            parameters=dict(json.loads(str(content["parameters"]))),
+        )
+        if np.isinf(field.values).any():
+            raise ValueError("a value of the field is infinite")
+        atoms = Atoms(
+            _numeric(content["numbers"]).astype(int),
+            positions=_numeric(content["positions"]),
+            cell=field.cell,
+            pbc=content["pbc"],
+        )
+        if "oxidation_states" in content:
+            atoms.set_array("oxidation_states", _numeric(content["oxidation_states"]).astype(np.float64))
+    except Exception as error:
+        raise ValueError(f"{path} is no field: {_reason(error)}; {remedy}") from None
+    return field, _sound(path, atoms)
+
+
+def _file(path: str | Path) -> Path:
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise ValueError(f"{path} is a directory; give a file")
+        if not path.exists():
+            raise ValueError(f"{path} does not exist; check the name")
+        if not path.is_file():
+            raise ValueError(f"{path} is no regular file; give one")
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise ValueError(f"{path} is empty; give a file with a structure")
+    except OSError as error:
+        raise ValueError(f"{path} cannot be opened: {error.strerror}") from None
+    return path
+
+
+def _frames(path: Path, index: str, elements: Sequence[str] | None) -> list[Atoms]:
+    """Read frames with ASE, else with pymatgen, and turn every failure into one line."""
+    if path.suffix.lower() == ".npz":
+        return [read_field(path)[1]]
+    reader = _reader(path, elements)
+    try:
+        with _silence():
+            frames = reader(path, index)
+    except _RefusedError as error:
+        raise ValueError(f"{path} {error}") from None
+    except Exception as error:  # readers of other projects raise what they like on rubbish
+        try:
+            with _silence():
+                frames = [_read_with_pymatgen(path)]
+        except _RefusedError as refusal:
+            raise ValueError(f"{path} {refusal}") from None
+        except Exception:
+            raise ValueError(
+                f"{path} is no structure that ASE or pymatgen can read ({_reason(error)}); "
+                "give a CIF, extended XYZ, POSCAR, LAMMPS or other structure file"
+            ) from None
+    if not frames:
+        raise ValueError(f"{path} holds no structure; give a file with one")
+    return frames
+
+
+class _RefusedError(Exception):
+    """The file was understood, and its content is not taken; the message continues the name of the file."""
+
+
+_Reader = Callable[[Path, str], list[Atoms]]
+
+
+def _reader(path: Path, elements: Sequence[str] | None) -> _Reader:
+    """Choose the reader by name and first lines."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    name = path.name.lower()
+    if b"ITEM: TIMESTEP" in head:
+        return lambda path, index: [_typed(frame, elements, head) for frame in _ase(path, index, "lammps-dump-text")]
+    if re.search(rb"^\s*\d+\s+atoms\s*(#.*)?$", head, re.M) and re.search(rb"xlo\s+xhi|^.*\savec", head, re.M):
+        return lambda path, index: [_typed(frame, elements, head) for frame in _ase(path, index, "lammps-data")]
+    if name.endswith((".cif", ".mcif")):
+        return _read_cif
+    if name.endswith((".json", ".mson")):
+        return _read_json
+    return lambda path, index: _ase(path, index, None)
+
+
+def _ase(path: Path, index: str, format: str | None) -> list[Atoms]:
+    # The absolute path: ASE takes a relative name that starts with "mysql" for the address of a database.
+    file = str(path.resolve())
+    kind = format or filetype(file)
+    if kind in _REFUSED:
+        raise _RefusedError(f"is {_REFUSED[kind]}, which is not read; export its structure first, as extended XYZ")
+    read: Any = ase_read(file, index=index, format=format, do_not_split_by_at_sign=True)
+    frames = list(read) if isinstance(read, list) else [read]
+    for frame in frames:
+        _refuse_partial(frame.info.get("occupancy"))
+    return frames
+
+
+def _read_cif(path: Path, index: str) -> list[Atoms]:
+    with path.open("rb") as file:
+        blocks = [block for block in parse_cif(file) if block.has_structure()]
+    if not blocks:
+        raise UnknownFileTypeError("no block with atoms")
+    chosen = blocks if index == ":" else [blocks[int(index)]]
+    return [_cif_atoms(block) for block in chosen]
+
+
+def _cif_atoms(block: CIFBlock) -> Atoms:
+    tags = {str(name): value for name, value in block.items()}
+    for name in ("_space_group_name_h-m_alt", "_symmetry_space_group_name_h-m"):
+        # ASE knows the origin or axes of "F d -3 m:2" and "R -3 m:H" only as a setting
+        symbol, colon, setting = str(tags.get(name, "")).partition(":")
+        if colon and setting.strip().upper() in _SETTINGS:
+            tags |= {name: symbol.strip(), "_symmetry_space_group_setting": _SETTINGS[setting.strip().upper()]}
+    atoms = CIFBlock(block.name, tags).get_atoms()
+    _refuse_partial(atoms.info.get("occupancy"))
+    types = dict(
+        zip(
+            _column(tags.get("_atom_type_symbol")),
+            _column(tags.get("_atom_type_oxidation_number")),
+            strict=False,  # the second column is optional
+        )
+    )
+    states = [_state(symbol, types) for symbol in _column(tags.get("_atom_site_type_symbol"))]
+    kinds = atoms.arrays.get("spacegroup_kinds")
+    if kinds is not None and states and all(state is not None for state in states):
+        atoms.set_array("oxidation_states", np.array([states[kind] for kind in kinds], dtype=np.float64))
+    return atoms
+
+
+def _column(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _state(symbol: str, types: dict[str, Any]) -> float | None:
+    """Find the oxidation state of a CIF type symbol: in the loop of atom types, else in the symbol ("Ti4+")."""
+    if isinstance(listed := types.get(symbol), int | float):
+        return float(listed)
+    match = re.fullmatch(r"[A-Z][a-z]?(?:(\d*\.?\d*)([+-])|([+-])(\d+))", str(symbol))
+    if match is None:
+        return None
+    return float((match[2] or match[3]) + (match[1] or match[4] or "1"))
+
+
+def _refuse_partial(occupancy: Any) -> None:
+    """Refuse sites that ASE would fill with their most frequent species."""
+    for site in (occupancy or {}).values():
+        if any(abs(float(share) - 1) > 1e-3 for share in site.values()):
+            listed = ", ".join(f"{species} {float(share):g}" for species, share in site.items())
+            raise _RefusedError(f"has a partly occupied site ({listed}); write an ordered supercell of it first")
+
+
+def _read_json(path: Path, index: str) -> list[Atoms]:
+    """Read a pymatgen structure as plain JSON, or what ASE writes as JSON."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not (isinstance(content, dict) and {"lattice", "sites"} <= set(content)):
+        return _ase(path, index, "json")
+    sites = content["sites"]
+    for site in sites:
+        if len(site["species"]) != 1 or abs(site["species"][0].get("occu", 1) - 1) > 1e-3:
+            listed = ", ".join(f"{species['element']} {species.get('occu', 1):g}" for species in site["species"])
+            raise _RefusedError(f"has a partly occupied site ({listed}); write an ordered supercell of it first")
+    species = [site["species"][0] for site in sites]
+    atoms = Atoms(
+        [entry["element"] for entry in species],
+        scaled_positions=[site["abc"] for site in sites],
+        cell=content["lattice"]["matrix"],
+        pbc=content["lattice"].get("pbc", True),
+    )
+    states = [entry.get("oxidation_state") for entry in species]
+    if all(state is not None for state in states):
+        atoms.set_array("oxidation_states", np.array(states, dtype=np.float64))
+    return [atoms]
+
+
+def _typed(atoms: Atoms, elements: Sequence[str] | None, head: bytes) -> Atoms:
+    """Give LAMMPS atom types their elements; ASE takes type 1 for hydrogen."""
+    named = re.search(rb"^ITEM: ATOMS.*\b(element|mass)\b|^\s*(Masses|Atom Type Labels)", head, re.M)
+    if elements is None:
+        if named is None:
+            raise _RefusedError("names no elements, only LAMMPS types; give elements, such as ['Li', 'Ti', 'Mo', 'O']")
+        return atoms
+    types = atoms.arrays.get("type")
+    if types is None:
+        return atoms
+    if unknown := [element for element in elements if atomic_numbers.get(element, 0) == 0]:
+        raise _RefusedError(f"cannot have the element {unknown[0]!r}; give chemical symbols")
+    if not 1 <= types.min() <= types.max() <= len(elements):
+        raise _RefusedError(
+            f"has the LAMMPS types {types.min()} to {types.max()}, but {len(elements)} elements are given"
+        )
+    atoms.numbers = np.array([atomic_numbers[element] for element in elements])[types.astype(int) - 1]
+    return atoms
+
+
+def _read_with_pymatgen(path: Path) -> Atoms:
+    from pymatgen.core import Structure
+
+    if any(fnmatch(path.name.lower(), pattern) for pattern in _NOT_BY_PYMATGEN):
+        raise UnknownFileTypeError("no JSON or YAML through pymatgen")
+    if ".cif" in path.name.lower() and not _SYMMETRY_OPERATIONS.search(path.read_bytes()):
+        raise UnknownFileTypeError("pymatgen takes a space group that it does not know for P 1")
+    structure = Structure.from_file(path)
+    if not structure.is_ordered:
+        listed = next(str(site.species_string) for site in structure if not site.is_ordered)
+        raise _RefusedError(f"has a partly occupied site ({listed}); write an ordered supercell of it first")
+    return periodic_atoms(structure)
+
+
+def _sound(path: Path, atoms: Atoms, where: str = "") -> Atoms:
+    """Keep what a stage may use of a file, and refuse what makes no sense."""
+    kept = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    try:
+        if atoms.has("momenta"):
+            if not np.isfinite(atoms.arrays["momenta"]).all():
+                raise ValueError("a velocity is not finite; correct it or leave the velocities out")
+            kept.set_momenta(atoms.arrays["momenta"])
+        if "oxidation_states" in atoms.arrays:
+            states = _numeric(atoms.arrays["oxidation_states"]).astype(np.float64)
+            if states.shape != (len(atoms),) or not np.isfinite(states).all():
+                raise ValueError("an oxidation state is not finite; correct it or leave the column out")
+            kept.set_array("oxidation_states", states)
+        supercell = np.array(atoms.info.get("supercell", 0))
+        if supercell.shape == (3, 3) and supercell.dtype.kind == "i":
+            kept.info["supercell"] = supercell
+        return periodic_atoms(kept)
+    except ValueError as error:
+        raise ValueError(f"{path}: {where}{error}") from None
+
+
+def _numeric(array: Any) -> Any:
+    array = np.asarray(array)
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"an array of numbers is needed, not of type {array.dtype}")
+    return array
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep the warnings and prints of other projects' readers from the user."""
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _reason(error: BaseException) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    text = f"{type(error).__name__}: {lines[0].strip()}" if lines[0].strip() else type(error).__name__
+    return text if len(text) <= _MAXIMUM_REASON else text[:_MAXIMUM_REASON] + "…"
