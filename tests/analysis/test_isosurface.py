@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.build import bulk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial import cKDTree
 
-from amorph.analysis.isosurface import Mesh, contour
+from amorph.analysis.bvs import bvs_map
+from amorph.analysis.isosurface import Mesh, contour, isosurface
 from amorph.fields import ScalarField
 
 CUBE = np.eye(3) * 10.0
@@ -185,6 +188,49 @@ def test_trimesh_finds_the_same_area_and_volume():
     assert capped.enclosed_volume == pytest.approx(other.volume, rel=1e-9)
 
 
+# --- bond-valence maps
+
+
+def test_the_surface_around_one_oxygen_is_two_spheres():
+    """One O: v = exp((r0 − d)/b), so |v − 2| < w is a shell from r0 − b·ln(2 + w) to r0 − b·ln(2 − w)."""
+    r0, b, window = 3.0, 0.37, 0.4
+    oxygen = Atoms("O", positions=[(0.3, 0.1, 0.2)], cell=TRICLINIC * 1.2, pbc=True)
+    bvs = bvs_map(oxygen, "Mg2+", spacing=0.1, r0=r0, b=b, cutoff=3.6, exclusion_radius=1.7)
+    shell = isosurface(bvs, window=window)
+    inner, outer = r0 - b * np.log(2 + window), r0 - b * np.log(2 - window)
+    # h²/(8r) for h = 0.1 Å, doubled for the curvature of the exponential: 2e-3 of the area
+    assert shell.area == pytest.approx(4 * np.pi * (inner**2 + outer**2), rel=2e-3)
+    assert euler_characteristic(shell) == 4
+    assert len(shell.open_edges) == 0
+    solid = isosurface(bvs, window=window, capped=True)
+    assert solid.enclosed_volume == pytest.approx(4 / 3 * np.pi * (outer**3 - inner**3), rel=2e-2)
+
+
+def test_the_exclusion_radius_closes_the_shell():
+    oxygen = Atoms("O", positions=[(0.3, 0.1, 0.2)], cell=TRICLINIC * 1.2, pbc=True)
+    bvs = bvs_map(oxygen, "Mg2+", spacing=0.1, r0=3.0, b=0.37, cutoff=3.6, exclusion_radius=2.75)
+    shell = isosurface(bvs, window=0.8)  # would begin at 2.62 Å
+    outer = 3.0 - 0.37 * np.log(1.2)
+    assert shell.area == pytest.approx(4 * np.pi * (2.75**2 + outer**2), rel=2e-3)
+    assert len(shell.open_edges) == 0
+
+
+def test_the_surface_of_a_defective_oxide_has_no_holes_and_keeps_the_description():
+    atoms = bulk("MgO", "rocksalt", a=4.212, cubic=True).repeat(2)
+    rng = np.random.default_rng(0)
+    del atoms[rng.choice(np.flatnonzero(atoms.symbols == "Mg"), 12, replace=False)]
+    atoms.rattle(0.2, rng=rng)
+    bvs = bvs_map(atoms, "Mg2+", spacing=0.2)
+    shell = isosurface(bvs, window=0.6)
+    assert len(shell.faces) > 1000
+    assert len(shell.open_edges) == 0
+    assert (shell.quantity, shell.unit, shell.level) == ("|bond valence sum of Mg2+ − 2|", "v.u.", 0.6)
+    assert shell.parameters["window"] == 0.6
+    assert shell.parameters["exclusion_radius"] == 1.7
+    # the map's own window is the default
+    assert isosurface(bvs).level == bvs.window == 0.4
+
+
 # --- empty surfaces and errors
 
 
@@ -218,3 +264,9 @@ def test_an_open_surface_encloses_no_volume():
         assert isinstance(mesh, Mesh)
         with pytest.raises(ValueError, match="encloses no volume; contour with capped=True"):
             _ = mesh.enclosed_volume
+
+
+def test_a_window_that_is_no_width_is_refused():
+    bvs = bvs_map(bulk("MgO", "rocksalt", a=4.212), "Mg2+", spacing=0.5)
+    with pytest.raises(ValueError, match=r"window = -0.1 v.u. must be greater than 0"):
+        isosurface(bvs, window=-0.1)
