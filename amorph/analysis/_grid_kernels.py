@@ -1,4 +1,4 @@
-"""Compiled kernels over periodic grids: excluded points, bond-valence sums, distances to the nearest atom.
+"""Compiled kernels over periodic grids: bond-valence sums and distances to the nearest atom.
 
 A grid is walked in slabs of eight planes, a slab in tiles of 32 × 32 rows and points, a tile in blocks of 8³ points.
 Atoms are binned in fractional coordinates; a tile gathers the atom images within reach by walking the bins with their
@@ -9,8 +9,9 @@ not depend on each other: any number of threads gives the same bits.
 import math
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
+
+from amorph.analysis._wide_vectors import prefer_wide_vectors
 
 SLAB = 8
 """Planes in a slab and points along the edges of a block: a block's points along z are one byte of a row's bits."""
@@ -18,25 +19,11 @@ _TILE = 32
 """Rows and points along the edges of a tile."""
 _LOOSE = 1.0 + 1e-9
 """Widening of every reach that only preselects, so that rounding cannot lose an atom at the very cutoff."""
-_NEAR = 1e-6
-"""How near to a grid point, in grid steps, a row may enter a sphere before the point's own distance decides."""
 _ROUND = 6755399441055744.0
 """1.5·2^52: adding it leaves the nearest integer in the low bits of a float64."""
 
 
-@intrinsic
-def _prefer_wide_vectors(typing_context):  # type: ignore[no-untyped-def]
-    """Let LLVM use 512-bit vectors in the calling function where the CPU has them; it holds back to 256 by itself."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        # llvmlite checks attribute names against a short list of its own that lacks this one
-        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
-        return context.get_dummy_value()
-
-    return types.void(), generate
-
-
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _exp2(x):  # type: ignore[no-untyped-def]
     # 2^f on [-1/2, 1/2]: the polynomial through the 12 Chebyshev nodes, relative error 4.2e-18 before rounding
     shifted = x + _ROUND
@@ -56,7 +43,7 @@ def _exp2(x):  # type: ignore[no-untyped-def]
     return np.int64(np.float64(p).view(np.int64) + (np.float64(shifted).view(np.int64) << 52)).view(np.float64)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def exp2(x):  # type: ignore[no-untyped-def]
     """Two to the power of each element, |x| < 1000, to about one unit in the last place.
 
@@ -68,135 +55,7 @@ def exp2(x):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _clear_bits(bits, row, first, last):  # type: ignore[no-untyped-def]
-    ones = ~np.uint64(0)
-    low = row + (first >> 6)
-    high = row + (last >> 6)
-    above = ones << np.uint64(first & 63)
-    below = ones >> np.uint64(63 - (last & 63))
-    if low == high:
-        bits[low] &= ~(above & below)
-    else:
-        bits[low] &= ~above
-        for word in range(low + 1, high):
-            bits[word] = 0
-        bits[high] &= ~below
-
-
-@njit(cache=True, nogil=True)
-def _is_inside(start, iz, zs, cell, limit):  # type: ignore[no-untyped-def]
-    # start: the row's first point seen from the atom; iz counts on beyond the cell
-    nz = zs.shape[0]
-    wrapped = iz % nz
-    shift = (iz - wrapped) // nz
-    dx = start[0] + (zs[wrapped, 0] + shift * cell[2, 0])
-    dy = start[1] + (zs[wrapped, 1] + shift * cell[2, 1])
-    dz = start[2] + (zs[wrapped, 2] + shift * cell[2, 2])
-    return dx * dx + dy * dy + dz * dz < limit
-
-
-@njit(cache=True, nogil=True)
-def _dot(u, v):  # type: ignore[no-untyped-def]
-    return u[0] * v[0] + u[1] * v[1] + u[2] * v[2]
-
-
-@njit(cache=True, nogil=True)
-def _trim(first, last, start, zs, cell, limit):  # type: ignore[no-untyped-def]
-    """Drop the points at the ends of an interval of a row that their own distance puts outside."""
-    while first <= last and not _is_inside(start, first, zs, cell, limit):
-        first += 1
-    while last >= first and not _is_inside(start, last, zs, cell, limit):
-        last -= 1
-    return first, last
-
-
-@njit(cache=True, nogil=True)
-def _clear_wrapped(bits, row, first, last, nz):  # type: ignore[no-untyped-def]
-    """Clear a row's bits from first to last, both included, where they reach beyond the cell."""
-    if last - first + 1 >= nz:
-        _clear_bits(bits, row, 0, nz - 1)
-    elif first % nz <= last % nz:
-        _clear_bits(bits, row, first % nz, last % nz)
-    else:
-        _clear_bits(bits, row, first % nz, nz - 1)
-        _clear_bits(bits, row, 0, last % nz)
-
-
-@njit(cache=True, nogil=True)
-def _clear_spheres(free, x0, grid, fractional, positions, radii, limits):  # type: ignore[no-untyped-def]
-    """Clear the bits of the points of one slab that lie inside the sphere of an atom, d² < limit.
-
-    Along a row the inside of a sphere is one interval, between the roots of a quadratic; the points next to its ends
-    are decided by their own distance.
-    """
-    cell, _, heights, xs, ys, zs = grid
-    planes, ny, words = free.shape
-    bits = free.reshape(-1)
-    nx = xs.shape[0]
-    nz = zs.shape[0]
-    # a and b split into their parts along c, in grid steps, and across it
-    cc = _dot(cell[2], cell[2])
-    a_steps = _dot(cell[0], cell[2]) / cc * nz
-    b_steps = _dot(cell[1], cell[2]) / cc * nz
-    a_across = cell[0] - a_steps / nz * cell[2]
-    b_across = cell[1] - b_steps / nz * cell[2]
-    aa = _dot(a_across, a_across)
-    ab = _dot(a_across, b_across)
-    bb = _dot(b_across, b_across)
-    steps = nz / math.sqrt(cc)
-    step_y = 1.0 / ny
-    start = np.empty(3)
-    for n in range(radii.size):
-        fx, fy, fz = fractional[n, 0], fractional[n, 1], fractional[n, 2] * nz
-        square = (radii[n] * _LOOSE) ** 2
-        grazing = square * _NEAR
-        reach = radii[n] / heights[0] * _LOOSE
-        first_x = math.ceil((fx - reach) * nx - _NEAR)
-        last_x = math.floor((fx + reach) * nx + _NEAR)
-        for shift_x in range(-((x0 + planes - 1 - first_x) // nx), (last_x - x0) // nx + 1):
-            base = x0 + shift_x * nx
-            for ix in range(max(first_x, base), min(last_x, base + planes - 1) + 1):
-                alpha = ix / nx - fx
-                root = (ab * alpha) ** 2 - bb * (aa * alpha * alpha - square)
-                if root < 0.0:
-                    continue
-                root = math.sqrt(root)
-                first_y = math.ceil((fy + (-ab * alpha - root) / bb) * ny - _NEAR)
-                last_y = math.floor((fy + (-ab * alpha + root) / bb) * ny + _NEAR)
-                row_y = first_y % ny
-                in_plane = square - aa * alpha * alpha
-                slope = 2.0 * ab * alpha
-                center = fz - a_steps * alpha
-                for iy in range(first_y, last_y + 1):
-                    beta = iy * step_y - fy
-                    half = in_plane - beta * (slope + bb * beta)
-                    middle = center - b_steps * beta
-                    near = _NEAR
-                    if half < grazing:  # here a small error of the square moves the root far
-                        half = max(half, 0.0) + grazing
-                        near = np.inf
-                    half = math.sqrt(half) * steps
-                    first = math.ceil(middle - half - _NEAR)
-                    last = math.floor(middle + half + _NEAR)
-                    if first - (middle - half) < near or (middle + half) - last < near:
-                        shift_y = (iy - row_y) // ny
-                        for k in range(3):
-                            image = positions[n, k] - (shift_x * cell[0, k] + shift_y * cell[1, k])
-                            start[k] = xs[ix - shift_x * nx, k] + ys[row_y, k] - image
-                        first, last = _trim(first, last, start, zs, cell, limits[n])
-                    if first <= last:
-                        row = ((ix - base) * ny + row_y) * words
-                        if first >= 0 and last < nz:
-                            _clear_bits(bits, row, first, last)
-                        else:
-                            _clear_wrapped(bits, row, first, last, nz)
-                    row_y += 1
-                    if row_y == ny:
-                        row_y = 0
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _gather(center, reach, grid, atoms, images):  # type: ignore[no-untyped-def]
     """Write the atom images within reach of a point to `images` (3, m); returns it, larger if need be, and how many."""
     cell, inverse, heights, _, _, _ = grid
@@ -237,10 +96,10 @@ def _gather(center, reach, grid, atoms, images):  # type: ignore[no-untyped-def]
     return images, count
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _add_valences(points, m, images, count, scale, offset, limit, sums):  # type: ignore[no-untyped-def]
     # atoms outside, points inside: the inner loop has no dependence and becomes vector code
-    _prefer_wide_vectors()
+    prefer_wide_vectors()
     px = points[0]
     py = points[1]
     pz = points[2]
@@ -257,7 +116,7 @@ def _add_valences(points, m, images, count, scale, offset, limit, sums):  # type
             sums[k] += valence if square <= limit else 0.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _enclose(points, m, center):  # type: ignore[no-untyped-def]
     """Write the center of the box around points; returns the distance to the farthest of them."""
     for k in range(3):
@@ -275,7 +134,7 @@ def _enclose(points, m, center):  # type: ignore[no-untyped-def]
     return math.sqrt(square)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _keep(images, count, center, reach, kept):  # type: ignore[no-untyped-def]
     """Copy the images within reach of a point to `kept`; returns how many."""
     square = reach * reach * _LOOSE
@@ -291,7 +150,7 @@ def _keep(images, count, center, reach, kept):  # type: ignore[no-untyped-def]
     return found
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _corner_box(center, x0, x1, y0, y1, z0, z1, xs, ys, zs):  # type: ignore[no-untyped-def]
     """Write the center of the box of points between two corners, both included; returns its half diagonal."""
     for k in range(3):
@@ -307,7 +166,7 @@ def _corner_box(center, x0, x1, y0, y1, z0, z1, xs, ys, zs):  # type: ignore[no-
     return 0.5 * math.sqrt(longest)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _collect(flags, x0, block_y, block_z, xs, ys, zs, points, where):  # type: ignore[no-untyped-def]
     """Write the free points of one block and their flat indices; returns how many."""
     ny = ys.shape[0]
@@ -333,20 +192,16 @@ def _collect(flags, x0, block_y, block_z, xs, ys, zs, points, where):  # type: i
     return m
 
 
-@njit(cache=True, nogil=True)
-def bond_valence_slab(x0, slab, grid, anions, blocking, cutoff, limit, scale, offset):  # type: ignore[no-untyped-def]
-    """Fill the planes of a grid from x0 on with Σ 2^(offset − scale·d) over d² ≤ limit, NaN inside a blocking sphere.
+@njit(cache=True, nogil=True, error_model="numpy")
+def bond_valence_slab(x0, slab, free, grid, anions, cutoff, limit, scale, offset):  # type: ignore[no-untyped-def]
+    """Fill the planes of a grid from x0 on with Σ 2^(offset − scale·d) over d² ≤ limit, and NaN where no bit is free.
 
     `slab` is the part of the map to fill; `grid` (cell, inverse, heights, xs, ys, zs); `anions` (bins, starts,
-    positions); `blocking` (fractional, positions, radii, limits).
+    positions).
     """
     _, _, _, xs, ys, zs = grid
     planes, ny, nz = slab.shape
-    words = (nz + 63) // 64
-    free = np.full((planes, ny, words), ~np.uint64(0))
-    if nz % 64:
-        free[:, :, words - 1] = ~np.uint64(0) >> np.uint64(64 - nz % 64)
-    _clear_spheres(free, x0, grid, blocking[0], blocking[1], blocking[2], blocking[3])
+    words = free.shape[2]
     flags = free.view(np.uint8)  # little-endian: byte k holds the points 8k to 8k + 7
     occupied = np.zeros(((ny + SLAB - 1) // SLAB, words * 8), np.uint8)
     for i in range(planes):
@@ -391,9 +246,9 @@ def bond_valence_slab(x0, slab, grid, anions, blocking, cutoff, limit, scale, of
                         flat[where[n]] = sums[n]
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _nearest_squares(points, m, images, count, squares):  # type: ignore[no-untyped-def]
-    _prefer_wide_vectors()
+    prefer_wide_vectors()
     px = points[0]
     py = points[1]
     pz = points[2]
@@ -409,7 +264,7 @@ def _nearest_squares(points, m, images, count, squares):  # type: ignore[no-unty
             squares[k] = square if square < squares[k] else squares[k]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _nearest(images, count, center):  # type: ignore[no-untyped-def]
     square = np.inf
     for n in range(count):
@@ -419,7 +274,7 @@ def _nearest(images, count, center):  # type: ignore[no-untyped-def]
     return math.sqrt(square)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def distance_slab(x0, slab, grid, atoms, guess):  # type: ignore[no-untyped-def]
     """Fill the planes of a grid from x0 on with the distance to the nearest image of an atom.
 
@@ -478,7 +333,7 @@ def distance_slab(x0, slab, grid, atoms, guess):  # type: ignore[no-untyped-def]
                                 m += 1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def bond_valence_points(points, sums, grid, anions, cutoff, limit, scale, offset):  # type: ignore[no-untyped-def]
     """Fill `sums` with Σ 2^(offset − scale·d) over d² ≤ limit at arbitrary points (n, 3)."""
     images = np.empty((3, 256))
@@ -496,16 +351,14 @@ def bond_valence_points(points, sums, grid, anions, cutoff, limit, scale, offset
         sums[n] = total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def count_shares(slab, target, window):  # type: ignore[no-untyped-def]
     """Count the points that are NaN, below, within and above |v − target| < window."""
+    values = slab.reshape(-1)
     excluded = under = within = 0
-    for i in range(slab.shape[0]):
-        for j in range(slab.shape[1]):
-            for k in range(slab.shape[2]):
-                value = slab[i, j, k]
-                near = abs(value - target) < window
-                excluded += math.isnan(value)
-                within += near
-                under += (not near) and value < target
-    return excluded, under, within, slab.size - excluded - under - within
+    for k in range(values.size):  # no branch, so that it becomes vector code
+        excess = values[k] - target
+        excluded += 1 if math.isnan(excess) else 0
+        under += 1 if excess <= -window else 0
+        within += 1 if abs(excess) < window else 0
+    return excluded, under, within, values.size - excluded - under - within

@@ -456,15 +456,19 @@ def _sums(
 ) -> Callable[[int, NDArray[np.float64]], None]:
     """Prepare what fills a slab of a grid with bond valence sums, NaN inside the spheres of the blockers."""
     from amorph.analysis._grid_kernels import bond_valence_slab
+    from amorph.analysis._sphere_kernels import free_points
 
     # a sphere that reaches across the whole cell excludes all of it, and a larger one no more
     radii = np.minimum(radii, np.linalg.norm(grid.cell, axis=1).sum())
-    limits = np.array([_grids.smallest_square_reaching(radius) for radius in radii])
+    limits = np.empty(len(radii))
+    for radius in np.unique(radii):
+        limits[radii == radius] = _grids.smallest_square_reaching(float(radius))
     spheres = (*_grids.wrap(grid, blockers), radii, limits)
     anions = tuple(_grids.make_bins(grid, bond.positions))
     constants = bond.constants
 
     def fill(first: int, slab: NDArray[np.float64]) -> None:
-        bond_valence_slab(first, slab, tuple(grid), anions, spheres, *constants)
+        free = free_points(first, len(slab), tuple(grid), *spheres)
+        bond_valence_slab(first, slab, free, tuple(grid), anions, *constants)
 
     return fill

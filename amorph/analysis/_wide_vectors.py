@@ -1,0 +1,19 @@
+"""Wide vectors for compiled kernels.
+
+The cache of a compiled kernel follows its own file only: after a change here, delete the caches of the kernels.
+"""
+
+from numba import types
+from numba.extending import intrinsic
+
+
+@intrinsic
+def prefer_wide_vectors(typing_context):  # type: ignore[no-untyped-def]
+    """Let LLVM use 512-bit vectors in the calling function where the CPU has them; it holds back to 256 by itself."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        # llvmlite checks attribute names against a short list of its own that lacks this one
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+
+    return types.void(), generate
