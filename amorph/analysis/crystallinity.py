@@ -1,6 +1,7 @@
 """Is the glass a glass? Order left from the parent crystal, crystal order of any kind, and whether it melted."""
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
@@ -233,19 +234,19 @@ def verdict_of_trajectory(
         melting lies before the trajectory and criterion (c) stays unknown.
     """
     images = _checked_frames(frames)
-    if supercell is None and (matrix := _parent(start or images[0], None)) is not None:
-        supercell = matrix.tolist()
-    last = images[-TRAJECTORY_FRAMES:]
-    if start is None and len(images) > 1:
-        first = crystallinity(images[0], supercell=supercell, anion=anion)
-        start = images[0] if first.verdict == "crystalline" else None
-        if start is None:
-            log.info("the first frame is not crystalline: whether it melted lies before the trajectory")
     if start is not None:
         start = periodic_atoms(start)
         _check_same_atoms(start, images[0])
-        last = unwrap([start, *images])[-len(last) :] if _may_be_wrapped(images) else last
-    return crystallinity(last, supercell=supercell, anion=anion, start=start)
+    if supercell is None and (matrix := _parent(images[0] if start is None else start, None)) is not None:
+        supercell = matrix.tolist()
+    if start is None and len(images) > 1:
+        if crystallinity(images[0], supercell=supercell, anion=anion).verdict == "crystalline":
+            start = images[0]
+        else:
+            log.info("the first frame is not crystalline: whether it melted lies before the trajectory")
+    if start is not None and _may_be_wrapped(images):
+        images = unwrap([start, *images])[1:]
+    return crystallinity(images[-TRAJECTORY_FRAMES:], supercell=supercell, anion=anion, start=start)
 
 
 def unwrap(frames: Sequence[Atoms]) -> list[Atoms]:
@@ -306,7 +307,13 @@ def _space_group(atoms: Atoms) -> str | None:
     import spglib
 
     cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    found = spglib.get_spacegroup(cell, symprec=0.1)
+    with warnings.catch_warnings():
+        # spglib 2 announces on every call that version 3 will raise where it now returns None; both are met here
+        warnings.filterwarnings("ignore", message="Set OLD_ERROR_HANDLING", category=DeprecationWarning)
+        try:
+            found = spglib.get_spacegroup(cell, symprec=0.1)
+        except spglib.SpglibError:
+            found = None
     return None if found is None or found.endswith("(1)") else str(found)
 
 
