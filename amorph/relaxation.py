@@ -4,15 +4,15 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Gt
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
-from ase.filters import FrechetCellFilter
 from numpy.typing import NDArray
 
+from amorph.deformation import Deformation, MovingCell
 from amorph.evaluation import evaluate
 from amorph.minimizer import Lbfgs
 from amorph.parameters import Count, Force, Unit, checked
@@ -21,7 +21,6 @@ from amorph.units import GPA_PER_EV_A3
 
 logger = logging.getLogger(__name__)
 
-MovingCell = Literal["fixed", "isotropic", "free"]
 PressureTolerance = Annotated[float, Gt(0), Unit("GPa")]
 
 ATOM_STIFFNESS = 70.0
@@ -102,12 +101,10 @@ class RelaxState:
 
     step: int
     """Last step done."""
-    positions: NDArray[np.float64]
-    """(n, 3) positions [Å]."""
-    cell: NDArray[np.float64]
-    """(3, 3) cell [Å]."""
+    variables: NDArray[np.float64]
+    """Positions in the undeformed cell and, where the cell moves, its scaled strain: see ``Deformation``."""
     start_cell: NDArray[np.float64]
-    """(3, 3) cell at step 0, from which strain is measured [Å]."""
+    """(3, 3) undeformed cell, that of step 0 [Å]."""
     minimizer: dict[str, NDArray[np.float64]]
     """Memory of the minimiser."""
 
@@ -135,7 +132,7 @@ class RelaxState:
         return cls(**plain, minimizer=memory)
 
 
-_PLAIN = ("step", "positions", "cell", "start_cell")
+_PLAIN = ("step", "variables", "start_cell")
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,9 +254,9 @@ def relaxation(
             f"the calculator {type(calculator).__name__} has no stress, which a cell that is {cell} needs; choose "
             "cell='fixed'"
         )
-    if state is not None and state.positions.shape != (len(work), 3):
+    if state is not None and state.variables.size != (size := 3 * len(work) + (0 if cell == "fixed" else 9)):
         raise ValueError(
-            f"the state to continue from has {len(state.positions)} atoms, the structure {len(work)}; "
+            f"the state to continue from has {state.variables.size} variables, this minimisation {size}; "
             "they belong to different runs"
         )
     return _Relaxation(work, calculator, cell, fmax, pressure_tolerance_GPa, max_steps, state).frames()
@@ -282,25 +279,18 @@ class _Relaxation:
         self.pressure_tolerance_GPa = pressure_tolerance_GPa
         atoms.calc = calculator
         atoms.set_momenta(None)
-        if state is not None:
-            atoms.set_cell(state.start_cell, scale_atoms=False)
-        self.start_cell = atoms.cell.array.copy()
-        self.start_volume = float(atoms.get_volume())
+        start_cell = atoms.cell.array.copy() if state is None else state.start_cell
+        self.start_volume = abs(float(np.linalg.det(start_cell)))
         # The scale that makes the curvature along a strain that of an atom's coordinate. ASE's own, the number of
-        # atoms, leaves the cell of 64 atoms three hundred times too soft and doubles the steps.
-        self.strain_scale = float(np.sqrt(self.start_volume * BULK_MODULUS_GPA / GPA_PER_EV_A3 / ATOM_STIFFNESS))
-        self.variables: Any = atoms
-        if cell != "fixed":
-            self.variables = FrechetCellFilter(
-                atoms, exp_cell_factor=self.strain_scale, hydrostatic_strain=cell == "isotropic"
-            )
-        self.minimizer = Lbfgs(stiffness=ATOM_STIFFNESS, memory=MEMORY)
-        self.step = 0
+        # atoms, leaves the cell of 64 atoms hundreds of times too soft and doubles the steps.
+        scale = float(np.sqrt(self.start_volume * BULK_MODULUS_GPA / GPA_PER_EV_A3 / ATOM_STIFFNESS))
+        self.deformation = Deformation(start_cell, cell, scale)
+        self.minimizer = Lbfgs(stiffness=ATOM_STIFFNESS, memory=MEMORY, length=self._length)
+        self.step, self.x = 0, self.deformation.variables(atoms.positions)
         if state is not None:
             self.step = state.step
-            atoms.set_cell(state.cell, scale_atoms=False)
-            atoms.set_positions(state.positions)
             self.minimizer.restore(state.minimizer)
+            self._place(state.variables)
 
     def frames(self) -> Iterator[RelaxFrame]:
         yield (frame := self._frame())
@@ -309,14 +299,21 @@ class _Relaxation:
             yield (frame := self._frame())
 
     def _advance(self, energy: float) -> None:
-        x = self.variables.get_positions()
-        step = self.minimizer.direction(x.ravel(), -self.variables.get_forces().ravel(), energy).reshape(x.shape)
-        n = len(self.atoms)
-        longest = float(np.linalg.norm(step[:n], axis=1).max()) / LONGEST_STEP
-        if self.cell != "fixed":
-            longest = max(longest, float(np.linalg.norm(step[n:])) / self.strain_scale / LARGEST_STRAIN)
-        self.variables.set_positions(x + step * min(1.0, self.minimizer.caution / longest))
+        stress = np.zeros(6) if self.cell == "fixed" else self.atoms.get_stress()
+        gradient = self.deformation.gradient(self.x, self.atoms.get_forces(), stress)
+        self._place(self.x + self.minimizer.step(self.x, gradient, energy))
         self.step += 1
+
+    def _place(self, x: NDArray[np.float64]) -> None:
+        positions, cell = self.deformation.structure(x)
+        self.atoms.set_cell(cell, scale_atoms=False)
+        self.atoms.set_positions(positions)
+        self.x = x.copy()
+
+    def _length(self, step: NDArray[np.float64]) -> float:
+        """Length of a step in units of the longest that is allowed, for atoms or strain."""
+        displacement, strain = self.deformation.moves(step)
+        return max(displacement / LONGEST_STEP, strain / LARGEST_STRAIN)
 
     def _frame(self) -> RelaxFrame:
         atoms, step = self.atoms, self.step
@@ -354,9 +351,8 @@ class _Relaxation:
     def _state(self) -> RelaxState:
         return RelaxState(
             step=self.step,
-            positions=self.atoms.get_positions(),
-            cell=self.atoms.cell.array.copy(),
-            start_cell=self.start_cell.copy(),
+            variables=self.x.copy(),
+            start_cell=self.deformation.start_cell.copy(),
             minimizer=self.minimizer.to_arrays(),
         )
 

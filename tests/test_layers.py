@@ -10,11 +10,11 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "amorph"
 
 LAYERS = [
-    {"units", "parameters", "tables", "neighbors", "structure", "fields", "progress", "calculators", "evaluation"},
+    {"units", "parameters", "tables", "neighbors", "structure", "fields", "progress", "calculators", "evaluation", "crystals"},
     {"rocksalt", "substitution", "chgnet", "analysis", "export", "reading"},
-    {"schedule", "barostat", "dynamics", "meltquench", "minimizer", "relaxation"},
+    {"schedule", "barostat", "dynamics", "meltquench", "deformation", "minimizer", "relaxation"},
     {"run"},
-    {"study", "pipeline"},
+    {"study", "stages", "estimate", "pipeline"},
     {"ensemble"},
     {"cli", "__main__", "__init__"},
 ]
