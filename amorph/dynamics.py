@@ -17,18 +17,11 @@ from numpy.typing import NDArray
 
 from amorph.barostat import IsotropicNPT
 from amorph.evaluation import evaluate
-from amorph.neighbors import pair_list
 from amorph.parameters import checked
 from amorph.schedule import QuenchSchedule, Schedule, Segment, named
-from amorph.structure import MINIMUM_DISTANCE, periodic_atoms
+from amorph.stability import Stability, temperature_K
+from amorph.structure import periodic_atoms
 from amorph.units import GPA_PER_EV_A3
-
-TEMPERATURE_LIMIT = 3.0
-"""Largest ratio of temperature to target in a run that is still sane; more in cells of a few atoms, which fluctuate."""
-TEMPERATURE_FLOOR_K = 1000.0
-"""Added to that limit [K]: what a strained starting structure may release at a low target."""
-VOLUME_LIMIT = 2.0
-"""Largest ratio of the volume to the starting volume, either way, under pressure control."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +148,7 @@ class Frame:
             step=self.step,
             time_ps=self.time_ps,
             segment=self.segment,
-            temperature_K=_temperature_K(atoms),
+            temperature_K=temperature_K(atoms),
             target_K=self.target_K,
             potential_energy_eV=potential,
             kinetic_energy_eV=kinetic,
@@ -264,7 +257,7 @@ class _Run:
             atoms.set_momenta(state.momenta)
             self.start_volume = state.start_volume
         self.forces = np.empty((0, 3)) if state is None else state.forces.copy()
-        self.closeness = _Closeness()
+        self.stability = Stability(self.start_volume, schedule.timestep_fs)
         self.chains = None if state is None else (state.chains or None)
         self.segment = schedule.segments[schedule.index_at(self.step)]
         self._start(self.segment)
@@ -329,12 +322,12 @@ class _Run:
                     self.forces = self.integrator.step(self.forces)
         except ValueError as error:
             raise RuntimeError(
-                f"the calculator gives up at step {self.step}: {error}: the run is unstable; {self._remedy}"
+                f"the calculator gives up at step {self.step}: {error}: the run is unstable; {self.stability.remedy}"
             ) from error
 
     def _frame(self) -> Frame:
-        self._guard()
         step = self.step
+        self.stability.check(self.atoms, self.forces, step, self.segment, self.schedule.target_K(step))
         return Frame(
             step, self.schedule.time_ps(step), self.segment.name, self.schedule.target_K(step), self.atoms, self._state
         )
@@ -351,74 +344,6 @@ class _Run:
             rng=dict(self.rng.bit_generator.state),
             chains=self.integrator.state() if self.segment.ensemble == "NPT" else {},
         )
-
-    @property
-    def _remedy(self) -> str:
-        return f"reduce timestep_fs (now {self.schedule.timestep_fs:g}) or relax the structure first"
-
-    def _guard(self) -> None:
-        atoms, step = self.atoms, self.step
-        remedy = self._remedy
-        energy = getattr(atoms.calc, "results", {}).get("energy", 0.0)
-        if not np.isfinite(energy):
-            raise RuntimeError(f"the energy is {energy} eV at step {step}: the run is unstable; {remedy}")
-        for what, values in (("force on", self.forces), ("position of", atoms.positions)):
-            if (broken := np.flatnonzero(~np.isfinite(values).all(axis=1))).size:
-                k = int(broken[0])
-                raise RuntimeError(
-                    f"the {what} atom {k} ({atoms.symbols[k]}) is not finite at step {step}: the run is unstable; "
-                    f"{remedy}"
-                )
-        target_K, temperature_K = self.schedule.target_K(step), _temperature_K(atoms)
-        # 16 standard deviations of the canonical kinetic energy: only cells below 50 atoms exceed the plain limit.
-        ratio = max(TEMPERATURE_LIMIT, 1.0 + 16.0 * (2.0 / (3 * len(atoms) - 3)) ** 0.5)
-        if temperature_K > (limit := ratio * target_K + TEMPERATURE_FLOOR_K):
-            raise RuntimeError(
-                f"temperature {temperature_K:.0f} K at step {step} is above the limit of {limit:.0f} K for the "
-                f"{target_K:.0f} K target: the run is unstable; {remedy}"
-            )
-        volume = float(atoms.get_volume())
-        if not self.start_volume / VOLUME_LIMIT < volume < self.start_volume * VOLUME_LIMIT:
-            raise RuntimeError(
-                f"the volume is {volume:.1f} Å³ at step {step}, {volume / self.start_volume:.2f} times the start: the "
-                f"cell runs away under {self.segment.pressure_GPa:g} GPa; raise the pressure or use NVT"
-            )
-        if (close := self.closeness.find(atoms)) is not None:
-            i, j, d = close
-            raise RuntimeError(
-                f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]}) are {d:.3f} Å apart at step {step}, "
-                f"closer than {MINIMUM_DISTANCE} Å: the run is unstable; {remedy}"
-            )
-
-
-class _Closeness:
-    """Finds atoms closer than 0.5 Å at any step, but looks only when the motion since the last look allows it."""
-
-    REACH = 1.5
-
-    def __init__(self) -> None:
-        self.cell: NDArray[np.float64] | None = None
-        self.positions: NDArray[np.float64] = np.empty((0, 3))
-        self.slack = 0.0
-
-    def find(self, atoms: Atoms) -> tuple[int, int, float] | None:
-        if self.cell is not None and np.array_equal(self.cell, atoms.cell.array):
-            moved = np.linalg.norm(atoms.positions - self.positions, axis=1).max()
-            if moved < self.slack:
-                return None
-        pairs = pair_list(atoms, self.REACH)
-        k = int(np.argmin(pairs.d)) if pairs.d.size else -1
-        closest = float(pairs.d[k]) if k >= 0 else self.REACH
-        if closest < MINIMUM_DISTANCE:
-            return int(pairs.i[k]), int(pairs.j[k]), closest
-        self.cell, self.positions = atoms.cell.array.copy(), atoms.get_positions()
-        # Two atoms that approach each other close the gap twice as fast as one moves.
-        self.slack = (closest - MINIMUM_DISTANCE) / 2.0
-        return None
-
-
-def _temperature_K(atoms: Atoms) -> float:
-    return float(2.0 * atoms.get_kinetic_energy() / ((3 * len(atoms) - 3) * ase_units.kB))
 
 
 def _check_state(state: DynamicsState, atoms: Atoms, schedule: QuenchSchedule) -> None:

@@ -12,9 +12,9 @@ PACKAGE = Path(__file__).parent.parent / "amorph"
 LAYERS = [
     {"units", "parameters", "tables", "neighbors", "structure", "fields", "progress", "calculators", "evaluation", "crystals"},
     {"rocksalt", "substitution", "chgnet", "analysis", "export", "reading"},
-    {"schedule", "barostat", "dynamics", "meltquench", "deformation", "minimizer", "relaxation"},
+    {"schedule", "barostat", "stability", "dynamics", "meltquench", "deformation", "minimizer", "relaxation"},
     {"run"},
-    {"study", "stages", "estimate", "pipeline"},
+    {"study", "stages", "summary", "estimate", "pipeline"},
     {"ensemble"},
     {"cli", "__main__", "__init__"},
 ]

@@ -1,0 +1,99 @@
+"""Is the running dynamics still sane? Checked at every step."""
+
+import numpy as np
+from ase import Atoms
+from ase import units as ase_units
+from numpy.typing import NDArray
+
+from amorph.neighbors import pair_list
+from amorph.schedule import Segment
+from amorph.structure import MINIMUM_DISTANCE
+
+TEMPERATURE_LIMIT = 3.0
+"""Largest ratio of temperature to target in a run that is still sane; more in cells of a few atoms, which fluctuate."""
+TEMPERATURE_FLOOR_K = 1000.0
+"""Added to that limit [K]: what a strained starting structure may release at a low target."""
+VOLUME_LIMIT = 2.0
+"""Largest ratio of the volume to the starting volume, either way, under pressure control."""
+
+
+class Stability:
+    """What stops a run within the step in which it becomes unstable."""
+
+    def __init__(self, start_volume: float, timestep_fs: float) -> None:
+        self.remedy = f"reduce timestep_fs (now {timestep_fs:g}) or relax the structure first"
+        self._start_volume = start_volume
+        self._closeness = _Closeness()
+
+    def check(self, atoms: Atoms, forces: NDArray[np.float64], step: int, segment: Segment, target_K: float) -> None:
+        """Stop the run if it is unstable.
+
+        Raises
+        ------
+        RuntimeError
+            What is wrong, at which step and atoms, the limit, and what to do.
+        """
+        self._finite(atoms, forces, step)
+        # 16 standard deviations of the canonical kinetic energy: only cells below 50 atoms exceed the plain limit.
+        ratio = max(TEMPERATURE_LIMIT, 1.0 + 16.0 * (2.0 / (3 * len(atoms) - 3)) ** 0.5)
+        kelvin, limit = temperature_K(atoms), ratio * target_K + TEMPERATURE_FLOOR_K
+        if kelvin > limit:
+            raise RuntimeError(
+                f"temperature {kelvin:.0f} K at step {step} is above the limit of {limit:.0f} K for the "
+                f"{target_K:.0f} K target: the run is unstable; {self.remedy}"
+            )
+        volume = float(atoms.get_volume())
+        if not self._start_volume / VOLUME_LIMIT < volume < self._start_volume * VOLUME_LIMIT:
+            raise RuntimeError(
+                f"the volume is {volume:.1f} Å³ at step {step}, {volume / self._start_volume:.2f} times the start: the "
+                f"cell runs away under {segment.pressure_GPa:g} GPa; raise the pressure or use NVT"
+            )
+        if (close := self._closeness.find(atoms)) is not None:
+            i, j, d = close
+            raise RuntimeError(
+                f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]}) are {d:.3f} Å apart at step {step}, "
+                f"closer than {MINIMUM_DISTANCE} Å: the run is unstable; {self.remedy}"
+            )
+
+    def _finite(self, atoms: Atoms, forces: NDArray[np.float64], step: int) -> None:
+        energy = getattr(atoms.calc, "results", {}).get("energy", 0.0)
+        if not np.isfinite(energy):
+            raise RuntimeError(f"the energy is {energy} eV at step {step}: the run is unstable; {self.remedy}")
+        for what, values in (("force on", forces), ("position of", atoms.positions)):
+            if (broken := np.flatnonzero(~np.isfinite(values).all(axis=1))).size:
+                k = int(broken[0])
+                raise RuntimeError(
+                    f"the {what} atom {k} ({atoms.symbols[k]}) is not finite at step {step}: the run is unstable; "
+                    f"{self.remedy}"
+                )
+
+
+def temperature_K(atoms: Atoms) -> float:
+    """Return the kinetic temperature over 3N − 3 degrees of freedom [K]."""
+    return float(2.0 * atoms.get_kinetic_energy() / ((3 * len(atoms) - 3) * ase_units.kB))
+
+
+class _Closeness:
+    """Finds atoms closer than 0.5 Å at any step, but looks only when the motion since the last look allows it."""
+
+    REACH = 1.5
+
+    def __init__(self) -> None:
+        self.cell: NDArray[np.float64] | None = None
+        self.positions: NDArray[np.float64] = np.empty((0, 3))
+        self.slack = 0.0
+
+    def find(self, atoms: Atoms) -> tuple[int, int, float] | None:
+        if self.cell is not None and np.array_equal(self.cell, atoms.cell.array):
+            moved = np.linalg.norm(atoms.positions - self.positions, axis=1).max()
+            if moved < self.slack:
+                return None
+        pairs = pair_list(atoms, self.REACH)
+        k = int(np.argmin(pairs.d)) if pairs.d.size else -1
+        closest = float(pairs.d[k]) if k >= 0 else self.REACH
+        if closest < MINIMUM_DISTANCE:
+            return int(pairs.i[k]), int(pairs.j[k]), closest
+        self.cell, self.positions = atoms.cell.array.copy(), atoms.get_positions()
+        # Two atoms that approach each other close the gap twice as fast as one moves.
+        self.slack = (closest - MINIMUM_DISTANCE) / 2.0
+        return None
