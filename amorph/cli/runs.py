@@ -1,0 +1,60 @@
+"""The verb for whole studies: run."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from amorph.cli.verb import CheckFailed, Json, Quiet, Stopped, say, show, show_json, start
+from amorph.progress import Progress
+
+
+def run(
+    study: Path,
+    *,
+    directory: Annotated[Path | None, Parameter(name="--dir", help="The run directory; made, or continued.")] = None,
+    dry_run: Annotated[bool, Parameter(negative="", help="Print the resolved plan and its cost, and do nothing.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run a study: composition, glass, ion exchange, free volume, bond-valence map, isosurface.
+
+    The same command on the same directory continues a run that was stopped and skips what is finished.
+
+    Parameters
+    ----------
+    study
+        TOML file of the study.
+    """
+    from amorph import stages
+    from amorph.estimate import estimate
+    from amorph.pipeline import run_study
+    from amorph.study import read_study
+
+    start(quiet=quiet, json=json)
+    plan = read_study(study)
+    if dry_run:
+        cost = estimate(plan)
+        if json:
+            show_json(cost.figures)
+        else:
+            say(cost.text)
+        return
+    if directory is None:
+        raise ValueError("a run needs a directory: give --dir DIR, or --dry-run to see the plan")
+    try:
+        summary = run_study(plan, directory, progress=Progress(visible=not (quiet or json)))
+    except stages.Stopped as stopped:
+        raise Stopped(str(stopped)) from None
+    if json:
+        show_json(summary.figures)
+    elif not quiet:
+        if summary.rows:
+            show(summary.table(), title=f"{study.stem}, {summary.figures['final_model']}")
+        say(f"\nverdict: {summary.reason}")
+        for warning in summary.warnings:
+            say(f"note: {warning}")
+        for folder in ("analysis", "export"):
+            say(f"{folder}: {', '.join(str(path) for path in sorted(directory.glob(f'**/*_{folder}')))}")
+    if summary.failed:
+        raise CheckFailed("done and kept, but " + "; ".join(summary.failed))

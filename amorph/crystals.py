@@ -1,0 +1,193 @@
+"""Reference crystals, from published parameters: space group, cell and asymmetric unit.
+
+``structures/`` holds them as CIF, with what is verified of each.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from ase import Atoms
+from ase.spacegroup import Spacegroup, crystal
+
+SQRT3: Final = 3**0.5
+
+
+@dataclass(frozen=True)
+class Crystal:
+    """A crystal by its space group, cell and asymmetric unit."""
+
+    name: str
+    """Stem of the file."""
+    group: int
+    """Number of the space group."""
+    symbol: str
+    """Hermann–Mauguin symbol with the setting that is used."""
+    cell: tuple[float, ...]
+    """a, b, c [Å], α, β, γ [°]."""
+    sites: tuple[tuple[str, int, float, float, float], ...]
+    """Element, oxidation state [e], fractional coordinates."""
+    source: str
+    """Where the parameters are published, or how they were derived."""
+    status: str
+    """What of it was opened: "verified", "reference", "corroborated" or "unverified"; explained in the README."""
+    setting: int = 1
+    """Setting of the space group in ASE: 2 is the origin at the centre of inversion."""
+
+    @property
+    def space_group(self) -> Spacegroup:
+        """Operations of the space group."""
+        return Spacegroup(self.group, self.setting)
+
+    def atoms(self) -> Atoms:
+        """Build the conventional cell."""
+        atoms: Atoms = crystal(
+            [site[0] for site in self.sites],
+            basis=[site[2:] for site in self.sites],
+            spacegroup=self.space_group,
+            cellpar=self.cell,
+        )
+        return atoms
+
+
+def _layered(a: float, c: float, oxygen_height: float) -> tuple[tuple[float, ...], float, float]:
+    """Give cell, x and z of the Li2MnO3 type that orders a layered R -3 m parent without moving an ion.
+
+    Rows of the honeycomb run along b = 3a; the next layer is shifted by a/√3, a third of the new a. Oxygen lies
+    `oxygen_height` [Å] above the centre of three cations, at x = 1/6 in projection.
+    """
+    layer, shift = c / 3, a / SQRT3
+    beta = float(np.degrees(np.arctan2(layer, -shift)))
+    z = oxygen_height / layer
+    return (SQRT3 * a, 3 * a, float(np.hypot(layer, shift)), 90.0, beta, 90.0), 1 / 6 + z / 3, z
+
+
+_MOLYBDATE, _X, _Z = _layered(2.884, 14.834, 1.21)
+
+CRYSTALS: Final = (
+    Crystal(
+        "MgO", 225, "F m -3 m", (4.212, 4.212, 4.212, 90, 90, 90),
+        (("Mg", 2, 0, 0, 0), ("O", -2, 0.5, 0.5, 0.5)),
+        "room temperature; the lattice constant of the reference oxygen volume in the free volume",
+        "reference",
+    ),
+    Crystal(
+        "Li2O", 225, "F m -3 m", (4.619, 4.619, 4.619, 90, 90, 90),
+        (("Li", 1, 0.25, 0.25, 0.25), ("O", -2, 0, 0, 0)),
+        "antifluorite; a as commonly tabulated",
+        "unverified",
+    ),
+    Crystal(
+        "Li2TiO3", 15, "C 1 2/c 1", (5.0623, 8.7876, 9.7533, 90, 100.212, 90),
+        (
+            ("Li", 1, 0.238, 0.077, 0.0),
+            ("Li", 1, 0.25, 0.25, 0.5),
+            ("Li", 1, 0, 0.083, 0.25),
+            ("Ti", 4, 0, 0.415, 0.25),
+            ("Ti", 4, 0, 0.747, 0.25),
+            ("O", -2, 0.141, 0.265, 0.138),
+            ("O", -2, 0.102, 0.586, 0.138),
+            ("O", -2, 0.138, 0.906, 0.135),
+        ),
+        "cell: Kataoka et al., Mater. Res. Bull. 44, 168 (2009); sites: Dorrian & Newnham, Mater. Res. Bull. 4, 179 "
+        "(1969)",
+        "unverified",
+    ),
+    Crystal(
+        "Li2MoO3", 12, "C 1 2/m 1", _MOLYBDATE,
+        (
+            ("Mo", 4, 0, 1 / 6, 0),
+            ("Li", 1, 0, 0.5, 0),
+            ("Li", 1, 0, 0, 0.5),
+            ("Li", 1, 0, 2 / 3, 0.5),
+            ("O", -2, _X, 0, _Z),
+            ("O", -2, _X, 1 / 3, _Z),
+        ),
+        "our ordered model (Li2MnO3 type) of the layered R -3 m average, a = 2.884, c = 14.834 Å, James & Goodenough, "
+        "J. Solid State Chem. 76, 87 (1988), Mo–O 2.06 Å; the real crystal is disordered, with Mo3 triangles",
+        "unverified",
+    ),
+    Crystal(
+        "LiMoO2", 166, "R -3 m:H", (2.8663, 2.8663, 15.4743, 90, 90, 120),
+        (("Li", 1, 0, 0, 0), ("Mo", 3, 0, 0, 0.5), ("O", -2, 0, 0, 0.249)),
+        "average structure: Aleandri & McCarley, Inorg. Chem. 27, 1041 (1988); z of O ours, for Mo–O 2.09 Å",
+        "unverified",
+    ),
+    Crystal(
+        "MoO2", 14, "P 1 21/c 1", (5.6109, 4.8562, 5.6285, 90, 120.95, 90),
+        (
+            ("Mo", 4, 0.2316, -0.0084, 0.0164),
+            ("O", -2, 0.1123, 0.2171, 0.2335),
+            ("O", -2, 0.3908, 0.6965, 0.2987),
+        ),
+        "Brandt & Skapski, Acta Chem. Scand. 21, 661 (1967)",
+        "unverified",
+    ),
+    Crystal(
+        "MoO3", 62, "P n m a", (13.855, 3.6964, 3.9628, 90, 90, 90),
+        (
+            ("Mo", 6, 0.10164, 0.25, 0.08669),
+            ("O", -2, 0.4351, 0.25, 0.4994),
+            ("O", -2, 0.0866, 0.25, 0.5212),
+            ("O", -2, 0.2214, 0.25, 0.0373),
+        ),
+        "α-MoO3 (Pbnm, axes turned to Pnma): Kihlborg, Ark. Kemi 21, 357 (1963); agrees within its errors with the "
+        "refinement in the IUCr supporting information bm5082 (CCDC 1444281)",
+        "corroborated",
+    ),
+    Crystal(
+        "TiO2_rutile", 136, "P 42/m n m", (4.5922, 4.5922, 2.9574, 90, 90, 90),
+        (("Ti", 4, 0, 0, 0), ("O", -2, 0.30496, 0.30496, 0)),
+        "Swope, Smyth & Larson, Am. Mineral. 80, 448 (1995), as in the AFLOW library of prototypes, "
+        "doi:10.1016/j.commatsci.2017.01.017",
+        "verified",
+    ),
+    Crystal(
+        "TiO2_anatase", 141, "I 41/a m d:2", (3.785, 3.785, 9.514, 90, 90, 90),
+        (("Ti", 4, 0, 0.75, 0.125), ("O", -2, 0, 0.75, 0.33306)),
+        "Howard, Sabine & Dickson, Acta Cryst. B47, 462 (1991), as in the AFLOW library of prototypes, "
+        "doi:10.1016/j.commatsci.2017.01.017",
+        "verified", 2,
+    ),
+    Crystal(
+        "LiCoO2", 166, "R -3 m:H", (2.8156, 2.8156, 14.0542, 90, 90, 120),
+        (("Li", 1, 0, 0, 0), ("Co", 3, 0, 0, 0.5), ("O", -2, 0, 0, 0.2395)),
+        "the cell of the migration-barrier check",
+        "reference",
+    ),
+    Crystal(
+        "LiFePO4", 62, "P n m a", (10.332, 6.010, 4.692, 90, 90, 90),
+        (
+            ("Li", 1, 0, 0, 0),
+            ("Fe", 2, 0.28222, 0.25, 0.97472),
+            ("P", 5, 0.09486, 0.25, 0.41820),
+            ("O", -2, 0.09678, 0.25, 0.74279),
+            ("O", -2, 0.45710, 0.25, 0.20602),
+            ("O", -2, 0.16558, 0.04646, 0.28478),
+        ),
+        "cell: of the migration-barrier check; sites: Streltsov et al., Acta Cryst. B49, 147 (1993)",
+        "cell reference, sites unverified",
+    ),
+    Crystal(
+        "MgTi2O4", 227, "F d -3 m:2", (8.509, 8.509, 8.509, 90, 90, 90),
+        (("Mg", 2, 0.125, 0.125, 0.125), ("Ti", 3, 0.5, 0.5, 0.5), ("O", -2, 0.2595, 0.2595, 0.2595)),
+        "cubic spinel; the cell of the migration-barrier check",
+        "reference", 2,
+    ),
+    Crystal(
+        "MgAl2O4", 227, "F d -3 m:2", (8.0806, 8.0806, 8.0806, 90, 90, 90),
+        (("Mg", 2, 0.125, 0.125, 0.125), ("Al", 3, 0.5, 0.5, 0.5), ("O", -2, 0.2624, 0.2624, 0.2624)),
+        "spinel; the cell of the migration-barrier check",
+        "reference", 2,
+    ),
+    Crystal(
+        "Mg", 194, "P 63/m m c", (3.2093, 3.2093, 5.2106, 90, 90, 120),
+        (("Mg", 0, 1 / 3, 2 / 3, 0.25),),
+        "von Batchelder & Raeuchle, Phys. Rev. 105, 59 (1957), as in the AFLOW library of prototypes, "
+        "doi:10.1016/j.commatsci.2017.01.017",
+        "verified",
+    ),
+)  # fmt: skip
+
+BY_NAME: Final = {entry.name: entry for entry in CRYSTALS}
+"""The crystals by name."""

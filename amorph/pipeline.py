@@ -1,0 +1,214 @@
+"""The stages in order, on one page: composition → glass → exchange → free volume → bond-valence map → surface."""
+
+import json
+import logging
+import platform
+import signal
+import subprocess
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from amorph import stages
+from amorph.calculators import calculator_name, make_calculator
+from amorph.progress import Progress
+from amorph.run import RunDirectory, Stage, write_atomically
+from amorph.stages import Work
+from amorph.study import Study
+from amorph.summary import Summary, summarize
+
+log = logging.getLogger(__name__)
+
+PACKAGES = ("amorph", "ase", "chgnet", "numba", "numpy", "pymatgen", "pyvoro2", "scipy", "torch", "vesin")
+
+
+@dataclass
+class Chain:
+    """Stages in a row: each reads the structure file of the one before, also in an uninterrupted run."""
+
+    run: RunDirectory
+    folder: str = ""
+    number: int = 0
+    last: Stage | None = None
+    figures: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def then(
+        self,
+        name: str,
+        parameters: Mapping[str, Any],
+        work: Callable[[Stage, Atoms], Mapping[str, Any]],
+        **inputs: Path,
+    ) -> None:
+        """Do the next stage, or skip it where it is finished."""
+        self.number += 1
+        if self.last is not None:
+            inputs["structure"] = self.last.structure
+        stage = self.run.stage(f"{self.folder}{self.number}_{name}", parameters, inputs)
+        figures = stage.finished()
+        if figures is None:
+            log.info("— %s", stage.directory)
+            started = time.time()
+            atoms = Atoms() if self.last is None else self.last.read_structure()
+            figures = stage.finish(work(stage, atoms), started=started)
+        else:
+            log.info("— %s is done", stage.directory)
+        self.figures[name] = figures
+        if stage.structure.exists():
+            self.last = stage
+
+    def branch(self, folder: str) -> "Chain":
+        """Start a row of stages of its own from where this one stands."""
+        return Chain(self.run, f"{self.folder}{folder}/" if folder else self.folder, self.number, self.last)
+
+
+def run_study(study: Study, directory: Path, *, progress: Progress | None = None) -> Summary:
+    """Run a study in a directory, or continue it there.
+
+    Parameters
+    ----------
+    study
+        What to do, from :func:`amorph.study.read_study`.
+    directory
+        The run directory; one that holds a part of this study is continued.
+    progress
+        Where progress is shown; nowhere by default.
+
+    Raises
+    ------
+    ValueError
+        The directory is in use or holds another study; a stage cannot do what is asked.
+    Stopped
+        The process was asked to stop; the same call continues.
+    """
+    calculator = make_calculator(**study["calculator"])
+    final_calculator = make_calculator(**study["final_calculator"])
+    model, final_model = calculator_name(calculator), calculator_name(final_calculator)
+    work = Work(progress or Progress(), checkpoint_minutes=study["run"]["checkpoint_minutes"])
+
+    def rng(stage: str, replica: int = 0) -> np.random.Generator:
+        return np.random.default_rng([study.seed, zlib.crc32(stage.encode()), replica])
+
+    def parameters(table: str, model: str | None = None) -> dict[str, Any]:
+        return {**study[table], **({"model": model} if model else {})}
+
+    def exchange(chain: Chain, replica: int, *, melted: bool | None) -> None:
+        """From the host to the pictures: what glass and crystal go through alike."""
+        chain.then("substitute", study["substitute"], partial(stages.substitute_stage, rng=rng("substitute", replica)))
+        chain.then(
+            "final_relax",
+            study["final_relax"],
+            partial(stages.relax_stage, calculator=final_calculator, work=work, melted=melted),
+        )
+        analysis = {"free_volume": study["free_volume"], "bvs": study["bvs"]}
+        chain.then(
+            "analysis",
+            analysis,
+            partial(stages.analysis_stage, oxygen_volume=oxygen_volume, model=final_model, melted=melted),
+        )
+        exports = {"bvs": study["bvs"], "isosurface": study["isosurface"], "export": study["export"]}
+        chain.then("export", exports, partial(stages.export_stage, model=final_model))
+
+    with (
+        RunDirectory(directory, study.tables, provenance(calculator, final_calculator)) as run,
+        stop_on_signal(work),
+    ):
+        reference = Chain(run, "reference/")
+        reference.then(
+            "relax",
+            study["reference"],
+            lambda stage, _: stages.reference_stage(stage, calculator=final_calculator, work=work),
+        )
+        oxygen_volume = reference.figures["relax"]["oxygen_volume"]
+
+        chain = Chain(run)
+        chain.then("build", study["build"], partial(stages.build_stage, rng=rng("build")))
+        if study["build"]["lattice_constant"] == "relaxed":
+            relax_start = partial(stages.relax_stage, calculator=calculator, work=work, melted=False)
+            chain.then("starting_relax", study["starting_relax"], relax_start)
+        crystal = chain.branch("crystal")
+
+        melt = partial(stages.melt_quench_stage, calculator=calculator, work=work)
+        relax = partial(stages.relax_stage, calculator=calculator, work=work)
+        chain.then("melt_quench", study["melt_quench"], partial(melt, rng=rng("melt_quench"), melted=None))
+        melted = chain.figures["melt_quench"]["after_quench"]["melted"]
+        chain.then("relax", study["relax"], partial(relax, melted=melted))
+        chain.then("equilibrate", study["equilibrate"], partial(melt, rng=rng("equilibrate"), melted=melted))
+        replicas = study["run"]["replicas"]
+        exchanged = [chain.branch(f"replica_{n}" if replicas > 1 else "") for n in range(replicas)]
+        for n, replica in enumerate(exchanged):
+            exchange(replica, n, melted=melted)
+        if study["control"]["crystal"]:
+            crystal.then("relax", study["relax"], partial(relax, melted=False))
+            exchange(crystal, 0, melted=False)
+
+        summary = summarize(
+            study,
+            host=chain.figures,
+            exchanged=[replica.figures for replica in exchanged],
+            crystal=crystal.figures if study["control"]["crystal"] else None,
+            reference=reference.figures["relax"],
+            models=(model, final_model),
+        )
+        write_atomically(
+            directory / "summary.json",
+            (json.dumps(summary.figures, indent=2, ensure_ascii=False, default=float) + "\n").encode(),
+        )
+    return summary
+
+
+@contextmanager
+def stop_on_signal(work: Work) -> Iterator[None]:
+    """Let SIGINT, SIGTERM and SIGUSR1 end the run after the step at hand, with a checkpoint.
+
+    Signals reach the main thread only; elsewhere nothing is installed.
+    """
+
+    def ask(number: int, _frame: Any) -> None:
+        log.warning("%s: stopping after this step", signal.Signals(number).name)
+        work.stop.set()
+
+    try:
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    except ValueError:  # not the main thread
+        before = {}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def provenance(*calculators: Any) -> dict[str, Any]:
+    """Say what made a run's numbers: versions, commit, models and the sha256 of their weights."""
+    weights = {
+        calculator_name(calculator): str(digest)
+        for calculator in calculators
+        if (digest := getattr(calculator, "weights_sha256", None))
+    }
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "commit": _commit(),
+        "models": sorted({calculator_name(calculator) for calculator in calculators}),
+        "weights_sha256": weights,
+    }
+
+
+def _commit() -> str | None:
+    """Commit of a development checkout; None for an installed package."""
+    package = Path(__file__).parent
+    command = ["git", "-C", str(package), "describe", "--always", "--dirty", "--match=", "--abbrev=40"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except OSError:
+        return None
+    inside = done.returncode == 0 and (package.parent / ".git").exists()
+    return done.stdout.strip() if inside else None

@@ -1,0 +1,382 @@
+"""What each stage of a run does: reads one structure, writes into its folder, returns its figures."""
+
+import csv
+import io
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
+
+from amorph import crystals
+from amorph.analysis.bvs import BvsMap, bvs_map
+from amorph.analysis.crystallinity import Crystallinity, crystallinity
+from amorph.analysis.isosurface import isosurface
+from amorph.analysis.voronoi import FreeVolume, free_volume
+from amorph.calculators import calculator_name
+from amorph.dynamics import DynamicsState, Frame, Thermo, dynamics
+from amorph.export.fields import write_field
+from amorph.export.mesh import write_mesh
+from amorph.export.picture import write_picture
+from amorph.export.structures import write_structure
+from amorph.meltquench import check_sampling, judge, melt_pressures_GPa
+from amorph.progress import Progress
+from amorph.reading import read_trajectory
+from amorph.relaxation import Relaxed, RelaxFrame, RelaxState, relax, relaxation
+from amorph.rocksalt import build
+from amorph.run import Stage, appended, read_checkpoint, structure_text, write_atomically, write_checkpoint
+from amorph.schedule import named
+from amorph.substitution import substitute
+
+log = logging.getLogger(__name__)
+
+Figures = Mapping[str, Any]
+VOLUME_TOLERANCE = 0.03
+"""Deviation of a reference crystal's volume from experiment above which the report warns."""
+
+
+class Stopped(Exception):
+    """The run was asked to stop; its checkpoint is written and the same command continues it."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the stages of one process share."""
+
+    progress: Progress = field(default_factory=Progress)
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Set when the run is to stop after the step at hand."""
+    checkpoint_minutes: float = 5.0
+    """Wall time between checkpoints [min]."""
+
+
+def build_stage(stage: Stage, _atoms: Atoms, *, rng: np.random.Generator) -> Figures:
+    """Build the rocksalt supercell."""
+    built = build(**stage.parameters, rng=rng)
+    stage.write_structure(built.atoms)
+    log.info(
+        "%s: %d atoms, residual charge %+g e, a = %.4f Å (%s), %.3f g/cm³",
+        built.formula,
+        len(built.atoms),
+        built.residual_charge,
+        built.lattice_constant,
+        built.lattice_constant_source,
+        built.density_g_cm3,
+    )
+    return {
+        "formula": built.formula,
+        "atoms": len(built.atoms),
+        "counts": built.counts,
+        "oxidation_states": built.oxidation_states,
+        "deviation": built.deviation,
+        "residual_charge": built.residual_charge,
+        "lattice_constant": built.lattice_constant,
+        "lattice_constant_source": built.lattice_constant_source,
+        "density_g_cm3": built.density_g_cm3,
+    }
+
+
+def melt_quench_stage(
+    stage: Stage, atoms: Atoms, *, calculator: BaseCalculator, rng: np.random.Generator, melted: bool | None, work: Work
+) -> Figures:
+    """Run a schedule of molecular dynamics, from its checkpoint where there is one, and judge what it made."""
+    parameters = stage.parameters
+    schedule = named(parameters["schedule"])
+    check_sampling(schedule, parameters["sample_every"])
+    _run_dynamics(stage, atoms, calculator, rng, work)
+    frames = read_trajectory(stage.directory / "trajectory.extxyz")
+    thermo = _read_thermo(stage.directory / "thermo.csv")
+    judgement = judge(
+        frames,
+        [row.step for row in thermo],
+        schedule,
+        start=atoms,
+        supercell=parameters["supercell"],
+        anion=parameters["anion"],
+        melted=melted,
+    )
+    final = frames[-1].copy()
+    final.wrap()
+    final.info = dict(atoms.info)
+    stage.write_structure(final)
+    figures: dict[str, Any] = {
+        "model": calculator_name(calculator),
+        "steps": schedule.steps,
+        "duration_ps": schedule.time_ps(schedule.steps),
+        "after_quench": crystallinity_figures(judgement.glass),
+    }
+    if judgement.melt is not None:
+        figures["melt"] = crystallinity_figures(judgement.melt)
+        log.info("the melt: %s", judgement.melt.reason)
+    if (pressures := melt_pressures_GPa(thermo, schedule)) is not None:
+        figures["melt_pressure_GPa"], figures["melt_virial_pressure_GPa"] = pressures
+        log.info("pressure of the melt %.1f GPa, of which virial %.1f GPa", *pressures)
+    log.info("%s: %s", stage.name, judgement.glass.reason)
+    return figures
+
+
+def relax_stage(
+    stage: Stage,
+    atoms: Atoms,
+    *,
+    calculator: BaseCalculator,
+    work: Work,
+    melted: bool | None = None,
+    supercell: Any = None,
+) -> Figures:
+    """Minimise the energy, from the checkpoint where there is one, and judge the minimised structure."""
+    relaxed = _run_relaxation(stage, atoms, calculator, work)
+    final = relaxed.atoms
+    final.info = dict(atoms.info)
+    stage.write_structure(final)
+    judged = crystallinity(final, supercell=supercell, melted=melted)
+    log.info(
+        "%s %s after %d steps: largest force %.4f eV/Å, pressure %.3f GPa, volume %+.2f %%; %s",
+        stage.name,
+        "converged" if relaxed.converged else "NOT CONVERGED",
+        relaxed.steps,
+        relaxed.max_force,
+        relaxed.pressure_GPa,
+        100 * relaxed.volume_change,
+        judged.reason,
+    )
+    return {
+        "model": calculator_name(calculator),
+        "converged": relaxed.converged,
+        "steps": relaxed.steps,
+        "criteria": relaxed.table(),
+        "energy_eV": relaxed.energy_eV,
+        "pressure_GPa": relaxed.pressure_GPa,
+        "stress_GPa": relaxed.stress_GPa,
+        "cell_lengths_and_angles": final.cell.cellpar(),
+        "cell_volume": relaxed.volume,
+        "volume_change": relaxed.volume_change,
+        "density_g_cm3": density_g_cm3(final),
+        "crystallinity": crystallinity_figures(judged),
+    }
+
+
+def substitute_stage(stage: Stage, atoms: Atoms, *, rng: np.random.Generator) -> Figures:
+    """Exchange the ions."""
+    substituted = substitute(atoms, **stage.parameters, rng=rng)
+    stage.write_structure(substituted.atoms)
+    log.info(
+        "%s: %d %s become %d %s and %d vacancies, %d stay; charge %+g e",
+        substituted.formula,
+        substituted.n_new + substituted.n_vacancies,
+        substituted.ion,
+        substituted.n_new,
+        substituted.by or "nothing",
+        substituted.n_vacancies,
+        substituted.n_kept,
+        substituted.residual_charge,
+    )
+    return {
+        "formula": substituted.formula,
+        "atoms": len(substituted.atoms),
+        "available": substituted.n_available,
+        "new": substituted.n_new,
+        "vacancies": substituted.n_vacancies,
+        "kept": substituted.n_kept,
+        "charge_before": substituted.charge_before,
+        "residual_charge": substituted.residual_charge,
+        "replaced": substituted.replaced,
+        "removed": substituted.removed,
+    }
+
+
+def reference_stage(stage: Stage, *, calculator: BaseCalculator, work: Work) -> Figures:
+    """Relax crystals of known volume: what the model does to volumes, and its own oxygen volume."""
+    oxides = stage.parameters["oxides"]
+    figures: dict[str, Any] = {"model": calculator_name(calculator), "volume_ratio": {}, "oxygen_volume": None}
+    with work.progress.task("reference crystals", len(oxides)) as update:
+        for count, name in enumerate(oxides):
+            crystal = crystals.BY_NAME[name].atoms()
+            relaxed = relax(crystal, calculator, cell="free", fmax=0.02, pressure_tolerance_GPa=0.1, max_steps=300)
+            ratio = relaxed.volume / crystal.get_volume()
+            figures["volume_ratio"][name] = ratio
+            if name == "MgO":
+                figures["oxygen_volume"] = relaxed.volume / len(crystal)
+            if abs(ratio - 1) > VOLUME_TOLERANCE:
+                log.warning(
+                    "%s makes %s %+.1f %% in volume against experiment", figures["model"], name, 100 * (ratio - 1)
+                )
+            update(count + 1, name)
+    return figures
+
+
+def analysis_stage(
+    stage: Stage, atoms: Atoms, *, oxygen_volume: float | None, model: str, melted: bool | None
+) -> Figures:
+    """Measure the free volume and map the bond valence."""
+    volumes = free_volume(atoms, **stage.parameters["free_volume"])
+    _write_csv(stage.directory / "voronoi_species.csv", volumes.table())
+    _write_csv(stage.directory / "voronoi_atoms.csv", volumes.per_atom_table())
+    figures: dict[str, Any] = {
+        "crystallinity": crystallinity_figures(crystallinity(atoms, melted=melted)),
+        "volume_per_anion": volumes.cell_volume / volumes.symbols.count(volumes.anion),
+        "density_g_cm3": density_g_cm3(atoms),
+        "free_volume": free_volume_figures(volumes),
+    }
+    if oxygen_volume is not None:
+        same = volumes.with_oxygen_volume(oxygen_volume, source=f"MgO relaxed by {model}")
+        figures["free_volume_same_potential"] = free_volume_figures(same)
+    chosen = stage.parameters["bvs"]
+    figures["bvs"] = {}
+    for blocking in ("all", "framework"):
+        bvs = bvs_map(atoms, **{**chosen, "blocking": blocking})
+        figures["bvs"][blocking] = bvs_figures(bvs)
+        if blocking == chosen["blocking"]:
+            write_field(stage.directory / "bvs.npz", bvs.field, atoms)
+    stage.write_structure(atoms)
+    return figures
+
+
+def export_stage(stage: Stage, atoms: Atoms, *, model: str) -> Figures:
+    """Write structure, map, surface and picture for other programs."""
+    chosen = stage.parameters["export"]
+    bvs = bvs_map(atoms, **stage.parameters["bvs"])
+    mesh = isosurface(bvs, **stage.parameters["isosurface"])
+    for suffix in chosen["structures"]:
+        write_structure(stage.directory / f"structure.{suffix}", atoms)
+    for suffix in chosen["fields"]:
+        write_field(stage.directory / f"bvs.{suffix}", bvs.field, atoms)
+    for suffix in chosen["meshes"]:
+        write_mesh(stage.directory / f"isosurface.{suffix}", mesh)
+    if chosen["picture"]:
+        blocking = f"{bvs.blocking} atoms block within {bvs.exclusion_radius:g} Å"
+        caption = f"{atoms.get_chemical_formula(mode='metal')}, {model}; {blocking}"
+        write_picture(stage.directory / "picture.png", atoms, mesh, mobile=bvs.ion, caption=caption)
+    return {"surface_area": mesh.area, "triangles": len(mesh.faces)}
+
+
+def crystallinity_figures(judged: Crystallinity) -> dict[str, Any]:
+    """Figures of a verdict."""
+    return asdict(judged) | {"reason": judged.reason}
+
+
+def free_volume_figures(volumes: FreeVolume) -> dict[str, Any]:
+    """Figures of the free volume: everything but the single atoms."""
+    return {key: value for key, value in asdict(volumes).items() if key not in {"volumes", "symbols"}}
+
+
+def bvs_figures(bvs: BvsMap) -> dict[str, Any]:
+    """Figures of a bond-valence map: everything but the map."""
+    names = ["ion", "target_valence", "window", "r0", "b", "source", "cutoff", "exclusion_radius", "blocking", "grid"]
+    names += ["excluded_fraction"]
+    names += [f"{share}_fraction_of_{whole}" for share in _SHARES for whole in ("cell", "accessible")]
+    return {name: getattr(bvs, name) for name in names}
+
+
+_SHARES = ("under_bonded", "window", "over_bonded")
+
+
+def density_g_cm3(atoms: Atoms) -> float:
+    """Mass density of a structure [g/cm³]."""
+    from amorph.units import G_CM3_PER_U_A3
+
+    return float(atoms.get_masses().sum() / atoms.get_volume() * G_CM3_PER_U_A3)
+
+
+def _run_dynamics(stage: Stage, atoms: Atoms, calculator: BaseCalculator, rng: np.random.Generator, work: Work) -> None:
+    schedule, sample_every = named(stage.parameters["schedule"]), stage.parameters["sample_every"]
+    saved = read_checkpoint(stage.directory)
+    state = None if saved is None else DynamicsState.from_arrays(saved)
+    trajectory_size, thermo_size = (0, 0) if saved is None else (int(n) for n in saved["sizes"])
+    if state is not None:
+        log.info("%s: continuing after step %d of %d", stage.name, state.step, schedule.steps)
+    done = 0 if state is None else state.step
+    with (
+        appended(stage.directory / "trajectory.extxyz", trajectory_size) as trajectory,
+        appended(stage.directory / "thermo.csv", thermo_size) as table,
+        work.progress.task(stage.name, schedule.steps, done=done) as update,
+    ):
+        clock = _Checkpoints(stage, work)
+        for frame in dynamics(atoms, calculator, schedule, rng=rng, state=state):
+            if frame.step % sample_every == 0 or frame.step == schedule.steps:
+                thermo = frame.thermo()
+                table.append(_csv_rows([asdict(thermo)], header=frame.step == 0))
+                trajectory.append(structure_text(_sampled(frame)).decode())
+                update(frame.step, f"{thermo.temperature_K:.0f} K, {thermo.pressure_GPa:.1f} GPa")
+            else:
+                update(frame.step, f"{frame.target_K:.0f} K wanted")
+            if frame.step < schedule.steps and clock.due():
+                sizes = np.array([trajectory.sync(), table.sync()])
+                clock.save({**frame.state().to_arrays(), "sizes": sizes}, frame.step)
+
+
+def _run_relaxation(stage: Stage, atoms: Atoms, calculator: BaseCalculator, work: Work) -> Relaxed:
+    saved = read_checkpoint(stage.directory)
+    state = None if saved is None else RelaxState.from_arrays(saved)
+    size = 0 if saved is None else int(saved["size"])
+    if state is not None:
+        log.info("%s: continuing after step %d", stage.name, state.step)
+    done = 0 if state is None else state.step
+    last: RelaxFrame | None = None
+    with (
+        appended(stage.directory / "relaxation.csv", size) as table,
+        work.progress.task(stage.name, stage.parameters["max_steps"], done=done) as update,
+    ):
+        clock = _Checkpoints(stage, work)
+        for frame in relaxation(atoms, calculator, **stage.parameters, state=state):
+            last = frame
+            if state is None or frame.step > state.step:
+                row = {key: getattr(frame, key) for key in _RELAX_COLUMNS}
+                table.append(_csv_rows([row], header=frame.step == 0))
+            update(frame.step, f"largest force {frame.max_force:.3f} eV/Å, stress {frame.stress_residual_GPa:.2f} GPa")
+            if not frame.converged and frame.step < stage.parameters["max_steps"] and clock.due():
+                clock.save({**frame.state().to_arrays(), "size": np.array(table.sync())}, frame.step)
+        assert last is not None  # a relaxation yields its start at least
+        return last.result()
+
+
+_RELAX_COLUMNS = ("step", "energy_eV", "max_force", "pressure_GPa", "stress_residual_GPa")
+
+
+class _Checkpoints:
+    """Decides when a stage writes a checkpoint, and stops it where that was asked for."""
+
+    def __init__(self, stage: Stage, work: Work) -> None:
+        self.stage, self.work, self.last = stage, work, time.monotonic()
+
+    def due(self) -> bool:
+        return self.work.stop.is_set() or time.monotonic() - self.last > 60.0 * self.work.checkpoint_minutes
+
+    def save(self, arrays: Mapping[str, Any], step: int) -> None:
+        write_checkpoint(self.stage.directory, arrays)
+        self.last = time.monotonic()
+        if self.work.stop.is_set():
+            raise Stopped(f"stopped after step {step} of {self.stage.name}; run the same command again to continue")
+
+
+def _sampled(frame: Frame) -> Atoms:
+    """Frame as the trajectory keeps it: positions without momenta, and when it was."""
+    atoms = frame.snapshot()
+    atoms.set_momenta(None)
+    atoms.info |= {"step": frame.step, "time_ps": frame.time_ps, "segment": frame.segment, "target_K": frame.target_K}
+    return atoms
+
+
+def _csv_rows(rows: list[dict[str, Any]], *, header: bool) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    if header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    write_atomically(path, _csv_rows(rows, header=True).encode())
+
+
+def _read_thermo(path: Path) -> list[Thermo]:
+    kinds = Thermo.__annotations__
+    with path.open(encoding="utf-8", newline="") as file:
+        return [Thermo(**{key: kinds[key](value) for key, value in row.items()}) for row in csv.DictReader(file)]

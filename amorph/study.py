@@ -1,0 +1,186 @@
+"""A study: the TOML file that says what a run does, checked and completed with every default."""
+
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge
+
+from amorph.analysis.bvs import bvs_map
+from amorph.analysis.isosurface import isosurface
+from amorph.analysis.voronoi import free_volume
+from amorph.calculators import make_calculator
+from amorph.meltquench import melt_quench
+from amorph.parameters import Count, Seed, Unit, checked, parse
+from amorph.relaxation import relax
+from amorph.rocksalt import build
+from amorph.substitution import substitute
+
+ReferenceOxide = Literal["MgO", "MoO2", "Li2TiO3"]
+
+
+@checked
+def general(
+    *,
+    title: str = "",
+    seed: Seed = 0,
+    replicas: Count = 1,
+    checkpoint_minutes: Annotated[float, Ge(0), Unit("min")] = 5.0,
+) -> None:
+    """Set what concerns the run as a whole.
+
+    Parameters
+    ----------
+    title
+        One line that says what the study is for.
+    seed
+        Seed of every random choice; each stage draws from a stream of its own.
+    replicas
+        Independent exchanges of the same glass; figures are given as mean and standard deviation over them.
+    checkpoint_minutes
+        Wall time between checkpoints.
+    """
+
+
+@checked
+def control(*, crystal: bool = True) -> None:
+    """Choose what the glass is compared with.
+
+    Parameters
+    ----------
+    crystal
+        Take the same built cell, never melted, through relaxation, exchange, relaxation and analysis.
+    """
+
+
+@checked
+def reference(*, oxides: tuple[ReferenceOxide, ...] = ("MgO", "MoO2", "Li2TiO3")) -> None:
+    """Choose the crystals whose relaxed volume, against experiment, says what the model does to volumes.
+
+    Parameters
+    ----------
+    oxides
+        Crystals to relax with the calculator of the final relaxation. MgO also gives the oxygen volume of the same
+        potential.
+    """
+
+
+@checked
+def export(
+    *,
+    structures: tuple[Literal["cif", "vasp", "lmp"], ...] = ("cif",),
+    fields: tuple[Literal["cube", "xsf"], ...] = ("cube",),
+    meshes: tuple[Literal["ply", "stl", "glb"], ...] = ("ply",),
+    picture: bool = True,
+) -> None:
+    """Choose what is exported for other programs.
+
+    Parameters
+    ----------
+    structures
+        Formats of the exchanged, relaxed structure.
+    fields
+        Formats of the bond-valence map (npz is always written).
+    meshes
+        Formats of the isosurface.
+    picture
+        Draw structure and isosurface as PNG.
+    """
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the file: the function whose signature defines it, and the study's own defaults."""
+
+    function: Callable[..., Any]
+    defaults: Mapping[str, Any]
+    required: bool = False
+
+
+TABLES: Mapping[str, Table] = {
+    "run": Table(general, {}),
+    "calculator": Table(make_calculator, {}),
+    "final_calculator": Table(make_calculator, {}),
+    "build": Table(build, {}, required=True),
+    "starting_relax": Table(relax, {"cell": "isotropic"}),
+    "melt_quench": Table(melt_quench, {}),
+    "relax": Table(relax, {"cell": "isotropic"}),
+    "equilibrate": Table(melt_quench, {"schedule": "kawaguchi2025_equilibrate"}),
+    "substitute": Table(substitute, {}),
+    "final_relax": Table(relax, {"cell": "free"}),
+    "reference": Table(reference, {}),
+    "free_volume": Table(free_volume, {}),
+    "bvs": Table(bvs_map, {}),
+    "isosurface": Table(isosurface, {}),
+    "export": Table(export, {}),
+    "control": Table(control, {}),
+}
+
+
+@dataclass(frozen=True)
+class Study:
+    """A resolved study: for each table the parameters of its stage, defaults filled in."""
+
+    tables: Mapping[str, Mapping[str, Any]]
+
+    def __getitem__(self, table: str) -> dict[str, Any]:
+        return dict(self.tables[table])
+
+    @property
+    def seed(self) -> int:
+        """Seed of the run."""
+        return int(self.tables["run"]["seed"])
+
+    def parameters_of(self, table: str, *calculators: str) -> dict[str, Any]:
+        """Parameters that make a stage's result: its own table and the calculators it uses."""
+        return {**self.tables[table], **{name: self.tables[name] for name in calculators}}
+
+
+def read_study(path: Path) -> Study:
+    """Read a study from a TOML file.
+
+    Raises
+    ------
+    ValueError
+        One line that names the file and the table, key or value that is wrong.
+    """
+    if path.is_dir():
+        raise ValueError(f"{path} is a directory; give a study's TOML file")
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist; give a study's TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no TOML file: {error}") from None
+    try:
+        return resolve(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def resolve(content: Mapping[str, Any]) -> Study:
+    """Check a study's tables against the signatures of their stages and fill in every default."""
+    for name, table in content.items():
+        if name not in TABLES:
+            near = difflib.get_close_matches(name, TABLES, n=1)
+            remedy = f"did you mean [{near[0]}]?" if near else f"known tables are {', '.join(TABLES)}"
+            raise ValueError(f"unknown table [{name}]; {remedy}")
+        if not isinstance(table, Mapping):
+            raise ValueError(f"{name} = {table!r} stands outside a table; write it below a header such as [run]")
+    for name, table in TABLES.items():
+        if table.required and name not in content:
+            raise ValueError(f"the table [{name}] is missing; every study needs it")
+    given = {name: dict(content.get(name, {})) for name in TABLES}
+    given["final_calculator"] = given["final_calculator"] or dict(given["calculator"])
+    substitution = parse(substitute, given["substitute"], table="substitute")
+    inserted = substitution["by"] or substitution["ion"]
+    given["bvs"].setdefault("ion", inserted)
+    given["free_volume"].setdefault("ion", inserted)
+    tables = {
+        name: parse(TABLES[name].function, {**TABLES[name].defaults, **values}, table=name)
+        for name, values in given.items()
+    }
+    return Study(tables)

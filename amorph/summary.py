@@ -1,0 +1,134 @@
+"""The figures of a run side by side: the glass, and the crystal that it is held against."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from amorph.study import Study
+
+_EXCHANGED = (
+    ("verdict", ("analysis", "crystallinity", "verdict"), ""),
+    ("parent order I/N²", ("analysis", "crystallinity", "parent_order"), ""),
+    ("solid share", ("analysis", "crystallinity", "solid_share"), ""),
+    ("relaxation converged", ("final_relax", "converged"), ""),
+    ("cell volume", ("final_relax", "cell_volume"), "Å³"),
+    ("volume per anion", ("analysis", "volume_per_anion"), "Å³"),
+    ("density", ("analysis", "density_g_cm3"), "g/cm³"),
+    ("f_V, V_O of experimental MgO", ("analysis", "free_volume", "free_volume_fraction"), ""),
+    ("f_V, V_O of the model's MgO", ("analysis", "free_volume_same_potential", "free_volume_fraction"), ""),
+    ("f_V·V_cell", ("analysis", "free_volume", "free_volume"), "Å³"),
+    ("f_V·V_cell/(n·V) of the ion", ("analysis", "free_volume", "ratio"), ""),
+    ("nominal formula", ("analysis", "free_volume", "formula"), ""),
+    ("window share of the cell, all atoms block", ("analysis", "bvs", "all", "window_fraction_of_cell"), ""),
+    ("window share of the cell, ion removed", ("analysis", "bvs", "framework", "window_fraction_of_cell"), ""),
+    ("under-bonded share, all atoms block", ("analysis", "bvs", "all", "under_bonded_fraction_of_cell"), ""),
+    ("under-bonded share, ion removed", ("analysis", "bvs", "framework", "under_bonded_fraction_of_cell"), ""),
+    ("over-bonded share, ion removed", ("analysis", "bvs", "framework", "over_bonded_fraction_of_cell"), ""),
+    ("excluded share, ion removed", ("analysis", "bvs", "framework", "excluded_fraction"), ""),
+)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run found."""
+
+    figures: Mapping[str, Any]
+    """Every figure of the host, the replicas, the crystal and the reference crystals, as the stages gave them."""
+    rows: Sequence[Mapping[str, Any]]
+    """Figure, glass (mean over replicas), its standard deviation, crystal and unit."""
+    verdict: str
+    """Verdict on the minimised glass before the exchange."""
+    reason: str
+    """One sentence for the verdict."""
+    failed: Sequence[str]
+    """Checks that failed: a glass that is none, a relaxation that did not converge. Empty if all held."""
+    warnings: Sequence[str]
+    """What a reader of the figures must know: the model's volumes against experiment."""
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row per figure."""
+        return [dict(row) for row in self.rows]
+
+
+def summarize(
+    study: Study,
+    *,
+    host: Mapping[str, Mapping[str, Any]],
+    exchanged: Sequence[Mapping[str, Mapping[str, Any]]],
+    crystal: Mapping[str, Mapping[str, Any]] | None,
+    reference: Mapping[str, Any],
+    models: tuple[str, str],
+) -> Summary:
+    """Set the figures of a run side by side and list the checks that failed."""
+    glass = host["relax"]["crystallinity"]
+    failed = []
+    if glass["verdict"] != "amorphous":
+        failed.append(f"not a glass: {glass['reason']}")
+    chains = [("the glass", host), *((f"replica {n}", figures) for n, figures in enumerate(exchanged))]
+    if crystal is not None:
+        chains.append(("the crystal", crystal))
+    for name, chain in chains:
+        failed += [
+            f"{stage} of {name} did not converge in {figures['steps']} steps"
+            for stage, figures in chain.items()
+            if figures.get("converged") is False
+        ]
+    warnings = [
+        f"{reference['model']} makes {name} {100 * (ratio - 1):+.1f} % in volume against experiment; f_V inherits this"
+        for name, ratio in reference["volume_ratio"].items()
+        if abs(ratio - 1) > 0.03
+    ]
+    figures = {
+        "title": study["run"]["title"],
+        "model": models[0],
+        "final_model": models[1],
+        "verdict": glass["verdict"],
+        "reason": glass["reason"],
+        "failed": failed,
+        "warnings": warnings,
+        "host": host,
+        "exchanged": exchanged,
+        "crystal": crystal,
+        "reference": reference,
+    }
+    return Summary(
+        figures=figures,
+        rows=[_row(name, path, unit, exchanged, crystal) for name, path, unit in _EXCHANGED],
+        verdict=glass["verdict"],
+        reason=glass["reason"],
+        failed=failed,
+        warnings=warnings,
+    )
+
+
+def _row(
+    name: str,
+    path: tuple[str, ...],
+    unit: str,
+    exchanged: Sequence[Mapping[str, Any]],
+    crystal: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    values = [_at(figures, path) for figures in exchanged]
+    row: dict[str, Any] = {"figure": name, "unit": unit}
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        row["glass"] = float(np.mean(values))
+        if len(values) > 1:
+            row["± sd"] = float(np.std(values, ddof=1))
+    else:
+        row["glass"] = values[0] if len(set(map(str, values))) == 1 else ", ".join(map(str, values))
+        if len(values) > 1:
+            row["± sd"] = None
+    if crystal is not None:
+        row["crystal"] = _at(crystal, path)
+    return row
+
+
+def _at(figures: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    value: Any = figures
+    for key in path:
+        if not isinstance(value, Mapping) or key not in value:
+            return None
+        value = value[key]
+    return value
