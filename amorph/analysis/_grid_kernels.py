@@ -97,7 +97,7 @@ def _gather(center, reach, grid, atoms, images):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _add_valences(points, m, images, count, scale, offset, limit, sums):  # type: ignore[no-untyped-def]
+def _add_valences(points, m, images, count, limit, scale, r0, sums):  # type: ignore[no-untyped-def]
     # atoms outside, points inside: the inner loop has no dependence and becomes vector code
     prefer_wide_vectors()
     px = points[0]
@@ -112,7 +112,7 @@ def _add_valences(points, m, images, count, scale, offset, limit, sums):  # type
             dy = py[k] - y
             dz = pz[k] - z
             square = dx * dx + dy * dy + dz * dz
-            valence = _exp2(offset - scale * math.sqrt(square))
+            valence = _exp2(scale * (r0 - math.sqrt(square)))
             sums[k] += valence if square <= limit else 0.0
 
 
@@ -193,8 +193,8 @@ def _collect(flags, x0, block_y, block_z, xs, ys, zs, points, where):  # type: i
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def bond_valence_slab(x0, slab, free, grid, anions, cutoff, limit, scale, offset):  # type: ignore[no-untyped-def]
-    """Fill the planes of a grid from x0 on with Σ 2^(offset − scale·d) over d² ≤ limit, and NaN where no bit is free.
+def bond_valence_slab(x0, slab, free, grid, anions, cutoff, limit, scale, r0):  # type: ignore[no-untyped-def]
+    """Fill the planes of a grid from x0 on with Σ 2^[scale·(r0 − d)] over d² ≤ limit, and NaN where no bit is free.
 
     `slab` is the part of the map to fill; `grid` (cell, inverse, heights, xs, ys, zs); `anions` (bins, starts,
     positions).
@@ -241,7 +241,7 @@ def bond_valence_slab(x0, slab, free, grid, anions, cutoff, limit, scale, offset
                         for k in range(3):
                             points[k, n] = points[k, m - 1]
                     sums[:padded] = 0.0
-                    _add_valences(points, padded, kept, found, scale, offset, limit, sums)
+                    _add_valences(points, padded, kept, found, limit, scale, r0, sums)
                     for n in range(m):
                         flat[where[n]] = sums[n]
 
@@ -334,8 +334,8 @@ def distance_slab(x0, slab, grid, atoms, guess):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def bond_valence_points(points, sums, grid, anions, cutoff, limit, scale, offset):  # type: ignore[no-untyped-def]
-    """Fill `sums` with Σ 2^(offset − scale·d) over d² ≤ limit at arbitrary points (n, 3)."""
+def bond_valence_points(points, sums, grid, anions, cutoff, limit, scale, r0):  # type: ignore[no-untyped-def]
+    """Fill `sums` with Σ 2^[scale·(r0 − d)] over d² ≤ limit at arbitrary points (n, 3)."""
     images = np.empty((3, 256))
     for n in range(points.shape[0]):
         images, count = _gather(points[n], cutoff, grid, anions, images)
@@ -347,7 +347,7 @@ def bond_valence_points(points, sums, grid, anions, cutoff, limit, scale, offset
                 + (points[n, 2] - images[2, k]) ** 2
             )
             if square <= limit:
-                total += _exp2(offset - scale * math.sqrt(square))
+                total += _exp2(scale * (r0 - math.sqrt(square)))
         sums[n] = total
 
 

@@ -394,9 +394,8 @@ class _Bond:
 
     @property
     def constants(self) -> tuple[float, float, float, float]:
-        """Cutoff, its square as float64 decides it, and exp[(r0 − d)/b] = 2^(offset − scale·d)."""
-        scale = math.log2(math.e) / self.b
-        return self.cutoff, _grids.largest_square_within(self.cutoff), scale, self.r0 * scale
+        """Cutoff, its square as float64 decides it, and scale and r0 of exp[(r0 − d)/b] = 2^[scale·(r0 − d)]."""
+        return self.cutoff, _grids.largest_square_within(self.cutoff), math.log2(math.e) / self.b, self.r0
 
 
 def _bond(
@@ -421,17 +420,17 @@ def _bond(
         raise ValueError(f"r0 = {r0:g} Å and the file {parameters} are given; give one of them")
     else:
         b, source = SOFTNESS if b is None else b, "given"
-    smallest = max(r0, abs(r0 - cutoff)) / _LARGEST_EXPONENT
-    if b < smallest:
-        raise ValueError(
-            f"b = {b:g} Å is too small for r0 = {r0:g} Å and a cutoff of {cutoff:g} Å: exp[(r0 − d)/b] leaves "
-            f"float64; b must be at least {smallest:.2g} Å"
-        )
     anions = 4.0 / 3.0 * math.pi * cutoff**3 * which.sum() / atoms.cell.volume
     if anions > _MOST_ANIONS:
         raise ValueError(
             f"cutoff = {cutoff:g} Å reaches {anions:.1e} {element} from every point, more than {_MOST_ANIONS:.0e}; "
             f"give a smaller one (default 6.0)"
+        )
+    smallest = max(r0, abs(r0 - cutoff)) / _LARGEST_EXPONENT
+    if b < smallest:
+        raise ValueError(
+            f"b = {b:g} Å is too small for r0 = {r0:g} Å and a cutoff of {cutoff:g} Å: exp[(r0 − d)/b] leaves "
+            f"float64; b must be at least {smallest:.2g} Å"
         )
     return _Bond(
         mobile.name,

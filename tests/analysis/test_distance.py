@@ -1,0 +1,105 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from amorph.analysis.distance import distance_map
+
+# Positions of some 10 Å are good to 2e-15 Å; differences of two of them through a skewed cell to ten times that.
+TOLERANCE = 1e-13
+
+
+def brute_force(atoms, field):
+    fractions = [np.arange(n) / n for n in field.grid]
+    points = np.stack(np.meshgrid(*fractions, indexing="ij"), axis=-1) @ atoms.cell.array
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
+    fractional = np.linalg.solve(atoms.cell.array.T, atoms.positions.T).T
+    inside = (fractional - np.floor(fractional)) @ atoms.cell.array
+    # half the sum of the edges reaches an atom from everywhere
+    reach = 0.5 * np.linalg.norm(atoms.cell.array, axis=1).sum()
+    spans = [range(-k, k + 1) for k in np.ceil(reach / heights).astype(int) + 1]
+    nearest = np.full(field.grid, np.inf)
+    for shift in itertools.product(*spans):
+        for position in inside:
+            nearest = np.minimum(nearest, np.linalg.norm(points - (position + shift @ atoms.cell.array), axis=-1))
+    return nearest
+
+
+# closed form
+
+
+def test_holes_of_close_packed_crystals():
+    # fcc: octahedral hole a/2, tetrahedral hole √3/4·a from its atoms
+    field = distance_map(bulk("Al", cubic=True, a=4.0), grid=(4, 4, 4))
+    assert field.values[0, 0, 0] == 0.0
+    assert field.values[2, 0, 0] == 2.0
+    np.testing.assert_allclose(field.values[1, 1, 1], math.sqrt(3.0), rtol=1e-15)
+    assert (field.quantity, field.unit) == ("distance to the nearest atom", "Å")
+    assert field.parameters == {"grid": [4, 4, 4]}
+
+
+def test_one_atom_in_an_empty_cell():
+    cell = np.array([40.0, 3.0, 7.0])
+    field = distance_map(Atoms("O", positions=[[1.0, 1.0, 1.0]], cell=cell, pbc=True), spacing=0.5)
+    assert field.grid == (80, 6, 14)
+    offsets = [np.abs(np.arange(n) / n * edge - 1.0) for n, edge in zip(field.grid, cell, strict=True)]
+    x, y, z = (np.minimum(offset, edge - offset) for offset, edge in zip(offsets, cell, strict=True))
+    expected = np.sqrt(x[:, None, None] ** 2 + y[None, :, None] ** 2 + z[None, None, :] ** 2)
+    np.testing.assert_allclose(field.values, expected, atol=TOLERANCE)
+
+
+# invariance
+
+
+def test_threads_translation_and_repetition():
+    rng = np.random.default_rng(3)
+    cell = np.array([[6.0, 0.0, 0.0], [2.5, 5.0, 0.0], [-1.0, 3.0, 4.0]])
+    atoms = Atoms("O5", scaled_positions=rng.random((5, 3)), cell=cell, pbc=True)
+    made = distance_map(atoms, grid=(60, 50, 40), threads=1).values
+    np.testing.assert_array_equal(distance_map(atoms, grid=(60, 50, 40), threads=3).values, made)
+    moved = atoms.copy()
+    moved.positions += np.array([7 / 60, 49 / 50, 3 / 40]) @ cell - 3 * cell[1]
+    np.testing.assert_allclose(
+        distance_map(moved, grid=(60, 50, 40)).values, np.roll(made, (7, 49, 3), axis=(0, 1, 2)), atol=TOLERANCE
+    )
+    repeated = distance_map(atoms.repeat((1, 2, 3)), grid=(60, 100, 120)).values
+    np.testing.assert_allclose(repeated, np.tile(made, (1, 2, 3)), atol=TOLERANCE)
+
+
+# independent reference
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.integers(0, 2**32 - 1))
+def test_distances_agree_with_brute_force_over_images(seed):
+    rng = np.random.default_rng(seed)
+    while True:
+        cell = rng.normal(0.0, 4.0, (3, 3))
+        if abs(np.linalg.det(cell)) > 20.0:
+            break
+    n = int(rng.integers(1, 5))
+    atoms = Atoms(["Mg"] * n, positions=rng.normal(0.0, 20.0, (n, 3)), cell=cell, pbc=True)
+    if n > 1 and (atoms.get_all_distances(mic=True)[np.triu_indices(n, 1)] < 0.6).any():
+        return
+    field = distance_map(atoms, grid=tuple(rng.integers(1, 12, 3).tolist()))
+    np.testing.assert_allclose(field.values, brute_force(atoms, field), atol=TOLERANCE)
+
+
+# errors
+
+
+def test_bad_input_is_refused():
+    crystal = bulk("MgO", "rocksalt", a=4.212)
+    with pytest.raises(ValueError, match=r"grid\[1\] = -1 must be greater than 0"):
+        distance_map(crystal, grid=(2, -1, 2))
+    with pytest.raises(ValueError, match=r"spacing = 0\.0 Å must be greater than 0"):
+        distance_map(crystal, spacing=0.0)
+    with pytest.raises(ValueError, match=r"needs 5.8 PB of memory, and .* are available; give fewer points"):
+        distance_map(crystal, grid=(90_000, 90_000, 90_000))
+    with pytest.raises(ValueError, match="the structure has no atoms"):
+        distance_map(Atoms())
