@@ -1,12 +1,8 @@
-"""Structures, trajectories and fields from files; whatever is wrong with a file is one line that names it."""
+"""Structures and trajectories from files: ASE first, pymatgen for what it lacks."""
 
-import io
 import json
 import re
-import warnings
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -18,7 +14,8 @@ from ase.io import read as ase_read
 from ase.io.cif import CIFBlock, parse_cif
 from ase.io.formats import UnknownFileTypeError, filetype
 
-from amorph.fields import ScalarField
+from amorph.reading.fields import read_field
+from amorph.reading.files import RefusedError, reason_of, regular_file, silence, sound
 from amorph.structure import periodic_atoms
 
 _REFUSED = {
@@ -32,10 +29,10 @@ _REFUSED = {
 """ASE formats that are left unread: databases and folders, and one whose reader never ends on a damaged file."""
 _NOT_BY_PYMATGEN = ("*.json*", "*.mson*", "*.yaml*", "*.yml*")
 """Names whose pymatgen reader imports the modules that the file names: a file could run code."""
+_HEAD = 8192
+"""Bytes at the start of a file that the choice of the reader looks at."""
 _SETTINGS = {"1": 1, "2": 2, "H": 1, "R": 2}
 _SYMMETRY_OPERATIONS = re.compile(rb"_symop[._]operation_xyz|_symmetry_equiv_pos_as_xyz", re.I)
-_HEAD = 8192
-_MAXIMUM_REASON = 160
 
 
 def read_structure(path: str | Path, *, index: int = -1, elements: Sequence[str] | None = None) -> Atoms:
@@ -63,13 +60,13 @@ def read_structure(path: str | Path, *, index: int = -1, elements: Sequence[str]
         The file is missing, empty or no structure; a site is partly occupied; or the structure is one that
         :func:`amorph.structure.periodic_atoms` refuses.
     """
-    path = _file(path)
+    path = regular_file(path)
     frames = _frames(path, str(index) if index in (0, -1) else ":", elements)
     if index not in (0, -1):
         if not -len(frames) <= index < len(frames):
             raise ValueError(f"{path} has {len(frames)} frames, no frame {index}; give one from 0 to {len(frames) - 1}")
         frames = [frames[index]]
-    return _sound(path, frames[-1])
+    return sound(path, frames[-1])
 
 
 def read_trajectory(path: str | Path, *, elements: Sequence[str] | None = None) -> list[Atoms]:
@@ -77,73 +74,9 @@ def read_trajectory(path: str | Path, *, elements: Sequence[str] | None = None) 
 
     Parameters and errors are those of :func:`read_structure`; a file with one structure is a trajectory of one frame.
     """
-    path = _file(path)
+    path = regular_file(path)
     frames = _frames(path, ":", elements)
-    return [_sound(path, frame, f"frame {number}: ") for number, frame in enumerate(frames)]
-
-
-def read_field(path: str | Path) -> tuple[ScalarField, Atoms]:
-    """Read a scalar field and the structure it was made from, as :func:`amorph.export.npz.write_npz` writes them.
-
-    Raises
-    ------
-    ValueError
-        The file is missing, is no such archive, or holds arrays that do not belong together.
-    """
-    path = _file(path)
-    remedy = "give a field that amorph wrote as .npz"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if broken := archive.testzip():
-                raise ValueError(f"{path} is damaged at {broken}; {remedy}")
-        with np.load(path, allow_pickle=False) as arrays:
-            content = {name: arrays[name] for name in arrays.files}
-    except ValueError as error:
-        reason = str(error) if str(error).startswith(str(path)) else f"{path} is no field: {_reason(error)}; {remedy}"
-        raise ValueError(reason) from None
-    except Exception as error:  # a garbled archive raises what it likes, from BadZipFile to MemoryError
-        raise ValueError(f"{path} is no field: {_reason(error)}; {remedy}") from None
-    names = ("values", "cell", "quantity", "unit", "parameters", "numbers", "positions", "pbc")
-    if missing := [name for name in names if name not in content]:
-        raise ValueError(f"{path} has no {', '.join(missing)}; {remedy}")
-    try:
-        field = ScalarField(
-            values=_numeric(content["values"]),
-            cell=np.array(content["cell"], dtype=np.float64),
-            quantity=str(content["quantity"]),
-            unit=str(content["unit"]),
-            parameters=dict(json.loads(str(content["parameters"]))),
-        )
-        if np.isinf(field.values).any():
-            raise ValueError("a value of the field is infinite")
-        atoms = Atoms(
-            _numeric(content["numbers"]).astype(int),
-            positions=_numeric(content["positions"]),
-            cell=field.cell,
-            pbc=content["pbc"],
-        )
-        if "oxidation_states" in content:
-            atoms.set_array("oxidation_states", _numeric(content["oxidation_states"]).astype(np.float64))
-    except Exception as error:
-        raise ValueError(f"{path} is no field: {_reason(error)}; {remedy}") from None
-    return field, _sound(path, atoms)
-
-
-def _file(path: str | Path) -> Path:
-    path = Path(path)
-    try:
-        if path.is_dir():
-            raise ValueError(f"{path} is a directory; give a file")
-        if not path.exists():
-            raise ValueError(f"{path} does not exist; check the name")
-        if not path.is_file():
-            raise ValueError(f"{path} is no regular file; give one")
-        with path.open("rb") as file:
-            if not file.read(1):
-                raise ValueError(f"{path} is empty; give a file with a structure")
-    except OSError as error:
-        raise ValueError(f"{path} cannot be opened: {error.strerror}") from None
-    return path
+    return [sound(path, frame, f"frame {number}: ") for number, frame in enumerate(frames)]
 
 
 def _frames(path: Path, index: str, elements: Sequence[str] | None) -> list[Atoms]:
@@ -152,28 +85,24 @@ def _frames(path: Path, index: str, elements: Sequence[str] | None) -> list[Atom
         return [read_field(path)[1]]
     reader = _reader(path, elements)
     try:
-        with _silence():
+        with silence():
             frames = reader(path, index)
-    except _RefusedError as error:
+    except RefusedError as error:
         raise ValueError(f"{path} {error}") from None
     except Exception as error:  # readers of other projects raise what they like on rubbish
         try:
-            with _silence():
+            with silence():
                 frames = [_read_with_pymatgen(path)]
-        except _RefusedError as refusal:
+        except RefusedError as refusal:
             raise ValueError(f"{path} {refusal}") from None
         except Exception:
             raise ValueError(
-                f"{path} is no structure that ASE or pymatgen can read ({_reason(error)}); "
+                f"{path} is no structure that ASE or pymatgen can read ({reason_of(error)}); "
                 "give a CIF, extended XYZ, POSCAR, LAMMPS or other structure file"
             ) from None
     if not frames:
         raise ValueError(f"{path} holds no structure; give a file with one")
     return frames
-
-
-class _RefusedError(Exception):
-    """The file was understood, and its content is not taken; the message continues the name of the file."""
 
 
 _Reader = Callable[[Path, str], list[Atoms]]
@@ -200,7 +129,7 @@ def _ase(path: Path, index: str, format: str | None) -> list[Atoms]:
     file = str(path.resolve())
     kind = format or filetype(file)
     if kind in _REFUSED:
-        raise _RefusedError(f"is {_REFUSED[kind]}, which is not read; export its structure first, as extended XYZ")
+        raise RefusedError(f"is {_REFUSED[kind]}, which is not read; export its structure first, as extended XYZ")
     read: Any = ase_read(file, index=index, format=format, do_not_split_by_at_sign=True)
     frames = list(read) if isinstance(read, list) else [read]
     for frame in frames:
@@ -259,7 +188,7 @@ def _refuse_partial(occupancy: Any) -> None:
     for site in (occupancy or {}).values():
         if any(abs(float(share) - 1) > 1e-3 for share in site.values()):
             listed = ", ".join(f"{species} {float(share):g}" for species, share in site.items())
-            raise _RefusedError(f"has a partly occupied site ({listed}); write an ordered supercell of it first")
+            raise RefusedError(f"has a partly occupied site ({listed}); write an ordered supercell of it first")
 
 
 def _read_json(path: Path, index: str) -> list[Atoms]:
@@ -271,7 +200,7 @@ def _read_json(path: Path, index: str) -> list[Atoms]:
     for site in sites:
         if len(site["species"]) != 1 or abs(site["species"][0].get("occu", 1) - 1) > 1e-3:
             listed = ", ".join(f"{species['element']} {species.get('occu', 1):g}" for species in site["species"])
-            raise _RefusedError(f"has a partly occupied site ({listed}); write an ordered supercell of it first")
+            raise RefusedError(f"has a partly occupied site ({listed}); write an ordered supercell of it first")
     species = [site["species"][0] for site in sites]
     atoms = Atoms(
         [entry["element"] for entry in species],
@@ -290,15 +219,15 @@ def _typed(atoms: Atoms, elements: Sequence[str] | None, head: bytes) -> Atoms:
     named = re.search(rb"^ITEM: ATOMS.*\b(element|mass)\b|^\s*(Masses|Atom Type Labels)", head, re.M)
     if elements is None:
         if named is None:
-            raise _RefusedError("names no elements, only LAMMPS types; give elements, such as ['Li', 'Ti', 'Mo', 'O']")
+            raise RefusedError("names no elements, only LAMMPS types; give elements, such as ['Li', 'Ti', 'Mo', 'O']")
         return atoms
     types = atoms.arrays.get("type")
     if types is None:
         return atoms
     if unknown := [element for element in elements if atomic_numbers.get(element, 0) == 0]:
-        raise _RefusedError(f"cannot have the element {unknown[0]!r}; give chemical symbols")
+        raise RefusedError(f"cannot have the element {unknown[0]!r}; give chemical symbols")
     if not 1 <= types.min() <= types.max() <= len(elements):
-        raise _RefusedError(
+        raise RefusedError(
             f"has the LAMMPS types {types.min()} to {types.max()}, but {len(elements)} elements are given"
         )
     atoms.numbers = np.array([atomic_numbers[element] for element in elements])[types.astype(int) - 1]
@@ -315,47 +244,5 @@ def _read_with_pymatgen(path: Path) -> Atoms:
     structure = Structure.from_file(path)
     if not structure.is_ordered:
         listed = next(str(site.species_string) for site in structure if not site.is_ordered)
-        raise _RefusedError(f"has a partly occupied site ({listed}); write an ordered supercell of it first")
+        raise RefusedError(f"has a partly occupied site ({listed}); write an ordered supercell of it first")
     return periodic_atoms(structure)
-
-
-def _sound(path: Path, atoms: Atoms, where: str = "") -> Atoms:
-    """Keep what a stage may use of a file, and refuse what makes no sense."""
-    kept = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-    try:
-        if atoms.has("momenta"):
-            if not np.isfinite(atoms.arrays["momenta"]).all():
-                raise ValueError("a velocity is not finite; correct it or leave the velocities out")
-            kept.set_momenta(atoms.arrays["momenta"])
-        if "oxidation_states" in atoms.arrays:
-            states = _numeric(atoms.arrays["oxidation_states"]).astype(np.float64)
-            if states.shape != (len(atoms),) or not np.isfinite(states).all():
-                raise ValueError("an oxidation state is not finite; correct it or leave the column out")
-            kept.set_array("oxidation_states", states)
-        supercell = np.array(atoms.info.get("supercell", 0))
-        if supercell.shape == (3, 3) and supercell.dtype.kind == "i":
-            kept.info["supercell"] = supercell
-        return periodic_atoms(kept)
-    except ValueError as error:
-        raise ValueError(f"{path}: {where}{error}") from None
-
-
-def _numeric(array: Any) -> Any:
-    array = np.asarray(array)
-    if array.dtype.kind not in "iuf":
-        raise ValueError(f"an array of numbers is needed, not of type {array.dtype}")
-    return array
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Keep the warnings and prints of other projects' readers from the user."""
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _reason(error: BaseException) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    text = f"{type(error).__name__}: {lines[0].strip()}" if lines[0].strip() else type(error).__name__
-    return text if len(text) <= _MAXIMUM_REASON else text[:_MAXIMUM_REASON] + "…"
