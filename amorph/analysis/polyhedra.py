@@ -24,6 +24,8 @@ class Polyhedron:
 
     center: int
     """Index of the cation."""
+    position: NDArray[np.float64]
+    """(3,) position of the cation [Å]."""
     ligands: NDArray[np.int64]
     """(k,) indices of the anions."""
     corners: NDArray[np.float64]
@@ -80,7 +82,8 @@ def coordination_polyhedra(
     for center in np.flatnonzero(central):
         mine = slice(*np.searchsorted(i, [center, center + 1]))
         faces, edges = _hull(D[mine])
-        polyhedra.append(Polyhedron(int(center), j[mine], atoms.positions[center] + D[mine], faces, edges))
+        position = atoms.positions[center]
+        polyhedra.append(Polyhedron(int(center), position, j[mine], position + D[mine], faces, edges))
     return polyhedra
 
 
