@@ -91,7 +91,8 @@ def run_study(study: Study, directory: Path, *, progress: Progress | None = None
     """
     calculator = make_calculator(**study["calculator"])
     final_calculator = make_calculator(**study["final_calculator"])
-    model, final_model = calculator_name(calculator), calculator_name(final_calculator)
+    model = calculator_name(calculator)
+    final_model = "VASP" if study["vasp"] else calculator_name(final_calculator)
     work = Work(progress or Progress(), checkpoint_minutes=study["run"]["checkpoint_minutes"])
 
     def rng(stage: str, replica: int = 0) -> np.random.Generator:
@@ -103,11 +104,11 @@ def run_study(study: Study, directory: Path, *, progress: Progress | None = None
     def exchange(chain: Chain, replica: int, *, melted: bool | None) -> None:
         """From the host to the pictures: what glass and crystal go through alike."""
         chain.then("substitute", study["substitute"], partial(stages.substitute_stage, rng=rng("substitute", replica)))
-        chain.then(
-            "final_relax",
-            study["final_relax"],
-            partial(stages.relax_stage, calculator=final_calculator, work=work, melted=melted),
-        )
+        if study["vasp"]:
+            chain.then("final_relax", study["vasp"], partial(stages.vasp_stage, melted=melted))
+        else:
+            relax = partial(stages.relax_stage, calculator=final_calculator, work=work, melted=melted)
+            chain.then("final_relax", study["final_relax"], relax)
         analysis = {"free_volume": study["free_volume"], "bvs": study["bvs"]}
         chain.then(
             "analysis",
@@ -144,11 +145,18 @@ def run_study(study: Study, directory: Path, *, progress: Progress | None = None
         chain.then("equilibrate", study["equilibrate"], partial(melt, rng=rng("equilibrate"), melted=melted))
         replicas = study["run"]["replicas"]
         exchanged = [chain.branch(f"replica_{n}" if replicas > 1 else "") for n in range(replicas)]
-        for n, replica in enumerate(exchanged):
-            exchange(replica, n, melted=melted)
+        branches = [(replica, n, melted) for n, replica in enumerate(exchanged)]
         if study["control"]["crystal"]:
             crystal.then("relax", study["relax"], partial(relax, melted=False))
-            exchange(crystal, 0, melted=False)
+            branches.append((crystal, 0, False))
+        waiting = []
+        for branch, n, was_melted in branches:
+            try:
+                exchange(branch, n, melted=was_melted)
+            except stages.WaitingForVasp as error:  # the other branches' input is written too before the run stops
+                waiting.append(str(error))
+        if waiting:
+            raise stages.WaitingForVasp("; ".join(waiting))
 
         summary = summarize(
             study,

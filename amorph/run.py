@@ -209,7 +209,7 @@ class RunDirectory:
             self._lock = None
 
     def _claim(self, path: Path) -> None:
-        whole = {**_tomlable(self.config), "provenance": _tomlable(self.provenance)}
+        whole = {**toml_form(self.config), "provenance": toml_form(self.provenance)}
         if not path.exists():
             write_atomically(path, tomli_w.dumps(whole, multiline_strings=True).encode())
             return
@@ -327,7 +327,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def _tomlable(value: Any) -> Any:
+def toml_form(value: Any) -> Any:
     """JSON form without None, which TOML cannot say: a key that is missing has its default None."""
     plain = _jsonable(value)
 

@@ -25,14 +25,16 @@ from amorph.export.fields import write_field
 from amorph.export.mesh import write_mesh
 from amorph.export.picture import write_picture
 from amorph.export.structures import write_structure
+from amorph.export.vasp import write_vasp_input
 from amorph.meltquench import check_sampling, judge, melt_pressures_GPa
 from amorph.progress import Progress
-from amorph.reading import read_trajectory
+from amorph.reading import read_trajectory, read_vasp_relaxed
 from amorph.relaxation import Relaxed, RelaxFrame, RelaxState, relax, relaxation
 from amorph.rocksalt import build
 from amorph.run import Stage, appended, read_checkpoint, structure_text, write_atomically, write_checkpoint
 from amorph.schedule import named
 from amorph.substitution import substitute
+from amorph.units import G_CM3_PER_U_A3
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,11 @@ VOLUME_TOLERANCE = 0.03
 
 
 class Stopped(Exception):
-    """The run was asked to stop; its checkpoint is written and the same command continues it."""
+    """The run stopped where the same command continues it."""
+
+
+class WaitingForVasp(Stopped):
+    """The input for VASP is written; the run continues when its result lies beside it."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +163,41 @@ def relax_stage(
         "cell_lengths_and_angles": final.cell.cellpar(),
         "cell_volume": relaxed.volume,
         "volume_change": relaxed.volume_change,
+        "density_g_cm3": density_g_cm3(final),
+        "crystallinity": crystallinity_figures(judged),
+    }
+
+
+def vasp_stage(stage: Stage, atoms: Atoms, *, melted: bool | None) -> Figures:
+    """Take the relaxation from VASP: write its input, and read its result when that is there.
+
+    Raises
+    ------
+    WaitingForVasp
+        There is no result yet.
+    """
+    folder = stage.directory / "vasp"
+    results = [path for name in ("vasprun.xml", "CONTCAR") if (path := folder / name).exists() and path.stat().st_size]
+    if not results:
+        if not (folder / "INCAR").exists():
+            write_vasp_input(folder, atoms, **stage.parameters)
+        raise WaitingForVasp(
+            f"run VASP in {folder} (its POTCAR from POTCAR.spec), leave vasprun.xml or CONTCAR there, "
+            "and run the same command again"
+        )
+    relaxed = read_vasp_relaxed(results[0], atoms)
+    final = relaxed.atoms
+    final.info = dict(atoms.info)
+    stage.write_structure(final)
+    judged = crystallinity(final, melted=melted)
+    log.info("%s: taken from %s; %s", stage.name, results[0], judged.reason)
+    return {
+        "model": "VASP",
+        "converged": relaxed.converged,
+        "steps": relaxed.steps,
+        "cell_lengths_and_angles": final.cell.cellpar(),
+        "cell_volume": final.get_volume(),
+        "volume_change": final.get_volume() / atoms.get_volume() - 1.0,
         "density_g_cm3": density_g_cm3(final),
         "crystallinity": crystallinity_figures(judged),
     }
@@ -279,8 +320,6 @@ _SHARES = ("under_bonded", "window", "over_bonded")
 
 def density_g_cm3(atoms: Atoms) -> float:
     """Mass density of a structure [g/cm³]."""
-    from amorph.units import G_CM3_PER_U_A3
-
     return float(atoms.get_masses().sum() / atoms.get_volume() * G_CM3_PER_U_A3)
 
 

@@ -3,7 +3,7 @@
 import difflib
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +13,7 @@ from amorph.analysis.bvs import bvs_map
 from amorph.analysis.isosurface import isosurface
 from amorph.analysis.voronoi import free_volume
 from amorph.calculators import make_calculator
+from amorph.export.vasp import write_vasp_input
 from amorph.meltquench import melt_quench
 from amorph.parameters import Count, Seed, Unit, checked, parse
 from amorph.relaxation import relax
@@ -98,6 +99,10 @@ class Table:
     function: Callable[..., Any]
     defaults: Mapping[str, Any]
     required: bool = False
+    optional: bool = False
+    """Left out of the resolved study unless the file has it."""
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters that the pipeline sets; no key of the file."""
 
 
 TABLES: Mapping[str, Table] = {
@@ -111,6 +116,7 @@ TABLES: Mapping[str, Table] = {
     "equilibrate": Table(melt_quench, {"schedule": "kawaguchi2025_equilibrate"}),
     "substitute": Table(substitute, {}),
     "final_relax": Table(relax, {"cell": "free"}),
+    "vasp": Table(write_vasp_input, {}, optional=True, fixed={"directory": "vasp"}),
     "reference": Table(reference, {}),
     "free_volume": Table(free_volume, {}),
     "bvs": Table(bvs_map, {}),
@@ -179,8 +185,14 @@ def resolve(content: Mapping[str, Any]) -> Study:
     inserted = substitution["by"] or substitution["ion"]
     given["bvs"].setdefault("ion", inserted)
     given["free_volume"].setdefault("ion", inserted)
-    tables = {
-        name: parse(TABLES[name].function, {**TABLES[name].defaults, **values}, table=name)
-        for name, values in given.items()
-    }
+    tables: dict[str, Mapping[str, Any]] = {}
+    for name, values in given.items():
+        table = TABLES[name]
+        if table.optional and name not in content:
+            tables[name] = {}
+            continue
+        if unknown := set(table.fixed) & set(values):
+            raise ValueError(f"unknown key '{min(unknown)}' in [{name}]; the run directory decides it")
+        whole = parse(table.function, {**table.defaults, **values, **table.fixed}, table=name)
+        tables[name] = {key: value for key, value in whole.items() if key not in table.fixed}
     return Study(tables)

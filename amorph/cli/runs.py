@@ -13,7 +13,9 @@ def run(
     study: Path,
     *,
     directory: Annotated[Path | None, Parameter(name="--dir", help="The run directory; made, or continued.")] = None,
-    dry_run: Annotated[bool, Parameter(negative="", help="Print the resolved plan and its cost, and do nothing.")] = False,
+    dry_run: Annotated[
+        bool, Parameter(negative="", help="Print the resolved plan and its cost, and do nothing.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -26,9 +28,12 @@ def run(
     study
         TOML file of the study.
     """
+    import tomli_w
+
     from amorph import stages
-    from amorph.estimate import estimate
+    from amorph.estimate import duration_text, estimate
     from amorph.pipeline import run_study
+    from amorph.run import toml_form
     from amorph.study import read_study
 
     start(quiet=quiet, json=json)
@@ -37,8 +42,13 @@ def run(
         cost = estimate(plan)
         if json:
             show_json(cost.figures)
-        else:
-            say(cost.text)
+            return
+        say(tomli_w.dumps(toml_form(plan.tables)))
+        show(cost.table(), title=f"{cost.model}: {1e3 * cost.seconds_per_atom:.3f} ms per atom and force call here")
+        say(
+            f"\nin all {duration_text(cost.seconds)}, relaxations at their step limit; memory "
+            f"{cost.memory_bytes / 1e9:.2f} GB above the interpreter, {cost.available_bytes / 1e9:.1f} GB are free"
+        )
         return
     if directory is None:
         raise ValueError("a run needs a directory: give --dir DIR, or --dry-run to see the plan")
