@@ -30,7 +30,8 @@ class ScalarField:
     def __post_init__(self) -> None:
         if self.values.ndim != 3 or 0 in self.values.shape:
             raise ValueError(f"a scalar field needs three non-empty axes, got the shape {self.values.shape}")
-        if np.shape(self.cell) != (3, 3) or not abs(np.linalg.det(self.cell)) > 0:
+        finite = np.shape(self.cell) == (3, 3) and bool(np.isfinite(self.cell).all())
+        if not finite or not abs(np.linalg.det(self.cell)) > 0:
             raise ValueError(f"a scalar field needs three independent lattice vectors, got {self.cell!r}")
 
     @property

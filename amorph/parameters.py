@@ -54,7 +54,8 @@ def model_of(function: Callable[..., Any]) -> type[BaseModel]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         try:
-            TypeAdapter(hints[name], config=_CONFIG)
+            # the JSON schema fails for a callable, which pydantic itself would take
+            TypeAdapter(hints[name], config=_CONFIG).json_schema()
         except (PydanticUserError, PydanticUndefinedAnnotation):
             continue
         default = ... if parameter.default is parameter.empty else parameter.default
