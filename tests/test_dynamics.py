@@ -176,6 +176,14 @@ def test_one_evaluation_a_step():
         assert calculator.evaluations == 21
 
 
+def test_a_row_of_thermodynamics_costs_one_evaluation():
+    calculator = LennardJones(cutoff=6.0)
+    for frame in dynamics(argon(1), calculator, one("NVT", ps=0.02), rng=rng()):
+        if frame.step % 10 == 0:
+            frame.thermo()
+    assert calculator.evaluations == 21 + 3
+
+
 # invariance
 
 
