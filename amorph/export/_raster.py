@@ -10,6 +10,8 @@ from numba import njit
 
 OFFSET: Final = 0.06
 """How far above its surface a point is lit [Å], so that it does not shade itself."""
+_ON_EDGE: Final = 1e-6
+"""How close to an edge counts as on it [pixels]."""
 
 
 @njit(cache=True)
@@ -133,13 +135,16 @@ def _weights(a: Any, b: Any, c: Any) -> Any:
 
 @njit(cache=True)
 def _span(u: float, ux: float, v: float, vx: float, left: int, right: int) -> Any:
-    """Give the first and last column of a row in which no weight is negative."""
+    """Give the first and last column of a row in which no weight is negative.
+
+    A middle exactly on an edge belongs to both triangles, so that rounding leaves no gap.
+    """
     low, high = float(left), float(right)
     for value, slope in ((u, ux), (v, vx), (1 - u - v, -ux - vx)):
         if slope > 0:
-            low = max(low, np.ceil(-value / slope))
+            low = max(low, np.ceil(-value / slope - _ON_EDGE))
         elif slope < 0:
-            high = min(high, np.floor(-value / slope))
-        elif value < 0:
+            high = min(high, np.floor(-value / slope + _ON_EDGE))
+        elif value < -_ON_EDGE:
             high = -1.0
     return (int(low), int(high)) if low <= high else (0, -1)

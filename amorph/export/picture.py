@@ -116,7 +116,8 @@ def write_picture(
     scene = parts.scene()
     camera = Camera.framing(scene, axes, cell.sum(axis=0) / 2, distance=_EYE * diagonal, width=width)
     samples = [(label, _render_sample(sample, axes, width // 16)) for label, sample in legend]
-    image = _compose(render(scene, camera), samples, _describe(atoms) if caption is None else caption)
+    picture = render(scene, camera, map_size=min(1024, width))
+    image = _compose(picture, samples, _describe(atoms) if caption is None else caption)
     with replacing(path) as temporary:
         save(temporary, image)
 

@@ -211,7 +211,8 @@ def test_the_exclusion_radius_closes_the_shell():
     bvs = bvs_map(oxygen, "Mg2+", spacing=0.1, r0=3.0, b=0.37, cutoff=3.6, exclusion_radius=2.75)
     shell = isosurface(bvs, window=0.8)  # would begin at 2.62 Å
     outer = 3.0 - 0.37 * np.log(1.2)
-    assert shell.area == pytest.approx(4 * np.pi * (2.75**2 + outer**2), rel=2e-3)
+    # the field has a kink within the shell, which is two voxels thick: 2.3e-3 here, 6e-5 at half the spacing
+    assert shell.area == pytest.approx(4 * np.pi * (2.75**2 + outer**2), rel=4e-3)
     assert len(shell.open_edges) == 0
 
 
