@@ -203,19 +203,20 @@ def bond_valence_slab(x0, slab, free, grid, anions, cutoff, limit, scale, r0):  
     planes, ny, nz = slab.shape
     words = free.shape[2]
     flags = free.view(np.uint8)  # little-endian: byte k holds the points 8k to 8k + 7
-    occupied = np.zeros(((ny + SLAB - 1) // SLAB, words * 8), np.uint8)
+    rows = np.zeros(((ny + SLAB - 1) // SLAB, words), np.uint64)
     for i in range(planes):
         for iy in range(ny):
-            for byte in range(words * 8):
-                occupied[iy // SLAB, byte] |= flags[i, iy, byte]
-    slab[:] = np.nan
+            for word in range(words):
+                rows[iy // SLAB, word] |= free[i, iy, word]
+    occupied = rows.view(np.uint8)
+    flat = slab.reshape(-1)
+    flat[:] = np.nan
 
     images = np.empty((3, 256))
     kept = np.empty((3, 256))
     points = np.empty((3, SLAB**3 + 1))
     sums = np.empty(SLAB**3)
     where = np.empty(SLAB**3 + 1, np.int64)
-    flat = slab.reshape(-1)
     center = np.empty(3)
     for tile_y in range(0, ny, _TILE):
         end_y = min(tile_y + _TILE, ny)

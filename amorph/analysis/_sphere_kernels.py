@@ -97,9 +97,9 @@ def _cross_rows(first_y, rows, ny, fy, square, slope, bb, least, middle, lean, s
 def free_points(x0, planes, grid, fractional, positions, radii, limits):  # type: ignore[no-untyped-def]
     """Find the points of some planes, from x0 on, that lie in no atom's sphere, d² < limit.
 
-    Returns the bits of each row in words of 64, bit k of word w for point 64 w + k: (planes, ny, words). Along a row
-    the inside of a sphere is one interval, between the roots of a quadratic; where a root comes near a point, the
-    point's own distance decides. `grid` is (cell, inverse, heights, xs, ys, zs).
+    Returns the bits of each row in words of 64, (planes, ny, words): bit k of word w is point 64 w + k, and bits beyond
+    the row mean nothing. Along a row the inside of a sphere is one interval, between the roots of a quadratic; where a
+    root comes near a point, the point's own distance decides. `grid` is (cell, inverse, heights, xs, ys, zs).
     """
     cell, _, heights, xs, ys, zs = grid
     nx = xs.shape[0]
@@ -107,8 +107,6 @@ def free_points(x0, planes, grid, fractional, positions, radii, limits):  # type
     nz = zs.shape[0]
     words = (nz + 63) // 64
     free = np.full((planes, ny, words), ~np.uint64(0))
-    if nz % 64:
-        free[:, :, words - 1] = ~np.uint64(0) >> np.uint64(64 - nz % 64)
     bits = free.reshape(-1)
     # a and b split into their parts along c, in grid steps, and across it
     cc = _dot(cell[2], cell[2])

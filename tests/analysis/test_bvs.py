@@ -264,6 +264,17 @@ def test_anions_may_exclude_at_a_radius_of_their_own(glass):
     assert relative(surface.values.ravel(), expected).max() < TOLERANCE
 
 
+def test_without_an_exclusion_radius_the_surface_passes_over_atoms():
+    atoms = Atoms("OMgO", positions=[[-1.693, 0, 0], [0, 0, 0], [1.693, 0, 0]], cell=[20, 20, 20], pbc=True)
+    open_map = bvs_map(atoms, "Mg2+", grid=(1, 1, 1), exclusion_radius=0.0)
+    np.testing.assert_allclose(window_field(open_map).values, [[[-0.4]]], rtol=1e-13)
+    np.testing.assert_allclose(window_field(open_map, window=0.1).values, [[[-0.1]]], rtol=1e-13)
+    closed_map = bvs_map(atoms, "Mg2+", grid=(1, 1, 1))
+    np.testing.assert_allclose(window_field(closed_map).values, [[[1.7]]], rtol=1e-15)
+    free_map = bvs_map(atoms, "Mg2+", grid=(1, 1, 1), exclusion_radius=1.5, blocking="framework")
+    np.testing.assert_allclose(window_field(free_map).values, [[[1.5 - 1.693]]], rtol=1e-13)
+
+
 # independent reference
 
 
