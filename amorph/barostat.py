@@ -104,9 +104,6 @@ class IsotropicNPT(IsotropicMTKNPT):
         return virial + float(np.sum(self._p**2 / self.masses)) / (3.0 * float(self._get_volume()))
 
     def _integrate_q(self, delta: float) -> Any:
+        # The cell moves right after the positions, and nothing is evaluated in between.
         self._evaluated = None
         return super()._integrate_q(delta)
-
-    def _integrate_q_cell(self, delta: float) -> Any:
-        self._evaluated = None
-        return super()._integrate_q_cell(delta)

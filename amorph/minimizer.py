@@ -17,9 +17,9 @@ SHORTEST = 1e-3
 class Lbfgs:
     """Limited-memory BFGS without line search, for noisy forces.
 
-    Nocedal and Wright, *Numerical Optimization* (2006), algorithm 7.4, with three safeguards: a pair of no positive
-    curvature is not learned; a direction that does not lead downhill empties the memory; after a step uphill the next
-    one is at most half as long, and then the limit grows again.
+    Nocedal and Wright, *Numerical Optimization* (2006), algorithm 7.4, with two safeguards: a pair of no positive
+    curvature is not learned, so that every step leads downhill; after a step uphill the next one is at most half as
+    long, and then the limit grows again.
 
     ASE's ``LBFGS`` lacks these, and with a moving cell it cannot be continued from a file.
 
@@ -55,9 +55,6 @@ class Lbfgs:
                 self._limit = min(self._limit * 1.5, 1.0)
         self._last_x, self._last_gradient, self._last_energy = x.copy(), gradient.copy(), energy
         step = self._two_loops(gradient)
-        if not np.vdot(step, gradient) < 0.0:
-            self._moves, self._turns = [], []
-            step = -gradient / self._stiffness
         length = self._length(step)
         return step * (self._limit / length) if length > self._limit else step
 

@@ -113,6 +113,24 @@ def test_setting_the_temperature_it_has_changes_nothing():
     assert first.cell.array.tobytes() == second.cell.array.tobytes()
 
 
+def test_a_new_temperature_keeps_periods_and_velocities_of_chains_and_barostat():
+    run = integrator(argon())
+    for _ in range(50):
+        run.step()
+
+    def velocities():
+        thermostat, barostat = run._thermostat, run._barostat
+        return [*thermostat._p_eta / thermostat._Q, *barostat._p_xi / barostat._R, run._p_eps / barostat.W]
+
+    before, masses = velocities(), (run._thermostat._Q.copy(), run._barostat._R.copy(), run._barostat.W)
+    assert np.abs(before).min() > 1e-5
+    run.set_temperature(90.0)
+    assert velocities() == pytest.approx(before, rel=1e-12)
+    # A period is sqrt(mass/kT).
+    for new, old in zip((run._thermostat._Q, run._barostat._R, run._barostat.W), masses, strict=True):
+        assert new == pytest.approx(1.5 * old, rel=1e-12)
+
+
 # independent reference
 
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import LennardJones, Springs, Toy
 
+from amorph.chgnet import CHGNetCalculator
 from amorph.dynamics import DynamicsState, dynamics
 from amorph.schedule import QuenchSchedule, Segment
 
@@ -259,6 +260,25 @@ def test_continued_from_any_step_it_ends_with_the_same_bytes(generator):
             if frame.step in (start, start + 1, 35):
                 assert asdict(frame.thermo()) == asdict(rows[frame.step])
         assert steps == list(range(start, 36))
+
+
+def test_continued_with_chgnet_it_ends_with_the_same_bytes():
+    oxide = bulk("MgO", "rocksalt", a=4.2, cubic=True)
+    schedule = QuenchSchedule(
+        (Segment("melt", "NVT", 2000.0, 2000.0, 0.004), Segment("press", "NPT", 2000.0, 1500.0, 0.004, 5.0))
+    )
+    whole, states = [], []
+    for frame in dynamics(oxide, CHGNetCalculator("0.3.0", device="cpu"), schedule, rng=rng()):
+        whole.append(arrays_of(frame))
+        states.append(through_a_file(frame.state()))
+        if frame.step % 3 == 0:
+            frame.thermo()
+    for start in (1, 4, 6):
+        for frame in dynamics(
+            oxide, CHGNetCalculator("0.3.0", device="cpu"), schedule, rng=rng(9), state=states[start]
+        ):
+            for ours, theirs in zip(arrays_of(frame), whole[frame.step], strict=True):
+                assert ours.tobytes() == theirs.tobytes(), f"continued from {start}, differs at {frame.step}"
 
 
 @settings(max_examples=10, deadline=None)

@@ -50,6 +50,13 @@ def test_quadratics_of_any_stiffness(seed, n):
     assert x == pytest.approx(minimum, abs=1e-8)
 
 
+def test_a_bad_first_guess_of_the_stiffness_costs_little():
+    rng = np.random.default_rng(0)
+    function, start = quadratic(rng.uniform(0.02, 0.06, 40), np.zeros(40)), 0.05 * rng.normal(size=40)
+    _, steps = minimize(function, start, steps=200, stop=1e-6)
+    assert steps < 20
+
+
 def test_a_curved_valley():
     x, steps = minimize(rosenbrock, np.array([-1.2, 1.0]), steps=300, minimizer=lbfgs(0.2))
     assert x == pytest.approx([1.0, 1.0], abs=1e-8)

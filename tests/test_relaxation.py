@@ -90,6 +90,14 @@ def test_a_fixed_cell_stays_and_its_stress_is_told():
     assert [row["criterion"] for row in relaxed.table()] == ["largest force"]
 
 
+def test_the_largest_force_is_that_of_one_atom():
+    sites = argon(5.4, 1)
+    moved = sites.copy()
+    moved.positions[2] += [0.03, 0.0, 0.04]
+    frame = next(relaxation(moved, Springs(sites.positions, 5.0)))
+    assert frame.max_force == pytest.approx(5.0 * 0.05)
+
+
 def test_springs_reach_their_sites():
     sites = argon(5.4, 1)
     start = sites.copy()
@@ -171,6 +179,18 @@ def test_forces_and_stress_are_judged_apart():
     assert not loose.converged
     assert not rows["largest force"]["met"]
     assert rows["largest stress component"]["met"]
+
+
+def test_shear_counts_for_a_free_cell_and_only_pressure_for_an_isotropic_one():
+    sheared = argon(5.28)
+    sheared.set_cell(sheared.cell.array @ [[1.0, 0.06, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], scale_atoms=True)
+    free = next(relaxation(sheared, LennardJones(), cell="free"))
+    isotropic = next(relaxation(sheared, LennardJones(), cell="isotropic"))
+    stress = free.result().stress_GPa
+    assert np.argmax(abs(stress)) == 5  # xy
+    assert free.stress_residual_GPa == abs(stress[5])
+    assert isotropic.stress_residual_GPa == pytest.approx(abs(stress[:3].mean()), rel=1e-12)
+    assert isotropic.stress_residual_GPa < 0.8 * free.stress_residual_GPa
 
 
 def test_a_run_at_its_limit_says_so(caplog):
