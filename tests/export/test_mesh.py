@@ -1,5 +1,6 @@
 import json
 import struct
+from dataclasses import replace
 
 import meshio
 import numpy as np
@@ -72,7 +73,9 @@ def test_a_capped_surface_is_a_solid_in_every_format(tmp_path, mesh):
 # --- format rules that tolerant readers do not check
 
 
-def test_the_glb_obeys_the_format(tmp_path, mesh):
+@pytest.mark.parametrize("more", ["", "a", "ab", "abc"])
+def test_the_glb_obeys_the_format(tmp_path, mesh, more):
+    mesh = replace(mesh, unit="v.u." + more)  # JSON of every length modulo 4
     path = tmp_path / "surface.glb"
     write_mesh(path, mesh)
     content = path.read_bytes()
@@ -92,7 +95,7 @@ def test_the_glb_obeys_the_format(tmp_path, mesh):
     normals = np.frombuffer(content, "<f4", 3 * normal["count"], start).reshape(-1, 3)
     assert normals == pytest.approx(cut.normals, abs=1e-6)
     extras = document["scenes"][0]["extras"]
-    assert extras == {"quantity": "mismatch − window", "unit": "v.u.", "level": 0.25, "parameters": {"window": 0.4}}
+    assert extras == {"quantity": "mismatch − window", "unit": mesh.unit, "level": 0.25, "parameters": {"window": 0.4}}
 
 
 def test_the_stl_header_does_not_look_like_text_stl(tmp_path, mesh):

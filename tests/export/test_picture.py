@@ -11,6 +11,7 @@ from PIL import Image
 
 from amorph.analysis.isosurface import contour
 from amorph.export.picture import write_picture
+from amorph.export.scenes import SceneParts
 from amorph.fields import ScalarField
 
 # colors of the legend
@@ -34,7 +35,7 @@ def atoms():
 def mesh(atoms):
     x, y, z = np.meshgrid(*[2 * np.pi * np.arange(16) / 16] * 3, indexing="ij")
     values = np.cos(x) + np.cos(y) + np.cos(z)
-    return contour(ScalarField(values, atoms.cell.array, "|bond valence sum of Mg2+ − 2|", "v.u."), -1.5)
+    return contour(ScalarField(values, atoms.cell.array, "|bond valence sum of Mg2+ − 2|", "v.u."), 0.5)
 
 
 def hue_share(image, color):
@@ -97,6 +98,23 @@ def test_the_same_scene_gives_the_same_bytes_and_the_input_stays_as_it_was(tmp_p
         write_picture(tmp_path / name, atoms, mesh, width=200)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert atoms == before
+
+
+def test_atoms_are_drawn_in_the_cell_whichever_image_is_given(tmp_path, atoms):
+    moved = atoms.copy()
+    moved.positions[::2] += atoms.cell.array[0] - 2 * atoms.cell.array[2]
+    a, b = (np.asarray(draw(tmp_path / "picture.png", x, caption=""), int) for x in (atoms, moved))
+    assert np.mean(np.abs(a - b) > 8) < 0.005  # rounding moves single points
+
+
+def test_a_periodic_surface_is_drawn_within_the_cell(mesh):
+    assert mesh.shifts.any()
+    parts = SceneParts(1.0)
+    parts.add_surface(mesh)
+    triangles = parts.scene().triangles
+    corners = triangles.vertices[triangles.faces]
+    voxel = np.linalg.norm(mesh.cell[0]) / 16
+    assert np.ptp(corners, axis=1).max() < 1.5 * voxel
 
 
 def test_a_caption_too_long_for_the_width_is_made_to_fit(tmp_path, atoms):

@@ -166,6 +166,20 @@ def test_perspective_shows_near_things_larger():
     assert far == pytest.approx(np.pi * (8.33 + 1) ** 2, rel=0.06)
 
 
+def test_what_lies_off_the_axis_moves_outwards_as_it_nears():
+    image = view(Scene(NO_TRIANGLES, spheres(((1.0, -0.8, 2.0), 0.3, RED)), NO_PANES), distance=10.0)
+    rows, columns = np.nonzero(drawn(image))
+    assert columns.mean() == pytest.approx(59.5 + 20 * 1.0 / 0.8, abs=0.4)
+    assert rows.mean() == pytest.approx(59.5 + 20 * 0.8 / 0.8, abs=0.4)
+
+
+def test_unprojection_inverts_projection():
+    camera = Camera(np.eye(3), np.zeros(3), 10.0, (-3.0, -2.0), 20.0, SIZE, SIZE)
+    points = np.random.default_rng(0).uniform(-2, 2, (50, 3))
+    columns, rows, depth = camera.project(points).T
+    assert camera.unproject(rows - 0.5, columns - 0.5, depth) == pytest.approx(points, abs=1e-5)
+
+
 def test_framing_holds_the_whole_scene():
     scene = Scene(NO_TRIANGLES, spheres(((5, 2, 1), 1.0, RED), ((-3, 7, 2), 0.5, GREEN)), NO_PANES)
     camera = Camera.framing(scene, np.eye(3), np.array([1.0, 4.0, 1.5]), distance=40.0, width=200)

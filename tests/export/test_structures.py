@@ -22,7 +22,9 @@ def structure(cell):
     corners = np.stack(np.meshgrid(*[[0.0, 0.5]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     atoms.set_scaled_positions(corners + np.random.default_rng(0).uniform(-0.08, 0.08, (8, 3)))
     atoms.set_array("oxidation_states", np.array(STATES))
-    atoms.set_momenta(np.ones((8, 3)))  # which POSCAR and LAMMPS writers could pick up
+    # which POSCAR and LAMMPS writers could pick up
+    atoms.set_momenta(np.ones((8, 3)))
+    atoms.set_array("type", np.full(8, 7))
     return atoms
 
 
@@ -121,7 +123,7 @@ def test_pymatgen_reads_the_poscar(tmp_path, atoms):
         offset = poscar.structure.cart_coords - atoms.positions[order]
         shifts = offset @ np.linalg.inv(atoms.cell.array)
         assert shifts == pytest.approx(np.rint(shifts), abs=1e-12)  # no atom moves but by lattice vectors
-        assert poscar.velocities is None
+        assert len((tmp_path / name).read_text(encoding="utf-8").splitlines()) == 8 + len(atoms)  # no velocities
 
 
 def test_pymatgen_reads_the_lammps_data(tmp_path, atoms):
