@@ -1,9 +1,15 @@
 """The command line: one file per group of verbs, loaded when its verb is called."""
 
+import ast
+import difflib
+import io
 import logging
+import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,72 +17,134 @@ if TYPE_CHECKING:
 
 VERBS = {
     "build": "structures",
-    "substitute": "structures",
-    "vasp-input": "structures",
     "melt-quench": "dynamics",
     "relax": "dynamics",
+    "substitute": "structures",
     "verdict": "analyses",
     "free-volume": "analyses",
     "bvs": "maps",
     "isosurface": "maps",
+    "vasp-input": "structures",
     "run": "runs",
 }
 
 DONE, FAILED, BAD_INPUT, STOPPED, CHECK_FAILED = range(5)
 
+_EPILOGUE = """\
+amorph VERB --help lists the flags of a verb. Exit status: 0 done; 1 failed; 2 bad input; 3 stopped with a checkpoint, \
+the same command continues; 4 done and kept, but a check failed (not a glass, not converged). --debug shows where an \
+error arose.
+"""
 
-def make_app() -> "App":
-    """Make the command line's app; a verb's module is imported when the verb is called."""
+
+def make_app(*, summaries: bool = False) -> "App":
+    """Make the command line's app; a verb's module is imported when the verb is called.
+
+    With `summaries` each verb is listed with the first line of its docstring, read without importing it.
+    """
     import cyclopts
 
     import amorph
+    from amorph.cli.help_text import PlainHelp
 
     app = cyclopts.App(
         name="amorph",
         help="From a composition to a glass, its ions exchanged, and where the new ions can live and move.",
+        help_epilogue=_EPILOGUE if summaries else None,
         version=amorph.__version__,
         help_flags=["--help", "-h"],
         help_format="plaintext",
+        help_formatter=PlainHelp(),
     )
-    for verb, module in VERBS.items():
-        app.command(f"amorph.cli.{module}:{verb.replace('-', '_')}", name=verb)
+    for order, (verb, module) in enumerate(VERBS.items()):
+        function = verb.replace("-", "_")
+        app.command(
+            f"amorph.cli.{module}:{function}",
+            name=verb,
+            sort_key=order,
+            help=_summary(module, function) if summaries else None,
+        )
     return app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit status (see ``docs/guide.md``)."""
-    from cyclopts import CycloptsError
-
-    from amorph.cli.verb import CheckFailed, Stopped
-
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in tokens
     tokens = [token for token in tokens if token != "--debug"]
-    status = DONE
-    message = ""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without Å shows a question mark
+    # Other projects' warnings and log lines are no concern of the user's, unless something is to be found out.
+    silent = logging.NullHandler()
+    logging.getLogger().addHandler(silent)
     try:
-        make_app()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
-    except CycloptsError as error:
-        status, message = BAD_INPUT, " ".join(str(error).split())
-    except CheckFailed as error:
-        status, message = CHECK_FAILED, str(error)
-    except Stopped as error:
-        status, message = STOPPED, str(error)
-    except (ValueError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
-        status, message = BAD_INPUT, str(error)
-        debug and traceback.print_exc()  # type: ignore[func-returns-value]
-    except KeyboardInterrupt:
-        status, message = STOPPED, "interrupted; run the same command again to continue"
-    except BrokenPipeError:
-        sys.stderr.close()
-    except Exception as error:
-        known = isinstance(error, RuntimeError | OSError | MemoryError)
-        kind = "" if known else f"{type(error).__name__}: "
-        hint = "" if known or debug else " (--debug shows where)"
-        status, message = FAILED, f"{kind}{error}{hint}" if str(error) else f"{type(error).__name__}{hint}"
-        debug and traceback.print_exc()  # type: ignore[func-returns-value]
+        with warnings.catch_warnings():
+            warnings.simplefilter("default" if debug else "ignore")
+            status, message = _run(tokens, debug=debug)
     finally:
-        logging.shutdown()
+        logging.getLogger().removeHandler(silent)
     if message:
         sys.stderr.write(f"amorph: {' '.join(message.split())}\n")
     return status
+
+
+def _run(tokens: Sequence[str], *, debug: bool) -> tuple[int, str]:
+    """Run a command; returns its exit status and the line to print about it."""
+    from cyclopts import CycloptsError
+
+    from amorph.cli.verb import CheckFailed, Stopped, finish
+
+    try:
+        verb = _verb(tokens)
+        make_app(summaries=verb is None)(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+    except CheckFailed as error:
+        return CHECK_FAILED, str(error)
+    except Stopped as error:
+        return STOPPED, str(error)
+    except KeyboardInterrupt:
+        return FAILED, "interrupted; nothing was written"
+    except BrokenPipeError:
+        # The reader of our output (head, say) has gone; Python would complain when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED, ""
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        if isinstance(error, CycloptsError):
+            return BAD_INPUT, f"{_one_line(error)}; see amorph {verb or ''} --help"
+        if isinstance(error, _BAD_INPUT):
+            return BAD_INPUT, str(error) or type(error).__name__
+        known = isinstance(error, RuntimeError | OSError | MemoryError) and not isinstance(error, NotImplementedError)
+        kind = "" if known and str(error) else f"{type(error).__name__}: " if str(error) else type(error).__name__
+        return FAILED, f"{kind}{error}{'' if known or debug else ' (--debug shows where)'}"
+    finally:
+        finish()
+    return DONE, ""
+
+
+_BAD_INPUT = (ValueError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+
+
+def _verb(tokens: Sequence[str]) -> str | None:
+    """Find the verb; None where only help or the version is wanted."""
+    if not tokens or tokens[0].startswith("-"):
+        return None
+    if tokens[0] not in VERBS:
+        near = difflib.get_close_matches(tokens[0], VERBS, n=1)
+        raise ValueError(
+            f"there is no verb '{tokens[0]}'; " + (f"did you mean {near[0]}?" if near else f"give {', '.join(VERBS)}")
+        )
+    return tokens[0]
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text.removesuffix(".")[:1].lower() + text.removesuffix(".")[1:]
+
+
+def _summary(module: str, function: str) -> str:
+    tree = ast.parse((Path(__file__).parent / f"{module}.py").read_text(encoding="utf-8"))
+    verbs = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    return (ast.get_docstring(verbs[function]) or "").partition("\n")[0]

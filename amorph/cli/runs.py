@@ -36,7 +36,7 @@ def run(
     from amorph.run import toml_form
     from amorph.study import read_study
 
-    start(quiet=quiet, json=json)
+    start(quiet=quiet)
     plan = read_study(study)
     if dry_run:
         cost = estimate(plan)
@@ -53,7 +53,7 @@ def run(
     if directory is None:
         raise ValueError("a run needs a directory: give --dir DIR, or --dry-run to see the plan")
     try:
-        summary = run_study(plan, directory, progress=Progress(visible=not (quiet or json)))
+        summary = run_study(plan, directory, progress=Progress(visible=not quiet))
     except stages.Stopped as stopped:
         raise Stopped(str(stopped)) from None
     if json:

@@ -1,24 +1,18 @@
-"""What every verb shares: flags from a stage's signature, results as a table or JSON, one-line errors."""
+"""What every verb shares: its common flags, its generator, its log, and results as a table or JSON."""
 
-import functools
-import inspect
 import json as json_module
 import logging
+import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any
 
 import numpy as np
 from cyclopts import Parameter
-from docstring_parser import parse_from_object
-from rich.console import Console
-from rich.table import Table
 
-from amorph.parameters import model_of, unit_of
-
-F = TypeVar("F", bound=Callable[..., Any])
-
+File = Annotated[Path, Parameter(help="Structure file: any format that ASE or pymatgen reads.")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON, and nothing else.")]
 Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), negative="", help="Print errors only.")]
 Output = Annotated[Path | None, Parameter(name=("--output", "-o"), help="File to write; the suffix names the format.")]
@@ -33,74 +27,54 @@ class Stopped(Exception):
     """The run stopped where it can be continued: exit status 3."""
 
 
-def takes(*stages: Callable[..., Any], skip: Iterable[str] = ()) -> Callable[[F], F]:
-    """Give a verb the parameters of the stages behind it, in place of its ``**parameters``.
+def generator(seed: int) -> np.random.Generator:
+    """Make the random generator of a verb from its seed."""
+    if seed < 0:
+        raise ValueError(f"seed = {seed} must be a whole number of at least 0 (default 0)")
+    return np.random.default_rng(seed)
 
-    Names, types, bounds, defaults and help come from the signatures and docstrings of the stages.
+
+def check_output(path: Path | None, writer: Callable[[Path], object]) -> None:
+    """Refuse a file that cannot be written, before any work is done for it; `writer` refuses unknown suffixes."""
+    if path is None:
+        return
+    writer(path)
+    if path.is_dir():
+        raise ValueError(f"cannot write {path}: it is a folder; give the name of a file")
+    if not path.parent.is_dir():
+        raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"cannot write {path}: the folder {path.parent} is read-only; choose another")
+
+
+class _StandardError(logging.Handler):
+    """Writes to whatever standard error is at the time: a progress bar puts itself in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(self.format(record) + "\n")
+
+
+def start(*, quiet: bool) -> None:
+    """Send the log to stderr, on a terminal and in batch logs alike; errors only when quiet.
+
+    JSON changes nothing here: it has standard output for itself.
     """
-
-    def decorate(verb: F) -> F:
-        own = inspect.signature(verb)
-        hints = get_type_hints(verb, include_extras=True)
-        taken = {name: p for name, p in own.parameters.items() if p.kind is not p.VAR_KEYWORD}
-        derived = {
-            name: parameter
-            for stage in stages
-            for name, parameter in _flags_of(stage).items()
-            if name not in taken and name not in skip
-        }
-
-        @functools.wraps(verb)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            return verb(*args, **kwargs)
-
-        parameters = [p.replace(annotation=hints[name]) for name, p in taken.items()] + list(derived.values())
-        # Required parameters without a default must come first among the positional ones; keywords sort freely.
-        wrapper.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
-        wrapper.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": hints.get("return")}
-        del wrapper.__wrapped__  # the signature is the one above
-        return wrapper  # type: ignore[return-value]
-
-    return decorate
-
-
-def arguments_of(stage: Callable[..., Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Pick a stage's own parameters out of a verb's."""
-    return {name: value for name, value in parameters.items() if name in model_of(stage).model_fields}
-
-
-def _flags_of(stage: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    hints = get_type_hints(stage, include_extras=True)
-    bare = get_type_hints(stage)  # the bounds are left to the stage, whose errors are one line
-    described = {
-        parameter.arg_name: " ".join((parameter.description or "").split())
-        for parameter in parse_from_object(stage).params
-    }
-    model = model_of(stage)
-    flags = {}
-    for name, parameter in inspect.signature(stage).parameters.items():
-        if name not in model.model_fields or parameter.kind is not parameter.KEYWORD_ONLY:
-            continue
-        unit = unit_of(Annotated[hints[name], None])
-        text = described.get(name, "").replace("``", "")
-        if unit and f"[{unit}]" not in text:
-            text = f"{text.removesuffix('.')} [{unit}]."
-        annotation: Any = Annotated[bare[name], Parameter(help=text.strip(), negative_iterable=())]
-        flags[name] = parameter.replace(annotation=annotation)
-    return flags
-
-
-def start(*, quiet: bool, json: bool) -> None:
-    """Send the log to stderr: progress on a terminal and in batch logs alike, errors only when quiet."""
-    level = logging.ERROR if quiet else logging.WARNING if json else logging.INFO
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StandardError(logging.ERROR if quiet else logging.INFO)
     handler.setFormatter(logging.Formatter("%(message)s"))
+    finish()
     logger = logging.getLogger("amorph")
-    logger.handlers[:] = [h for h in logger.handlers if type(h) is not logging.StreamHandler]
     logger.addHandler(handler)
-    handler.setLevel(level)
     logger.setLevel(logging.INFO)
     logger.propagate = False
+
+
+def finish() -> None:
+    """Leave the log as it was before :func:`start`."""
+    logger = logging.getLogger("amorph")
+    for handler in [handler for handler in logger.handlers if isinstance(handler, _StandardError)]:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+        logger.propagate = True
 
 
 def show(rows: Iterable[Mapping[str, Any]], *, title: str | None = None) -> None:
@@ -108,14 +82,24 @@ def show(rows: Iterable[Mapping[str, Any]], *, title: str | None = None) -> None
     rows = list(rows)
     if not rows:
         return
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    columns = []
     for key in rows[0]:
-        numeric = isinstance(rows[0][key], (int, float)) and not isinstance(rows[0][key], bool)
-        table.add_column(key, justify="right" if numeric else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(text_of(row.get(key)) for key in rows[0]))
-    width = None if sys.stdout.isatty() else 200
-    Console(file=sys.stdout, width=width, highlight=False, markup=False).print(table)
+        values = [row.get(key) for row in rows]
+        cells = [str(key).replace("_", " "), *map(text_of, values)]
+        width = max(map(len, cells))
+        right = any(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+        columns.append([cell.rjust(width) if right else cell.ljust(width) for cell in cells])
+    if title:
+        say(title)
+    for line in zip(*columns, strict=True):
+        say("  ".join(line).rstrip())
+
+
+def show_pairs(pairs: Mapping[str, Any]) -> None:
+    """Print names and values, one pair to a line, the values aligned."""
+    width = max(map(len, pairs), default=0)
+    for name, value in pairs.items():
+        say(f"{name.ljust(width)}  {text_of(value)}")
 
 
 def say(text: str) -> None:
@@ -123,14 +107,20 @@ def say(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-def show_json(value: Mapping[str, Any]) -> None:
-    """Print a result as JSON on stdout."""
-    sys.stdout.write(json_module.dumps(value, default=_plain, indent=2, ensure_ascii=False) + "\n")
+def show_json(value: Any) -> None:
+    """Print a result as JSON on stdout; what is not a number is null."""
+    text = json_module.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write(text + "\n")
+
+
+def figures_of(result: Any, *, without: Iterable[str] = ("atoms",)) -> dict[str, Any]:
+    """Name the fields of a result, large ones left out."""
+    return {name: getattr(result, name) for name in result.__dataclass_fields__ if name not in without}
 
 
 def text_of(value: Any) -> str:
     """Write a value as a person reads it."""
-    if value is None:
+    if value is None or (isinstance(value, float | np.floating) and math.isnan(value)):
         return "–"
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
@@ -145,8 +135,15 @@ def text_of(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    return str(value)
+    """Reduce a value to what JSON has."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

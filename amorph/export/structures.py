@@ -1,5 +1,6 @@
 """Structures as files: extended XYZ, CIF, POSCAR and LAMMPS data."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,9 +32,19 @@ def write_structure(path: str | Path, structure: "Atoms | Structure") -> None:
     ValueError
         Unknown suffix; a structure that :func:`~amorph.structure.periodic_atoms` refuses.
     """
+    structure_writer(path)(path, structure)
+
+
+def structure_writer(path: str | Path) -> Callable[["str | Path", "Atoms | Structure"], None]:
+    """Find the writer of a structure file by its name.
+
+    Raises
+    ------
+    ValueError
+        Unknown suffix.
+    """
     named = Path(path).name.upper().startswith(("POSCAR", "CONTCAR"))
-    writer = write_poscar if named else writer_for(path, STRUCTURE_WRITERS, "structure")
-    writer(path, structure)
+    return write_poscar if named else writer_for(path, STRUCTURE_WRITERS, "structure")
 
 
 def write_extxyz(path: str | Path, structure: "Atoms | Structure") -> None:

@@ -1,0 +1,174 @@
+"""Flags of a verb, derived from the signatures and docstrings of the stages behind it."""
+
+import functools
+import inspect
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+
+from cyclopts import Parameter
+from docstring_parser import parse_from_object
+
+from amorph.parameters import model_of, unit_of
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_LAST = ("seed", "output", "json", "quiet")
+"""Flags that every verb has in common, listed below its own."""
+_ROLE = re.compile(r":[a-z]+:(?=`)")
+
+
+def takes(*stages: Callable[..., Any], skip: Iterable[str] = ()) -> Callable[[F], F]:
+    """Give a verb the keyword parameters of the stages behind it, in place of its ``**parameters``.
+
+    Names, types, defaults and help come from the signatures and docstrings of the stages; the bounds are left to the
+    stages themselves, whose errors are one line. The verb receives the flags that were given, and no others.
+    """
+
+    def decorate(verb: F) -> F:
+        own = inspect.signature(verb)
+        hints = get_type_hints(verb, include_extras=True)
+        described = {name: text for stage in reversed(stages) for name, text in _descriptions(stage).items()}
+        taken = [
+            p.replace(annotation=_with_help(hints[name], described.get(name)))
+            for name, p in own.parameters.items()
+            if p.kind is not p.VAR_KEYWORD
+        ]
+        names = {parameter.name for parameter in taken}
+        flags: dict[str, _Flag] = {}
+        for stage in stages:
+            for name, flag in _flags_of(stage).items():
+                if name not in names and name not in skip:
+                    flags.setdefault(name, flag)
+
+        @functools.wraps(verb)
+        def wrapper(*args: Any, **given: Any) -> Any:
+            return verb(*args, **{k: flags[k].convert(v) if k in flags else v for k, v in given.items()})
+
+        parameters = [p for p in taken if p.name not in _LAST] + [flag.parameter for flag in flags.values()]
+        parameters += [p for p in taken if p.name in _LAST]
+        wrapper.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": hints.get("return")}
+        del wrapper.__wrapped__  # the signature is the one above
+        return wrapper  # type: ignore[return-value]
+
+    return decorate
+
+
+def arguments_of(stage: Callable[..., Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick a stage's own parameters out of a verb's."""
+    return {name: value for name, value in parameters.items() if name in model_of(stage).model_fields}
+
+
+@dataclass(frozen=True)
+class _Flag:
+    """A flag of the command line, and what turns its value into the stage's."""
+
+    parameter: inspect.Parameter
+    convert: Callable[[Any], Any]
+
+
+def _flags_of(stage: Callable[..., Any]) -> dict[str, _Flag]:
+    hints, bare = get_type_hints(stage, include_extras=True), get_type_hints(stage)
+    described = _descriptions(stage)
+    fields = model_of(stage).model_fields
+    flags = {}
+    for name, parameter in inspect.signature(stage).parameters.items():
+        if name not in fields or parameter.kind is not parameter.KEYWORD_ONLY:
+            continue
+        kind, convert, metavar = _written(bare[name])
+        text = described.get(name, "")
+        if (unit := unit_of(Annotated[hints[name], None])) and f"[{unit}]" not in text:
+            text = f"{text.removesuffix('.')} [{unit}]."
+        options = Parameter(
+            name=f"--{name.replace('_', '-').lower()}",
+            help=text,
+            metavar=metavar,
+            negative=None if parameter.default is True else "",
+            negative_iterable=(),
+            consume_multiple=kind is not bare[name],
+            show_default=_default_text if parameter.default not in (None, {}) else False,
+        )
+        # An empty default would be checked as if it were given, against the type that is written.
+        flags[name] = _Flag(
+            parameter.replace(
+                annotation=Annotated[kind, options], default=None if parameter.default == {} else parameter.default
+            ),
+            convert,
+        )
+    return flags
+
+
+def _written(hint: Any) -> tuple[Any, Callable[[Any], Any], str | None]:
+    """Say how a type is written on the command line, how that becomes the type, and what the help calls it."""
+    members = [member for member in _members(hint) if member is not type(None)]
+    kinds = [get_origin(member) or member for member in members]
+    for member, kind in zip(members, kinds, strict=True):
+        if inspect.isclass(kind) and issubclass(kind, Mapping):
+            named = str in kinds
+            convert = functools.partial(_entries, name_allowed=named, typed=Any in get_args(member))
+            return list[str] | None, convert, f"{'SET|' if named else ''}NAME=VALUE..."
+    if len(members) > 1 and all(kind is tuple for kind in kinds):
+        return list[int] | None, _integers, None
+    if kinds == [Sequence]:
+        return list[str] | None, tuple, None
+    return hint, lambda value: value, None
+
+
+def _members(hint: Any) -> tuple[Any, ...]:
+    is_union = type(None) in get_args(hint) or str(get_origin(hint)) in {"typing.Union", "<class 'types.UnionType'>"}
+    return get_args(hint) if is_union else (hint,)
+
+
+def _entries(tokens: list[str], *, name_allowed: bool, typed: bool) -> Any:
+    """Read NAME=VALUE tokens; a single token without "=" is a name where names are allowed."""
+    if name_allowed and len(tokens) == 1 and "=" not in tokens[0]:
+        return tokens[0]
+    entries: dict[str, Any] = {}
+    for token in tokens:
+        name, equals, value = token.partition("=")
+        if not (name and equals and value):
+            raise ValueError(f"{token!r} is no NAME=VALUE; write it as in Ti=4")
+        if name in entries:
+            raise ValueError(f"{name} is given twice, as {entries[name]} and {value}; give it once")
+        entries[name] = _literal(value) if typed else value
+    return entries
+
+
+def _literal(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _integers(numbers: list[int]) -> Any:
+    """Three integers as they are, nine as the rows of a matrix."""
+    if len(numbers) == 9:
+        return tuple(tuple(numbers[row : row + 3]) for row in (0, 3, 6))
+    if len(numbers) != 3:
+        raise ValueError(
+            f"supercell = {' '.join(map(str, numbers))} has {len(numbers)} integers; give 3, or 9 row by row"
+        )
+    return tuple(numbers)
+
+
+def _default_text(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _with_help(hint: Any, text: str | None) -> Any:
+    """Describe a verb's own parameter as its stage does, where the verb says nothing itself."""
+    if any(isinstance(entry, Parameter) and entry.help for entry in getattr(hint, "__metadata__", ())):
+        return hint
+    return Annotated[hint, Parameter(help=text)] if text else hint
+
+
+def _descriptions(stage: Callable[..., Any]) -> dict[str, str]:
+    return {
+        name.strip(): _ROLE.sub("", " ".join((parameter.description or "").split())).replace("`", "")
+        for parameter in parse_from_object(stage).params
+        for name in parameter.arg_name.split(",")
+    }
