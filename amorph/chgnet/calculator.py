@@ -1,19 +1,32 @@
 """The CHGNet calculator for ASE."""
 
+import logging
+import os
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from amorph.chgnet.guards import check_input
-from amorph.chgnet.stock import StockModel
-from amorph.chgnet.weights import load_checkpoint
+from amorph.chgnet.memory import check_memory
+from amorph.chgnet.weights import Checkpoint, load_checkpoint
+
+logger = logging.getLogger(__name__)
+
+
+class Model(Protocol):
+    """What evaluates a checked structure."""
+
+    def evaluate(self, atoms: Atoms, properties: set[str]) -> dict[str, Any]:
+        """Compute what is asked, and what comes with it for free."""
 
 
 class CHGNetCalculator(Calculator):
     """Energies, forces, stresses and magnetic moments of CHGNet; only what is asked for is computed.
+
+    0.3.0 and r2scan, and models fine-tuned from them, run on the fast engine; 0.2.0 and others on the chgnet package.
 
     Parameters
     ----------
@@ -21,6 +34,9 @@ class CHGNetCalculator(Calculator):
         "0.3.0" (PBE, GGA/GGA+U), "r2scan" or "0.2.0" from the chgnet package, or the path of a fine-tuned ``.pth.tar``.
     device
         "cpu", "cuda", or "auto" for a GPU where there is one.
+    threads
+        Threads of the CPU engine; by default all cores that this process may use. Results depend on positions, cell and
+        this number alone, to the last bit.
     trust
         Accept a model file of unknown sha256.
     sha256
@@ -32,6 +48,8 @@ class CHGNetCalculator(Calculator):
         Stock name of the model, or the path of a user's file.
     weights_sha256 : str
         Digest of the file with the weights.
+    engine : str
+        "numba" or "chgnet": what evaluates the model.
 
     Notes
     -----
@@ -55,6 +73,7 @@ class CHGNetCalculator(Calculator):
         model: Literal["0.3.0", "r2scan", "0.2.0"] | str | Path = "0.3.0",
         *,
         device: Literal["auto", "cpu", "cuda"] | str = "auto",
+        threads: int | None = None,
         trust: bool = False,
         sha256: str | None = None,
     ) -> None:
@@ -62,8 +81,15 @@ class CHGNetCalculator(Calculator):
         self.model_name = checkpoint.name
         self.weights_sha256 = checkpoint.sha256
         self.device = choose_device(device)
-        super().__init__(model=self.model_name, weights_sha256=self.weights_sha256, device=self.device)
-        self._model = StockModel(checkpoint, self.device)
+        self.threads = _choose_threads(threads)
+        self._model, self.engine = _make_model(checkpoint, self.device, self.threads)
+        super().__init__(
+            model=self.model_name,
+            weights_sha256=self.weights_sha256,
+            device=self.device,
+            engine=self.engine,
+            threads=self.threads,
+        )
 
     def calculate(
         self,
@@ -81,6 +107,7 @@ class CHGNetCalculator(Calculator):
         """
         super().calculate(atoms, properties, system_changes)
         check_input(self.atoms)
+        check_memory(len(self.atoms), self.atoms.cell.volume)
         results = self._model.evaluate(self.atoms, set(properties or ["energy"]))
         for name, value in results.items():
             if not np.isfinite(value).all():
@@ -90,6 +117,33 @@ class CHGNetCalculator(Calculator):
                 )
         self.results.update(results)
         self.results["free_energy"] = results["energy"]
+
+
+def _make_model(checkpoint: Checkpoint, device: str, threads: int) -> tuple[Model, str]:
+    """Choose the fastest path that holds for a model, and name it."""
+    from amorph.chgnet.folding import unsupported
+
+    reason = unsupported(checkpoint)
+    if reason is None and device == "cpu":
+        from amorph.chgnet import kernel_cache
+
+        kernel_cache.provide_cache_folder(__file__)
+        from amorph.chgnet.engine import Engine
+
+        return Engine(checkpoint, threads=threads), "numba"
+    from amorph.chgnet.stock import StockModel
+
+    if reason is not None:
+        logger.warning("CHGNet %s runs on the chgnet package, not on the fast engine: %s", checkpoint.name, reason)
+    return StockModel(checkpoint, device), "chgnet"
+
+
+def _choose_threads(threads: int | None) -> int:
+    if threads is None:
+        return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 16)
+    if threads < 1:
+        raise ValueError(f"threads = {threads}; at least one is needed")
+    return threads
 
 
 def choose_device(device: str) -> str:

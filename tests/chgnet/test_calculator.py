@@ -40,14 +40,16 @@ def test_equals_the_chgnet_package(model):
     np.testing.assert_allclose(atoms.get_magnetic_moments(), reference["m"], atol=1e-4)
 
 
-def test_computes_only_what_is_asked():
+@pytest.mark.parametrize("model", ["0.3.0", "0.2.0"])
+def test_computes_only_what_is_asked(model):
     atoms = rattled()
-    atoms.calc = CHGNetCalculator(device="cpu")
+    atoms.calc = CHGNetCalculator(model, device="cpu")
+    atoms.get_potential_energy()
+    assert not {"forces", "stress", "magmoms"} & atoms.calc.results.keys()
     atoms.get_forces()
-    assert {"energy", "forces"} <= atoms.calc.results.keys()
-    assert not {"stress", "magmoms"} & atoms.calc.results.keys()
+    assert "magmoms" not in atoms.calc.results
     atoms.get_stress()
-    assert {"stress", "forces"} <= atoms.calc.results.keys()
+    assert {"energy", "free_energy", "stress", "forces"} <= atoms.calc.results.keys()
 
 
 def test_never_prints_and_records_its_weights(capsys):

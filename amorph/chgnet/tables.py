@@ -1,0 +1,215 @@
+"""Functions of one scalar, tabulated as polynomials of degree 5.
+
+Bonds longer than 3 Å never change their features, so everything the model derives from them is a function of their
+length; the first atom convolution is a function of two elements and a length; the first angle features are functions
+of the angle. Each interval between two knots stores the coefficients of the polynomial that matches value, slope and
+curvature at both ends: differencing float32 values instead would lose the slope.
+
+A table is (knots · 6 · channels): for interval k the coefficients c0 … c5 of all channels, with
+f = c0 + t (c1 + t (c2 + …)) and t from 0 to 1 across the interval.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from amorph.chgnet.folding import (
+    NORM_EPSILON,
+    WIDTH,
+    Array,
+    Double,
+    Folded,
+    first_layer,
+    norms,
+    second_layer,
+)
+from amorph.chgnet.simd import aligned
+from amorph.structure import MINIMUM_DISTANCE
+
+Curve = tuple[Double, Double]
+"""Values and slopes of many functions at many places."""
+
+RADIAL_START = MINIMUM_DISTANCE
+RADIAL_INTERVALS = 2640
+"""A multiple of 11, so that the bond graph's cutoff of 3 Å falls on a knot as the atom graph's 6 Å does."""
+ANGULAR_INTERVALS = 400
+
+
+def radial_step(model: Folded) -> float:
+    """Distance between two knots [Å]."""
+    return (model.atom_cutoff - RADIAL_START) / RADIAL_INTERVALS
+
+
+def angular_step() -> float:
+    """Angle between two knots [rad]."""
+    return float(np.pi) / ANGULAR_INTERVALS
+
+
+class Tables:
+    """All tables of one model."""
+
+    def __init__(self, model: Folded) -> None:
+        self._model = model
+        self.step = radial_step(model)
+        self._knots = RADIAL_START + self.step * np.arange(RADIAL_INTERVALS + 1, dtype=np.float64)
+        self.convolution = tuple(self._bond_in_atom_convolution(layer) for layer in (1, 2, 3))
+        """For atom convolutions 1, 2, 3: first layer of the bond (128 channels) and bond weight (64)."""
+        near = self._knots[: int(np.ceil((model.bond_cutoff - RADIAL_START) / self.step)) + 2]
+        self.short = quintics(self._short, near, self.step)
+        """For bonds of the bond graph: bond features (64 channels) and bond weight (64)."""
+        angles = angular_step() * np.arange(ANGULAR_INTERVALS + 1, dtype=np.float64)
+        in_bond = np.asarray(model.bond_convolutions[0].angle, dtype=np.float64)
+        in_angle = np.asarray(model.angle_updates[0].angle, dtype=np.float64)
+        self.angle_in_bond = quintics(lambda theta: _map(self._angle(theta), in_bond), angles, angular_step())
+        """First layer of the first bond convolution for the angle (128 channels)."""
+        self.angle_in_angle = quintics(
+            lambda theta: _join(self._angle(theta), _map(self._angle(theta), in_angle)), angles, angular_step()
+        )
+        """Angle features (64 channels) and first layer of the first angle update for the angle (128)."""
+        self._first: Array | None = None
+        self._pairs: dict[tuple[int, int], Array] = {}
+
+    @property
+    def first_convolution(self) -> Array:
+        """The table of atom convolution 0 in the form of the others, for structures of many elements."""
+        if self._first is None:
+            self._first = self._bond_in_atom_convolution(0)
+        return self._first
+
+    def messages(self, elements: NDArray[np.int64]) -> Array:
+        """Tabulate the first atom convolution's message to element z from element y at distance d.
+
+        Returns
+        -------
+        (elements · elements · knots · 6 · 64,) array
+            One table per ordered pair of the atomic numbers `elements`.
+        """
+        pairs = [(int(z), int(y)) for z in elements for y in elements]
+        size = RADIAL_INTERVALS * 6 * WIDTH
+        joined = aligned(len(pairs) * size)
+        for k, pair in enumerate(pairs):
+            joined[k * size : (k + 1) * size] = quintics(partial(self._message, *pair), self._knots, self.step)
+        return joined
+
+    def _bond_in_atom_convolution(self, layer: int) -> Array:
+        block = np.asarray(self._model.atom_convolutions[layer].bond, dtype=np.float64)
+        return quintics(lambda d: _join(_map(self._bond(d), block), self._weight(d)), self._knots, self.step)
+
+    def _bond(self, d: Double) -> Curve:
+        """Bond features of the atom graph."""
+        model = self._model
+        basis = _radial_basis(model.arrays, "ag", d, model.atom_cutoff, model.exponent)
+        return _map(basis, model.arrays["bond_embedding.weight"].T)
+
+    def _weight(self, d: Double) -> Curve:
+        """Bond weights of the atom graph."""
+        model = self._model
+        basis = _radial_basis(model.arrays, "ag", d, model.atom_cutoff, model.exponent)
+        return _map(basis, model.arrays["bond_weights_ag.weight"].T)
+
+    def _short(self, d: Double) -> Curve:
+        """Bond features, and bond weights of the bond graph."""
+        model = self._model
+        basis = _radial_basis(model.arrays, "bg", d, model.bond_cutoff, model.exponent)
+        return _join(self._bond(d), _map(basis, model.arrays["bond_weights_bg.weight"].T))
+
+    def _angle(self, theta: Double) -> Curve:
+        """Angle features."""
+        return _map(_angular_basis(self._model.arrays, theta), self._model.arrays["angle_embedding.weight"].T)
+
+    def _message(self, center: int, neighbor: int, d: Double) -> Curve:
+        name, arrays = "atom_conv_layers.0.twoBody_atom", self._model.arrays
+        matrix, bias = first_layer(arrays, name, centered=False)
+        in_center, in_bond, in_neighbor = np.split(matrix, 3)
+        embedding = arrays["atom_embedding.embedding.weight"]
+        hidden, hidden_slope = _map(self._bond(d), in_bond)
+        hidden = hidden + embedding[center - 1] @ in_center + embedding[neighbor - 1] @ in_neighbor + bias
+        value, slope = _gated_mlp(arrays, name, hidden, hidden_slope)
+        weight, weight_slope = self._weight(d)
+        return value * weight, slope * weight + value * weight_slope
+
+
+def quintics(function: Callable[[Double], Curve], knots: Double, step: float) -> Array:
+    """Return the coefficients of the polynomials that match value, slope and curvature at equidistant knots."""
+    value, slope = function(knots)
+    delta = 0.02 * step
+    curvature = (function(knots + delta)[1] - function(knots - delta)[1]) / (2 * delta)
+    f0, f1 = value[:-1], value[1:]
+    s0, s1 = slope[:-1] * step, slope[1:] * step
+    q0, q1 = curvature[:-1] * step**2 / 2, curvature[1:] * step**2 / 2
+    # What the second end asks of t³, t⁴, t⁵ once the first end fixed c0, c1, c2.
+    a, b, c = f1 - f0 - s0 - q0, s1 - s0 - 2 * q0, 2 * (q1 - q0)
+    coefficients = np.stack(
+        [f0, s0, q0, 10 * a - 4 * b + c / 2, -15 * a + 7 * b - c, 6 * a - 3 * b + c / 2],
+        axis=1,
+    )
+    table = aligned(coefficients.size)
+    table[:] = coefficients.ravel()
+    return table
+
+
+def _map(curve: Curve, matrix: Double) -> Curve:
+    return curve[0] @ matrix, curve[1] @ matrix
+
+
+def _join(first: Curve, second: Curve) -> Curve:
+    return np.concatenate([first[0], second[0]], axis=1), np.concatenate([first[1], second[1]], axis=1)
+
+
+def _gated_mlp(arrays: dict[str, Double], name: str, hidden: Double, hidden_slope: Double) -> tuple[Double, Double]:
+    """Apply the rest of a gated MLP to its first layer's output, and the chain rule to the slope."""
+    weights, bias = second_layer(arrays, name)
+    scale, shift = np.split(norms(arrays, name), 2)
+    sigma = expit(hidden)
+    active = hidden * sigma
+    active_slope = hidden_slope * sigma * (1 + hidden * (1 - sigma))
+    sides = []
+    for side in range(2):
+        columns = slice(side * WIDTH, (side + 1) * WIDTH)
+        z = active[:, columns] @ weights[side] + bias[columns]
+        z_slope = active_slope[:, columns] @ weights[side]
+        inverse = 1 / np.sqrt((z**2).mean(axis=1, keepdims=True) + NORM_EPSILON)
+        inverse_slope = -(inverse**3) * (z * z_slope).mean(axis=1, keepdims=True)
+        y = z * inverse * scale[columns] + shift[columns]
+        sides.append((y, (z_slope * inverse + z * inverse_slope) * scale[columns]))
+    (core, core_slope), (gate, gate_slope) = sides
+    s_core, s_gate = expit(core), expit(gate)
+    value = core * s_core * s_gate
+    slope = core_slope * s_core * (1 + core * (1 - s_core)) * s_gate + value * (1 - s_gate) * gate_slope
+    return value, slope
+
+
+def _radial_basis(
+    arrays: dict[str, Double], graph: str, d: Double, cutoff: float, exponent: int
+) -> tuple[Double, Double]:
+    """Return the radial Bessel functions under their envelope, and their slopes."""
+    frequencies = arrays[f"bond_basis_expansion.rbf_expansion_{graph}.frequencies"]
+    x = d / cutoff
+    p = float(exponent)
+    a, b, c = -(p + 1) * (p + 2) / 2, p * (p + 2), -p * (p + 1) / 2
+    inside = x < 1
+    envelope = np.where(inside, 1 + a * x**p + b * x ** (p + 1) + c * x ** (p + 2), 0.0)
+    envelope_slope = (
+        np.where(inside, a * p * x ** (p - 1) + b * (p + 1) * x**p + c * (p + 2) * x ** (p + 1), 0.0) / cutoff
+    )
+    phase = np.outer(x, frequencies)
+    column = d[:, None]
+    bessel = np.sqrt(2 / cutoff) * np.sin(phase) / column
+    bessel_slope = np.sqrt(2 / cutoff) * np.cos(phase) * frequencies / cutoff / column - bessel / column
+    return (
+        bessel * envelope[:, None],
+        bessel_slope * envelope[:, None] + bessel * envelope_slope[:, None],
+    )
+
+
+def _angular_basis(arrays: dict[str, Double], theta: Double) -> tuple[Double, Double]:
+    """Return the Fourier functions of an angle, and their slopes."""
+    frequencies = arrays["angle_basis_expansion.fourier_expansion.frequencies"]
+    phase = np.outer(theta, frequencies)
+    constant = np.full((theta.size, 1), 1 / np.sqrt(2))
+    value = np.concatenate([constant, np.sin(phase), np.cos(phase)], axis=1) / np.sqrt(np.pi)
+    slope = np.concatenate([0 * constant, np.cos(phase) * frequencies, -np.sin(phase) * frequencies], axis=1)
+    return value, slope / np.sqrt(np.pi)

@@ -1,0 +1,108 @@
+"""Stock CHGNet cast to float64, the reference for the engine, and the structures that it is compared on."""
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.build import bulk, fcc111
+
+from amorph.chgnet.stock import StockModel
+from amorph.chgnet.weights import Checkpoint
+
+
+def float64_stock(checkpoint: Checkpoint, monkeypatch) -> StockModel:
+    """Cast the chgnet package's model to float64; its composition model and batches need their input cast too."""
+    import chgnet.model.model
+
+    stock = StockModel(checkpoint)
+    stock._model.double()
+    monkeypatch.setattr(chgnet.model.model, "TORCH_DTYPE", torch.float64)
+    reference = stock._model.composition_model
+    energy = reference._get_energy
+    monkeypatch.setattr(reference, "_get_energy", lambda composition: energy(composition.double()))
+    return stock
+
+
+def rocksalt(repeat: int, amplitude: float, seed: int = 0, a: float = 4.15) -> Atoms:
+    """Disordered Li2Ti1/3Mo2/3O3-like rocksalt, rattled by a normal amplitude [Å]."""
+    rng = np.random.default_rng(seed)
+    atoms = bulk("MgO", "rocksalt", a=a, cubic=True) * (repeat, repeat, repeat)
+    cations = np.flatnonzero(atoms.numbers == 12)
+    lithium, titanium = round(cations.size * 2 / 3), round(cations.size / 9)
+    elements = [3] * lithium + [22] * titanium + [42] * (cations.size - lithium - titanium)
+    atoms.numbers[cations] = rng.permutation(elements)
+    atoms.positions += rng.normal(scale=amplitude, size=atoms.positions.shape)
+    return atoms
+
+
+def melt(atoms_count: int = 48, seed: int = 0) -> Atoms:
+    """Random packing at the density of the melt with no pair closer than 1.4 Å."""
+    rng = np.random.default_rng(seed)
+    edge = (atoms_count / 0.09) ** (1 / 3)
+    placed: list[np.ndarray] = []
+    while len(placed) < atoms_count:
+        trial = rng.random(3) * edge
+        gaps = [trial - other for other in placed]
+        if all(np.linalg.norm(gap - edge * np.round(gap / edge)) > 1.4 for gap in gaps):
+            placed.append(trial)
+    return Atoms(rng.choice([3, 8, 8, 22, 42], atoms_count), positions=placed, cell=[edge] * 3, pbc=True)
+
+
+def skewed() -> Atoms:
+    """Five atoms in a strongly skewed cell whose shortest height is 2.2 Å."""
+    rng = np.random.default_rng(5)
+    cell = np.array([[5.0, 0.0, 0.0], [4.0, 3.0, 0.0], [-3.0, 6.5, 4.0]])
+    points = np.array([[0.05, 0.1, 0.1], [0.5, 0.55, 0.05], [0.2, 0.6, 0.5], [0.75, 0.2, 0.5], [0.45, 0.1, 0.8]])
+    return Atoms("MgOTiOLi", scaled_positions=points + 0.01 * rng.random((5, 3)), cell=cell, pbc=True)
+
+
+def unwrapped() -> Atoms:
+    """Atoms several cells away from the cell, each in another direction."""
+    atoms = rocksalt(1, 0.1, seed=3)
+    shifts = np.random.default_rng(3).integers(-3, 4, atoms.positions.shape)
+    atoms.positions += shifts @ atoms.cell.array
+    return atoms
+
+
+def all_elements() -> Atoms:
+    """Every element that CHGNet knows, on a cubic lattice with a spacing of 3 Å, rattled."""
+    atoms = Atoms([*range(1, 95), 8, 8], cell=[12.0, 12.0, 18.0], pbc=True)
+    grid = np.stack(np.meshgrid(*(np.arange(n) for n in (4, 4, 6)), indexing="ij"), axis=-1).reshape(-1, 3)
+    atoms.positions = 3.0 * grid + np.random.default_rng(1).normal(scale=0.2, size=(96, 3))
+    return atoms
+
+
+def slab() -> Atoms:
+    """Two layers of platinum with an oxygen, under 12 Å of vacuum."""
+    atoms = fcc111("Pt", size=(2, 2, 2), vacuum=6.0)
+    atoms += Atoms("O", positions=[atoms.positions[-1] + [0.3, 0.2, 1.9]])
+    atoms.pbc = True
+    return atoms
+
+
+def one_atom() -> Atoms:
+    """A primitive cell of copper, sheared."""
+    atoms = bulk("Cu", "fcc", a=3.61)
+    atoms.set_cell(atoms.cell.array @ [[1.0, 0.03, 0.0], [0.0, 1.02, 0.0], [0.05, 0.0, 0.98]], scale_atoms=True)
+    return atoms
+
+
+def two_atoms() -> Atoms:
+    """A primitive cell of MgO off its symmetric place."""
+    atoms = bulk("MgO", "rocksalt", a=4.212)
+    atoms.positions[1] += [0.1, -0.05, 0.2]
+    return atoms
+
+
+STRUCTURES = {
+    "rocksalt, rattled 0.05 Å": lambda: rocksalt(2, 0.05),
+    "rocksalt, rattled 0.1 Å": lambda: rocksalt(2, 0.1, seed=2),
+    "rocksalt, rattled 0.35 Å": lambda: rocksalt(2, 0.35, seed=1),
+    "melt": melt,
+    "one atom": one_atom,
+    "two atoms": two_atoms,
+    "eight atoms": lambda: rocksalt(1, 0.1, seed=4),
+    "skewed cell": skewed,
+    "unwrapped": unwrapped,
+    "all elements": all_elements,
+    "slab": slab,
+}
