@@ -51,13 +51,13 @@ def test_langevin_springs_sample_the_canonical_ensemble():
     n, kT = len(crystal), 400.0 * units.kB
     kinetic, potential = [], []
     for frame in dynamics(
-        crystal, Springs(crystal.positions, stiffness), one("NVT", kelvin, 24.0, timestep_fs=2.0), rng=rng()
+        crystal, Springs(crystal.positions, stiffness), one("NVT", kelvin, 16.0, timestep_fs=2.0), rng=rng()
     ):
         if frame.step > 500:
             kinetic.append(frame.atoms.get_kinetic_energy())
             potential.append(frame.atoms.calc.results["energy"])
     freedom = 3 * n - 3
-    # Kinetic energy decorrelates in about 10 steps: 1200 samples of relative spread sqrt(2/21) make 0.9 %.
+    # Kinetic energy decorrelates in about 10 steps: 750 samples of relative spread sqrt(2/21) make 1.1 %.
     assert np.mean(kinetic) == pytest.approx(freedom * kT / 2, rel=0.03)
     assert np.mean(potential) == pytest.approx(freedom * kT / 2, rel=0.05)
     assert np.var(kinetic) == pytest.approx(freedom * kT**2 / 2, rel=0.15)
@@ -267,16 +267,16 @@ def test_continued_with_chgnet_it_ends_with_the_same_bytes():
     schedule = QuenchSchedule(
         (Segment("melt", "NVT", 2000.0, 2000.0, 0.004), Segment("press", "NPT", 2000.0, 1500.0, 0.004, 5.0))
     )
+    # One calculator for all: what it keeps from step to step must not show.
+    calculator = CHGNetCalculator("0.3.0", device="cpu")
     whole, states = [], []
-    for frame in dynamics(oxide, CHGNetCalculator("0.3.0", device="cpu"), schedule, rng=rng()):
+    for frame in dynamics(oxide, calculator, schedule, rng=rng()):
         whole.append(arrays_of(frame))
         states.append(through_a_file(frame.state()))
         if frame.step % 3 == 0:
             frame.thermo()
     for start in (1, 4, 6):
-        for frame in dynamics(
-            oxide, CHGNetCalculator("0.3.0", device="cpu"), schedule, rng=rng(9), state=states[start]
-        ):
+        for frame in dynamics(oxide, calculator, schedule, rng=rng(9), state=states[start]):
             for ours, theirs in zip(arrays_of(frame), whole[frame.step], strict=True):
                 assert ours.tobytes() == theirs.tobytes(), f"continued from {start}, differs at {frame.step}"
 

@@ -37,6 +37,15 @@ def test_atoms_that_moved_are_evaluated_anew():
     assert not np.array_equal(atoms.get_forces(), before)
 
 
+def test_no_stale_property_is_left():
+    atoms, reference = argon(), argon()
+    evaluate(atoms, ["energy", "forces"])
+    for moved in (atoms, reference):
+        moved.positions[0, 0] += 0.1
+    evaluate(atoms, ["energy"])
+    assert np.array_equal(atoms.get_forces(), reference.get_forces())
+
+
 def test_what_a_calculator_cannot_do_is_passed_over():
     atoms = argon()
     atoms.calc.implemented_properties = ["energy"]

@@ -151,13 +151,13 @@ def test_the_input_is_not_touched_and_momenta_are_dropped():
 
 
 def test_the_minimum_is_that_of_ase():
-    start = bulk("Cu", a=3.7, cubic=True) * (2, 2, 2)
-    del start[[3, 17]]
+    start = bulk("Cu", a=3.7, cubic=True) * (2, 2, 1)
+    del start[3]
     start.rattle(0.1, seed=4)
     ours = relax(start, EMT(), cell="free", fmax=1e-3, pressure_tolerance_GPa=1e-3)
     theirs = start.copy()
     theirs.calc = EMT()
-    LBFGS(FrechetCellFilter(theirs, exp_cell_factor=5.0), logfile=None).run(fmax=1e-3, steps=500)
+    LBFGS(FrechetCellFilter(theirs, exp_cell_factor=3.0), logfile=None).run(fmax=1e-3, steps=500)
     assert ours.converged
     assert ours.energy_eV == pytest.approx(theirs.get_potential_energy(), abs=1e-4)
     assert ours.volume == pytest.approx(theirs.get_volume(), rel=1e-3)
