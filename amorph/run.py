@@ -12,6 +12,7 @@ import io
 import json
 import logging
 import os
+import re
 import socket
 import time
 import tomllib
@@ -40,6 +41,26 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Force a file, or the names in a folder, to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_UNFINISHED = re.compile(r"\..+\.\d+(\.\w+)?")
+"""Temporary names, with a process id, of files whose writer was killed."""
+
+
+def _remove_unfinished(directory: Path) -> None:
+    for path in directory.iterdir():
+        if path.is_file() and _UNFINISHED.fullmatch(path.name):
+            path.unlink()
 
 
 def sha256_of(path: Path) -> str:
@@ -89,8 +110,10 @@ class Stage:
             return None
         try:
             record = json.loads(mark.read_text())
-            stored, inputs, outputs = record["parameters"], record["inputs"], record["outputs"]
-        except (json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
+            stored, inputs, outputs, figures = (
+                dict(record[key]) for key in ("parameters", "inputs", "outputs", "figures")
+            )
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{mark} is damaged ({error}); remove the folder {self.directory} to redo it") from None
         remedy = f"use a new --dir, or remove {self.directory} and the folders after it to redo them"
         now = _jsonable(self.parameters)
@@ -102,7 +125,7 @@ class Stage:
         for name, digest in outputs.items():
             if not (self.directory / name).exists() or sha256_of(self.directory / name) != digest:
                 raise ValueError(f"{self.directory / name} is missing or was changed since it was made; {remedy}")
-        figures: dict[str, Any] = record["figures"]
+        self._clear()
         return figures
 
     def finish(self, figures: Mapping[str, Any], *, started: float) -> dict[str, Any]:
@@ -112,21 +135,28 @@ class Stage:
             for path in sorted(self.directory.iterdir())
             if path.is_file() and path.name != "stage.json" and not path.name.startswith((".", "checkpoint"))
         }
+        for name in outputs:
+            _sync(self.directory / name)
         record = {
             "stage": self.name,
             "parameters": _jsonable(self.parameters),
             "inputs": {role: sha256_of(path) for role, path in self.inputs.items()},
             "outputs": outputs,
-            "figures": _jsonable(figures),
+            "figures": _jsonable(_without_nan(figures)),
             "wall_time_s": round(time.time() - started, 3),
         }
         write_atomically(
             self.directory / "stage.json", (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
         )
-        for leftover in self.directory.glob("checkpoint*"):
-            leftover.unlink()
+        self._clear()
         done: dict[str, Any] = record["figures"]
         return done
+
+    def _clear(self) -> None:
+        """Remove what only an unfinished stage needs, or what a killed process left."""
+        _remove_unfinished(self.directory)
+        for leftover in self.directory.glob("checkpoint*"):
+            leftover.unlink()
 
     def write_structure(self, atoms: Atoms) -> None:
         """Write the structure that the stage ends with."""
@@ -154,28 +184,36 @@ class RunDirectory:
     provenance: Mapping[str, Any]
     _lock: io.TextIOWrapper | None = field(default=None, repr=False)
     _log: logging.Handler | None = field(default=None, repr=False)
+    _level: int = field(default=logging.NOTSET, repr=False)
+    """Level of the package's logger before the run's log was added."""
 
     def __enter__(self) -> Self:
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"{self.path} is a file; give the run a directory")
         existing = self.path / "run.toml"
-        if self.path.exists() and any(self.path.iterdir()) and not existing.exists():
+        if self.path.exists() and not existing.exists() and any(map(_foreign, self.path.iterdir())):
             raise ValueError(f"{self.path} is not empty and holds no run.toml; give the run a directory of its own")
         self.path.mkdir(parents=True, exist_ok=True)
         self._acquire()
         try:
+            _remove_unfinished(self.path)
             self._claim(existing)
+            self._log = logging.FileHandler(self.path / "run.log", encoding="utf-8")
         except BaseException:
             self._release()
             raise
-        self._log = logging.FileHandler(self.path / "run.log", encoding="utf-8")
         self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        logging.getLogger("amorph").addHandler(self._log)
+        logger = logging.getLogger("amorph")
+        logger.addHandler(self._log)
+        self._level = logger.level
+        logger.setLevel(min(logger.getEffectiveLevel(), logging.INFO))
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._log is not None:
-            logging.getLogger("amorph").removeHandler(self._log)
+            logger = logging.getLogger("amorph")
+            logger.setLevel(self._level)
+            logger.removeHandler(self._log)
             self._log.close()
         self._release()
 
@@ -190,7 +228,14 @@ class RunDirectory:
         self._lock = (self.path / "lock").open("a+", encoding="utf-8")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
+            if not isinstance(error, BlockingIOError):
+                self._lock.close()
+                self._lock = None
+                raise ValueError(
+                    f"{self.path} cannot be locked ({error.strerror}), so two processes could mix their files in it; "
+                    "use a --dir on another file system"
+                ) from None
             self._lock.seek(0)
             owner = self._lock.read().strip() or "another process"
             self._lock.close()
@@ -211,7 +256,7 @@ class RunDirectory:
     def _claim(self, path: Path) -> None:
         whole = {**toml_form(self.config), "provenance": toml_form(self.provenance)}
         if not path.exists():
-            write_atomically(path, tomli_w.dumps(whole, multiline_strings=True).encode())
+            write_atomically(path, tomli_w.dumps(whole).encode())
             return
         try:
             stored = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -231,6 +276,12 @@ class AppendedFile:
     def __post_init__(self) -> None:
         # Lines written after the last checkpoint are written again by the continued run, so they go.
         self._file = self.path.open("ab")
+        if (length := self.path.stat().st_size) < self.size:
+            self._file.close()
+            raise ValueError(
+                f"{self.path} has {length} bytes where its checkpoint knows {self.size}: it was cut since; remove the "
+                f"folder {self.path.parent} to redo the stage"
+            )
         self._file.truncate(self.size)
 
     def append(self, text: str) -> None:
@@ -266,7 +317,7 @@ def write_checkpoint(directory: Path, arrays: Mapping[str, NDArray[Any]]) -> Non
     np.savez(content, **arrays)  # type: ignore[arg-type]  # numpy's stub takes **kwds for allow_pickle
     body = content.getvalue()
     path = directory / "checkpoint.npz"
-    if path.exists():
+    if path.exists() and _body(path) is not None:  # a damaged one must not push out the whole one before it
         path.replace(directory / "checkpoint_previous.npz")
     write_atomically(path, hashlib.sha256(body).digest() + body)
 
@@ -282,11 +333,8 @@ def read_checkpoint(directory: Path) -> dict[str, NDArray[Any]] | None:
     candidates = [directory / "checkpoint.npz", directory / "checkpoint_previous.npz"]
     present = [path for path in candidates if path.exists()]
     for path in present:
-        raw = path.read_bytes()
-        if len(raw) > 32 and hashlib.sha256(raw[32:]).digest() == raw[:32]:
-            if path is not present[0]:
-                log.warning("%s is damaged; continuing from %s", present[0], path)
-            with np.load(io.BytesIO(raw[32:]), allow_pickle=False) as arrays:
+        if (body := _body(path)) is not None:
+            with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
                 return dict(arrays)
         log.warning("%s is damaged: its checksum does not match", path)
     if present:
@@ -294,23 +342,49 @@ def read_checkpoint(directory: Path) -> dict[str, NDArray[Any]] | None:
     return None
 
 
+def _body(checkpoint: Path) -> bytes | None:
+    """Return what a checkpoint holds behind its checksum; None where the checksum does not match."""
+    raw = checkpoint.read_bytes()
+    return raw[32:] if len(raw) > 32 and hashlib.sha256(raw[32:]).digest() == raw[:32] else None
+
+
 def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> str:
     """Say in words where two configurations differ: "bvs.cutoff 6.0 there, 5.0 here"."""
     lines = []
     for key in [*old, *(key for key in new if key not in old)]:
-        name, a, b = f"{prefix}{key}", old.get(key, "nothing"), new.get(key, "nothing")
+        name, a, b = f"{prefix}{key}", old.get(key, _NOTHING), new.get(key, _NOTHING)
         if a == b:
             continue
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             lines.append(difference(a, b, f"{name}."))
         else:
-            lines.append(f"{name} {a!r} there, {b!r} here")
+            there, here = ("nothing" if value is _NOTHING else repr(value) for value in (a, b))
+            lines.append(f"{name} {there} there, {here} here")
     return ", ".join(lines)
+
+
+_NOTHING = object()
+
+
+def _foreign(path: Path) -> bool:
+    """Tell a file that a run killed at its very start cannot have left."""
+    return path.name not in {"lock", "run.log"} and not _UNFINISHED.fullmatch(path.name)
 
 
 def _jsonable(value: Any) -> Any:
     """Round-trip a value through JSON, so that a stored and a fresh one compare equal."""
     return json.loads(json.dumps(value, default=_plain, allow_nan=False))
+
+
+def _without_nan(value: Any) -> Any:
+    """Say None where a figure is not a number: a pressure without stress, say. JSON has no NaN."""
+    if isinstance(value, np.ndarray):
+        return _without_nan(value.tolist())
+    if isinstance(value, Mapping):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(entry) for entry in value]
+    return None if isinstance(value, float | np.floating) and not np.isfinite(value) else value
 
 
 def _plain(value: Any) -> Any:

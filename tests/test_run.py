@@ -1,0 +1,438 @@
+"""The run directory: marks, lock, claim, checkpoints and files that grow."""
+
+import logging
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from amorph.run import (
+    AppendedFile,
+    RunDirectory,
+    appended,
+    difference,
+    read_checkpoint,
+    sha256_of,
+    structure_text,
+    toml_form,
+    write_atomically,
+    write_checkpoint,
+)
+
+CONFIG = {"build": {"composition": "MgO", "supercell": (2, 2, 2)}, "bvs": {"cutoff": 6.0, "r0": None}}
+PROVENANCE = {"versions": {"numpy": "2.0"}, "commit": None}
+
+
+def opened(path, config=CONFIG, provenance=PROVENANCE):
+    return RunDirectory(path, config, provenance)
+
+
+def names(path):
+    return sorted(entry.name for entry in path.iterdir())
+
+
+@pytest.fixture
+def stage(tmp_path):
+    """A finished stage that read one file, with one output and figures."""
+    source = tmp_path / "input.extxyz"
+    source.write_bytes(structure_text(bulk("MgO", "rocksalt", a=4.2)))
+    with opened(tmp_path / "run") as run:
+        stage = run.stage("1_relax", {"fmax": 0.1, "grid": (4, 4, 4), "rule": None}, {"structure": source})
+        assert stage.finished() is None
+        stage.write_structure(bulk("MgO", "rocksalt", a=4.3))
+        write_checkpoint(stage.directory, {"step": np.array(3)})
+        stage.finish({"energy_eV": np.float64(-1.5), "counts": {"Mg": np.int64(1)}}, started=time.time())
+    return stage
+
+
+# whole or not there
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+    path = tmp_path / "a.json"
+    write_atomically(path, b"old")
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert names(tmp_path) == ["a.json"]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    write_atomically(path, b"old")
+
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["a.json"]
+
+
+def test_the_content_is_on_disk_before_it_has_the_name(tmp_path, monkeypatch):
+    path, order = tmp_path / "a", []
+    sync, rename = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (order.append("sync"), sync(fd)))
+    monkeypatch.setattr(os, "replace", lambda *names, **k: (order.append("rename"), rename(*names, **k)))
+    write_atomically(path, b"content")
+    assert order == ["sync", "rename", "sync"]  # content, name, folder
+
+
+# a structure between two stages
+
+
+def test_a_structure_goes_to_the_next_stage_whole(tmp_path):
+    atoms = bulk("MgO", "rocksalt", a=4.2, cubic=True) * (2, 1, 1)
+    atoms.rattle(0.1, seed=1)
+    atoms.set_array("oxidation_states", np.where(atoms.numbers == 12, 2.0, -2.0))
+    atoms.info["supercell"] = np.array([[2, 1, 0], [0, 1, 0], [0, -3, 1]])
+    with opened(tmp_path / "run") as run:
+        stage = run.stage("1_build", {})
+        stage.write_structure(atoms)
+        read = stage.read_structure()
+        text = stage.structure.read_bytes()
+        stage.write_structure(read)
+    assert (read.info["supercell"] == atoms.info["supercell"]).all()
+    assert read.info["supercell"].dtype.kind == "i"
+    assert (read.arrays["oxidation_states"] == atoms.arrays["oxidation_states"]).all()
+    assert read.positions == pytest.approx(atoms.positions, abs=1e-8)  # eight decimals in the file
+    assert stage.structure.read_bytes() == text  # reading and writing again changes no byte
+
+
+# marks of finished stages
+
+
+def test_a_finished_stage_gives_its_figures(stage):
+    assert stage.name == "relax"
+    assert stage.finished() == {"energy_eV": -1.5, "counts": {"Mg": 1}}
+    assert names(stage.directory) == ["stage.json", "structure.extxyz"]
+
+
+def test_a_figure_that_is_no_number_is_null(tmp_path):
+    with opened(tmp_path / "run") as run:
+        stage = run.stage("1_relax", {})
+        stage.finish({"stress_GPa": np.array([np.nan, 1.0]), "pressure_GPa": float("nan")}, started=time.time())
+        assert stage.finished() == {"stress_GPa": [None, 1.0], "pressure_GPa": None}
+
+
+def test_leftovers_of_a_killed_write_go_when_the_stage_is_done(stage):
+    for leftover in (".structure.extxyz.4711", ".isosurface.4711.ply", "checkpoint.npz", "checkpoint_previous.npz"):
+        (stage.directory / leftover).write_bytes(b"half")
+    (stage.directory / ".keep").write_bytes(b"someone's own")
+    assert stage.finished() is not None
+    assert names(stage.directory) == [".keep", "stage.json", "structure.extxyz"]
+
+
+def test_other_parameters_are_refused_with_the_difference(stage, tmp_path):
+    with (
+        opened(tmp_path / "run") as run,
+        pytest.raises(ValueError, match=r"other parameters: fmax 0\.1 there, 0\.2 here; use a new --dir, or remove"),
+    ):
+        run.stage("1_relax", {**stage.parameters, "fmax": 0.2}, stage.inputs).finished()
+
+
+def test_another_input_is_refused(stage):
+    path = stage.inputs["structure"]
+    path.write_bytes(path.read_bytes().replace(b"Mg", b"Ca"))
+    with pytest.raises(ValueError, match=r"made from another .*input\.extxyz; use a new --dir"):
+        stage.finished()
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(path.read_bytes() + b" "), Path.unlink])
+def test_an_output_that_changed_is_refused(stage, damage):
+    damage(stage.structure)
+    with pytest.raises(ValueError, match=r"structure\.extxyz is missing or was changed since it was made"):
+        stage.finished()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"7", b"\xff\xfe", b'{"parameters": {}}', b'{"parameters": 1}', b"[" * 100_000]
+)
+def test_a_damaged_mark_is_refused(stage, content):
+    (stage.directory / "stage.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"stage\.json is damaged .* remove the folder .*1_relax to redo it"):
+        stage.finished()
+
+
+def test_a_mark_cut_anywhere_is_refused(stage):
+    mark = stage.directory / "stage.json"
+    whole = mark.read_bytes()
+    for length in range(0, len(whole) - 2, 7):
+        mark.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match="is damaged"):
+            stage.finished()
+
+
+# one process per directory
+
+HOLD = "import sys, time; from pathlib import Path; from amorph.run import RunDirectory\n"
+HOLD += "with RunDirectory(Path(sys.argv[1]), {}, {}): print('held', flush=True); time.sleep(60)"
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that has the directory open."""
+    path = tmp_path / "run"
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    yield process, path
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_second_process_is_refused_and_the_crash_of_the_first_frees_the_directory(holder):
+    process, path = holder
+    found = names(path)
+    with (
+        pytest.raises(ValueError, match=f"is in use by pid {process.pid} on {re.escape(socket.gethostname())}; wait"),
+        opened(path, {}, {}),
+    ):
+        pass
+    assert names(path) == found
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert f"pid {process.pid}" in (path / "lock").read_text()  # stale, and no obstacle
+    with opened(path, {}, {}):
+        assert f"pid {os.getpid()} " in (path / "lock").read_text()
+    assert (path / "lock").read_text() == ""
+
+
+def test_the_same_process_is_refused_too_and_may_come_back(tmp_path):
+    with opened(tmp_path / "run"), pytest.raises(ValueError, match=f"in use by pid {os.getpid()} on"):
+        opened(tmp_path / "run").__enter__()
+    with opened(tmp_path / "run"):
+        pass
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    def unsupported(*_):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", unsupported)
+    with pytest.raises(ValueError, match="cannot be locked \\(Function not implemented\\)"), opened(tmp_path / "run"):
+        pass
+
+
+# what the directory is for
+
+
+def test_run_toml_says_everything_and_the_same_study_goes_on(tmp_path):
+    config = {**CONFIG, "run": {"title": 'two\r\nlines "quoted" \\ Å', "minutes": 5.0, "small": 1e-7}}
+    for _ in range(2):
+        with opened(tmp_path / "run", config):
+            stored = (tmp_path / "run/run.toml").read_bytes()
+    assert tomllib.loads(stored.decode()) == {
+        "build": {"composition": "MgO", "supercell": [2, 2, 2]},
+        "bvs": {"cutoff": 6.0},
+        "run": config["run"],
+        "provenance": {"versions": {"numpy": "2.0"}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("config", "provenance", "said"),
+    [
+        ({**CONFIG, "bvs": {"cutoff": 5.0, "r0": None}}, PROVENANCE, r"bvs\.cutoff 6\.0 there, 5\.0 here"),
+        ({**CONFIG, "bvs": {"cutoff": 6.0, "r0": 1.7}}, PROVENANCE, r"bvs\.r0 nothing there, 1\.7 here"),
+        (CONFIG, {"versions": {"numpy": "2.1"}}, r"provenance\.versions\.numpy '2\.0' there, '2\.1' here"),
+    ],
+)
+def test_another_study_is_refused_with_the_difference(tmp_path, config, provenance, said):
+    with opened(tmp_path / "run"):
+        pass
+    before = (tmp_path / "run/run.toml").read_bytes()
+    with (
+        pytest.raises(ValueError, match=f"holds a run with {said}; use a new --dir"),
+        opened(tmp_path / "run", config, provenance),
+    ):
+        pass
+    assert (tmp_path / "run/run.toml").read_bytes() == before
+    with opened(tmp_path / "run"):  # and the lock is free again
+        pass
+
+
+@pytest.mark.parametrize("content", [b"= 3", b"\xff\xfe\x00"])
+def test_a_damaged_run_toml_is_refused(tmp_path, content):
+    with opened(tmp_path / "run"):
+        pass
+    (tmp_path / "run/run.toml").write_bytes(content)
+    with pytest.raises(ValueError, match=r"run\.toml is damaged .*; use a new --dir"), opened(tmp_path / "run"):
+        pass
+
+
+def test_a_directory_with_other_things_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ValueError, match=r"is not empty and holds no run\.toml"), opened(tmp_path):
+        pass
+    assert names(tmp_path) == ["thesis.tex"]
+
+
+def test_what_a_kill_at_the_very_start_leaves_is_no_obstacle(tmp_path):
+    for leftover in ("lock", ".run.toml.4711"):
+        (tmp_path / leftover).write_text("")
+    with opened(tmp_path):
+        assert names(tmp_path) == ["lock", "run.log", "run.toml"]
+
+
+def test_a_file_is_no_directory(tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(ValueError, match="run is a file; give the run a directory"), opened(tmp_path / "run"):
+        pass
+
+
+# the log
+
+
+def test_the_log_is_kept_whatever_the_caller_listens_to(tmp_path):
+    logger = logging.getLogger("amorph")
+    level, handlers = logger.level, list(logger.handlers)
+    for n in range(2):
+        with opened(tmp_path / "run"):
+            logging.getLogger("amorph.stages").info("step %d", n)
+    lines = (tmp_path / "run/run.log").read_text().splitlines()
+    assert [line.rpartition("INFO ")[2] for line in lines] == ["step 0", "step 1"]
+    assert (logger.level, logger.handlers) == (level, handlers)
+
+
+# checkpoints
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    """Two checkpoints, of step 1 and of step 2."""
+    for step in (1, 2):
+        write_checkpoint(tmp_path, {"step": np.array(step), "positions": np.full((8, 3), step / 3)})
+    return tmp_path
+
+
+def test_a_checkpoint_comes_back_bit_by_bit(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {
+        "x": rng.normal(size=(5, 3)),
+        "n": np.array(7),
+        "rng": np.array('{"state": "ü"}'),
+        "chains.a": np.empty(0),
+    }
+    write_checkpoint(tmp_path, arrays)
+    read = read_checkpoint(tmp_path)
+    assert list(read) == list(arrays)
+    for name, array in arrays.items():
+        assert read[name].tobytes() == array.tobytes()
+        assert read[name].dtype == array.dtype
+
+
+def test_no_checkpoint_is_no_error(tmp_path):
+    assert read_checkpoint(tmp_path) is None
+
+
+def test_the_newest_is_read_whatever_the_file_times_say(checkpoints):
+    os.utime(checkpoints / "checkpoint.npz", (0, 0))
+    assert read_checkpoint(checkpoints)["step"] == 2
+
+
+def test_a_kill_between_the_two_renames_leaves_the_one_before(checkpoints):
+    (checkpoints / "checkpoint.npz").rename(checkpoints / "checkpoint_previous.npz")
+    assert read_checkpoint(checkpoints)["step"] == 2
+
+
+def test_a_cut_checkpoint_yields_to_the_one_before(checkpoints):
+    path = checkpoints / "checkpoint.npz"
+    whole = path.read_bytes()
+    lengths = sorted({*range(40), *np.linspace(0, len(whole) - 1, 60).astype(int).tolist()})
+    for length in lengths:
+        path.write_bytes(whole[:length])
+        assert read_checkpoint(checkpoints)["step"] == 1, length
+
+
+def test_a_flipped_bit_yields_to_the_one_before(checkpoints, caplog):
+    path = checkpoints / "checkpoint.npz"
+    whole = path.read_bytes()
+    for bit in np.random.default_rng(0).choice(8 * len(whole), 200, replace=False):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        assert read_checkpoint(checkpoints)["step"] == 1, bit
+    assert "checkpoint.npz is damaged: its checksum does not match" in caplog.text
+
+
+def test_a_damaged_checkpoint_does_not_push_out_the_whole_one_before_it(checkpoints):
+    (checkpoints / "checkpoint.npz").write_bytes(b"rubbish")
+    write_checkpoint(checkpoints, {"step": np.array(3)})
+    assert read_checkpoint(checkpoints)["step"] == 3
+    (checkpoints / "checkpoint.npz").write_bytes(b"rubbish again")
+    assert read_checkpoint(checkpoints)["step"] == 1
+
+
+def test_when_every_checkpoint_is_damaged_nothing_starts_silently_anew(checkpoints):
+    for name in ("checkpoint.npz", "checkpoint_previous.npz"):
+        (checkpoints / name).write_bytes(b"")
+    with pytest.raises(ValueError, match=r"every checkpoint in .* is damaged; remove the folder to redo the stage"):
+        read_checkpoint(checkpoints)
+
+
+def test_nothing_is_unpickled(tmp_path):
+    write_checkpoint(tmp_path, {"evil": np.array([Path("/")], dtype=object)})
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        read_checkpoint(tmp_path)
+
+
+# files that grow
+
+
+def test_a_continued_file_is_cut_back_to_its_checkpoint(tmp_path):
+    path = tmp_path / "thermo.csv"
+    with appended(path, 0) as file:
+        file.append("step\n0\n")
+        known = file.sync()
+        file.append("1\n2\n")
+        assert path.read_text() == "step\n0\n1\n2\n"  # each record is there at once
+    assert known == len("step\n0\n")
+    with appended(path, known) as file:
+        file.append("1\n")
+    assert path.read_text() == "step\n0\n1\n"
+
+
+def test_a_file_shorter_than_its_checkpoint_is_not_filled_with_zeros(tmp_path):
+    path = tmp_path / "thermo.csv"
+    path.write_text("step\n")
+    with pytest.raises(ValueError, match=r"thermo\.csv has 5 bytes where its checkpoint knows 9.*redo the stage"):
+        AppendedFile(path, 9)
+    assert path.read_text() == "step\n"
+
+
+# comparisons in words
+
+
+@dataclass(frozen=True)
+class _Settings:
+    path: Path
+    width: float
+
+
+def test_a_difference_names_keys_of_either_side():
+    old, new = {"a": {"b": 1, "c": 2}, "d": [1, 2], "e": 0}, {"a": {"b": 1, "c": 3}, "d": [1, 2], "f": "x"}
+    assert difference(old, new) == "a.c 2 there, 3 here, e 0 there, nothing here, f nothing there, 'x' here"
+    assert difference(old, old) == ""
+
+
+def test_toml_has_no_none():
+    value = {"a": None, "b": [{"c": None, "d": 1}], "s": _Settings(Path("x/y"), np.float64(0.5))}
+    assert toml_form(value) == {"b": [{"d": 1}], "s": {"path": "x/y", "width": 0.5}}
+
+
+def test_the_sha256_is_that_of_the_bytes(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    # FIPS 180-2, appendix B.1
+    assert sha256_of(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
