@@ -105,8 +105,9 @@ def substitute(
     Raises
     ------
     ValueError
-        There is no such ion; the fraction is less than one ion; the new ion has the smaller charge (more of them than
-        freed sites) or one of the other sign; no arrangement keeps the minimum distance.
+        There is no such ion; the fraction is less than one ion, or than the charge of one new ion; the new ion has the
+        smaller charge (more of them than freed sites) or one of the other sign; no arrangement keeps the minimum
+        distance.
 
     Notes
     -----
@@ -237,6 +238,11 @@ def _numbers(available: int, fraction: float, old: Ion, new: Ion | None, charge:
     if new is None:
         n_out = min(out, key=lambda k: (abs(charge - k * old.charge), abs(k - wanted)))
         return n_out, 0
+    if max(out) * old.charge / new.charge < 0.5:
+        raise ValueError(
+            f"{max(out)} of {available} {old} carry less than half the charge of one {new}, so that none would come "
+            f"in; at least {math.ceil(new.charge / old.charge / 2)} must go: raise fraction (now {fraction:g})"
+        )
     # m = 0 would be plain removal, which nobody asked for
     choices = {(k, m) for k in out for m in (k * old.charge // new.charge, -(-k * old.charge // new.charge)) if m > 0}
     return min(

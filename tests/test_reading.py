@@ -294,6 +294,13 @@ def xyz(cell="4 0 0 0 4 0 0 0 4", pbc="T T T", first="Mg", x="2.0", more=""):
         ("a.xyz", xyz(pbc="T T F"), r"periodic along \[True, True, False\]"),
         ("a.xyz", "2\n\nMg 0 0 0\nO 2 0 0\n", "periodic along"),
         ("a.xyz", xyz(first="Qq"), "is no structure"),
+        (
+            "a.xyz",
+            xyz(more=":oxidation_states:R:1").replace(" 0 0\n", " 0 0 nan\n"),
+            "an oxidation state is not finite",
+        ),
+        ("a.xyz", xyz(more=":oxidation_states:S:1").replace(" 0 0\n", " 0 0 two\n"), "array of numbers is needed"),
+        ("a.xyz", xyz(more=":momenta:R:3").replace(" 0 0\n", " 0 0 0 0 nan\n"), "a velocity is not finite"),
         ("a.xyz", xyz(first="X"), "no known element"),
         ("a.xyz", "0\n\n", "holds no structure|has no atoms"),
         ("POSCAR", "MgO\n1.0\n4 0 0\n0 4 0\n0 0 4\nMg O\n1 1\nDirect\n0 0 0\n", "is no structure"),
@@ -374,6 +381,9 @@ def test_json_imports_no_module_that_it_names(tmp_path, oxide, monkeypatch):
     content["sites"][0]["properties"] = {"x": {"@module": "planted", "@class": "Anything"}}
     (tmp_path / "a.json").write_text(json.dumps(content))
     same_crystal(read_structure(tmp_path / "a.json"), oxide)
+    (tmp_path / "a.yaml").write_text(json.dumps(content))  # JSON is YAML too
+    with pytest.raises(ValueError, match="is no structure"):
+        read_structure(tmp_path / "a.yaml")
 
 
 GARBLED = ["a.extxyz", "a.cif", "a.vasp", "a.traj", "a.json", "a.lammpstrj", "a.lmp", "XDATCAR", "a.npz"]

@@ -59,8 +59,8 @@ def test_density_and_lattice_constant_are_one_number():
 
 
 def test_a_lattice_constant_to_be_relaxed_starts_from_shannon_radii():
-    # Shannon (1976), six neighbours: Mg2+ 0.72, O2- 1.40, Na+ 1.02, Cl- 1.81 Å
-    for composition, expected in (("MgO", 4.24), ("NaCl", 5.66)):
+    # Shannon (1976), six neighbours: Mg2+ 0.72, O2- 1.40, Na+ 1.02, Cl- 1.81, Li+ 0.76, Fe3+ 0.645 Å (high spin)
+    for composition, expected in (("MgO", 4.24), ("NaCl", 5.66), ("LiFeO2", 4.205)):
         built = a(composition, lattice_constant="relaxed")
         assert built.lattice_constant == pytest.approx(expected, abs=1e-12)
         assert built.lattice_constant_source == "estimated"

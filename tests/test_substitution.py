@@ -78,6 +78,11 @@ def test_the_count_next_to_the_ideal_that_leaves_the_cell_closest_to_neutral_is_
         chain = Atoms("Li7O", positions=[[3.0 * k, 0, 0] for k in range(8)], cell=[24, 5, 5], pbc=True)
         chain.set_array("oxidation_states", np.array([1.0] * 7 + [float(rest)]))
         assert substitute(chain, rng=rng()).n_new == expected
+    # 0.45 of seven Li+, 3.15, are taken out: three or four, whichever the rest of the cell asks for.
+    for rest, expected in ((-4, 3), (-3, 4)):
+        chain.arrays["oxidation_states"][-1] = rest
+        result = substitute(chain, by=None, fraction=0.45, rng=rng())
+        assert (result.n_vacancies, result.residual_charge) == (expected, 0)
 
 
 def test_a_cell_without_oxidation_states_is_taken_as_neutral():
@@ -109,7 +114,8 @@ def test_atoms_and_charge_are_conserved(fraction, ion, by, seed):
     atoms = oxide()
     charge = {None: 0, "Na+": 1, "Mg2+": 2, "Al3+": 3, "Zr4+": 4, "Nb5+": 5}[by]
     old = 1 if ion == "Li+" else 4
-    if (by and charge < old) or fraction * np.sum(atoms.symbols == ion[:2]) < 0.5:
+    taken = np.ceil(fraction * np.sum(atoms.symbols == ion[:2]) - 1e-9)
+    if (by and charge < old) or taken * old < charge / 2 or fraction * np.sum(atoms.symbols == ion[:2]) < 0.5:
         return
     result = substitute(atoms, ion=ion, by=by, fraction=fraction, rng=rng(seed))
     assert result.n_new + result.n_vacancies + result.n_kept == result.n_available
@@ -129,12 +135,14 @@ def test_atoms_and_charge_are_conserved(fraction, ion, by, seed):
 
 
 def test_every_site_is_as_likely_as_any_other():
-    # 300 draws of 9 new and 9 vacant sites among 18: each site is new in half, within five standard errors
+    # 300 draws of four new and four vacant sites among twelve: each in a third, within five standard errors
     atoms = oxide("LiF", (1, 1, 1)) * (3, 1, 1)
-    hits = np.zeros(len(atoms))
-    for result in substitute_replicas(atoms, 300, by="Mg2+", rng=rng()):
-        hits[result.replaced] += 1
-    assert hits[atoms.numbers == 3] / 300 == pytest.approx(0.5, abs=5 * 0.5 / np.sqrt(300))
+    new, vacant = np.zeros((2, len(atoms)))
+    for result in substitute_replicas(atoms, 300, by="Mg2+", fraction=2 / 3, rng=rng()):
+        new[result.replaced] += 1
+        vacant[result.removed] += 1
+    for hits in (new, vacant):
+        assert hits[atoms.numbers == 3] / 300 == pytest.approx(1 / 3, abs=5 * np.sqrt(2 / 9 / 300))
 
 
 # invariance
@@ -147,6 +155,8 @@ def test_the_seed_decides_and_replicas_are_independent():
     five = substitute_replicas(atoms, 5, rng=rng(3))
     assert [r.replaced.tolist() for r in three] == [r.replaced.tolist() for r in five[:3]]
     assert len({tuple(r.replaced) for r in five}) == 5
+    # independent streams: what one replica draws does not shift the next
+    assert substitute(atoms, rng=rng(3).spawn(2)[1]).atoms == three[1].atoms
 
 
 def test_the_input_is_left_alone_and_only_its_structure_goes_on():
@@ -212,6 +222,10 @@ def test_an_ion_must_keep_its_distance_from_its_own_image():
         ({"fraction": -0.1}, "fraction = -0.1"),
         ({"fraction": float("nan")}, "fraction = nan"),
         ({"fraction": 0.001}, r"fraction 0.001 of 72 Li\+ is 0.072 ions, which rounds to none; at least 0.00694"),
+        (
+            {"by": "Nb5+", "fraction": 0.02},
+            r"2 of 72 Li\+ carry less than half the charge of one Nb5\+, .* at least 3 must",
+        ),
         ({"minimum_distance": -1.0}, "minimum_distance = -1.0 Å"),
         ({"minimum_distance": 3.0}, r"cannot place 36 Mg2\+ on 72 sites at least 3 Å apart: 2\d is the most found"),
         ({"minimum_distance": 1e9}, r"4.23 Å is the most that any arrangement reaches"),
