@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,27 +40,40 @@ def make_calculator(
     ValueError
         The factory cannot be imported, or what it returns is no ASE calculator.
     """
-    module_name, _, name = factory.partition(":")
-    if not module_name or not name:
-        raise ValueError(f"calculator factory {factory!r} has no function; write it as 'module:function'")
-    try:
-        here = str(Path.cwd())
-        sys.path.insert(0, here)
-        try:
-            function = getattr(importlib.import_module(module_name), name)
-        finally:
-            sys.path.remove(here)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"calculator factory {factory!r} cannot be imported: {error}") from error
+    function = _imported(factory)
     given = {"model": model, "device": device}
     keywords = {key: value for key, value in given.items() if value is not None} | arguments
     try:
         calculator = function(**keywords)
     except TypeError as error:
         raise ValueError(f"calculator factory {factory!r} refused {keywords}: {error}") from error
-    if not hasattr(calculator, "get_property"):
-        raise ValueError(f"calculator factory {factory!r} returned a {type(calculator).__name__}, no ASE calculator")
+    if isinstance(calculator, type) or not hasattr(calculator, "get_property"):
+        what = f"the class {calculator.__name__}" if isinstance(calculator, type) else f"a {type(calculator).__name__}"
+        raise ValueError(
+            f"calculator factory {factory!r} returned {what}, no ASE calculator; name a function or class that makes one"
+        )
     return calculator
+
+
+def _imported(factory: str) -> Callable[..., Any]:
+    module_name, _, name = factory.partition(":")
+    if not module_name or not name:
+        raise ValueError(f"calculator factory {factory!r} has no function; write it as 'module:function'")
+    # Last, so that no file of the working directory stands in for an installed module.
+    here = str(Path.cwd())
+    sys.path.append(here)
+    try:
+        function: Callable[..., Any] = getattr(importlib.import_module(module_name), name)
+    except Exception as error:  # a module may raise what it likes
+        kind = "" if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: "
+        raise ValueError(
+            f"calculator factory {factory!r} cannot be imported: {kind}{error}; check the names, and that the "
+            "module is installed or lies in the working directory"
+        ) from error
+    finally:
+        if here in sys.path:
+            del sys.path[len(sys.path) - 1 - sys.path[::-1].index(here)]
+    return function
 
 
 def calculator_name(calculator: Any) -> str:
