@@ -76,23 +76,24 @@ def surface_normals(
 
 @njit(cache=True, nogil=True)
 def gather_light(points: Any, normals: Any, turns: Any, starts: Any, strengths: Any, maps: Any, light: Any) -> None:
-    """Add the light of all lamps on points with normals.
+    """Sum the light of all lamps on points with normals into `light`.
 
     `turns` and `starts` take a point to column, row and depth of each lamp's map; the third row of `turns` points at
     the lamp. A lamp shines on what its map holds nothing nearer for.
     """
     for k in range(len(points)):
-        nx, ny, nz = normals[k, 0], normals[k, 1], normals[k, 2]
+        nx, ny, nz = normals[k]
         x, y, z = points[k, 0] + OFFSET * nx, points[k, 1] + OFFSET * ny, points[k, 2] + OFFSET * nz
+        total = 0.0
         for lamp in range(len(turns)):
-            turn, start = turns[lamp], starts[lamp]
-            cosine = turn[2, 0] * nx + turn[2, 1] * ny + turn[2, 2] * nz
+            cosine = turns[lamp, 2, 0] * nx + turns[lamp, 2, 1] * ny + turns[lamp, 2, 2] * nz
             if cosine > 0:
-                column = int(turn[0, 0] * x + turn[0, 1] * y + turn[0, 2] * z + start[0])
-                row = int(turn[1, 0] * x + turn[1, 1] * y + turn[1, 2] * z + start[1])
-                height = turn[2, 0] * x + turn[2, 1] * y + turn[2, 2] * z + start[2]
+                column = int(turns[lamp, 0, 0] * x + turns[lamp, 0, 1] * y + turns[lamp, 0, 2] * z + starts[lamp, 0])
+                row = int(turns[lamp, 1, 0] * x + turns[lamp, 1, 1] * y + turns[lamp, 1, 2] * z + starts[lamp, 1])
+                height = turns[lamp, 2, 0] * x + turns[lamp, 2, 1] * y + turns[lamp, 2, 2] * z + starts[lamp, 2]
                 if height + OFFSET >= maps[lamp, row, column]:
-                    light[k] += cosine * strengths[lamp]
+                    total += cosine * strengths[lamp]
+        light[k] = total
 
 
 @njit(cache=True)
