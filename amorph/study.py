@@ -182,7 +182,9 @@ def resolve(content: Mapping[str, Any]) -> Study:
     given = {name: dict(content.get(name, {})) for name in TABLES}
     given["final_calculator"] = given["final_calculator"] or dict(given["calculator"])
     substitution = parse(substitute, given["substitute"], table="substitute")
-    inserted = substitution["by"] or substitution["ion"]
+    # After a plain removal the ion that left is the one whose sites are mapped.
+    removal = substitution["by"] in (None, "vacancy")
+    inserted = substitution["ion"] if removal else substitution["by"]
     given["bvs"].setdefault("ion", inserted)
     given["free_volume"].setdefault("ion", inserted)
     tables: dict[str, Mapping[str, Any]] = {}

@@ -10,7 +10,18 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "amorph"
 
 LAYERS = [
-    {"units", "parameters", "tables", "neighbors", "structure", "fields", "progress", "calculators", "evaluation", "crystals"},
+    {
+        "units",
+        "parameters",
+        "tables",
+        "neighbors",
+        "structure",
+        "fields",
+        "progress",
+        "calculators",
+        "evaluation",
+        "crystals",
+    },
     {"rocksalt", "substitution", "chgnet", "analysis", "export", "reading"},
     {"schedule", "barostat", "stability", "dynamics", "meltquench", "deformation", "minimizer", "relaxation"},
     {"run"},
