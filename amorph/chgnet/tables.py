@@ -10,7 +10,6 @@ f = c0 + t (c1 + t (c2 + …)) and t from 0 to 1 across the interval.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,11 +87,15 @@ class Tables:
             One table per ordered pair of the atomic numbers `elements`.
         """
         pairs = [(int(z), int(y)) for z in elements for y in elements]
-        size = RADIAL_INTERVALS * 6 * WIDTH
-        joined = aligned(len(pairs) * size)
-        for k, pair in enumerate(pairs):
-            joined[k * size : (k + 1) * size] = quintics(partial(self._message, *pair), self._knots, self.step)
-        return joined
+        missing = [pair for pair in pairs if pair not in self._pairs]
+        if missing:
+            # What all pairs share is computed once.
+            places = _extended(self._knots, self.step)
+            hidden = _map(self._bond(places), self._first_layer()[0][1])
+            weight = self._weight(places)
+            for pair in missing:
+                self._pairs[pair] = _quintics(*self._message(*pair, hidden, weight), self.step)
+        return np.concatenate([self._pairs[pair] for pair in pairs])
 
     def _bond_in_atom_convolution(self, layer: int) -> Array:
         block = np.asarray(self._model.atom_convolutions[layer].bond, dtype=np.float64)
@@ -120,23 +123,33 @@ class Tables:
         """Angle features."""
         return _map(_angular_basis(self._model.arrays, theta), self._model.arrays["angle_embedding.weight"].T)
 
-    def _message(self, center: int, neighbor: int, d: Double) -> Curve:
-        name, arrays = "atom_conv_layers.0.twoBody_atom", self._model.arrays
-        matrix, bias = first_layer(arrays, name, centered=False)
-        in_center, in_bond, in_neighbor = np.split(matrix, 3)
+    def _first_layer(self) -> tuple[list[Double], Double]:
+        matrix, bias = first_layer(self._model.arrays, "atom_conv_layers.0.twoBody_atom", centered=False)
+        return np.split(matrix, 3), bias
+
+    def _message(self, center: int, neighbor: int, in_bond: Curve, weight: Curve) -> Curve:
+        arrays = self._model.arrays
+        (in_center, _, in_neighbor), bias = self._first_layer()
         embedding = arrays["atom_embedding.embedding.weight"]
-        hidden, hidden_slope = _map(self._bond(d), in_bond)
-        hidden = hidden + embedding[center - 1] @ in_center + embedding[neighbor - 1] @ in_neighbor + bias
-        value, slope = _gated_mlp(arrays, name, hidden, hidden_slope)
-        weight, weight_slope = self._weight(d)
-        return value * weight, slope * weight + value * weight_slope
+        hidden = in_bond[0] + embedding[center - 1] @ in_center + embedding[neighbor - 1] @ in_neighbor + bias
+        value, slope = _gated_mlp(arrays, "atom_conv_layers.0.twoBody_atom", hidden, in_bond[1])
+        return value * weight[0], slope * weight[0] + value * weight[1]
 
 
 def quintics(function: Callable[[Double], Curve], knots: Double, step: float) -> Array:
     """Return the coefficients of the polynomials that match value, slope and curvature at equidistant knots."""
-    value, slope = function(knots)
-    delta = 0.02 * step
-    curvature = (function(knots + delta)[1] - function(knots - delta)[1]) / (2 * delta)
+    return _quintics(*function(_extended(knots, step)), step)
+
+
+def _extended(knots: Double, step: float) -> Double:
+    """Add a place before the first knot and one after the last."""
+    return np.concatenate([[knots[0] - step], knots, [knots[-1] + step]])
+
+
+def _quintics(values: Double, slopes: Double, step: float) -> Array:
+    # The curvature that values and slopes at both neighbors imply, with an error of fourth order in the step.
+    curvature = 2 * (values[2:] - 2 * values[1:-1] + values[:-2]) / step**2 - (slopes[2:] - slopes[:-2]) / (2 * step)
+    value, slope = values[1:-1], slopes[1:-1]
     f0, f1 = value[:-1], value[1:]
     s0, s1 = slope[:-1] * step, slope[1:] * step
     q0, q1 = curvature[:-1] * step**2 / 2, curvature[1:] * step**2 / 2
