@@ -56,10 +56,9 @@ def exp2(x):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _gather(center, reach, grid, atoms, images):  # type: ignore[no-untyped-def]
+def _gather(center, reach, atoms, images):  # type: ignore[no-untyped-def]
     """Write the atom images within reach of a point to `images` (3, m); returns it, larger if need be, and how many."""
-    cell, inverse, heights, _, _, _ = grid
-    bins, starts, positions = atoms
+    cell, inverse, heights, bins, starts, positions = atoms
     lows = np.empty(3, np.int64)
     highs = np.empty(3, np.int64)
     for k in range(3):
@@ -196,10 +195,10 @@ def _collect(flags, x0, block_y, block_z, xs, ys, zs, points, where):  # type: i
 def bond_valence_slab(x0, slab, free, grid, anions, cutoff, limit, scale, r0):  # type: ignore[no-untyped-def]
     """Fill the planes of a grid from x0 on with Σ 2^[scale·(r0 − d)] over d² ≤ limit, and NaN where no bit is free.
 
-    `slab` is the part of the map to fill; `grid` (cell, inverse, heights, xs, ys, zs); `anions` (bins, starts,
-    positions).
+    `slab` is the part of the map to fill; `grid` (cell, heights, xs, ys, zs); `anions` (cell, inverse, heights, bins,
+    starts, positions).
     """
-    _, _, _, xs, ys, zs = grid
+    _, _, xs, ys, zs = grid
     planes, ny, nz = slab.shape
     words = free.shape[2]
     flags = free.view(np.uint8)  # little-endian: byte k holds the points 8k to 8k + 7
@@ -232,7 +231,7 @@ def bond_valence_slab(x0, slab, free, grid, anions, cutoff, limit, scale, r0):  
                         half = _corner_box(
                             center, x0, x0 + planes - 1, tile_y, end_y - 1, tile_z, end_z - 1, xs, ys, zs
                         )
-                        images, count = _gather(center, cutoff + half, grid, anions, images)
+                        images, count = _gather(center, cutoff + half, anions, images)
                         if kept.shape[1] <= count:
                             kept = np.empty((3, images.shape[1] + 1))
                     half = _enclose(points, m, center)
@@ -279,10 +278,10 @@ def _nearest(images, count, center):  # type: ignore[no-untyped-def]
 def distance_slab(x0, slab, grid, atoms, guess):  # type: ignore[no-untyped-def]
     """Fill the planes of a grid from x0 on with the distance to the nearest image of an atom.
 
-    `slab` is the part of the map to fill; `grid` (cell, inverse, heights, xs, ys, zs); `atoms` (bins, starts,
-    positions); `guess` a first search radius.
+    `slab` is the part of the map to fill; `grid` (cell, heights, xs, ys, zs); `atoms` (cell, inverse, heights, bins,
+    starts, positions); `guess` a first search radius.
     """
-    _, _, _, xs, ys, zs = grid
+    _, _, xs, ys, zs = grid
     planes, ny, nz = slab.shape
     images = np.empty((3, 256))
     kept = np.empty((3, 256))
@@ -295,13 +294,13 @@ def distance_slab(x0, slab, grid, atoms, guess):  # type: ignore[no-untyped-def]
             end_z = min(tile_z + _TILE, nz)
             half = _corner_box(center, x0, x0 + planes - 1, tile_y, end_y - 1, tile_z, end_z - 1, xs, ys, zs)
             reach = guess
-            images, count = _gather(center, reach, grid, atoms, images)
+            images, count = _gather(center, reach, atoms, images)
             while count == 0:
                 reach *= 1.5
-                images, count = _gather(center, reach, grid, atoms, images)
+                images, count = _gather(center, reach, atoms, images)
             # the atom nearest to any point of the box is at most this far from the center
             reach = _nearest(images, count, center) + 2.0 * half
-            images, count = _gather(center, reach, grid, atoms, images)
+            images, count = _gather(center, reach, atoms, images)
             if kept.shape[1] <= count:
                 kept = np.empty((3, images.shape[1] + 1))
             for block_y in range(tile_y, end_y, SLAB):
@@ -335,11 +334,11 @@ def distance_slab(x0, slab, grid, atoms, guess):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def bond_valence_points(points, sums, grid, anions, cutoff, limit, scale, r0):  # type: ignore[no-untyped-def]
+def bond_valence_points(points, sums, anions, cutoff, limit, scale, r0):  # type: ignore[no-untyped-def]
     """Fill `sums` with Σ 2^[scale·(r0 − d)] over d² ≤ limit at arbitrary points (n, 3)."""
     images = np.empty((3, 256))
     for n in range(points.shape[0]):
-        images, count = _gather(points[n], cutoff, grid, anions, images)
+        images, count = _gather(points[n], cutoff, anions, images)
         total = 0.0
         for k in range(count):
             square = (

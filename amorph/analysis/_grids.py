@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from ase.geometry import minkowski_reduce
 from numpy.typing import NDArray
 
 from amorph.fields import grid_points
@@ -23,8 +24,6 @@ class Grid(NamedTuple):
 
     cell: NDArray[np.float64]
     """(3, 3) lattice vectors as rows [Å]."""
-    inverse: NDArray[np.float64]
-    """(3, 3) inverse of the cell [1/Å]."""
     heights: NDArray[np.float64]
     """(3,) distances between opposite faces of the cell [Å]."""
     x: NDArray[np.float64]
@@ -38,8 +37,14 @@ class Grid(NamedTuple):
 class Bins(NamedTuple):
     """Atoms sorted into bins of the cell, for a walk over periodic images."""
 
+    cell: NDArray[np.float64]
+    """(3, 3) the shortest lattice vectors that span the lattice [Å]: in a skewed cell the walk would not end."""
+    inverse: NDArray[np.float64]
+    """(3, 3) inverse of these [1/Å]."""
+    heights: NDArray[np.float64]
+    """(3,) distances between opposite faces of their cell [Å]."""
     shape: NDArray[np.int64]
-    """(3,) bins along each lattice vector."""
+    """(3,) bins along each of them."""
     starts: NDArray[np.int64]
     """First atom of each bin, and the end."""
     positions: NDArray[np.float64]
@@ -93,29 +98,36 @@ def available_memory() -> int:
 def make_grid(cell: NDArray[np.float64], points: tuple[int, int, int]) -> Grid:
     """Lay a grid over a cell."""
     cell = np.array(cell, dtype=np.float64, order="C")
-    inverse = np.ascontiguousarray(np.linalg.inv(cell))
     # multiplied before divided: a step that float64 can hold is exact
     x, y, z = (np.arange(n)[:, None] * vector / n for n, vector in zip(points, cell, strict=True))
-    return Grid(cell, inverse, 1.0 / np.linalg.norm(inverse, axis=0), x, y, z)
+    return Grid(cell, _inverse_and_heights(cell)[1], x, y, z)
 
 
-def wrap(grid: Grid, positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Move positions into the cell by whole lattice vectors; returns fractional and Cartesian coordinates."""
-    fractional = positions @ grid.inverse
-    shifts = np.floor(fractional)
-    return np.ascontiguousarray(fractional - shifts), np.ascontiguousarray(positions - shifts @ grid.cell)
-
-
-def make_bins(grid: Grid, positions: NDArray[np.float64]) -> Bins:
-    """Sort atoms into bins about 3 Å wide."""
-    fractional, inside = wrap(grid, positions)
-    shape = np.clip(grid.heights / _BIN, 1, 512).astype(np.int64)
+def make_bins(cell: NDArray[np.float64], positions: NDArray[np.float64]) -> Bins:
+    """Sort atoms into bins about 3 Å wide, in the cell of the shortest lattice vectors."""
+    reduced, _ = minkowski_reduce(cell)
+    reduced = np.array(reduced, dtype=np.float64, order="C")
+    inverse, heights = _inverse_and_heights(reduced)
+    fractional, inside = wrap(reduced, positions)
+    shape = np.clip(heights / _BIN, 1, 512).astype(np.int64)
     index = np.minimum((fractional * shape).astype(np.int64), shape - 1)
     flat = np.ravel_multi_index(tuple(index.T), tuple(shape))
     order = np.argsort(flat, kind="stable")
     starts = np.zeros(int(np.prod(shape)) + 1, dtype=np.int64)
     np.cumsum(np.bincount(flat, minlength=starts.size - 1), out=starts[1:])
-    return Bins(shape, starts, np.ascontiguousarray(inside[order].T))
+    return Bins(reduced, inverse, heights, shape, starts, np.ascontiguousarray(inside[order].T))
+
+
+def wrap(cell: NDArray[np.float64], positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Move positions into a cell by whole lattice vectors; returns fractional and Cartesian coordinates."""
+    fractional = positions @ np.linalg.inv(cell)
+    shifts = np.floor(fractional)
+    return np.ascontiguousarray(fractional - shifts), np.ascontiguousarray(positions - shifts @ cell)
+
+
+def _inverse_and_heights(cell: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    inverse = np.ascontiguousarray(np.linalg.inv(cell))
+    return inverse, 1.0 / np.linalg.norm(inverse, axis=0)
 
 
 def smallest_square_reaching(distance: float) -> float:

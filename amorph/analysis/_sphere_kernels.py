@@ -99,9 +99,9 @@ def free_points(x0, planes, grid, fractional, positions, radii, limits):  # type
 
     Returns the bits of each row in words of 64, (planes, ny, words): bit k of word w is point 64 w + k, and bits beyond
     the row mean nothing. Along a row the inside of a sphere is one interval, between the roots of a quadratic; where a
-    root comes near a point, the point's own distance decides. `grid` is (cell, inverse, heights, xs, ys, zs).
+    root comes near a point, the point's own distance decides. `grid` is (cell, heights, xs, ys, zs).
     """
-    cell, _, heights, xs, ys, zs = grid
+    cell, heights, xs, ys, zs = grid
     nx = xs.shape[0]
     ny = ys.shape[0]
     nz = zs.shape[0]

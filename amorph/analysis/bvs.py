@@ -297,7 +297,7 @@ def window_field(bvs: BvsMap, *, window: Valence | None = None, threads: Count |
     if bvs.anion_exclusion_radius == bvs.exclusion_radius:
         radii = {bvs.exclusion_radius: np.ones(len(blockers), dtype=bool)}
     kinds = [
-        (radius, _grids.make_bins(layout, blockers.positions[which]))
+        (radius, _grids.make_bins(bvs.field.cell, blockers.positions[which]))
         for radius, which in radii.items()
         if radius > 0.0 and which.any()
     ]
@@ -372,9 +372,8 @@ def bond_valence_sum_at(
         raise ValueError(f"points of the shape {np.shape(points)}; give (n, 3) positions in Å")
     if not np.isfinite(where).all():
         raise ValueError(f"point {int(np.argmin(np.isfinite(where).all(axis=1)))} is not finite; give positions in Å")
-    layout = _grids.make_grid(atoms.cell.array, (1, 1, 1))
     sums = np.empty(len(where))
-    bond_valence_points(where, sums, tuple(layout), tuple(_grids.make_bins(layout, bond.positions)), *bond.constants)
+    bond_valence_points(where, sums, tuple(_grids.make_bins(atoms.cell.array, bond.positions)), *bond.constants)
     return sums
 
 
@@ -462,8 +461,8 @@ def _sums(
     limits = np.empty(len(radii))
     for radius in np.unique(radii):
         limits[radii == radius] = _grids.smallest_square_reaching(float(radius))
-    spheres = (*_grids.wrap(grid, blockers), radii, limits)
-    anions = tuple(_grids.make_bins(grid, bond.positions))
+    spheres = (*_grids.wrap(grid.cell, blockers), radii, limits)
+    anions = tuple(_grids.make_bins(grid.cell, bond.positions))
     constants = bond.constants
 
     def fill(first: int, slab: NDArray[np.float64]) -> None:

@@ -53,7 +53,7 @@ def distance_map(
     points = _grids.resolve_points(atoms.cell.array, grid, spacing)
     values = np.empty(points)
     layout = _grids.make_grid(atoms.cell.array, points)
-    bins = _grids.make_bins(layout, atoms.positions)
+    bins = _grids.make_bins(atoms.cell.array, atoms.positions)
 
     def work(first: int, slab: NDArray[np.float64]) -> None:
         fill_distances(first, slab, layout, bins)
