@@ -338,6 +338,8 @@ def _run_dynamics(stage: Stage, atoms: Atoms, calculator: BaseCalculator, rng: n
     ):
         clock = _Checkpoints(stage, work)
         for frame in dynamics(atoms, calculator, schedule, rng=rng, state=state):
+            if state is not None and frame.step == state.step:
+                continue  # sampled before the checkpoint
             if frame.step % sample_every == 0 or frame.step == schedule.steps:
                 thermo = frame.thermo()
                 table.append(_csv_rows([asdict(thermo)], header=frame.step == 0))
