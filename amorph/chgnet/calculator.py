@@ -91,6 +91,11 @@ class CHGNetCalculator(Calculator):
             threads=self.threads,
         )
 
+    @property
+    def model(self) -> Model:
+        """What evaluates a structure."""
+        return self._model
+
     def calculate(
         self,
         atoms: Atoms | None = None,
@@ -108,15 +113,18 @@ class CHGNetCalculator(Calculator):
         super().calculate(atoms, properties, system_changes)
         check_input(self.atoms)
         check_memory(len(self.atoms), self.atoms.cell.volume)
-        results = self._model.evaluate(self.atoms, set(properties or ["energy"]))
-        for name, value in results.items():
-            if not np.isfinite(value).all():
-                raise ValueError(
-                    f"CHGNet returned a {name} that is not finite for {self.atoms.get_chemical_formula()}; "
-                    "check the structure"
-                )
-        self.results.update(results)
-        self.results["free_energy"] = results["energy"]
+        self.results.update(evaluate_checked(self._model, self.atoms, set(properties or ["energy"])))
+
+
+def evaluate_checked(model: Model, atoms: Atoms, properties: set[str]) -> dict[str, Any]:
+    """Evaluate a structure that has passed the guards, and refuse to return what is not finite."""
+    results = model.evaluate(atoms, properties)
+    for name, value in results.items():
+        if not np.isfinite(value).all():
+            raise ValueError(
+                f"CHGNet returned a {name} that is not finite for {atoms.get_chemical_formula()}; check the structure"
+            )
+    return results | {"free_energy": results["energy"]}
 
 
 def _make_model(checkpoint: Checkpoint, device: str, threads: int) -> tuple[Model, str]:

@@ -4,6 +4,7 @@ Reads as the model does: embed, then three blocks of bond convolution and atom c
 back runs the same blocks in reverse. Nothing but a few vectors per atom, bond and angle is kept between the two.
 """
 
+import copy
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -89,7 +90,8 @@ class Engine:
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self._space = Workspace()
         self._scratch = [aligned(bond_convolution.SCRATCH) for _ in range(threads)]
-        self._list = VerletList(self.model.atom_cutoff, self.model.bond_cutoff, self.tables.step, skin)
+        self._skin = skin
+        self._list = self.verlet_list()
         self._elements: tuple[int, ...] = ()
         self._messages: Array | None = None
         self._transposes = _Transposes(self.model)
@@ -132,6 +134,21 @@ class Engine:
             results["forces"] = forces
             results["stress"] = sigma[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
         return results
+
+    def verlet_list(self) -> VerletList:
+        """Make a neighbor list for one structure of this model."""
+        return VerletList(self.model.atom_cutoff, self.model.bond_cutoff, self.tables.step, self._skin)
+
+    def serial_copy(self) -> "Engine":
+        """Return an engine of the same weights and tables for another structure and thread.
+
+        It cuts the work into as many chunks, one after the other, so its results are the same to the last bit.
+        """
+        twin = copy.copy(self)
+        twin._pool, twin._space = None, Workspace()
+        twin._scratch = [aligned(bond_convolution.SCRATCH)]
+        twin._list = twin.verlet_list()
+        return twin
 
     def run(self, kernel: Callable[..., None], chunks: list[tuple[Any, ...]]) -> None:
         """Run a kernel over chunks of work, each with its own scratch memory, in all threads."""

@@ -16,8 +16,9 @@ def linear(first, last, x, inputs, weights, bias, outputs, y, add, scratch):
     `x`, `weights`, `bias` and `y` are flat; x and y have room for rows up to the next multiple of 6. Each row's result
     does not depend on the others'.
     """
-    for row in range(first, last, 6):
-        for column in range(0, outputs, 64):
+    # A block of 64 columns stays in the first cache while all rows pass.
+    for column in range(0, outputs, 64):
+        for row in range(first, last, 6):
             product(x, row * inputs, inputs, weights, column, outputs, inputs, scratch, 0, 64)
             for r in range(6):
                 target = (row + r) * outputs + column
