@@ -192,11 +192,11 @@ def _collect(flags, x0, block_y, block_z, xs, ys, zs, points, where):  # type: i
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def bond_valence_slab(x0, slab, free, grid, anions, cutoff, limit, scale, r0):  # type: ignore[no-untyped-def]
+def bond_valence_slab(x0, slab, free, grid, anions, cutoff, limit, scale, r0, target, window):  # type: ignore[no-untyped-def]
     """Fill the planes of a grid from x0 on with Σ 2^[scale·(r0 − d)] over d² ≤ limit, and NaN where no bit is free.
 
     `slab` is the part of the map to fill; `grid` (cell, heights, xs, ys, zs); `anions` (cell, inverse, heights, bins,
-    starts, positions).
+    starts, positions). Returns how many points are NaN, below, within and above |v − target| < window.
     """
     _, _, xs, ys, zs = grid
     planes, ny, nz = slab.shape
@@ -216,6 +216,7 @@ def bond_valence_slab(x0, slab, free, grid, anions, cutoff, limit, scale, r0):  
     points = np.empty((3, SLAB**3 + 1))
     sums = np.empty(SLAB**3)
     where = np.empty(SLAB**3 + 1, np.int64)
+    accessible = under = within = 0
     center = np.empty(3)
     for tile_y in range(0, ny, _TILE):
         end_y = min(tile_y + _TILE, ny)
@@ -242,8 +243,13 @@ def bond_valence_slab(x0, slab, free, grid, anions, cutoff, limit, scale, r0):  
                             points[k, n] = points[k, m - 1]
                     sums[:padded] = 0.0
                     _add_valences(points, padded, kept, found, limit, scale, r0, sums)
+                    accessible += m
                     for n in range(m):
                         flat[where[n]] = sums[n]
+                        excess = sums[n] - target
+                        under += 1 if excess <= -window else 0
+                        within += 1 if abs(excess) < window else 0
+    return flat.size - accessible, under, within, accessible - under - within
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
@@ -349,16 +355,3 @@ def bond_valence_points(points, sums, anions, cutoff, limit, scale, r0):  # type
             if square <= limit:
                 total += _exp2(scale * (r0 - math.sqrt(square)))
         sums[n] = total
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def count_shares(slab, target, window):  # type: ignore[no-untyped-def]
-    """Count the points that are NaN, below, within and above |v − target| < window."""
-    values = slab.reshape(-1)
-    excluded = under = within = 0
-    for k in range(values.size):  # no branch, so that it becomes vector code
-        excess = values[k] - target
-        excluded += 1 if math.isnan(excess) else 0
-        under += 1 if excess <= -window else 0
-        within += 1 if abs(excess) < window else 0
-    return excluded, under, within, values.size - excluded - under - within

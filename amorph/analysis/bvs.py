@@ -208,8 +208,6 @@ def bvs_map(
     >>> made.field.values[0, 0, 0].round(3), made.window_fraction_of_cell
     (np.float64(2.013), 0.125)
     """
-    from amorph.analysis._grid_kernels import count_shares
-
     atoms = periodic_atoms(atoms)
     bond = _bond(atoms, ion, r0, b, anion, parameters, cutoff)
     if anion_exclusion_radius is None:
@@ -220,13 +218,8 @@ def bvs_map(
     radii = np.where(blockers.symbols == bond.anion, anion_exclusion_radius, exclusion_radius)
     values = np.empty(points)
 
-    fill = _sums(layout, bond, blockers.positions, radii)
-
-    def work(first: int, slab: NDArray[np.float64]) -> tuple[int, int, int, int]:
-        fill(first, slab)
-        return count_shares(slab, bond.target_valence, window)
-
-    counts = np.sum(_grids.over_slabs(values, work, threads), axis=0) / values.size
+    fill = _sums(layout, bond, blockers.positions, radii, window)
+    counts = np.sum(_grids.over_slabs(values, fill, threads), axis=0) / values.size
     arguments = {
         "ion": bond.ion,
         "grid": list(points),
@@ -302,7 +295,7 @@ def window_field(bvs: BvsMap, *, window: Valence | None = None, threads: Count |
         if radius > 0.0 and which.any()
     ]
     values = np.empty(points)
-    fill = _sums(layout, bond, np.empty((0, 3)), np.empty(0))
+    fill = _sums(layout, bond, np.empty((0, 3)), np.empty(0), window)
 
     def work(first: int, slab: NDArray[np.float64]) -> None:
         fill(first, slab)
@@ -450,9 +443,12 @@ def _blockers(atoms: Atoms, bond: _Bond, blocking: Blocking) -> Atoms:
 
 
 def _sums(
-    grid: _grids.Grid, bond: _Bond, blockers: NDArray[np.float64], radii: NDArray[np.float64]
-) -> Callable[[int, NDArray[np.float64]], None]:
-    """Prepare what fills a slab of a grid with bond valence sums, NaN inside the spheres of the blockers."""
+    grid: _grids.Grid, bond: _Bond, blockers: NDArray[np.float64], radii: NDArray[np.float64], window: float
+) -> Callable[[int, NDArray[np.float64]], tuple[int, int, int, int]]:
+    """Prepare what fills a slab of a grid with bond valence sums, NaN inside the spheres of the blockers.
+
+    It returns how many points are excluded, under-bonded, in the window and over-bonded.
+    """
     from amorph.analysis._grid_kernels import bond_valence_slab
     from amorph.analysis._sphere_kernels import free_points
 
@@ -463,10 +459,11 @@ def _sums(
         limits[radii == radius] = _grids.smallest_square_reaching(float(radius))
     spheres = (*_grids.wrap(grid.cell, blockers), radii, limits)
     anions = tuple(_grids.make_bins(grid.cell, bond.positions))
+    target = bond.target_valence
     constants = bond.constants
 
-    def fill(first: int, slab: NDArray[np.float64]) -> None:
+    def fill(first: int, slab: NDArray[np.float64]) -> tuple[int, int, int, int]:
         free = free_points(first, len(slab), tuple(grid), *spheres)
-        bond_valence_slab(first, slab, free, tuple(grid), anions, *constants)
+        return bond_valence_slab(first, slab, free, tuple(grid), anions, *constants, target, window)
 
     return fill
