@@ -49,9 +49,7 @@ def make_calculator(
         raise ValueError(f"calculator factory {factory!r} refused {keywords}: {error}") from error
     if isinstance(calculator, type) or not hasattr(calculator, "get_property"):
         what = f"the class {calculator.__name__}" if isinstance(calculator, type) else f"a {type(calculator).__name__}"
-        raise ValueError(
-            f"calculator factory {factory!r} returned {what}, no ASE calculator; name a function or class that makes one"
-        )
+        raise ValueError(f"calculator factory {factory!r} returned {what}, no ASE calculator; name what makes one")
     return calculator
 
 

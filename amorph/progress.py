@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TextIO
 
 log = logging.getLogger(__name__)
 
@@ -36,17 +37,21 @@ class Progress:
         from rich.progress import Progress as RichProgress
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
         begun = time.monotonic()
-        with RichProgress(*columns, console=Console(stderr=True), transient=True) as bars:
+        terminal = sys.stderr
+        with (
+            RichProgress(*columns, console=Console(stderr=True), transient=True) as bars,
+            _lines_above_the_bar(terminal),
+        ):
             bar = bars.add_task(label, total=total, completed=done, rate="", note="")
 
             def update(now: int, note: str) -> None:
@@ -69,6 +74,23 @@ class Progress:
             log.info("%s: %d of %d, %.1f/s, %s%s", label, now, total, rate, left, f", {note}" if note else "")
 
         return update
+
+
+@contextlib.contextmanager
+def _lines_above_the_bar(terminal: TextIO) -> Iterator[None]:
+    """Send the log through what rich puts in place of stderr, or its lines end up on that of the bar."""
+    moved = [
+        handler
+        for handler in logging.getLogger("amorph").handlers
+        if isinstance(handler, logging.StreamHandler) and handler.stream is terminal
+    ]
+    for handler in moved:
+        handler.setStream(sys.stderr)
+    try:
+        yield
+    finally:
+        for handler in moved:
+            handler.setStream(terminal)
 
 
 def _duration(seconds: float) -> str:

@@ -76,7 +76,7 @@ def test_a_result_names_its_model(calculator, name):
         ("broken_for_test:make", "cannot be imported: NameError: name 'nothing' is not defined"),
         ("garbled_for_test:make", "cannot be imported: SyntaxError: "),
         ("os:path", "refused {}: 'module' object is not callable"),
-        ("builtins:dict", "returned a dict, no ASE calculator; name a function or class that makes one"),
+        ("builtins:dict", "returned a dict, no ASE calculator; name what makes one"),
         ("class_for_test:make", "returned the class EMT, no ASE calculator"),
     ],
 )
