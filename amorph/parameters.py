@@ -115,13 +115,35 @@ def _one_line(error: ValidationError, model: type[BaseModel], table: str | None)
     field = model.model_fields.get(name)
     if first["type"] == "missing" and len(first["loc"]) == 1:
         return f"'{name}' is missing{where}; give it a value"
-    location = name + "".join(
-        f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"][1:] if _is_path(part)
-    )
+    location = _location(first["loc"])
+    if nested := _nested_key(error, where):
+        return nested
     rules = dict.fromkeys(_rule(entry) for entry in error.errors(include_url=False) if str(entry["loc"][0]) == name)
     unit = _field_unit(field)
     remedy = "" if field is None or field.is_required() else f" (default {field.default!r})"
     return f"{location} = {first['input']!r}{f' {unit}' if unit else ''}{where} {' or '.join(rules)}{remedy}"
+
+
+def _nested_key(error: ValidationError, where: str) -> str | None:
+    """Name a key inside a value that is unknown or missing, as in the segments of a schedule."""
+    entries = [entry for entry in error.errors(include_url=False) if len(entry["loc"]) > 1]
+    unknown = [entry["loc"] for entry in entries if entry["type"] in {"unexpected_keyword_argument", "extra_forbidden"}]
+    missing = [entry["loc"] for entry in entries if entry["type"].startswith("missing")]
+    if not unknown and not missing:
+        return None
+    place, key = (*unknown, *missing)[0][:-1], (*unknown, *missing)[0][-1]
+    if not unknown:
+        return f"'{key}' is missing in {_location(place)}{where}; give it a value"
+    absent = [str(loc[-1]) for loc in missing if loc[:-1] == place]
+    near = difflib.get_close_matches(str(key), absent, n=1)
+    remedy = f"did you mean '{near[0]}'?" if near else "remove it"
+    return f"unknown key '{key}' in {_location(place)}{where}; {remedy}"
+
+
+def _location(loc: tuple[int | str, ...]) -> str:
+    return str(loc[0]) + "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc[1:] if _is_path(part)
+    )
 
 
 def _field_unit(field: Any) -> str | None:

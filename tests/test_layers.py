@@ -18,7 +18,7 @@ LAYERS = [
         "structure",
         "fields",
         "progress",
-        "calculators",
+        "calculators", "kernel_cache",
         "evaluation",
         "crystals",
     },

@@ -133,7 +133,7 @@ def _make_model(checkpoint: Checkpoint, device: str, threads: int) -> tuple[Mode
 
     reason = unsupported(checkpoint)
     if reason is None and device == "cpu":
-        from amorph.chgnet import kernel_cache
+        from amorph import kernel_cache
 
         kernel_cache.provide_cache_folder(__file__)
         from amorph.chgnet.engine import Engine

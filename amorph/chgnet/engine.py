@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from amorph.chgnet import atom_convolution, bond_convolution, bonds, graph, readout
 from amorph.chgnet.folding import Array, Folded, fold
 from amorph.chgnet.graph import Graph, VerletList
-from amorph.chgnet.kernel_cache import announced
 from amorph.chgnet.linear import add_ends, add_parts, linear
 from amorph.chgnet.simd import aligned
 from amorph.chgnet.tables import Tables, angular_step
 from amorph.chgnet.weights import Checkpoint
+from amorph.kernel_cache import announced
 
 SKIN = 1.0
 """Margin of the Verlet list [Å]; about ten steps of 2 fs in an oxide melt at 3000 K."""

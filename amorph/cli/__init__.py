@@ -5,6 +5,7 @@ import difflib
 import io
 import logging
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cyclopts import App
+    from cyclopts import App, CycloptsError
 
 VERBS = {
     "build": "structures",
@@ -91,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(tokens: Sequence[str], *, debug: bool) -> tuple[int, str]:
     """Run a command; returns its exit status and the line to print about it."""
-    from cyclopts import CycloptsError
+    import cyclopts
 
     from amorph.cli.verb import CheckFailed, Stopped, finish
 
@@ -112,7 +113,7 @@ def _run(tokens: Sequence[str], *, debug: bool) -> tuple[int, str]:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        if isinstance(error, CycloptsError):
+        if isinstance(error, cyclopts.CycloptsError):
             return BAD_INPUT, f"{_one_line(error)}; see amorph {verb or ''} --help"
         if isinstance(error, _BAD_INPUT):
             return BAD_INPUT, str(error) or type(error).__name__
@@ -139,9 +140,17 @@ def _verb(tokens: Sequence[str]) -> str | None:
     return tokens[0]
 
 
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text.removesuffix(".")[:1].lower() + text.removesuffix(".")[1:]
+def _one_line(error: "CycloptsError") -> str:
+    """Put a message of cyclopts into ours: the flag, the value, the rule."""
+    from cyclopts.exceptions import MissingArgumentError, UnusedCliTokensError
+
+    if isinstance(error, UnusedCliTokensError):
+        return f"too many arguments: {' '.join(error.unused_tokens or [])}"
+    text = re.sub(r'^Command ".*?" parameter ', "", " ".join(str(error).split())).removesuffix(".")
+    if isinstance(error, MissingArgumentError) and error.argument is not None and not error.argument.tokens:
+        return f"{text.split(' requires ')[0]} is missing or has too few values"
+    text = re.sub(r"Literal\[(.*?)\]", r"\1", text.replace("|None", "")).replace("|", " or ")
+    return text[:1].lower() + text[1:]
 
 
 def _summary(module: str, function: str) -> str:

@@ -36,7 +36,6 @@ from amorph.parameters import parse
 from amorph.pipeline import Chain, provenance, stop_on_signal
 from amorph.progress import Progress
 from amorph.reading import read_structure
-from amorph.reading.files import regular_file
 from amorph.run import RunDirectory, Stage, sha256_of
 from amorph.schedule import SHIPPED, QuenchSchedule, named
 from amorph.stages import Work
@@ -220,9 +219,11 @@ def _schedule(text: str) -> str | QuenchSchedule:
     """Read a schedule from a TOML file; anything else is a name."""
     if text in SHIPPED or not (text.endswith(".toml") or Path(text).exists()):
         return named(text) and text
-    path = regular_file(text)
+    path = Path(text)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"the schedule {path} cannot be read: {error.strerror}; give a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no TOML file: {error}") from None
     try:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 from docstring_parser import parse_from_object
 
 from amorph.parameters import model_of, unit_of
@@ -57,6 +57,16 @@ def takes(*stages: Callable[..., Any], skip: Iterable[str] = ()) -> Callable[[F]
     return decorate
 
 
+def whole_numbers(kind: Any, tokens: Sequence[Token]) -> Any:
+    """Read whole numbers, where cyclopts would round."""
+    try:
+        numbers = [int(token.value) for token in tokens]
+    except ValueError:
+        written = " ".join(token.value for token in tokens)
+        raise ValueError(f"{tokens[0].keyword} {written}: whole numbers are needed") from None
+    return numbers[0] if kind is int else numbers
+
+
 def arguments_of(stage: Callable[..., Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Pick a stage's own parameters out of a verb's."""
     return {name: value for name, value in parameters.items() if name in model_of(stage).model_fields}
@@ -86,6 +96,7 @@ def _flags_of(stage: Callable[..., Any]) -> dict[str, _Flag]:
             name=f"--{name.replace('_', '-').lower()}",
             help=text,
             metavar=metavar,
+            converter=whole_numbers if _is_whole(kind) else None,
             negative=None if parameter.default is True else "",
             negative_iterable=(),
             consume_multiple=kind is not bare[name],
@@ -120,6 +131,12 @@ def _written(hint: Any) -> tuple[Any, Callable[[Any], Any], str | None]:
 def _members(hint: Any) -> tuple[Any, ...]:
     is_union = type(None) in get_args(hint) or str(get_origin(hint)) in {"typing.Union", "<class 'types.UnionType'>"}
     return get_args(hint) if is_union else (hint,)
+
+
+def _is_whole(kind: Any) -> bool:
+    """Tell whether a type is an integer, or a tuple or list of integers, or None beside them."""
+    parts = [part for member in _members(kind) for part in get_args(member) or (member,)]
+    return int in parts and set(parts) <= {int, type(None), Ellipsis}
 
 
 def _entries(tokens: list[str], *, name_allowed: bool, typed: bool) -> Any:

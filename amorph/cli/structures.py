@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from amorph import rocksalt, substitution
 from amorph.calculators import make_calculator
-from amorph.cli.flags import arguments_of, takes
+from amorph.cli.flags import arguments_of, takes, whole_numbers
 from amorph.cli.relaxing import relaxed_figures, relaxed_with_progress
 from amorph.cli.verb import (
     CheckFailed,
@@ -97,7 +97,8 @@ def substitute(
     /,
     *,
     replicas: Annotated[
-        int | None, Parameter(help="Independent exchanges, written to numbered files (glass_0.extxyz, …).")
+        int | None,
+        Parameter(converter=whole_numbers, help="Independent exchanges, written to numbered files (x_0.extxyz, …)."),
     ] = None,
     seed: Seed = 0,
     output: Output = None,

@@ -12,11 +12,16 @@ from typing import Annotated, Any
 import numpy as np
 from cyclopts import Parameter
 
+from amorph.cli.flags import whole_numbers
+
 File = Annotated[Path, Parameter(help="Structure file: any format that ASE or pymatgen reads.")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON, and nothing else.")]
 Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), negative="", help="Print errors only.")]
 Output = Annotated[Path | None, Parameter(name=("--output", "-o"), help="File to write; the suffix names the format.")]
-Seed = Annotated[int, Parameter(name="--seed", help="Seed of the random generator.")]
+Seed = Annotated[
+    int,
+    Parameter(name="--seed", converter=whole_numbers, help="Seed of the random generator, 0 or a whole number above."),
+]
 
 
 class CheckFailed(Exception):

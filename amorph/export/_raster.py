@@ -8,6 +8,10 @@ from typing import Any, Final
 import numpy as np
 from numba import njit
 
+from amorph.kernel_cache import provide_cache_folder
+
+provide_cache_folder(__file__)
+
 OFFSET: Final = 0.06
 """How far above its surface a point is lit [Å], so that it does not shade itself."""
 _ON_EDGE: Final = 1e-6
