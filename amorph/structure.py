@@ -38,9 +38,9 @@ def periodic_atoms(structure: "Atoms | Structure") -> Atoms:
         raise ValueError(f"the cell has the volume {atoms.cell.volume:g} Å³; give three independent lattice vectors")
     if (unknown := np.flatnonzero(atoms.numbers == 0)).size:
         raise ValueError(f"atom {unknown[0]} has no known element (X); name the element of every atom")
-    close = pair_list(atoms, MINIMUM_DISTANCE)
-    if close.d.size:
-        k = int(np.argmin(close.d))
+    # The list's bins are as wide as its cutoff, so looking twice as far takes an eighth of the bins.
+    close = pair_list(atoms, 2.0 * MINIMUM_DISTANCE)
+    if close.d.size and close.d[k := int(np.argmin(close.d))] <= MINIMUM_DISTANCE:
         i, j = int(close.i[k]), int(close.j[k])
         raise ValueError(
             f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]}) are {close.d[k]:.3f} Å apart; "
