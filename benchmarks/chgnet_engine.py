@@ -1,0 +1,132 @@
+"""Speed and memory of the CHGNet engine against the chgnet package, in one process.
+
+    python benchmarks/chgnet_engine.py                    # 64 and 216 atoms
+    python benchmarks/chgnet_engine.py --repeats 5 10     # 1000 atoms (stock needs 15 GB) and 8000, ours alone
+
+Both codes take turns on the same structures, which move a little between calls, and the medians of the ratios are
+reported: on a shared machine times vary, ratios hardly. "stock ef" is the chgnet package asked for energy and forces
+through its own graph converter; "stock default" its ASE calculator's default call. The floor is what the matrix
+products of one evaluation would take at the rate that this machine's float32 BLAS reaches, with all threads.
+"""
+
+import argparse
+import contextlib
+import io
+import resource
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+from ase import Atoms
+from ase.build import bulk
+
+
+def rocksalt(repeat: int, amplitude: float = 0.1, seed: int = 0) -> Atoms:
+    """Disordered Li2Ti1/3Mo2/3O3-like rocksalt of 8 · repeat³ atoms."""
+    rng = np.random.default_rng(seed)
+    atoms = bulk("MgO", "rocksalt", a=4.15, cubic=True) * (repeat, repeat, repeat)
+    cations = np.flatnonzero(atoms.numbers == 12)
+    lithium, titanium = round(cations.size * 2 / 3), round(cations.size / 9)
+    elements = [3] * lithium + [22] * titanium + [42] * (cations.size - lithium - titanium)
+    atoms.numbers[cations] = rng.permutation(elements)
+    atoms.positions += rng.normal(scale=amplitude, size=atoms.positions.shape)
+    return atoms
+
+
+def products(atoms: Atoms) -> float:
+    """Count the floating-point operations of all matrix products of one forward and backward pass, none repeated."""
+    from amorph.chgnet.graph import VerletList
+
+    graph = VerletList(6.0, 3.0, 0.002, 1.0).graph(atoms)
+    per_angle = 2 * 64 * 128 * 6
+    per_bond = 2 * 2 * 64 * 128 * 3
+    return 2.0 * (graph.angle_knot.size * per_angle + graph.i.size * per_bond)
+
+
+def sgemm_rate() -> float:
+    """Measure the rate of a large float32 matrix product [FLOP/s]."""
+    a = np.ones((2048, 2048), dtype=np.float32)
+    best = np.inf
+    for _ in range(7):
+        start = time.perf_counter()
+        a @ a
+        best = min(best, time.perf_counter() - start)
+    return float(2 * 2048**3 / best)
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def peak_memory() -> float:
+    """Largest resident size of this process so far [GB]."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def compare(repeat: int, calls: int, threads: int, largest_stock: int, rate: float) -> None:
+    """Print one line of the table."""
+    from amorph.chgnet import CHGNetCalculator
+
+    rng = np.random.default_rng(1)
+    atoms = rocksalt(repeat)
+    ours = CHGNetCalculator("0.3.0", device="cpu", threads=threads)
+    before = peak_memory()
+    ours.get_property("forces", atoms)
+    memory = peak_memory() - before
+    stock_force = stock_default = None
+    if len(atoms) <= largest_stock:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from chgnet.model import CHGNet
+            from chgnet.model.dynamics import CHGNetCalculator as Stock
+
+            stock = Stock(CHGNet.load(verbose=False, use_device="cpu"), use_device="cpu")
+        stock_force = lambda: stock.calculate(atoms, task="ef")  # noqa: E731
+        stock_default = lambda: stock.calculate(atoms)  # noqa: E731
+    times: list[float] = []
+    against_force: list[float] = []
+    against_default: list[float] = []
+    for _ in range(calls):
+        atoms.positions += rng.normal(scale=0.01, size=atoms.positions.shape)
+        mine = timed(lambda: ours.get_property("forces", atoms))
+        times.append(mine)
+        if stock_force is not None and stock_default is not None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                against_force.append(timed(stock_force) / mine)
+                against_default.append(timed(stock_default) / mine)
+    median = statistics.median(times)
+    floor = products(atoms) / rate
+    ratios = [f"{statistics.median(r):7.1f}x" if r else "      - " for r in (against_force, against_default)]
+    print(
+        f"{len(atoms):6d} {median:9.4f} {1e3 * median / len(atoms):9.3f} {ratios[0]:>10} {ratios[1]:>14} "
+        f"{memory:9.2f} {median / floor:8.1f}x",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Run the comparison."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, nargs="+", default=[2, 3], help="cells of 8 atoms along each axis")
+    parser.add_argument("--calls", type=int, default=5, help="evaluations of each code")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--largest-stock", type=int, default=1000, help="most atoms that stock is asked for")
+    options = parser.parse_args()
+    import torch
+
+    torch.set_num_threads(options.threads)
+    rate = sgemm_rate()
+    print(f"sgemm {rate / 1e9:.0f} GFLOP/s, {options.threads} threads")
+    print(" atoms  ours[s]  ms/atom  stock ef/ours  default/ours  peak[GB]  over floor")
+    for repeat in options.repeats:
+        compare(repeat, options.calls, options.threads, options.largest_stock, rate)
+
+
+if __name__ == "__main__":
+    main()
