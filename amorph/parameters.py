@@ -106,7 +106,9 @@ def unit_of(hint: Any) -> str | None:
 def _one_line(error: ValidationError, model: type[BaseModel], table: str | None) -> str:
     where = f" in [{table}]" if table else ""
     # A union reports one error per member; the last error of the deepest location says most.
-    first = error.errors(include_url=False)[0]
+    entries = error.errors(include_url=False)
+    # A key that is unknown explains the one that is missing.
+    first = next((entry for entry in entries if entry["type"] == "extra_forbidden"), entries[0])
     name = str(first["loc"][0]) if first["loc"] else model.__name__
     if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
         near = difflib.get_close_matches(name, model.model_fields, n=1)

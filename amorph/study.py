@@ -14,10 +14,11 @@ from amorph.analysis.isosurface import isosurface
 from amorph.analysis.voronoi import free_volume
 from amorph.calculators import make_calculator
 from amorph.export.vasp import write_vasp_input
-from amorph.meltquench import melt_quench
+from amorph.meltquench import check_sampling, melt_quench
 from amorph.parameters import Count, Seed, Unit, checked, parse
 from amorph.relaxation import relax
 from amorph.rocksalt import build
+from amorph.schedule import QuenchSchedule, named
 from amorph.substitution import substitute
 
 ReferenceOxide = Literal["MgO", "MoO2", "Li2TiO3"]
@@ -140,10 +141,6 @@ class Study:
         """Seed of the run."""
         return int(self.tables["run"]["seed"])
 
-    def parameters_of(self, table: str, *calculators: str) -> dict[str, Any]:
-        """Parameters that make a stage's result: its own table and the calculators it uses."""
-        return {**self.tables[table], **{name: self.tables[name] for name in calculators}}
-
 
 def read_study(path: Path) -> Study:
     """Read a study from a TOML file.
@@ -159,8 +156,10 @@ def read_study(path: Path) -> Study:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist; give a study's TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no TOML file: {error}") from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}; give a study's TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is no TOML file: {error}; correct it there") from None
     try:
         return resolve(content)
     except ValueError as error:
@@ -170,12 +169,12 @@ def read_study(path: Path) -> Study:
 def resolve(content: Mapping[str, Any]) -> Study:
     """Check a study's tables against the signatures of their stages and fill in every default."""
     for name, table in content.items():
+        if not isinstance(table, Mapping):
+            raise ValueError(f"{name} = {table!r} stands outside a table; write it below a header such as [run]")
         if name not in TABLES:
             near = difflib.get_close_matches(name, TABLES, n=1)
             remedy = f"did you mean [{near[0]}]?" if near else f"known tables are {', '.join(TABLES)}"
             raise ValueError(f"unknown table [{name}]; {remedy}")
-        if not isinstance(table, Mapping):
-            raise ValueError(f"{name} = {table!r} stands outside a table; write it below a header such as [run]")
     for name, table in TABLES.items():
         if table.required and name not in content:
             raise ValueError(f"the table [{name}] is missing; every study needs it")
@@ -196,5 +195,17 @@ def resolve(content: Mapping[str, Any]) -> Study:
         if unknown := set(table.fixed) & set(values):
             raise ValueError(f"unknown key '{min(unknown)}' in [{name}]; the run directory decides it")
         whole = parse(table.function, {**table.defaults, **values, **table.fixed}, table=name)
+        if table.function is melt_quench:
+            whole["schedule"] = _schedule(name, whole)
         tables[name] = {key: value for key, value in whole.items() if key not in table.fixed}
     return Study(tables)
+
+
+def _schedule(table: str, values: Mapping[str, Any]) -> QuenchSchedule:
+    """Resolve a schedule that is a name, and refuse now what hours of dynamics would end in."""
+    try:
+        schedule = named(values["schedule"])
+        check_sampling(schedule, values["sample_every"])
+    except ValueError as error:
+        raise ValueError(f"{error} (in [{table}])") from None
+    return schedule
