@@ -19,11 +19,17 @@ import numpy as np
 from ase import Atoms
 
 from amorph import stages
+from amorph.analysis._grids import resolve_points
+from amorph.analysis.bvs import bvs_map
+from amorph.analysis.crystallinity import crystallinity
+from amorph.analysis.voronoi import free_volume
 from amorph.calculators import calculator_name, make_calculator
 from amorph.progress import Progress
+from amorph.rocksalt import build
 from amorph.run import RunDirectory, Stage, write_atomically
-from amorph.stages import Work
+from amorph.stages import StopRequest, Work
 from amorph.study import Study
+from amorph.substitution import substitute
 from amorph.summary import Summary, summarize
 
 log = logging.getLogger(__name__)
@@ -40,6 +46,7 @@ class Chain:
     number: int = 0
     last: Stage | None = None
     figures: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    stop: StopRequest = field(default_factory=StopRequest)
 
     def then(
         self,
@@ -55,6 +62,7 @@ class Chain:
         stage = self.run.stage(f"{self.folder}{self.number}_{name}", parameters, inputs)
         figures = stage.finished()
         if figures is None:
+            self.stop.check(f"before {stage.directory}")
             log.info("— %s", stage.directory)
             started = time.time()
             atoms = Atoms() if self.last is None else self.last.read_structure()
@@ -67,7 +75,8 @@ class Chain:
 
     def branch(self, folder: str) -> "Chain":
         """Start a row of stages of its own from where this one stands."""
-        return Chain(self.run, f"{self.folder}{folder}/" if folder else self.folder, self.number, self.last)
+        place = f"{self.folder}{folder}/" if folder else self.folder
+        return Chain(self.run, place, self.number, self.last, stop=self.stop)
 
 
 def run_study(study: Study, directory: Path, *, progress: Progress | None = None) -> Summary:
@@ -89,6 +98,8 @@ def run_study(study: Study, directory: Path, *, progress: Progress | None = None
     Stopped
         The process was asked to stop; the same call continues.
     """
+    if not (directory / "run.toml").exists():
+        rehearse(study)
     calculator = make_calculator(**study["calculator"])
     final_calculator = make_calculator(**study["final_calculator"])
     model = calculator_name(calculator)
@@ -97,9 +108,6 @@ def run_study(study: Study, directory: Path, *, progress: Progress | None = None
 
     def rng(stage: str, replica: int = 0) -> np.random.Generator:
         return np.random.default_rng([study.seed, zlib.crc32(stage.encode()), replica])
-
-    def parameters(table: str, model: str | None = None) -> dict[str, Any]:
-        return {**study[table], **({"model": model} if model else {})}
 
     def exchange(chain: Chain, replica: int, *, melted: bool | None) -> None:
         """From the host to the pictures: what glass and crystal go through alike."""
@@ -119,10 +127,10 @@ def run_study(study: Study, directory: Path, *, progress: Progress | None = None
         chain.then("export", exports, partial(stages.export_stage, model=final_model))
 
     with (
-        RunDirectory(directory, study.tables, provenance(calculator, final_calculator)) as run,
         stop_on_signal(work),
+        RunDirectory(directory, study.tables, provenance(calculator, final_calculator)) as run,
     ):
-        reference = Chain(run, "reference/")
+        reference = Chain(run, "reference/", stop=work.stop)
         reference.then(
             "relax",
             study["reference"],
@@ -130,7 +138,7 @@ def run_study(study: Study, directory: Path, *, progress: Progress | None = None
         )
         oxygen_volume = reference.figures["relax"]["oxygen_volume"]
 
-        chain = Chain(run)
+        chain = Chain(run, stop=work.stop)
         chain.then("build", study["build"], partial(stages.build_stage, rng=rng("build")))
         if study["build"]["lattice_constant"] == "relaxed":
             relax_start = partial(stages.relax_stage, calculator=calculator, work=work, melted=False)
@@ -173,6 +181,26 @@ def run_study(study: Study, directory: Path, *, progress: Progress | None = None
     return summary
 
 
+def rehearse(study: Study) -> None:
+    """Try on the built cell what could otherwise fail after hours: the verdict, the exchange, the analyses.
+
+    Raises
+    ------
+    ValueError
+        A stage cannot do what is asked.
+    """
+    rng = np.random.default_rng(study.seed)
+    host = build(**study["build"], rng=rng).atoms
+    for table in ("melt_quench", "equilibrate"):
+        crystallinity(host, supercell=study[table]["supercell"], anion=study[table]["anion"])
+    # Whether new ions find room at a distance from each other shows only in the glass.
+    exchanged = substitute(host, **{**study["substitute"], "minimum_distance": 0.0}, rng=rng).atoms
+    free_volume(exchanged, **study["free_volume"])
+    chosen = study["bvs"]
+    resolve_points(exchanged.cell.array, chosen["grid"], chosen["spacing"])
+    bvs_map(exchanged, **{**chosen, "grid": (2, 2, 2)})
+
+
 @contextmanager
 def stop_on_signal(work: Work) -> Iterator[None]:
     """Let SIGINT, SIGTERM and SIGUSR1 end the run after the step at hand, with a checkpoint.
@@ -181,8 +209,7 @@ def stop_on_signal(work: Work) -> Iterator[None]:
     """
 
     def ask(number: int, _frame: Any) -> None:
-        log.warning("%s: stopping after this step", signal.Signals(number).name)
-        work.stop.set()
+        work.stop.by = signal.Signals(number).name
 
     try:
         before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}

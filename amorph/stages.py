@@ -3,7 +3,6 @@
 import csv
 import io
 import logging
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -29,7 +28,7 @@ from amorph.export.vasp import write_vasp_input
 from amorph.meltquench import check_sampling, judge, melt_pressures_GPa
 from amorph.progress import Progress
 from amorph.reading import read_trajectory, read_vasp_relaxed
-from amorph.relaxation import Relaxed, RelaxFrame, RelaxState, relax, relaxation
+from amorph.relaxation import Relaxed, RelaxFrame, RelaxState, relaxation
 from amorph.rocksalt import build
 from amorph.run import Stage, appended, read_checkpoint, structure_text, write_atomically, write_checkpoint
 from amorph.schedule import named
@@ -51,13 +50,35 @@ class WaitingForVasp(Stopped):
     """The input for VASP is written; the run continues when its result lies beside it."""
 
 
+@dataclass
+class StopRequest:
+    """Whether the run is to stop after the step at hand, and who asked.
+
+    Asking takes no lock, so that a signal may do it at any moment, a second one in the midst of the first.
+    """
+
+    by: str = ""
+    """Name of the signal; empty as long as the run may go on."""
+
+    def check(self, where: str) -> None:
+        """Stop here, where the same command continues, if that was asked for.
+
+        Raises
+        ------
+        Stopped
+            It was.
+        """
+        if self.by:
+            log.info("%s: stopped %s", self.by, where)
+            raise Stopped(f"stopped by {self.by} {where}; run the same command again to continue")
+
+
 @dataclass(frozen=True)
 class Work:
     """What the stages of one process share."""
 
     progress: Progress = field(default_factory=Progress)
-    stop: threading.Event = field(default_factory=threading.Event)
-    """Set when the run is to stop after the step at hand."""
+    stop: StopRequest = field(default_factory=StopRequest)
     checkpoint_minutes: float = 5.0
     """Wall time between checkpoints [min]."""
 
@@ -239,7 +260,10 @@ def reference_stage(stage: Stage, *, calculator: BaseCalculator, work: Work) -> 
     with work.progress.task("reference crystals", len(oxides)) as update:
         for count, name in enumerate(oxides):
             crystal = crystals.BY_NAME[name].atoms()
-            relaxed = relax(crystal, calculator, cell="free", fmax=0.02, pressure_tolerance_GPa=0.1, max_steps=300)
+            frames = relaxation(crystal, calculator, cell="free", fmax=0.02, pressure_tolerance_GPa=0.1, max_steps=300)
+            for frame in frames:
+                work.stop.check(f"at step {frame.step} of {name}, which starts anew")
+            relaxed = frame.result()
             ratio = relaxed.volume / crystal.get_volume()
             figures["volume_ratio"][name] = ratio
             if name == "MgO":
@@ -387,13 +411,12 @@ class _Checkpoints:
         self.stage, self.work, self.last = stage, work, time.monotonic()
 
     def due(self) -> bool:
-        return self.work.stop.is_set() or time.monotonic() - self.last > 60.0 * self.work.checkpoint_minutes
+        return bool(self.work.stop.by) or time.monotonic() - self.last > 60.0 * self.work.checkpoint_minutes
 
     def save(self, arrays: Mapping[str, Any], step: int) -> None:
         write_checkpoint(self.stage.directory, arrays)
         self.last = time.monotonic()
-        if self.work.stop.is_set():
-            raise Stopped(f"stopped after step {step} of {self.stage.name}; run the same command again to continue")
+        self.work.stop.check(f"after step {step} of {self.stage.name}")
 
 
 def _sampled(frame: Frame) -> Atoms:
