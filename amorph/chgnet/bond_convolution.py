@@ -29,7 +29,9 @@ from amorph.chgnet.simd import (
 )
 
 TILE = 12
-SCRATCH = 5 * 12 * 128 + 512
+_FULL = TILE * 128
+_HALF = TILE * 64
+SCRATCH = 5 * _FULL + 512
 """float32 elements of working memory that one tile needs."""
 
 _ONE = np.float32(1)
@@ -38,9 +40,9 @@ _ZERO = np.float32(0)
 
 @njit(cache=True, nogil=True)
 def _times(source, source_width, weights, inputs, columns, target, target_width):
-    """Multiply 12 rows with a matrix (inputs, columns)."""
+    """Multiply a tile with a matrix (inputs, columns)."""
     for column in range(0, columns, 64):
-        for row in range(0, 12, 6):
+        for row in range(0, TILE, 6):
             product(
                 source, row * source_width, source_width, weights, column, columns, inputs,
                 target, row * target_width + column, target_width,
@@ -49,9 +51,9 @@ def _times(source, source_width, weights, inputs, columns, target, target_width)
 
 @njit(cache=True, nogil=True)
 def _second(source, weights, target):
-    """Multiply core and gate of 12 rows with their 64 × 64 matrices."""
+    """Multiply core and gate of a tile with their 64 × 64 matrices."""
     for side in range(2):
-        for row in range(0, 12, 6):
+        for row in range(0, TILE, 6):
             at = row * 128 + side * 64
             product(source, at, 128, weights, side * 4096, 64, 64, target, at, 128)
 
@@ -172,8 +174,8 @@ def forward(
 
     `sums` (directed edges, 64) must be zero at the start.
     """
-    u, z, p_angle = scratch[:1536], scratch[1536:3072], scratch[3072:4608]
-    old, zeros = scratch[4608:5376], scratch[7680:7808]
+    u, z, p_angle = scratch[:_FULL], scratch[_FULL : 2 * _FULL], scratch[2 * _FULL : 3 * _FULL]
+    old, zeros = scratch[3 * _FULL : 3 * _FULL + _HALF], scratch[5 * _FULL : 5 * _FULL + 128]
     for k in range(0, 128, 16):
         store(zeros, k, splat(_ZERO))
     for a0 in range(first, last, TILE):
@@ -237,10 +239,10 @@ def backward(
     `new_angles` becomes dE/d(old angles); at level 1 `old_angles` holds that gradient and `new_angles` the angles; at
     level 0 and 1 dE/dθ is added to `slope`.
     """
-    u, z, p_angle = scratch[:1536], scratch[1536:3072], scratch[3072:4608]
-    du, zeros = scratch[4608:6144], scratch[7680:7808]
-    angles, g = scratch[6144:6912], scratch[6912:7680]
-    row_core, row_gate = scratch[7808:7936], scratch[7936:8064]
+    u, z, p_angle = scratch[:_FULL], scratch[_FULL : 2 * _FULL], scratch[2 * _FULL : 3 * _FULL]
+    du, zeros = scratch[3 * _FULL : 4 * _FULL], scratch[5 * _FULL : 5 * _FULL + 128]
+    angles, g = scratch[4 * _FULL : 4 * _FULL + _HALF], scratch[4 * _FULL + _HALF : 5 * _FULL]
+    row_core, row_gate = scratch[5 * _FULL + 128 : 5 * _FULL + 256], scratch[5 * _FULL + 256 : 5 * _FULL + 384]
     for k in range(0, 128, 16):
         store(zeros, k, splat(_ZERO))
     for a0 in range(first, last, TILE):

@@ -6,11 +6,13 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from ase.build import bulk
 from ase.units import GPa
 
 from amorph.chgnet import CHGNetCalculator
+from amorph.chgnet.weights import load_checkpoint
 
 
 def rattled(repeat: int = 1, seed: int = 1, amplitude: float = 0.1) -> Atoms:
@@ -50,6 +52,28 @@ def test_computes_only_what_is_asked(model):
     assert "magmoms" not in atoms.calc.results
     atoms.get_stress()
     assert {"energy", "free_energy", "stress", "forces"} <= atoms.calc.results.keys()
+
+
+def test_fine_tuned_model_runs_on_the_fast_engine(tmp_path):
+    original = load_checkpoint("0.3.0")
+    content = torch.load(original.path, map_location="cpu", weights_only=True)["model"]
+    content["state_dict"]["mlp.layers.7.bias"] += 0.5
+    torch.save({"model": content}, tmp_path / "tuned.pth.tar")
+    tuned = CHGNetCalculator(tmp_path / "tuned.pth.tar", device="cpu", trust=True)
+    atoms = rattled()
+    shift = tuned.get_potential_energy(atoms) - CHGNetCalculator(device="cpu").get_potential_energy(atoms)
+    assert tuned.engine == "numba"
+    assert shift == pytest.approx(0.5 * len(atoms), abs=1e-5)
+
+
+def test_says_once_where_the_fast_engine_does_not_apply(caplog):
+    calculator = CHGNetCalculator("0.2.0", device="cpu")
+    calculator.get_potential_energy(rattled())
+    assert calculator.engine == "chgnet"
+    assert [record.message for record in caplog.records if "fast engine" in record.message] == [
+        "CHGNet 0.2.0 runs on the chgnet package, not on the fast engine: "
+        "gMLP_norm = None (the fast engine needs 'layer')"
+    ]
 
 
 def test_never_prints_and_records_its_weights(capsys):

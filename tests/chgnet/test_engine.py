@@ -82,7 +82,15 @@ def test_forces_and_stress_are_slopes_of_the_energy(engine):
     assert slope == pytest.approx(xx + xy - 0.7 * zz, abs=2e-4)
 
 
-@pytest.mark.parametrize(("model", "names"), [("0.3.0", list(STRUCTURES)), ("r2scan", ["melt", "skewed cell", "slab"])])
+@pytest.mark.parametrize(
+    ("model", "names"),
+    [
+        ("0.3.0", list(STRUCTURES)[2:]),
+        ("r2scan", ["melt", "skewed cell", "slab"]),
+        pytest.param("0.3.0", list(STRUCTURES)[:2], marks=pytest.mark.slow),
+        pytest.param("r2scan", list(STRUCTURES), marks=pytest.mark.slow),
+    ],
+)
 def test_equals_float64_stock(model, names, monkeypatch):
     checkpoint = load_checkpoint(model)
     stock, engine = float64_stock(checkpoint, monkeypatch), Engine(checkpoint, threads=2)
