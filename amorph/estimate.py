@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import psutil
 from ase import Atoms
+from ase.build import bulk
+from ase.calculators.calculator import BaseCalculator
 
 from amorph.calculators import calculator_name, make_calculator
 from amorph.evaluation import evaluate
@@ -104,38 +106,40 @@ def estimate(study: Study) -> Estimate:
         What the study asks to build or to exchange is impossible.
     """
     rng = np.random.default_rng(study.seed)
-    host = build(**study["build"], rng=rng).atoms
+    built = build(**study["build"], rng=rng)
+    host = built.atoms
     exchanged = substitute(host, **study["substitute"], rng=rng).atoms
-    trial = build(**{**study["build"], "supercell": TRIAL_SUPERCELL}, rng=rng).atoms
-    trial.rattle(0.05, seed=study.seed)
-
-    costs: dict[str, tuple[str, float, float]] = {}
-    for table in ("calculator", "final_calculator"):
-        same = table == "final_calculator" and study[table] == study["calculator"]
-        costs[table] = costs["calculator"] if same else _measure(trial, study[table])
-    model, melt, memory = costs["calculator"]
-    _, final, final_memory = costs["final_calculator"]
+    trial = _trial_cell(host, built.lattice_constant, rng)
+    melt = _measure(trial, study["calculator"])
+    same = study["final_calculator"] == study["calculator"]
+    final = melt if same else _measure(trial, study["final_calculator"])
 
     replicas = study["run"]["replicas"]
     crystal = study["control"]["crystal"]
     stages = []
 
-    def plan(stage: str, atoms: Atoms, steps: int, per_atom: float) -> None:
-        stages.append(PlannedStage(stage, len(atoms), steps, steps * len(atoms) * per_atom))
+    def dynamics(stage: str, table: str) -> None:
+        steps = named(study[table]["schedule"]).steps
+        # A sampled step asks for the stress too.
+        calls = steps * melt.forces + steps / study[table]["sample_every"] * melt.stress
+        stages.append(PlannedStage(stage, len(host), steps, calls * len(host)))
+
+    def relaxation(stage: str, atoms: Atoms, table: str, cost: _Cost) -> None:
+        steps = study[table]["max_steps"]
+        stages.append(PlannedStage(stage, len(atoms), steps, steps * len(atoms) * cost.stress))
 
     if study["build"]["lattice_constant"] == "relaxed":
-        plan("starting_relax", host, study["starting_relax"]["max_steps"], melt)
-    plan("melt_quench", host, named(study["melt_quench"]["schedule"]).steps, melt)
-    plan("relax", host, study["relax"]["max_steps"], melt)
-    plan("equilibrate", host, named(study["equilibrate"]["schedule"]).steps, melt)
+        relaxation("starting_relax", host, "starting_relax", melt)
+    dynamics("melt_quench", "melt_quench")
+    relaxation("relax", host, "relax", melt)
+    dynamics("equilibrate", "equilibrate")
     if not study["vasp"]:
         for n in range(replicas):
-            name = "final_relax" if replicas == 1 else f"replica_{n}/final_relax"
-            plan(name, exchanged, study["final_relax"]["max_steps"], final)
+            relaxation("final_relax" if replicas == 1 else f"replica_{n}/final_relax", exchanged, "final_relax", final)
     if crystal:
-        plan("crystal/relax", host, study["relax"]["max_steps"], melt)
+        relaxation("crystal/relax", host, "relax", melt)
         if not study["vasp"]:
-            plan("crystal/final_relax", exchanged, study["final_relax"]["max_steps"], final)
+            relaxation("crystal/final_relax", exchanged, "final_relax", final)
 
     bvs = study["bvs"]
     points = np.prod(bvs["grid"] or grid_points(exchanged.cell.array, bvs["spacing"]), dtype=float)
@@ -144,33 +148,67 @@ def estimate(study: Study) -> Estimate:
     return Estimate(
         study=study,
         stages=tuple(stages),
-        model=model,
-        seconds_per_atom=melt,
-        memory_bytes=max(memory, final_memory) * len(host) / len(trial) + maps,
+        model=melt.model,
+        seconds_per_atom=melt.forces,
+        memory_bytes=max(melt.memory, final.memory) * len(host) + maps,
         available_bytes=float(psutil.virtual_memory().available),
     )
 
 
-def _measure(trial: Atoms, parameters: Mapping[str, Any]) -> tuple[str, float, float]:
-    """Measure name, seconds per atom and bytes of one force call; the first call, which may compile, does not count."""
+@dataclass(frozen=True)
+class _Cost:
+    """What a calculator costs per atom."""
+
+    model: str
+    forces: float
+    """Time of energy and forces [s]."""
+    stress: float
+    """Time of energy, forces and stress [s]."""
+    memory: float
+    """Memory [bytes]."""
+
+
+def _trial_cell(host: Atoms, lattice_constant: float, rng: np.random.Generator) -> Atoms:
+    """Make a small rocksalt cell with cations and anions drawn from those of the host."""
+    atoms = bulk("NaCl", "rocksalt", a=lattice_constant, cubic=True).repeat(TRIAL_SUPERCELL)
+    anion = host.arrays["oxidation_states"] < 0
+    numbers = atoms.numbers.copy()
+    for sites, pool in ((numbers == 11, host.numbers[~anion]), (numbers == 17, host.numbers[anion])):
+        numbers[sites] = rng.choice(pool, sites.sum(), replace=sites.sum() > len(pool))
+    atoms.numbers = numbers
+    atoms.positions += rng.normal(scale=0.05, size=atoms.positions.shape)
+    return atoms
+
+
+def _measure(trial: Atoms, parameters: Mapping[str, Any]) -> _Cost:
+    """Measure a calculator on the trial cell, after a first call that may compile, and on a cell twice as large.
+
+    The smaller cell has taken its memory when the larger one is looked at, so the difference is that of the atoms.
+    """
     calculator = make_calculator(**parameters)
-    atoms = trial.copy()
-    atoms.calc = calculator
-    evaluate(atoms, ["energy", "forces"])
-    times = []
-
-    def call() -> None:
-        for n in range(TRIAL_CALLS):
-            atoms.rattle(0.01, seed=n)
-            started = time.perf_counter()
-            evaluate(atoms, ["energy", "forces"])
-            times.append(time.perf_counter() - started)
-
-    memory = _peak_during(call)
-    return calculator_name(calculator), float(np.median(times)) / len(atoms), memory
+    wanted = (["energy", "forces"], ["energy", "forces", "stress"])
+    for properties in wanted:
+        _seconds(trial, calculator, properties)
+    forces, stress = (
+        float(np.median([_seconds(trial, calculator, properties, n) for n in range(TRIAL_CALLS)])) / len(trial)
+        for properties in wanted
+    )
+    double = trial.repeat((2, 1, 1))
+    growth = _peak_during(lambda: _seconds(double, calculator, wanted[1]))
+    return _Cost(calculator_name(calculator), forces, stress, growth / (len(double) - len(trial)))
 
 
-def _peak_during(call: Callable[[], None]) -> float:
+def _seconds(atoms: Atoms, calculator: BaseCalculator, properties: list[str], seed: int = 0) -> float:
+    """Time one call on slightly moved atoms [s]."""
+    moved = atoms.copy()
+    moved.rattle(0.01, seed=seed)
+    moved.calc = calculator
+    started = time.perf_counter()
+    evaluate(moved, properties)
+    return time.perf_counter() - started
+
+
+def _peak_during(call: Callable[[], object]) -> float:
     """Return by how much the memory of this process peaks during a call [bytes], sampled every millisecond."""
     process = psutil.Process()
     before = peak = process.memory_info().rss

@@ -26,7 +26,7 @@ from amorph.analysis.voronoi import free_volume
 from amorph.calculators import calculator_name, make_calculator
 from amorph.progress import Progress
 from amorph.rocksalt import build
-from amorph.run import RunDirectory, Stage, write_atomically
+from amorph.run import RunDirectory, Stage, sha256_of, write_atomically
 from amorph.stages import StopRequest, Work
 from amorph.study import Study
 from amorph.substitution import substitute
@@ -98,8 +98,7 @@ def run_study(study: Study, directory: Path, *, progress: Progress | None = None
     Stopped
         The process was asked to stop; the same call continues.
     """
-    if not (directory / "run.toml").exists():
-        rehearse(study)
+    cited = {} if (directory / "run.toml").exists() else {"bond_valence": rehearse(study)}
     calculator = make_calculator(**study["calculator"])
     final_calculator = make_calculator(**study["final_calculator"])
     model = calculator_name(calculator)
@@ -128,7 +127,7 @@ def run_study(study: Study, directory: Path, *, progress: Progress | None = None
 
     with (
         stop_on_signal(work),
-        RunDirectory(directory, study.tables, provenance(calculator, final_calculator)) as run,
+        RunDirectory(directory, study.tables, provenance(study, calculator, final_calculator) | cited) as run,
     ):
         reference = Chain(run, "reference/", stop=work.stop)
         reference.then(
@@ -136,7 +135,14 @@ def run_study(study: Study, directory: Path, *, progress: Progress | None = None
             study["reference"],
             lambda stage, _: stages.reference_stage(stage, calculator=final_calculator, work=work),
         )
-        oxygen_volume = reference.figures["relax"]["oxygen_volume"]
+        if study["calculator"] != study["final_calculator"]:
+            reference.then(
+                "relax_by_melt_model",
+                study["reference"],
+                lambda stage, _: stages.reference_stage(stage, calculator=calculator, work=work),
+            )
+        # The oxygen volume of the same potential: VASP's own is not known here.
+        oxygen_volume = None if study["vasp"] else reference.figures["relax"]["oxygen_volume"]
 
         chain = Chain(run, stop=work.stop)
         chain.then("build", study["build"], partial(stages.build_stage, rng=rng("build")))
@@ -171,7 +177,7 @@ def run_study(study: Study, directory: Path, *, progress: Progress | None = None
             host=chain.figures,
             exchanged=[replica.figures for replica in exchanged],
             crystal=crystal.figures if study["control"]["crystal"] else None,
-            reference=reference.figures["relax"],
+            reference=reference.figures,
             models=(model, final_model),
         )
         write_atomically(
@@ -181,8 +187,13 @@ def run_study(study: Study, directory: Path, *, progress: Progress | None = None
     return summary
 
 
-def rehearse(study: Study) -> None:
+def rehearse(study: Study) -> dict[str, Any]:
     """Try on the built cell what could otherwise fail after hours: the verdict, the exchange, the analyses.
+
+    Returns
+    -------
+    dict
+        The bond-valence parameters that the study comes down to, with their source.
 
     Raises
     ------
@@ -198,7 +209,8 @@ def rehearse(study: Study) -> None:
     free_volume(exchanged, **study["free_volume"])
     chosen = study["bvs"]
     resolve_points(exchanged.cell.array, chosen["grid"], chosen["spacing"])
-    bvs_map(exchanged, **{**chosen, "grid": (2, 2, 2)})
+    bvs = bvs_map(exchanged, **{**chosen, "grid": (2, 2, 2)})
+    return {"r0": bvs.r0, "b": bvs.b, "source": bvs.source}
 
 
 @contextmanager
@@ -222,8 +234,9 @@ def stop_on_signal(work: Work) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def provenance(*calculators: Any) -> dict[str, Any]:
-    """Say what made a run's numbers: versions, commit, models and the sha256 of their weights."""
+def provenance(study: Study, *calculators: Any) -> dict[str, Any]:
+    """Say what made a run's numbers: versions, commit, models, and the sha256 of weights and input files."""
+    inputs = [path for path in (study["bvs"]["parameters"],) if path is not None]
     weights = {
         calculator_name(calculator): str(digest)
         for calculator in calculators
@@ -234,6 +247,7 @@ def provenance(*calculators: Any) -> dict[str, Any]:
         "commit": _commit(),
         "models": sorted({calculator_name(calculator) for calculator in calculators}),
         "weights_sha256": weights,
+        "input_sha256": {str(path): sha256_of(path) for path in inputs},
     }
 
 

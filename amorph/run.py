@@ -262,8 +262,10 @@ class RunDirectory:
             stored = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is damaged ({error}); use a new --dir") from None
-        if stored != whole:
-            raise ValueError(f"{self.path} holds a run with {difference(stored, whole)}; use a new --dir")
+        if (there := _binding(stored)) != (here := _binding(whole)):
+            raise ValueError(f"{self.path} holds a run with {difference(there, here)}; use a new --dir")
+        if (before := stored.get("provenance", {}).get("commit")) != (now := whole["provenance"].get("commit")):
+            log.warning("%s was begun by commit %s of amorph and is continued by %s", self.path, before, now)
 
 
 @dataclass
@@ -346,6 +348,18 @@ def _body(checkpoint: Path) -> bytes | None:
     """Return what a checkpoint holds behind its checksum; None where the checksum does not match."""
     raw = checkpoint.read_bytes()
     return raw[32:] if len(raw) > 32 and hashlib.sha256(raw[32:]).digest() == raw[:32] else None
+
+
+def _binding(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep of a run's configuration and provenance what its numbers depend on."""
+    free = {"run": ("title", "checkpoint_minutes")}
+    tables = {
+        name: {key: value for key, value in table.items() if key not in free.get(name, ())}
+        for name, table in content.items()
+        if name != "provenance"
+    }
+    made_by = content.get("provenance", {})
+    return tables | {key: made_by.get(key, {}) for key in ("versions", "weights_sha256", "input_sha256")}
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> str:

@@ -214,8 +214,11 @@ def vasp_stage(stage: Stage, atoms: Atoms, *, melted: bool | None) -> Figures:
     log.info("%s: taken from %s; %s", stage.name, results[0], judged.reason)
     return {
         "model": "VASP",
+        # A CONTCAR does not tell; what is unknown counts as a failed check.
         "converged": relaxed.converged,
         "steps": relaxed.steps,
+        "max_force": relaxed.max_force,
+        "stress_GPa": relaxed.stress_GPa,
         "cell_lengths_and_angles": final.cell.cellpar(),
         "cell_volume": final.get_volume(),
         "volume_change": final.get_volume() / atoms.get_volume() - 1.0,
@@ -256,7 +259,13 @@ def substitute_stage(stage: Stage, atoms: Atoms, *, rng: np.random.Generator) ->
 def reference_stage(stage: Stage, *, calculator: BaseCalculator, work: Work) -> Figures:
     """Relax crystals of known volume: what the model does to volumes, and its own oxygen volume."""
     oxides = stage.parameters["oxides"]
-    figures: dict[str, Any] = {"model": calculator_name(calculator), "volume_ratio": {}, "oxygen_volume": None}
+    figures: dict[str, Any] = {
+        "model": calculator_name(calculator),
+        "volume_ratio": {},
+        "oxygen_volume": None,
+        "converged": True,
+        "steps": 0,
+    }
     with work.progress.task("reference crystals", len(oxides)) as update:
         for count, name in enumerate(oxides):
             crystal = crystals.BY_NAME[name].atoms()
@@ -266,6 +275,8 @@ def reference_stage(stage: Stage, *, calculator: BaseCalculator, work: Work) -> 
             relaxed = frame.result()
             ratio = relaxed.volume / crystal.get_volume()
             figures["volume_ratio"][name] = ratio
+            figures["converged"] &= relaxed.converged
+            figures["steps"] = max(figures["steps"], relaxed.steps)
             if name == "MgO":
                 figures["oxygen_volume"] = relaxed.volume / len(crystal)
             if abs(ratio - 1) > VOLUME_TOLERANCE:
@@ -289,7 +300,7 @@ def analysis_stage(
         "density_g_cm3": density_g_cm3(atoms),
         "free_volume": free_volume_figures(volumes),
     }
-    if oxygen_volume is not None:
+    if oxygen_volume is not None and volumes.anion == "O":
         same = volumes.with_oxygen_volume(oxygen_volume, source=f"MgO relaxed by {model}")
         figures["free_volume_same_potential"] = free_volume_figures(same)
     chosen = stage.parameters["bvs"]

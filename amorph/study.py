@@ -179,10 +179,12 @@ def resolve(content: Mapping[str, Any]) -> Study:
         if table.required and name not in content:
             raise ValueError(f"the table [{name}] is missing; every study needs it")
     given = {name: dict(content.get(name, {})) for name in TABLES}
-    given["final_calculator"] = given["final_calculator"] or dict(given["calculator"])
+    # Another factory has keys of its own; otherwise the table says only what differs.
+    if "factory" not in given["final_calculator"]:
+        given["final_calculator"] = given["calculator"] | given["final_calculator"]
     substitution = parse(substitute, given["substitute"], table="substitute")
     # After a plain removal the ion that left is the one whose sites are mapped.
-    removal = substitution["by"] in (None, "vacancy")
+    removal = (substitution["by"] or "vacancy").strip().lower() == "vacancy"
     inserted = substitution["ion"] if removal else substitution["by"]
     given["bvs"].setdefault("ion", inserted)
     given["free_volume"].setdefault("ion", inserted)

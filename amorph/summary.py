@@ -1,23 +1,24 @@
 """The figures of a run side by side: the glass, and the crystal that it is held against."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from amorph.stages import VOLUME_TOLERANCE
 from amorph.study import Study
 
 _EXCHANGED = (
-    ("verdict", ("analysis", "crystallinity", "verdict"), ""),
+    ("verdict, exchanged and relaxed", ("analysis", "crystallinity", "verdict"), ""),
     ("parent order I/N²", ("analysis", "crystallinity", "parent_order"), ""),
     ("solid share", ("analysis", "crystallinity", "solid_share"), ""),
     ("relaxation converged", ("final_relax", "converged"), ""),
     ("cell volume", ("final_relax", "cell_volume"), "Å³"),
     ("volume per anion", ("analysis", "volume_per_anion"), "Å³"),
     ("density", ("analysis", "density_g_cm3"), "g/cm³"),
-    ("f_V, V_O of experimental MgO", ("analysis", "free_volume", "free_volume_fraction"), ""),
-    ("f_V, V_O of the model's MgO", ("analysis", "free_volume_same_potential", "free_volume_fraction"), ""),
+    ("f_V, reference volume as chosen", ("analysis", "free_volume", "free_volume_fraction"), ""),
+    ("f_V, V_O of the same potential's MgO", ("analysis", "free_volume_same_potential", "free_volume_fraction"), ""),
     ("f_V·V_cell", ("analysis", "free_volume", "free_volume"), "Å³"),
     ("f_V·V_cell/(n·V) of the ion", ("analysis", "free_volume", "ratio"), ""),
     ("nominal formula", ("analysis", "free_volume", "formula"), ""),
@@ -44,7 +45,7 @@ class Summary:
     """One sentence for the verdict."""
     failed: Sequence[str]
     """Checks that failed: a glass that is none, a relaxation that did not converge. Empty if all held."""
-    warnings: Sequence[str]
+    notes: Sequence[str]
     """What a reader of the figures must know: the model's volumes against experiment."""
 
     def table(self) -> list[dict[str, Any]]:
@@ -58,7 +59,7 @@ def summarize(
     host: Mapping[str, Mapping[str, Any]],
     exchanged: Sequence[Mapping[str, Mapping[str, Any]]],
     crystal: Mapping[str, Mapping[str, Any]] | None,
-    reference: Mapping[str, Any],
+    reference: Mapping[str, Mapping[str, Any]],
     models: tuple[str, str],
 ) -> Summary:
     """Set the figures of a run side by side and list the checks that failed."""
@@ -66,19 +67,23 @@ def summarize(
     failed = []
     if glass["verdict"] != "amorphous":
         failed.append(f"not a glass: {glass['reason']}")
-    chains = [("the glass", host), *((f"replica {n}", figures) for n, figures in enumerate(exchanged))]
+    replica_name = "replica {}" if len(exchanged) > 1 else "the exchanged glass"
+    chains = [("the glass", host), *((replica_name.format(n), figures) for n, figures in enumerate(exchanged))]
     if crystal is not None:
         chains.append(("the crystal", crystal))
+    chains.append(("the reference crystals", reference))
     for name, chain in chains:
-        failed += [
-            f"{stage} of {name} did not converge in {figures['steps']} steps"
-            for stage, figures in chain.items()
-            if figures.get("converged") is False
-        ]
-    warnings = [
-        f"{reference['model']} makes {name} {100 * (ratio - 1):+.1f} % in volume against experiment; f_V inherits this"
-        for name, ratio in reference["volume_ratio"].items()
-        if abs(ratio - 1) > 0.03
+        for stage, figures in chain.items():
+            if figures.get("converged", True) is None:
+                failed.append(f"whether {stage} of {name} converged is unknown: give vasprun.xml beside the CONTCAR")
+            elif not figures.get("converged", True):
+                failed.append(f"{stage} of {name} did not converge in {figures['steps']} steps")
+    notes = [
+        f"{figures['model']} relaxes to V/V_exp = "
+        + ", ".join(f"{ratio:.3f} ({name})" for name, ratio in figures["volume_ratio"].items())
+        + _inherits(figures["volume_ratio"].values())
+        for figures in reference.values()
+        if figures["volume_ratio"]
     ]
     figures = {
         "title": study["run"]["title"],
@@ -87,7 +92,7 @@ def summarize(
         "verdict": glass["verdict"],
         "reason": glass["reason"],
         "failed": failed,
-        "warnings": warnings,
+        "notes": notes,
         "host": host,
         "exchanged": exchanged,
         "crystal": crystal,
@@ -99,8 +104,13 @@ def summarize(
         verdict=glass["verdict"],
         reason=glass["reason"],
         failed=failed,
-        warnings=warnings,
+        notes=notes,
     )
+
+
+def _inherits(ratios: Iterable[float]) -> str:
+    off = any(abs(ratio - 1) > VOLUME_TOLERANCE for ratio in ratios)
+    return f": off by more than {100 * VOLUME_TOLERANCE:g} %, and f_V inherits it" if off else ""
 
 
 def _row(

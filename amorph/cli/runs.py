@@ -47,7 +47,8 @@ def run(
         show(cost.table(), title=f"{cost.model}: {1e3 * cost.seconds_per_atom:.3f} ms per atom and force call here")
         say(
             f"\nin all {duration_text(cost.seconds)}, relaxations at their step limit; memory "
-            f"{cost.memory_bytes / 1e9:.2f} GB above the interpreter, {cost.available_bytes / 1e9:.1f} GB are free"
+            f"{cost.memory_bytes / 1e9:.2f} GB above the interpreter, {cost.available_bytes / 1e9:.1f} GB are free; "
+            "reference crystals, maps and pictures take a minute or two beside that"
         )
         return
     if directory is None:
@@ -61,9 +62,9 @@ def run(
     elif not quiet:
         if summary.rows:
             show(summary.table(), title=f"{study.stem}, {summary.figures['final_model']}")
-        say(f"\nverdict: {summary.reason}")
-        for warning in summary.warnings:
-            say(f"note: {warning}")
+        say(f"\nverdict on the minimised glass, before the exchange: {summary.verdict} ({summary.reason})")
+        for note in summary.notes:
+            say(f"note: {note}")
         for folder in ("analysis", "export"):
             say(f"{folder}: {', '.join(str(path) for path in sorted(directory.glob(f'**/*_{folder}')))}")
     if summary.failed:
