@@ -7,12 +7,23 @@ Units and bounds stand in ``Annotated`` beside each parameter. From the signatur
 import difflib
 import functools
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, ParamSpec, TypeVar, get_args, get_type_hints
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, is_dataclass
+from types import UnionType
+from typing import Annotated, Any, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
 from annotated_types import Ge, Gt, Interval
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Strict,
+    TypeAdapter,
+    ValidationError,
+    WrapValidator,
+    create_model,
+)
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 P = ParamSpec("P")
@@ -59,7 +70,7 @@ def model_of(function: Callable[..., Any]) -> type[BaseModel]:
         except (PydanticUserError, PydanticUndefinedAnnotation):
             continue
         default = ... if parameter.default is parameter.empty else parameter.default
-        fields[name] = (hints[name], default)
+        fields[name] = (_strict(hints[name]), default)
     return create_model(function.__name__, __config__=_CONFIG, **fields)
 
 
@@ -101,6 +112,38 @@ def unit_of(hint: Any) -> str | None:
         if (unit := unit_of(argument)) is not None:
             return unit
     return None
+
+
+def _strict(hint: Any) -> Any:
+    """Make a type take no text for a number, no number for a switch and no 20.0 for a whole number.
+
+    An integer stays good for a float, a list for a tuple, text for a path and a table for a dataclass.
+    """
+    if hint in (bool, int, float):
+        return Annotated[hint, Strict(), BeforeValidator(_python_scalar)]
+    if inspect.isclass(hint) and is_dataclass(hint):
+        return Annotated[model_of(hint), WrapValidator(functools.partial(_instance, hint))]
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        inner, *metadata = arguments
+        if inner in (bool, int, float):  # the bounds stand on the bare number, for pydantic's wording of them
+            return Annotated[inner, *metadata, Strict(), BeforeValidator(_python_scalar)]
+        return Annotated[_strict(inner), *metadata]
+    if origin in (Union, UnionType):
+        return Union[tuple(map(_strict, arguments))]  # noqa: UP007
+    if inspect.isclass(origin) and issubclass(origin, Collection):
+        generic: Any = origin
+        return generic[tuple(map(_strict, arguments))]
+    return hint
+
+
+def _python_scalar(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic | np.ndarray) and value.ndim == 0 else value
+
+
+def _instance(kind: type[Any], value: Any, validate: Callable[[Any], BaseModel]) -> Any:
+    """Make a dataclass from a table whose entries are checked as strictly as all others."""
+    return value if isinstance(value, kind) else kind(**dict(validate(value)))
 
 
 def _one_line(error: ValidationError, model: type[BaseModel], table: str | None) -> str:
@@ -161,7 +204,13 @@ def _is_path(part: int | str) -> bool:
     )
 
 
+_PLAIN_RULES = {"path_type": "must be a path", "model_type": "must be a table of its keys"}
+"""Rules for errors that pydantic describes by the names of Python's types."""
+
+
 def _rule(entry: Any) -> str:
+    if (plain := _PLAIN_RULES.get(entry["type"])) is not None:
+        return plain
     message = str(entry["msg"])
     for start, ours in (("Input should be", "must be"), ("Value error, ", ""), ("Input should", "should")):
         if message.startswith(start):

@@ -119,7 +119,9 @@ def _written(hint: Any) -> tuple[Any, Callable[[Any], Any], str | None]:
     for member, kind in zip(members, kinds, strict=True):
         if inspect.isclass(kind) and issubclass(kind, Mapping):
             named = str in kinds
-            convert = functools.partial(_entries, name_allowed=named, typed=Any in get_args(member))
+            value = get_args(member)[1]
+            read = _literal if value is Any else str if value is str else _number
+            convert = functools.partial(_entries, name_allowed=named, read=read)
             return list[str] | None, convert, f"{'SET|' if named else ''}NAME=VALUE..."
     if len(members) > 1 and all(kind is tuple for kind in kinds):
         return list[int] | None, _integers, None
@@ -139,25 +141,32 @@ def _is_whole(kind: Any) -> bool:
     return int in parts and set(parts) <= {int, type(None), Ellipsis}
 
 
-def _entries(tokens: list[str], *, name_allowed: bool, typed: bool) -> Any:
+def _entries(tokens: list[str], *, name_allowed: bool, read: Callable[[str], Any]) -> Any:
     """Read NAME=VALUE tokens; a single token without "=" is a name where names are allowed."""
     if name_allowed and len(tokens) == 1 and "=" not in tokens[0]:
         return tokens[0]
-    entries: dict[str, Any] = {}
+    entries: dict[str, str] = {}
     for token in tokens:
         name, equals, value = token.partition("=")
         if not (name and equals and value):
             raise ValueError(f"{token!r} is no NAME=VALUE; write it as in Ti=4")
         if name in entries:
             raise ValueError(f"{name} is given twice, as {entries[name]} and {value}; give it once")
-        entries[name] = _literal(value) if typed else value
-    return entries
+        entries[name] = value
+    return {name: read(value) for name, value in entries.items()}
 
 
 def _literal(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
+        return text
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
         return text
 
 
