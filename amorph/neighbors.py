@@ -1,9 +1,11 @@
 """The periodic pair list."""
 
+import functools
+import sys
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
-import vesin
 from ase import Atoms
 from numpy.typing import NDArray
 
@@ -32,7 +34,7 @@ def pair_list(atoms: Atoms, cutoff: float) -> PairList:
     12
     """
     # vesin counts d < cutoff; the next representable number up makes the cutoff itself belong.
-    calculator = vesin.NeighborList(cutoff=float(np.nextafter(cutoff, np.inf)), full_list=True, sorted=True)
+    calculator = _vesin().NeighborList(cutoff=float(np.nextafter(cutoff, np.inf)), full_list=True, sorted=True)
     if not (atoms.pbc.all() or not atoms.pbc.any()):
         raise ValueError(f"periodic along {atoms.pbc.tolist()}: a pair list needs all three directions or none")
     i, j, S, D, d = calculator.compute(
@@ -40,3 +42,18 @@ def pair_list(atoms: Atoms, cutoff: float) -> PairList:
     )
     order = np.lexsort((S[:, 2], S[:, 1], S[:, 0], j, i))
     return PairList(i[order].astype(np.int64), j[order].astype(np.int64), S[order].astype(np.int64), D[order], d[order])
+
+
+@functools.cache
+def _vesin() -> ModuleType:
+    """Import vesin without torch, which it would load, for seconds, only to know tensors when it is given some."""
+    absent = object()
+    before = sys.modules.get("torch", absent)
+    if before is absent:
+        sys.modules["torch"] = None  # type: ignore[assignment]  # an import of it now fails as if it were not installed
+    try:
+        import vesin
+    finally:
+        if before is absent:
+            del sys.modules["torch"]
+    return vesin

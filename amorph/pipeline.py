@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -104,6 +104,8 @@ def run_study(study: Study, directory: Path, *, progress: Progress | None = None
     model = calculator_name(calculator)
     final_model = "VASP" if study["vasp"] else calculator_name(final_calculator)
     work = Work(progress or Progress(), checkpoint_minutes=study["run"]["checkpoint_minutes"])
+    files = [path for path in (study["bvs"]["parameters"],) if path is not None]
+    made_by = provenance(calculator, final_calculator, inputs=files)
 
     def rng(stage: str, replica: int = 0) -> np.random.Generator:
         return np.random.default_rng([study.seed, zlib.crc32(stage.encode()), replica])
@@ -127,7 +129,7 @@ def run_study(study: Study, directory: Path, *, progress: Progress | None = None
 
     with (
         stop_on_signal(work),
-        RunDirectory(directory, study.tables, provenance(study, calculator, final_calculator) | cited) as run,
+        RunDirectory(directory, study.tables, made_by | cited) as run,
     ):
         reference = Chain(run, "reference/", stop=work.stop)
         reference.then(
@@ -234,9 +236,8 @@ def stop_on_signal(work: Work) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def provenance(study: Study, *calculators: Any) -> dict[str, Any]:
+def provenance(*calculators: Any, inputs: Sequence[Path] = ()) -> dict[str, Any]:
     """Say what made a run's numbers: versions, commit, models, and the sha256 of weights and input files."""
-    inputs = [path for path in (study["bvs"]["parameters"],) if path is not None]
     weights = {
         calculator_name(calculator): str(digest)
         for calculator in calculators

@@ -56,6 +56,7 @@ def make_app(*, summaries: bool = False) -> "App":
         help_flags=["--help", "-h"],
         help_format="plaintext",
         help_formatter=PlainHelp(),
+        suppress_keyboard_interrupt=False,
     )
     for order, (verb, module) in enumerate(VERBS.items()):
         function = verb.replace("-", "_")

@@ -36,7 +36,7 @@ from amorph.parameters import parse
 from amorph.pipeline import Chain, provenance, stop_on_signal
 from amorph.progress import Progress
 from amorph.reading import read_structure
-from amorph.run import RunDirectory, Stage, sha256_of
+from amorph.run import RunDirectory, Stage
 from amorph.schedule import SHIPPED, QuenchSchedule, named
 from amorph.stages import Work
 from amorph.study import general
@@ -200,14 +200,17 @@ def _stage(
     config = {
         name: how,
         "calculator": parse(make_calculator, arguments_of(make_calculator, parameters)),
-        "input": {"sha256": sha256_of(file), "index": read["index"], "elements": read["elements"]},
+        "input": {"index": read["index"], "elements": read["elements"]},
         "run": {} if seed is None else {"seed": seed},
     }
     minutes = parse(general, arguments_of(general, parameters))["checkpoint_minutes"]
     shared = Work(progress, checkpoint_minutes=minutes)
     try:
-        with RunDirectory(directory, config, provenance(calculator)) as run, stop_on_signal(shared):
-            chain = Chain(run)
+        with (
+            stop_on_signal(shared),
+            RunDirectory(directory, config, provenance(calculator, inputs=[file])) as run,
+        ):
+            chain = Chain(run, stop=shared.stop)
             chain.then(name, how, lambda stage, _: work(stage, shared), input=file)
     except stages.Stopped as stopped:
         raise Stopped(str(stopped)) from None

@@ -151,7 +151,7 @@ def _entries(tokens: list[str], *, name_allowed: bool, read: Callable[[str], Any
         if not (name and equals and value):
             raise ValueError(f"{token!r} is no NAME=VALUE; write it as in Ti=4")
         if name in entries:
-            raise ValueError(f"{name} is given twice, as {entries[name]} and {value}; give it once")
+            raise ValueError(f"{name} is given twice; give it one value")
         entries[name] = value
     return {name: read(value) for name, value in entries.items()}
 

@@ -1,0 +1,155 @@
+"""Flags come from the stages' signatures: every parameter, its default and its help, and nothing else."""
+
+import inspect
+import logging
+import re
+import warnings
+
+import pytest
+
+from amorph import build, bvs_map, cli, free_volume, substitute
+from amorph.calculators import make_calculator
+from amorph.cli.flags import arguments_of, takes
+from amorph.cli.verb import text_of
+from amorph.export.vasp import write_vasp_input
+from amorph.parameters import model_of
+from amorph.relaxation import relax
+
+STAGES = {
+    "build": [build, make_calculator],
+    "relax": [relax, make_calculator],
+    "substitute": [substitute],
+    "free-volume": [free_volume],
+    "bvs": [bvs_map],
+    "vasp-input": [write_vasp_input],
+}
+
+
+def flags_in(text):
+    return set(re.findall(r"^  (--[a-z0-9-]+)", text, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("verb", STAGES)
+def test_every_keyword_of_a_stage_is_a_flag(amorph, verb):
+    text = amorph(verb, "--help").out
+    for stage in STAGES[verb]:
+        signature = inspect.signature(stage).parameters
+        names = {
+            name for name in model_of(stage).model_fields if signature[name].kind is inspect.Parameter.KEYWORD_ONLY
+        }
+        assert {f"--{name.replace('_', '-').lower()}" for name in names} <= flags_in(text)
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_help_is_plain_text_without_markup_and_names_the_common_flags(amorph, verb):
+    called = amorph(verb, "--help")
+    assert (called.status, called.err) == (0, "")
+    assert called.out.startswith(f"Usage: amorph {verb} ")
+    assert {"--json", "--quiet"} <= flags_in(called.out.replace("--quiet, -q", "--quiet"))
+    assert not set("╭│╰`") & set(called.out)
+    assert ":func:" not in called.out
+    assert max(map(len, called.out.splitlines())) <= 100
+    assert "None" not in called.out
+
+
+def test_help_shows_choices_defaults_units_and_shapes(amorph):
+    text = " ".join(amorph("bvs", "--help").out.split())
+    assert "--blocking all|framework" in text
+    assert "--cutoff FLOAT Anions at this distance or nearer count [Å]. [default: 6.0]" in text
+    assert "--grid INT INT INT" in text
+    assert '--ion STR The mobile ion: "Mg2+". [required]' in text
+    text = " ".join(amorph("build", "--help").out.split())
+    assert "--supercell INT..." in text
+    assert "[default: 3 3 3]" in text
+    assert "--lattice-constant FLOAT|relaxed" in text
+    assert "--oxidation-states NAME=VALUE..." in text
+    assert "--radii SET|NAME=VALUE..." in amorph("free-volume", "--help").out
+
+
+def test_the_list_of_verbs_has_the_first_line_of_each_docstring(amorph):
+    text = " ".join(amorph().out.split())
+    for verb, module in cli.VERBS.items():
+        function = getattr(__import__(f"amorph.cli.{module}", fromlist=["_"]), verb.replace("-", "_"))
+        assert f"{verb} {inspect.getdoc(function).splitlines()[0]}" in text
+    assert "Exit status: 0 done; 1 failed; 2 bad input;" in text
+    assert amorph("--help").out == amorph().out
+    assert amorph("--version").out.strip() == __import__("amorph").__version__
+
+
+def stage(*, number: int = 1, name: str | None = None) -> None:
+    """Do nothing.
+
+    Parameters
+    ----------
+    number
+        A number.
+    name
+        A name, see :func:`other`.
+    """
+
+
+def test_a_verb_receives_only_what_was_given():
+    received = []
+
+    @takes(stage, skip=("name",))
+    def verb(file: str, /, *, own: bool = False, **parameters):
+        received.append((file, own, parameters))
+
+    assert list(inspect.signature(verb).parameters) == ["file", "own", "number"]
+    verb("x")
+    verb("x", number=3)
+    assert received == [("x", False, {}), ("x", False, {"number": 3})]
+    assert arguments_of(stage, {"number": 3, "other": 4}) == {"number": 3}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (float("nan"), "–"),
+        (True, "yes"),
+        (0.123456, "0.1235"),
+        (12345.678, "12345.7"),
+        ({"Mg": 2.0}, "Mg 2"),
+        ((1, 2), "1 2"),
+    ],
+)
+def test_values_are_written_for_people(value, text):
+    assert text_of(value) == text
+
+
+def test_other_projects_warnings_and_logs_stay_away_and_the_log_is_left_as_it_was(amorph, mgo, monkeypatch):
+    from amorph.cli import analyses
+
+    def noisy(*arguments, **keywords):
+        warnings.warn("look out", UserWarning, stacklevel=1)
+        logging.getLogger("pymatgen").warning("look out")
+        return measure(*arguments, **keywords)
+
+    measure = analyses.voronoi.free_volume
+    monkeypatch.setattr(analyses.voronoi, "free_volume", noisy)
+    logger = logging.getLogger("amorph")
+    before = (list(logger.handlers), logger.level, logger.propagate, list(logging.getLogger().handlers))
+    called = amorph("free-volume", "mgo.extxyz", "--json")
+    assert (called.status, called.err) == (0, "")
+    assert (list(logger.handlers), logger.level, logger.propagate, list(logging.getLogger().handlers)) == before
+
+
+def test_json_has_null_where_there_is_no_number(amorph, tmp_path):
+    from ase.build import bulk
+
+    bulk("Cu", a=3.6).write(tmp_path / "cu.extxyz")
+    called = amorph("relax", "cu.extxyz", "--factory", "ase.calculators.emt:EMT", "-o", "r.cif", "--json")
+    assert '"stress_residual_GPa": null' in called.out
+    assert "NaN" not in called.out
+
+
+def test_an_interrupt_without_a_checkpoint_is_a_failure_that_wrote_nothing(amorph, mgo, tmp_path, monkeypatch):
+    from amorph.cli import analyses
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(analyses.voronoi, "free_volume", interrupted)
+    called = amorph("free-volume", "mgo.extxyz")
+    assert (called.status, called.err) == (1, "amorph: interrupted; nothing was written\n")

@@ -1,0 +1,90 @@
+"""What only a process of its own can show: what is imported, how fast help is, what is compiled again."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import amorph
+
+PACKAGE = Path(amorph.__file__).parent
+
+
+def python(code, *arguments, cwd, **environment):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env={**clean, **environment},
+    )
+
+
+IMPORTED = """
+import sys
+from amorph.cli import main
+status = main(sys.argv[1:])
+found = [name for name in ("torch", "chgnet", "vtkmodules", "matplotlib", "pymatgen", "pyvoro2") if name in sys.modules]
+sys.exit(f"status {status}, loaded {found}" if status or found else 0)
+"""
+
+
+def test_bvs_loads_neither_torch_nor_vtk(mgo, tmp_path):
+    words = ("bvs", "mgo.extxyz", "--ion", "Mg2+", "--grid", 8, 8, 8, "-o", "bvs.npz", "-q")
+    done = python(IMPORTED, *words, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_list_of_verbs_loads_no_verb():
+    code = """
+import sys
+from amorph.cli import main
+main([])
+heavy = ("amorph.analysis", "amorph.rocksalt", "ase", "scipy", "numba")
+found = [name for name in sys.modules if name.startswith(heavy)]
+sys.exit(",".join(found) or 0)
+"""
+    done = python(code, cwd=PACKAGE.parent)
+    assert done.returncode == 0, done.stderr
+
+
+def test_output_into_a_closed_pipe_ends_quietly(oxide, tmp_path):
+    command = f"{sys.executable} -m amorph free-volume oxide.extxyz --ion Li+ --per-atom | true"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# Compiles the smallest kernel of the package at argv[1] and says how often it had to, and where it is kept.
+COMPILE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+import amorph
+from amorph.analysis import _grid_kernels as kernels
+assert amorph.__file__.startswith(sys.argv[1]), amorph.__file__
+assert kernels.exp2(np.ones(1)) == 2.0
+print(sum(kernels.exp2.stats.cache_misses.values()), kernels.exp2.stats.cache_path)
+"""
+
+
+@pytest.mark.parametrize("home", ["writable", "read-only"])
+def test_a_second_process_compiles_nothing_where_site_packages_is_read_only(tmp_path, home):
+    """A file in the place of ``__pycache__`` stops every user, root too, from writing there."""
+    site, user, temporary = tmp_path / "site", tmp_path / "home", tmp_path / "tmp"
+    shutil.copytree(PACKAGE, site / "amorph", ignore=shutil.ignore_patterns("__pycache__"))
+    (site / "amorph/analysis/__pycache__").write_text("")
+    temporary.mkdir()
+    user.mkdir() if home == "writable" else user.write_text("")
+    environment = {"HOME": str(user), "TMPDIR": str(temporary), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment |= {"XDG_CACHE_HOME": str(user / ".cache")}
+    first, second = (python(COMPILE, site, cwd=tmp_path, **environment) for _ in range(2))
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    (compiled, folder), (again, same) = first.stdout.split(), second.stdout.split()
+    assert (compiled, again) == ("1", "0")
+    assert folder == same
+    assert Path(folder).is_relative_to(user if home == "writable" else temporary)
