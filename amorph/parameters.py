@@ -50,6 +50,13 @@ Fraction = Annotated[float, Interval(ge=0, le=1)]
 Count = Annotated[int, Gt(0)]
 Seed = Annotated[int, Ge(0)]
 
+_Row = tuple[int, int, int]
+Supercell = Annotated[
+    tuple[Count, Count, Count] | tuple[_Row, _Row, _Row],
+    BeforeValidator(lambda value: value.tolist() if isinstance(value, np.ndarray) else value),
+]
+"""Conventional cells along each axis, or an integer matrix whose rows are the lattice vectors in conventional cells."""
+
 _CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True, validate_default=True)
 
 

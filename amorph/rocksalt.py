@@ -5,24 +5,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
 from ase.build import make_supercell
 from ase.data import atomic_masses, atomic_numbers
 from numpy.typing import NDArray
-from pydantic import BeforeValidator
 
-from amorph.parameters import Count, Density, Length, checked
+from amorph.parameters import Density, Length, Supercell, checked
 from amorph.structure import periodic_atoms
 from amorph.units import G_CM3_PER_U_A3
-
-_Row = tuple[int, int, int]
-Supercell = Annotated[
-    tuple[Count, Count, Count] | tuple[_Row, _Row, _Row],
-    BeforeValidator(lambda value: value.tolist() if isinstance(value, np.ndarray) else value),
-]
 
 ANION_CHARGES = {"F": -1, "O": -2, "Cl": -1, "N": -3, "Br": -1, "I": -1, "S": -2, "Se": -2, "Te": -2, "P": -3}
 """Charge of each element that can form the anion sublattice [e], the most electronegative (Pauling) first."""
@@ -143,10 +136,7 @@ def build(
     anions = _anions(composition, amounts, oxidation_states)
     shares = _balanced(composition, amounts, rounding, anions)
     states = _oxidation_states(composition, shares, anions, oxidation_states)
-    matrix = _matrix(supercell)
-    cells = round(np.linalg.det(matrix))
-    if 8 * cells > MAXIMUM_ATOMS:
-        raise ValueError(f"supercell {matrix.tolist()} holds {8 * cells} atoms; at most {MAXIMUM_ATOMS} are built")
+    matrix, cells = _matrix(supercell)
 
     counts = dict.fromkeys(amounts, 0)
     for sublattice in ([e for e in amounts if e not in anions], anions):
@@ -348,15 +338,26 @@ def _known_states(element: str) -> dict[int, float]:
     return {charge: count / total for charge, count in sorted(found.items())}
 
 
-def _matrix(supercell: Any) -> NDArray[np.int64]:
-    matrix = np.array(supercell, dtype=np.int64)
-    matrix = np.diag(matrix) if matrix.ndim == 1 else matrix
-    if (volume := round(np.linalg.det(matrix))) <= 0:
+def _matrix(supercell: Any) -> tuple[NDArray[np.int64], int]:
+    """Return the lattice vectors as rows and the volume, both in conventional cells."""
+    # in Python's integers, which are exact and do not overflow
+    rows = np.array(supercell, dtype=object)
+    rows = np.diag(rows) if rows.ndim == 1 else rows
+    volume = int(rows[0] @ np.cross(rows[1], rows[2]))
+    if volume <= 0:
         raise ValueError(
-            f"supercell {matrix.tolist()} has the volume {volume} conventional cells; "
+            f"supercell {rows.tolist()} has the volume {volume} conventional cells; "
             "give three independent, right-handed lattice vectors as rows"
         )
-    return matrix
+    if 8 * volume > MAXIMUM_ATOMS:
+        raise ValueError(f"supercell {rows.tolist()} holds {8 * volume} atoms; at most {MAXIMUM_ATOMS} are built")
+    # the sites are looked for in the box that encloses the cell
+    if math.prod(abs(rows).sum(axis=0)) > MAXIMUM_ATOMS:
+        raise ValueError(
+            f"supercell {rows.tolist()} is far longer than its {volume} conventional cells need; "
+            "give shorter vectors of the same lattice"
+        )
+    return rows.astype(np.int64), volume
 
 
 def _largest_remainder(composition: str, shares: dict[str, Fraction], sites: int) -> dict[str, int]:

@@ -233,6 +233,10 @@ def test_a_composition_that_makes_no_rocksalt_is_refused(composition, match):
         ({"supercell": [[1, 0, 0], [0, 1, 0], [1, 1, 0]]}, "volume 0 conventional cells"),
         ({"supercell": [[0, 1, 0], [1, 0, 0], [0, 0, 1]]}, "volume -1 conventional cells; give three"),
         ({"supercell": (90000, 90000, 90000)}, "at most 10000000"),
+        ({"supercell": (10**20, 1, 1)}, "holds 800000000000000000000 atoms; at most 10000000"),
+        ({"supercell": ((10**20, 10**20 + 1, 0), (1, 1, 0), (0, 0, 1))}, "volume -1 conventional cells; give three"),
+        ({"supercell": ((1, 10**20, 0), (0, 1, 0), (0, 0, 1))}, "far longer than its 1 conventional cells need"),
+        ({"supercell": ((1, 4000, 4000), (0, 1, 0), (0, 0, 1))}, "far longer than its 1 conventional cells need"),
         ({"oxidation_states": {"Ti": 4}}, "oxidation_states names Ti, which 'MgO' does not hold"),
     ],
 )
