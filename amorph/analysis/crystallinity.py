@@ -44,6 +44,9 @@ TIE: Final = 1e-3
 TRAJECTORY_FRAMES: Final = 10
 """Frames at the end of a trajectory over which it is judged."""
 
+WRAPPED_SPAN: Final = 1.25
+"""Span of the fractional coordinates below which a trajectory counts as wrapped: LAMMPS leaves atoms a little outside."""
+
 STRONGEST_STAR: Final = 2 * np.eye(3, dtype=int)
 """{200}: where all atoms of rocksalt scatter in phase. The other three members are these with the other sign."""
 PARENT_SITES: Final = (4, 8)
@@ -265,9 +268,12 @@ def unwrap(frames: Sequence[Atoms]) -> list[Atoms]:
 
 
 def _may_be_wrapped(frames: list[Atoms]) -> bool:
-    """Tell whether all atoms lie in or near the cell; long steps of an unwrapped trajectory must not be shortened."""
+    """Tell whether all atoms lie in or near one cell; long steps of an unwrapped trajectory must not be shortened.
+
+    Where that cell begins does not matter: a box may be centred on the origin.
+    """
     fractional = np.array([atoms.cell.scaled_positions(atoms.positions) for atoms in frames])
-    return bool((np.abs(fractional - 0.5) < 0.75).all())  # LAMMPS leaves atoms a little outside between rebuilds
+    return bool((np.ptp(fractional, axis=(0, 1)) < WRAPPED_SPAN).all())
 
 
 def _row(

@@ -615,6 +615,35 @@ def test_displacements_in_a_wrapped_trajectory_are_those_of_the_unwrapped() -> N
     assert verdict_of_trajectory(frames).mean_square_displacement == pytest.approx(dict(expected), rel=1e-9)
 
 
+@pytest.mark.parametrize("low", [-0.5, 0.0, 0.3, 7.0])
+def test_a_wrapped_crystal_has_not_moved_wherever_its_box_begins(low: float) -> None:
+    # as in a LAMMPS dump of a box from xlo to xlo + L: the coordinates are not those of a cell at the origin
+    start = rocksalt(2)
+    frames = []
+    for seed in range(12):
+        frame = shaken(start, 0.15, seed)
+        fractional = frame.cell.scaled_positions(frame.positions)
+        frame.set_scaled_positions((fractional - low) % 1.0 + low)
+        frames.append(frame)
+    for origin in (start, None):
+        result = verdict_of_trajectory(frames, start=origin)
+        assert result.melted is False
+        assert max(result.mean_square_displacement.values()) < 0.2  # 3·0.15², twice that between two shaken frames
+        assert result.verdict == "crystalline"
+
+
+def test_an_unwrapped_trajectory_of_long_steps_keeps_them() -> None:
+    # 0.6 cells from frame to frame: the shortest step would be 0.4 cells back
+    start = rocksalt(2)
+    frames = [start]
+    for step in range(1, 4):
+        frame = start.copy()
+        frame.positions[frame.symbols == "Mg"] += [0.6 * 2 * A * step, A / 4, A / 4]
+        frames.append(frame)
+    expected = crystallinity(frames, start=start).mean_square_displacement
+    assert verdict_of_trajectory(frames).mean_square_displacement == pytest.approx(dict(expected))
+
+
 def test_trajectory_that_starts_disordered_leaves_melting_open(small: MeltQuench) -> None:
     frames = [*small.melt, small.glass]
     result = verdict_of_trajectory(frames)
