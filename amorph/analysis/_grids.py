@@ -84,8 +84,11 @@ def resolve_points(
 
 
 def available_memory() -> int:
-    """Estimate the memory that this process can still take [bytes]."""
+    """Estimate the memory that this process can still take [bytes]: of the machine, and of its job or container."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    left = control_group_memory(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
+    if left is not None:
+        total = min(total, left)
     try:
         # the count of free pages would leave out the file cache, which gives way
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
@@ -93,6 +96,37 @@ def available_memory() -> int:
     except (OSError, StopIteration):
         return total
     return min(total, 1024 * int(kilobytes))
+
+
+def control_group_memory(membership: Path, mount: Path) -> int | None:
+    """Find what the control groups of this process leave of their memory limits [bytes]; None without a limit.
+
+    Schedulers and containers limit a group or one above it; of a container's own group only the mount may be seen.
+    """
+    left = []
+    try:
+        lines = membership.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    for _, controllers, group in (line.split(":", 2) for line in lines if line.count(":") >= 2):
+        if controllers == "":
+            root, limit, usage, cache = mount, "memory.max", "memory.current", "inactive_file"
+        elif "memory" in controllers.split(","):
+            root, limit, usage = mount / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+            cache = "total_inactive_file"
+        else:
+            continue
+        parts = [part for part in group.split("/") if part not in {"", "."}]
+        for depth in range(len(parts) + 1):
+            folder = root.joinpath(*parts[:depth])
+            try:
+                free = int((folder / limit).read_text(encoding="ascii"))
+                free -= int((folder / usage).read_text(encoding="ascii"))
+                statistics = dict(line.split() for line in (folder / "memory.stat").read_text("ascii").splitlines())
+            except (OSError, ValueError):  # no such group, or no limit: "max"
+                continue
+            left.append(max(0, free + int(statistics.get(cache, 0))))
+    return min(left, default=None)
 
 
 def make_grid(cell: NDArray[np.float64], points: tuple[int, int, int]) -> Grid:
