@@ -1,9 +1,10 @@
 """Structures at the public edges: accepted as ASE or pymatgen objects, and refused when they make no sense."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import NDArray
 
 from amorph.neighbors import pair_list
 
@@ -12,6 +13,14 @@ if TYPE_CHECKING:
 
 MINIMUM_DISTANCE = 0.5
 """Closest approach of two atoms that is still a structure [Å]; H–H in H2 is 0.74 Å."""
+
+_ALWAYS: Final = frozenset({"N", "O", "F", "Cl", "Br"})
+_ANIONS: Final = {
+    _ALWAYS: frozenset[str](),
+    frozenset({"S", "Se", "Te", "I"}): frozenset({"O", "F"}),
+    frozenset({"P", "As"}): _ALWAYS | {"S", "Se", "Te", "I"},
+}
+"""Elements that form anions, and the elements beside which they are cations instead, as S in a sulfate."""
 
 
 def periodic_atoms(structure: "Atoms | Structure") -> Atoms:
@@ -47,6 +56,20 @@ def periodic_atoms(structure: "Atoms | Structure") -> Atoms:
             f"at least {MINIMUM_DISTANCE} Å is needed: remove duplicates or check the units"
         )
     return atoms
+
+
+def anion_mask(atoms: Atoms) -> NDArray[np.bool_]:
+    """Tell which atoms are anions: by their oxidation states, or by their elements in a structure without.
+
+    >>> anion_mask(Atoms("LiPO4")).tolist(), anion_mask(Atoms("GaP")).tolist()
+    ([False, False, True, True, True, True], [False, True])
+    """
+    if "oxidation_states" in atoms.arrays:
+        return np.asarray(atoms.arrays["oxidation_states"] < 0)
+    symbols = atoms.get_chemical_symbols()
+    return np.isin(
+        symbols, [e for elements, oxidants in _ANIONS.items() if oxidants.isdisjoint(symbols) for e in elements]
+    )
 
 
 def to_pymatgen(atoms: Atoms) -> "Structure":

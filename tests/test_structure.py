@@ -6,7 +6,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 
-from amorph.structure import periodic_atoms, to_pymatgen
+from amorph.structure import anion_mask, periodic_atoms, to_pymatgen
 
 
 @pytest.fixture
@@ -63,6 +63,33 @@ def test_the_calculator_stays_behind():
     atoms = bulk("Cu")
     atoms.calc = EMT()
     assert periodic_atoms(atoms).calc is None
+
+
+def test_anions_are_known_by_oxidation_state():
+    atoms = bulk("MgO", "rocksalt", a=4.212)
+    assert anion_mask(atoms).tolist() == [False, True]
+    atoms.set_array("oxidation_states", np.array([-1.0, 1.0]))
+    assert anion_mask(atoms).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("formula", "anions"),
+    [
+        ("Li3PO4", {"O"}),
+        ("MgSO4", {"O"}),
+        ("Li3PS4", {"S"}),
+        ("Li6PS5Cl", {"S", "Cl"}),
+        ("LiClI", {"Cl", "I"}),
+        ("LiIO3", {"O"}),
+        ("Li2PO2N", {"O", "N"}),
+        ("LiOF", {"O", "F"}),
+        ("GaAs", {"As"}),
+        ("LiTi", set()),
+    ],
+)
+def test_without_oxidation_states_the_more_electronegative_elements_are_the_anions(formula, anions):
+    atoms = Atoms(formula)
+    assert set(atoms.symbols[anion_mask(atoms)]) == anions
 
 
 # errors

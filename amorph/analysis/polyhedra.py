@@ -11,11 +11,8 @@ from numpy.typing import NDArray
 
 from amorph.neighbors import pair_list
 from amorph.parameters import checked
-from amorph.structure import periodic_atoms
+from amorph.structure import anion_mask, periodic_atoms
 from amorph.tables import radius
-
-_ANION_ELEMENTS = frozenset({"N", "O", "F", "P", "S", "Cl", "Se", "Br", "Te", "I"})
-"""What counts as an anion in a structure without oxidation states."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +31,6 @@ class Polyhedron:
     """(m, 3) corners of the triangles of the convex hull, counter-clockwise from outside; none below four corners."""
     edges: NDArray[np.int64]
     """(e, 2) corners of the edges of the hull; a diagonal across a flat face is none."""
-
-
-def is_anion(atoms: Atoms) -> NDArray[np.bool_]:
-    """Tell anions by their oxidation states, or by their elements in a structure without."""
-    if "oxidation_states" in atoms.arrays:
-        return np.asarray(atoms.arrays["oxidation_states"] < 0)
-    return np.isin(atoms.get_chemical_symbols(), list(_ANION_ELEMENTS))
 
 
 @checked
@@ -69,7 +59,7 @@ def coordination_polyhedra(
     """
     atoms = periodic_atoms(atoms)
     symbols = np.array(atoms.get_chemical_symbols())
-    anion = is_anion(atoms)
+    anion = anion_mask(atoms)
     element_radius = {symbol: radius("cordero_covalent", symbol) for symbol in set(symbols)}
     radii = np.array([element_radius[symbol] for symbol in symbols])
     central = np.isin(symbols, list(species)) & ~anion

@@ -15,14 +15,14 @@ from ase.data.colors import jmol_colors
 from numpy.typing import NDArray
 
 from amorph.analysis.isosurface import Mesh, contour
-from amorph.analysis.polyhedra import coordination_polyhedra, is_anion
+from amorph.analysis.polyhedra import coordination_polyhedra
 from amorph.export.rendering import Array, Camera, Scene, render
 from amorph.export.replacing import replacing
 from amorph.export.scenes import SceneParts, Style
 from amorph.export.suffixes import writer_for
 from amorph.fields import ScalarField
 from amorph.parameters import Fraction, Unit, checked
-from amorph.structure import periodic_atoms
+from amorph.structure import anion_mask, periodic_atoms
 from amorph.tables import parse_ion, radius
 
 Pixels = NDArray[np.uint8]
@@ -126,7 +126,7 @@ def _styles(atoms: Atoms, mobile: str, polyhedra: Sequence[str] | None) -> list[
     """Choose how each element is drawn: polyhedra, then other cations, then anions."""
     mobile = mobile if mobile in chemical_symbols[1:] else parse_ion(mobile).element
     symbols = np.array(atoms.get_chemical_symbols())
-    anion = is_anion(atoms)
+    anion = anion_mask(atoms)
     anions, cations = (sorted(set(symbols[mask].tolist()), key=atomic_numbers.get) for mask in (anion, ~anion))
     if polyhedra is None:
         polyhedra = [element for element in cations if element != mobile and element not in _ALKALI]

@@ -4,7 +4,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.spacegroup import crystal
 
-from amorph.analysis.polyhedra import coordination_polyhedra, is_anion
+from amorph.analysis.polyhedra import coordination_polyhedra
 
 
 def volume(polyhedron):
@@ -77,11 +77,19 @@ def test_too_few_or_flat_corners_have_no_faces():
 
 def test_anions_are_known_by_oxidation_state_or_else_by_element():
     atoms = bulk("MgO", "rocksalt", a=4.212)
-    assert is_anion(atoms).tolist() == [False, True]
     atoms.set_array("oxidation_states", np.array([-1.0, 1.0]))
-    assert is_anion(atoms).tolist() == [True, False]
     assert len(coordination_polyhedra(atoms, ["O"])) == 1
     assert coordination_polyhedra(atoms, ["Mg"]) == []
+
+
+def test_phosphorus_in_a_phosphate_is_no_ligand_but_a_center():
+    positions = np.array([(0, 0, 0), (1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1), (2.5, 2.5, 2.5)]) * 0.88 + 4
+    atoms = Atoms("PO4Li", positions=positions, cell=[9] * 3, pbc=True)
+    [tetrahedron] = coordination_polyhedra(atoms, ["P"])
+    assert tetrahedron.ligands.tolist() == [1, 2, 3, 4]
+    # Li is 1.3 Å further from P than from O
+    [lithium] = coordination_polyhedra(atoms, ["Li"], bond_tolerance=2.0)
+    assert 0 not in lithium.ligands
 
 
 def test_the_bond_tolerance_decides_what_is_bonded():
