@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 from annotated_types import Gt
 from ase import Atoms
-from numpy.typing import NDArray
 
 from amorph.export.replacing import replacing
 from amorph.export.structures import write_poscar
@@ -120,16 +118,6 @@ def write_vasp_input(
         with replacing(directory / name) as temporary:
             temporary.write_text(text + "\n", encoding="ascii")
     return VaspInput(directory, atoms.get_chemical_formula("metal"), len(atoms), symbols)
-
-
-def poscar_order(atoms: Atoms) -> NDArray[np.int64]:
-    """Give the indices of the atoms in the order of the POSCAR: by element in order of first appearance.
-
-    >>> poscar_order(Atoms("OMgOMg", positions=np.eye(4, 3)))
-    array([0, 2, 1, 3])
-    """
-    _, first, element = np.unique(atoms.numbers, return_index=True, return_inverse=True)
-    return np.argsort(first[element], kind="stable")
 
 
 def _potcar_symbols(atoms: Atoms, given: Mapping[str, str]) -> tuple[str, ...]:

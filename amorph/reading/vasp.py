@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.io import read as ase_read
 from numpy.typing import NDArray
 
-from amorph.export.vasp import poscar_order
+from amorph.export.structures import poscar_order
 from amorph.reading.files import reason_of, regular_file, silence, sound
 from amorph.structure import periodic_atoms
 

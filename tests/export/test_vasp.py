@@ -8,7 +8,8 @@ from ase import Atoms
 from ase.build import bulk, make_supercell
 from ase.io import read, write
 
-from amorph.export.vasp import poscar_order, write_vasp_input
+from amorph.export.structures import poscar_order
+from amorph.export.vasp import write_vasp_input
 from amorph.reading import read_vasp_relaxed
 
 
