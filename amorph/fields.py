@@ -1,10 +1,13 @@
 """Scalar fields on periodic grids."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+DEFAULT_SPACING: Final = 0.1
+"""Spacing of a grid for which neither a spacing nor a number of points is given [Å]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +54,13 @@ class ScalarField:
         return self.cell_volume / self.values.size
 
 
-def grid_points(cell: NDArray[np.float64], spacing: float) -> tuple[int, int, int]:
-    """Choose the number of grid points along each lattice vector for a spacing of at most `spacing` [Å].
+def grid_points(cell: NDArray[np.float64], spacing: float | None = None) -> tuple[int, int, int]:
+    """Choose the number of grid points along each lattice vector for a spacing of at most `spacing` [Å] (default 0.1).
 
     >>> grid_points(np.diag([20.38, 10.0, 5.05]), 0.1)
     (204, 100, 51)
     """
+    spacing = DEFAULT_SPACING if spacing is None else spacing
     lengths = np.linalg.norm(cell, axis=1)
     # 1e-9: a length that is a whole number of spacings must not gain a point by rounding
     nx, ny, nz = (max(1, int(np.ceil(length / spacing - 1e-9))) for length in lengths)

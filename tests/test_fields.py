@@ -34,6 +34,10 @@ def test_the_spacing_is_at_most_what_was_asked_for_and_no_finer_than_needed(leng
     assert ((points == 1) | (np.array(lengths) / np.maximum(points - 1, 1) > spacing * (1 - 1e-8))).all()
 
 
+def test_the_spacing_is_a_tenth_where_none_is_given():
+    assert grid_points(np.diag([1.0, 2.05, 0.01])) == grid_points(np.diag([1.0, 2.05, 0.01]), None) == (10, 21, 1)
+
+
 def test_a_whole_number_of_spacings_gains_no_point():
     # 2.1 / 0.3 and 5.4 / 0.3 come out above 7 and 18 in double precision
     assert grid_points(np.diag([2.1, 5.4, 3.0]), 0.3) == (7, 18, 10)

@@ -11,7 +11,7 @@ import numpy as np
 from ase.geometry import minkowski_reduce
 from numpy.typing import NDArray
 
-from amorph.fields import grid_points
+from amorph.fields import DEFAULT_SPACING, grid_points
 
 _BIN: Final = 3.0
 """Width of the bins that atoms are sorted into [Å]; only speed depends on it."""
@@ -52,7 +52,7 @@ class Bins(NamedTuple):
 
 
 def resolve_points(
-    cell: NDArray[np.float64], grid: tuple[int, int, int] | None, spacing: float, *, bytes_per_point: int = 8
+    cell: NDArray[np.float64], grid: tuple[int, int, int] | None, spacing: float | None, *, bytes_per_point: int = 8
 ) -> tuple[int, int, int]:
     """Settle the number of grid points, and refuse what memory cannot hold before anything is allocated.
 
@@ -66,6 +66,7 @@ def resolve_points(
         asked = f"a grid of {grid[0]} × {grid[1]} × {grid[2]} points"
         remedy = "give fewer points"
     else:
+        spacing = DEFAULT_SPACING if spacing is None else spacing
         longest = float(max(np.linalg.norm(cell, axis=1)))
         if longest > 1e9 * spacing:
             raise ValueError(

@@ -138,7 +138,7 @@ def bvs_map(
     ion: str,
     *,
     grid: tuple[Count, Count, Count] | None = None,
-    spacing: Length = 0.1,
+    spacing: Length | None = None,
     cutoff: Length = 6.0,
     exclusion_radius: NonNegativeLength = 1.7,
     anion_exclusion_radius: NonNegativeLength | None = None,
@@ -161,7 +161,7 @@ def bvs_map(
     grid
         Number of points along each lattice vector; by default `spacing` decides.
     spacing
-        Largest distance between neighbouring points along a lattice vector [Å], where no grid is given.
+        Largest distance between neighbouring points along a lattice vector [Å], in place of a grid; by default 0.1 Å.
     cutoff
         Anions at this distance or nearer count [Å].
     exclusion_radius
@@ -282,7 +282,7 @@ def window_field(bvs: BvsMap, *, window: Valence | None = None, threads: Count |
     arguments = bvs.field.parameters
     bond = _bond(bvs.atoms, bvs.ion, bvs.r0, bvs.b, bvs.anion, None, bvs.cutoff)
     # the map of distances stands beside the sums
-    points = _grids.resolve_points(bvs.field.cell, bvs.grid, 1.0, bytes_per_point=16)
+    points = _grids.resolve_points(bvs.field.cell, bvs.grid, None, bytes_per_point=16)
     layout = _grids.make_grid(bvs.field.cell, points)
     blockers = _blockers(bvs.atoms, bond, bvs.blocking)
     is_anion = blockers.symbols == bond.anion

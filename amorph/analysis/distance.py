@@ -15,7 +15,7 @@ def distance_map(
     atoms: Atoms,
     *,
     grid: tuple[Count, Count, Count] | None = None,
-    spacing: Length = 0.1,
+    spacing: Length | None = None,
     threads: Count | None = None,
 ) -> ScalarField:
     """Map the distance to the nearest atom, periodic images included.
@@ -27,7 +27,7 @@ def distance_map(
     grid
         Number of points along each lattice vector; by default `spacing` decides.
     spacing
-        Largest distance between neighbouring points along a lattice vector [Å], where no grid is given.
+        Largest distance between neighbouring points along a lattice vector [Å], in place of a grid; by default 0.1 Å.
     threads
         Threads to work in, by default one for each processor; the result is the same to the last bit.
 

@@ -234,6 +234,10 @@ def test_the_parameters_of_a_field_make_it_again(glass):
     assert again.field.parameters == made.field.parameters
 
 
+def test_a_tenth_of_an_angstrom_is_the_spacing_where_nothing_else_is_asked_for():
+    assert bvs_map(bulk("MgO", "rocksalt", a=4.212, cubic=True), "Mg2+").grid == (43, 43, 43)
+
+
 def test_inputs_are_not_changed_and_may_be_pymatgen(glass):
     before = glass.copy()
     made = bvs_map(glass, "Mg2+", grid=(8, 8, 8))

@@ -47,6 +47,7 @@ def test_one_atom_in_an_empty_cell():
     cell = np.array([40.0, 3.0, 7.0])
     field = distance_map(Atoms("O", positions=[[1.0, 1.0, 1.0]], cell=cell, pbc=True), spacing=0.5)
     assert field.grid == (80, 6, 14)
+    assert distance_map(Atoms("O", cell=[3.0, 3.05, 4.2], pbc=True)).grid == (30, 31, 42)
     offsets = [np.abs(np.arange(n) / n * edge - 1.0) for n, edge in zip(field.grid, cell, strict=True)]
     x, y, z = (np.minimum(offset, edge - offset) for offset, edge in zip(offsets, cell, strict=True))
     expected = np.sqrt(x[:, None, None] ** 2 + y[None, :, None] ** 2 + z[None, None, :] ** 2)
