@@ -173,25 +173,25 @@ def test_limit_of_the_solid_share() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parent_order", "solid_share", "melted", "verdict"),
+    ("order", "solid_share", "melted", "verdict"),
     [
         (0.04, 0.05, True, "amorphous"),
         (0.04, 0.05, None, "amorphous"),
-        (None, 0.05, None, "amorphous"),
         (0.04, 0.05, False, "partly crystalline"),
         (0.0401, 0.0, True, "partly crystalline"),
         (0.0, 0.0501, True, "partly crystalline"),
-        (None, 0.0501, None, "partly crystalline"),
         (0.4999, 0.4999, True, "partly crystalline"),
         (0.5, 0.0, True, "crystalline"),
         (0.0, 0.5, True, "crystalline"),
-        (None, 0.5, None, "crystalline"),
     ],
 )
-def test_verdict_at_the_thresholds(
-    parent_order: float | None, solid_share: float, melted: bool | None, verdict: str
-) -> None:
-    assert module._verdict(parent_order, 0.04, solid_share, melted) == verdict
+def test_verdict_at_the_thresholds(order: float, solid_share: float, melted: bool | None, verdict: str) -> None:
+    assert module._verdict(order, 0.04, solid_share, melted) == verdict
+
+
+@pytest.mark.parametrize(("order", "verdict"), [(0.79, "amorphous"), (0.81, "crystalline")])
+def test_verdict_of_a_small_cell_whose_limit_is_above_one_half(order: float, verdict: str) -> None:
+    assert module._verdict(order, 0.8, 0.0, None) == verdict
 
 
 def test_displacements_are_counted_by_species_without_drift_and_strain() -> None:
@@ -481,23 +481,99 @@ def test_other_ideal_crystals_are_crystalline(atoms: Atoms) -> None:
         assert result.parent_order is None
 
 
-def test_quartz_is_crystalline_by_its_symmetry() -> None:
-    # anions far from close-packed: (b) sees nothing. Parameters of alpha-quartz, unverified
+def quartz(n: int) -> Atoms:
+    """Give alpha-quartz, whose anions are far from close-packed. Parameters unverified."""
     from ase.spacegroup import crystal
 
-    quartz = crystal(
-        ("Si", "O"),
-        [(0.4697, 0, 0), (0.4135, 0.2669, 0.1191)],
-        spacegroup=154,
-        cellpar=[4.913, 4.913, 5.405, 90, 90, 120],
-    )
-    result = crystallinity(quartz * (2, 2, 2))
+    sites = [(0.4697, 0, 2 / 3), (0.4135, 0.2669, 0.1191 + 2 / 3)]
+    return crystal(("Si", "O"), sites, spacegroup=154, cellpar=[4.913, 4.913, 5.405, 90, 90, 120]) * (n, n, n)
+
+
+def test_quartz_is_crystalline_by_its_symmetry() -> None:
+    result = crystallinity(quartz(2))
     assert result.solid_share < 0.05
     assert result.verdict == "crystalline"
     assert result.space_group == "P3_221 (154)"
     assert not result.is_disordered
     assert "P3_221" in result.reason
-    assert [row["holds"] for row in result.table()] == [None, True, False, None]
+    assert [row["holds"] for row in result.table()] == [None, False, True, False, None]
+
+
+@pytest.mark.parametrize("rms", [0.05, 0.1, 0.15, 0.2])
+@pytest.mark.parametrize("n", [3, 4])
+def test_rattled_quartz_is_crystalline_by_its_bragg_peaks(n: int, rms: float) -> None:
+    result = crystallinity(shaken(quartz(n), rms))
+    assert (result.parent_order, result.space_group) == (None, None)
+    assert result.solid_share < 0.05
+    # nearly all Si scatters in phase at a reflection of 3.2/Å
+    assert result.bragg_peak == pytest.approx(0.98 * np.exp(-((3.2 * rms) ** 2)), abs=0.07)
+    assert result.bragg_peak_limit == pytest.approx(0.05 + 24 / (3 * n**3))
+    assert result.verdict == "crystalline"
+    assert not result.is_disordered
+    assert "the parent cell is unknown, strongest Bragg peak" in result.reason
+
+
+def test_liquids_and_glasses_have_no_bragg_peaks(small: MeltQuench, large: MeltQuench) -> None:
+    chgnet = read(GOLDEN / "chgnet_melt.extxyz", "1:")
+    glass = read(GOLDEN / "chgnet_glass.extxyz")
+    cases = [chgnet, *chgnet, glass, small.melt, *small.melt, small.glass, large.melt, *large.melt[::3], large.glass]
+    for frames in cases:
+        bare = [atoms.copy() for atoms in ([frames] if isinstance(frames, Atoms) else frames)]
+        for atoms in bare:
+            atoms.info.clear()
+        result = crystallinity(bare)
+        assert result.parent_order is None
+        assert result.bragg_peak < 0.85 * result.bragg_peak_limit
+        assert result.verdict == "amorphous"
+        assert result.is_disordered
+
+
+def test_bragg_peak_by_brute_force() -> None:
+    rng = np.random.default_rng(2)
+    cell = np.array([[7.0, 0, 0], [3.0, 6.0, 0], [-2.0, 1.5, 5.0]])
+    frames = [Atoms("Mg7O5", cell=cell, scaled_positions=np.zeros((12, 3)), pbc=True) for _ in range(2)]
+    for atoms in frames:
+        grid = np.array(np.meshgrid(*3 * [np.arange(3)])).reshape(3, -1).T[rng.permutation(27)[:12]] / 3
+        atoms.set_scaled_positions(grid + rng.uniform(-0.05, 0.05, (12, 3)) + 3.7)
+    reciprocal = 2 * np.pi * np.linalg.inv(cell).T
+    indices = np.array(np.meshgrid(*3 * [np.arange(-9, 10)])).reshape(3, -1).T
+    vectors = indices @ reciprocal
+    lengths = np.linalg.norm(vectors, axis=1)
+    vectors = vectors[(lengths > 0) & (lengths <= 5.0)]
+    ratios = {}
+    for group in ([atoms.symbols == "O"], [atoms.symbols == "Mg"], [np.full(12, True)]):
+        [chosen] = group
+        mean = np.mean([np.abs(np.exp(1j * f.positions[chosen] @ vectors.T).mean(axis=0)) ** 2 for f in frames], axis=0)
+        limit = 0.05 + 24 / chosen.sum()
+        ratios[mean.max() / limit] = mean.max(), limit
+    result = crystallinity(frames)
+    assert (result.bragg_peak, result.bragg_peak_limit) == pytest.approx(ratios[max(ratios)], rel=1e-9)
+
+
+def test_bragg_peak_does_not_see_rotation_translation_numbering_and_the_choice_of_the_cell() -> None:
+    atoms = shaken(quartz(3), 0.15)
+    expected = crystallinity(atoms).bragg_peak
+    rng = np.random.default_rng(5)
+    turned = atoms.copy()
+    turned.set_cell(atoms.cell.array @ np.linalg.qr(rng.normal(size=(3, 3)))[0], scale_atoms=True)
+    moved = atoms.copy()
+    moved.positions += [31.0, -2.2, 0.7]
+    skewed = atoms.copy()
+    skewed.set_cell(np.array([[1, 1, 0], [0, 1, 0], [-1, 0, 1]]) @ atoms.cell.array)
+    for other in (turned, moved, skewed, atoms[rng.permutation(len(atoms))]):
+        assert crystallinity(other).bragg_peak == pytest.approx(expected, rel=1e-9)
+
+
+def test_one_species_alone_has_bragg_peaks_too() -> None:
+    copper = shaken(bulk("Cu", cubic=True) * (3, 3, 3), 0.1)
+    result = crystallinity(copper, anion="Cu")
+    assert result.bragg_peak > 0.8
+    assert result.bragg_peak_limit == pytest.approx(0.05 + 24 / 108)
+
+
+def test_a_cell_too_small_for_any_bragg_peak() -> None:
+    tiny = crystallinity(Atoms("O", cell=[1.2, 1.2, 1.2], pbc=True))
+    assert (tiny.bragg_peak, tiny.bragg_peak_limit) == (0.0, pytest.approx(24.05))
 
 
 # The parent, the anion
