@@ -52,7 +52,7 @@ class BvsMap:
     b: float
     """Softness [Å]."""
     source: str
-    """Where r0 and b come from."""
+    """Where r0 and b come from; with "unverified" where nobody confirmed them in their first source."""
     cutoff: float
     """Anions at this distance or nearer count [Å]."""
     exclusion_radius: float
@@ -171,7 +171,8 @@ def bvs_map(
     blocking
         "all": every atom excludes the points around it; "framework": the ions of the mobile element do not.
     window
-        Half width of the window around the valence of the ion [v.u.].
+        Half width of the window around the valence of the ion [v.u.]. The 0.4 v.u. belong to Mg2+ with r0 = 1.693 Å
+        and b = 0.37 Å; for another ion, r0 or b the width is the user's choice.
     r0
         Length of a bond of unit valence [Å]; by default the table's.
     b
@@ -407,7 +408,8 @@ def _bond(
         if b is not None:
             raise ValueError(f"b = {b:g} Å without r0: the two belong together; give r0 as well, or neither")
         values = bond_valence(mobile, anion, parameters=parameters)
-        r0, b, source = values.r0, values.b, values.source
+        r0, b = values.r0, values.b
+        source = values.source if values.verified else f"{values.source}, unverified"
     elif parameters is not None:
         raise ValueError(f"r0 = {r0:g} Å and the file {parameters} are given; give one of them")
     else:

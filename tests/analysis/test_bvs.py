@@ -238,6 +238,16 @@ def test_a_tenth_of_an_angstrom_is_the_spacing_where_nothing_else_is_asked_for()
     assert bvs_map(bulk("MgO", "rocksalt", a=4.212, cubic=True), "Mg2+").grid == (43, 43, 43)
 
 
+def test_the_source_says_what_is_unverified():
+    crystal = bulk("MgO", "rocksalt", a=4.212)
+    made = {ion: bvs_map(crystal, ion, grid=(2, 2, 2)).source for ion in ("Mg2+", "Mo4+", "Mo3+")}
+    assert made == {
+        "Mg2+": "Brown & Altermatt (1985) doi:10.1107/S0108768185002063",
+        "Mo4+": "bvparm2020 ref. m, unverified",
+        "Mo3+": "bvparm2020 ref. z",
+    }
+
+
 def test_inputs_are_not_changed_and_may_be_pymatgen(glass):
     before = glass.copy()
     made = bvs_map(glass, "Mg2+", grid=(8, 8, 8))
@@ -336,6 +346,7 @@ def test_given_parameters_replace_the_table(glass, tmp_path):
     read = bvs_map(glass, "Ti3+", grid=(6, 6, 6), exclusion_radius=0.0, parameters=path)
     np.testing.assert_array_equal(read.field.values, made.field.values)
     assert "mine.cif" in read.source
+    assert read.source.endswith(", unverified")
 
 
 # ties
