@@ -12,9 +12,9 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.calculator import BaseCalculator
 
+from amorph.analysis._grids import resolve_points
 from amorph.calculators import calculator_name, make_calculator
 from amorph.evaluation import evaluate
-from amorph.fields import grid_points
 from amorph.rocksalt import build
 from amorph.schedule import named
 from amorph.study import Study
@@ -142,7 +142,7 @@ def estimate(study: Study) -> Estimate:
             relaxation("crystal/final_relax", exchanged, "final_relax", final)
 
     bvs = study["bvs"]
-    points = np.prod(bvs["grid"] or grid_points(exchanged.cell.array, bvs["spacing"]), dtype=float)
+    points = np.prod(resolve_points(exchanged.cell.array, bvs["grid"], bvs["spacing"]), dtype=float)
     # Three fields at once: the sums, the continuous field of the surface, and the distance to the nearest atom.
     maps = 3 * 8 * points
     return Estimate(
