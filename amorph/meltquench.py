@@ -8,9 +8,9 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
-from amorph.analysis.crystallinity import Crystallinity, Supercell, crystallinity
+from amorph.analysis.crystallinity import Crystallinity, crystallinity
 from amorph.dynamics import Frame, Thermo, dynamics
-from amorph.parameters import Count, checked
+from amorph.parameters import Count, Supercell, checked
 from amorph.schedule import QuenchSchedule, Schedule, named
 from amorph.structure import periodic_atoms
 

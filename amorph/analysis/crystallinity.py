@@ -4,30 +4,23 @@ import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 from ase.geometry import find_mic
 from numpy.typing import NDArray
-from pydantic import BeforeValidator
 from scipy.special import sph_harm_y
 
 from amorph.neighbors import PairList, pair_list
-from amorph.parameters import checked
-from amorph.structure import periodic_atoms
+from amorph.parameters import Supercell, checked
+from amorph.structure import anion_mask, periodic_atoms
 from amorph.tables import parse_ion
 
 log = logging.getLogger(__name__)
 
 Verdict = Literal["amorphous", "partly crystalline", "crystalline"]
-
-_Row = tuple[int, int, int]
-Supercell = Annotated[
-    tuple[int, int, int] | tuple[_Row, _Row, _Row],
-    BeforeValidator(lambda value: value.tolist() if isinstance(value, np.ndarray) else value),
-]
 
 SOLID_SHARE_LIMIT: Final = 0.05
 """Largest share of solid anions in a disordered structure. Liquids and glasses have 0.00, half-crystals 0.3."""
@@ -56,9 +49,6 @@ STRONGEST_STAR: Final = 2 * np.eye(3, dtype=int)
 """{200}: where all atoms of rocksalt scatter in phase. The other three members are these with the other sign."""
 PARENT_SITES: Final = (4, 8)
 """Atoms per conventional rocksalt cell: from none to all of the cations."""
-
-_ANIONS: Final = (frozenset({"N", "O", "F", "Cl", "Br"}), frozenset({"S", "Se", "Te", "I"}), frozenset({"P", "As"}))
-"""Elements that form anions. A group counts where none of the groups before it is there: S is a cation in a sulfate."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -383,10 +373,7 @@ def _anions(atoms: Atoms, anion: str | None) -> tuple[str, ...]:
         if element not in present:
             raise ValueError(f"no {element} in the cell, which has {', '.join(sorted(present))}; name its anion")
         return (element,)
-    if "oxidation_states" in atoms.arrays:
-        found = set(atoms.symbols[np.flatnonzero(atoms.arrays["oxidation_states"] < 0)])
-    else:
-        found = next((present & group for group in _ANIONS if present & group), set())
+    found = set(atoms.symbols[anion_mask(atoms)])
     if not found:
         raise ValueError(f"no anion in the cell, which has {', '.join(sorted(present))}; name one with anion = ...")
     return tuple(sorted(found))
