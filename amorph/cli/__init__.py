@@ -106,7 +106,7 @@ def _run(tokens: Sequence[str], *, debug: bool) -> tuple[int, str]:
     except Stopped as error:
         return STOPPED, str(error)
     except KeyboardInterrupt:
-        return FAILED, "interrupted; nothing was written"
+        return FAILED, "interrupted; the files written before are whole"
     except BrokenPipeError:
         # The reader of our output (head, say) has gone; Python would complain when it flushes at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
