@@ -180,7 +180,7 @@ def test_lammps_types_without_elements_must_be_named(tmp_path, oxide):
     for path in (dump, data):
         same_crystal(read_structure(path, elements=["Mg", "O"]), oxide)
         assert read_structure(path, elements=["Ca", "S"]).symbols.formula.count() == {"Ca": 8, "S": 8}
-        with pytest.raises(ValueError, match=r"names no elements, only LAMMPS types; give elements, such as \['Li'"):
+        with pytest.raises(ValueError, match=r"only LAMMPS types; give .* --elements Li Ti Mo O or elements=\['Li'"):
             read_structure(path)
         with pytest.raises(ValueError, match="LAMMPS types 1 to 2, but 1 elements are given"):
             read_trajectory(path, elements=["Mg"])

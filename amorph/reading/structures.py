@@ -219,7 +219,10 @@ def _typed(atoms: Atoms, elements: Sequence[str] | None, head: bytes) -> Atoms:
     named = re.search(rb"^ITEM: ATOMS.*\b(element|mass)\b|^\s*(Masses|Atom Type Labels)", head, re.M)
     if elements is None:
         if named is None:
-            raise RefusedError("names no elements, only LAMMPS types; give elements, such as ['Li', 'Ti', 'Mo', 'O']")
+            raise RefusedError(
+                "names no elements, only LAMMPS types; give the element of each type, as in --elements Li Ti Mo O or "
+                "elements=['Li', 'Ti', 'Mo', 'O']"
+            )
         return atoms
     types = atoms.arrays.get("type")
     if types is None:
