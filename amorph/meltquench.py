@@ -168,13 +168,14 @@ def judge(
     supercell, anion
         As for :func:`melt_quench`.
     melted
-        Whether the structure came from a melt, where the schedule has none and that is known.
+        Whether the structure that the run started from came from a melt, where that is known.
     """
     melt = None
     if (window := _second_half(schedule)) is not None:
         molten = [atoms for step, atoms in zip(steps, frames, strict=True) if window[0] < step <= window[1]]
         melt = crystallinity(molten, supercell=supercell, anion=anion, start=start)
-        melted = melt.melted
+        # A glass that came from a melt and is annealed here need not melt again.
+        melted = melted or melt.melted
     glass = crystallinity(list(frames[-FRAMES:]), supercell=supercell, anion=anion, melted=melted)
     return Judgement(melt, glass)
 

@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Final, Literal
 
+import numpy as np
 from annotated_types import Gt
+from numpy.typing import NDArray
 from pydantic import Discriminator, Tag
 
 from amorph.parameters import Duration, Pressure, Temperature, Unit, parse
+
+MELT_SHARE: Final = 0.9
+"""Share of the highest target above which a schedule without a hold there is in its melt."""
 
 Timestep = Annotated[float, Gt(0), Unit("fs")]
 Ensemble = Literal["NVT", "NPT", "NVE"]
@@ -131,12 +136,33 @@ class QuenchSchedule:
 
     @property
     def melt(self) -> tuple[int, int] | None:
-        """First and last step of the melt: the hold at the highest temperature, if a cooling comes after it."""
+        """Last step before the melt and its last step; None without one.
+
+        The melt is the hold at the highest temperature, if a cooling comes after it. Where that temperature is only
+        passed through, the melt is the stretch about its last peak in which the target stays within a tenth of it. A
+        schedule that begins with the cooling has no melt: it took place before.
+        """
         hottest = max(max(segment.start_K, segment.end_K) for segment in self.segments)
-        holds = [k for k, s in enumerate(self.segments) if s.start_K == s.end_K == hottest]
-        if not holds or all(s.end_K >= hottest for s in self.segments[holds[-1] + 1 :]):
+        if holds := [k for k, s in enumerate(self.segments) if s.start_K == s.end_K == hottest]:
+            if all(s.end_K >= hottest for s in self.segments[holds[-1] + 1 :]):
+                return None
+            return self.spans[holds[0]][0], self.spans[holds[-1]][1]
+        targets = self._targets_K()
+        peak = len(targets) - 1 - int(np.argmax(targets[::-1]))
+        if peak in {0, len(targets) - 1}:
             return None
-        return self.spans[holds[0]][0], self.spans[holds[-1]][1]
+        cool = np.flatnonzero(targets < MELT_SHARE * targets[peak])
+        before, after = cool[cool < peak], cool[cool > peak]
+        return (int(before[-1]) if before.size else 0), (int(after[0]) - 1 if after.size else self.steps)
+
+    def _targets_K(self) -> NDArray[np.float64]:
+        """Target temperature of every step [K], number for number that of :meth:`target_K`."""
+        pieces = [np.array([self.segments[0].start_K])]
+        for segment, (first, last) in zip(self.segments, self.spans, strict=True):
+            done = np.arange(1, last - first + 1)
+            pieces.append(segment.start_K + (segment.end_K - segment.start_K) * done / (last - first))
+            pieces[-1][-1] = segment.end_K
+        return np.concatenate(pieces)
 
 
 # The tags have a space so that no error message takes them for keys.

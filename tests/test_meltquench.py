@@ -125,6 +125,34 @@ def test_a_melt_of_an_earlier_stage_counts():
     assert judge(frames, [0, 50, 100], COLD, start=argon(), anion="Ar").glass.melted is None
 
 
+def test_a_melt_without_a_hold_is_measured():
+    # 12 K a step up and down: 2160 K or more from step 179 on, 2160 K again at step 239
+    spike = QuenchSchedule(
+        (Segment("heat", "NVT", 20.0, 2400.0, 0.8), Segment("quench", "NVT", 2400.0, 20.0, 0.8)), timestep_fs=4.0
+    )
+    start = argon()
+    for far, melted in ((0.0, False), (5.4, True)):
+        frames = [start.copy() for _ in range(401)]
+        for frame in frames[190:]:
+            frame.positions[::2] += [far, 0.0, 0.0]
+            frame.positions[1::2] -= [far, 0.0, 0.0]
+        judgement = judge(frames, range(401), spike, start=start, anion="Ar")
+        assert judgement.melt.melted is melted
+        assert judgement.glass.melted is melted
+    assert judgement.melt.n_frames == sum(199 < step <= 220 for step in range(401))
+
+
+def test_a_glass_annealed_far_below_its_melting_has_molten_all_the_same():
+    anneal = QuenchSchedule(
+        (Segment("hold", "NVT", 80.0, 80.0, 0.2), Segment("cool", "NVT", 80.0, 20.0, 0.2)), timestep_fs=4.0
+    )
+    frames = [argon() for _ in range(101)]
+    for before, after in ((True, True), (False, False), (None, False)):
+        judgement = judge(frames, range(101), anneal, start=argon(), anion="Ar", melted=before)
+        assert judgement.melt.melted is False
+        assert judgement.glass.melted is after
+
+
 # invariance
 
 

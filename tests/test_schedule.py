@@ -73,11 +73,43 @@ def test_a_ramp_ends_exactly_where_it_should_and_stays_between(start, end, steps
         ((hold("melt", 3000.0), hold("drop", 300.0)), (0, 1000)),
         ((hold(),), None),
         ((ramp(300.0, 3000.0), hold("melt", 3000.0)), None),
-        ((ramp(300.0, 3000.0), ramp()), None),
+        ((hold("melt", 3000.0), ramp(), ramp(300.0, 800.0), ramp(800.0, 300.0)), (0, 1000)),
     ],
 )
 def test_the_melt_is_the_hottest_hold_before_a_cooling(segments, melt):
     assert QuenchSchedule(segments).melt == melt
+
+
+@pytest.mark.parametrize(
+    ("segments", "melt"),
+    [
+        # 2.7 K a step: the target is 2700 K or more from 111.1 steps before the peak to 111.1 after it
+        ((ramp(300.0, 3000.0), ramp(3000.0, 300.0)), (888, 1111)),
+        ((ramp(300.0, 3000.0), ramp(3000.0, 300.0), hold()), (888, 1111)),
+        ((hold(), ramp(300.0, 3000.0), ramp(3000.0, 300.0)), (1888, 2111)),
+        ((ramp(300.0, 3000.0), hold("drop", 300.0)), (888, 1000)),
+        # the last of two peaks
+        ((ramp(300.0, 3000.0), ramp(), ramp(300.0, 3000.0), ramp()), (2888, 3111)),
+        # a hold just below the peak belongs to it, whether before or after
+        ((hold("m", 2800.0), ramp(2800.0, 3000.0), ramp(3000.0, 1000.0)), (0, 2150)),
+        ((ramp(300.0, 3000.0), ramp(3000.0, 2800.0)), (888, 2000)),
+        # nothing was heated, or nothing cooled
+        ((ramp(3000.0, 300.0),), None),
+        ((ramp(3000.0, 300.0), hold()), None),
+        ((ramp(300.0, 3000.0),), None),
+        ((hold(), ramp(300.0, 3000.0)), None),
+    ],
+)
+def test_without_a_hold_the_melt_is_the_stretch_about_the_peak(segments, melt):
+    assert QuenchSchedule(segments).melt == melt
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.0, 5000.0), st.floats(0.0, 5000.0), st.integers(1, 40)), min_size=1, max_size=4),
+)
+def test_all_targets_at_once_are_those_of_each_step(ramps):
+    schedule = QuenchSchedule(tuple(ramp(start, end, steps / 1000.0) for start, end, steps in ramps))
+    assert schedule._targets_K().tolist() == [schedule.target_K(step) for step in range(schedule.steps + 1)]
 
 
 # from files
