@@ -201,8 +201,8 @@ def dynamics(
         Fewer than two atoms; constraints on the atoms; a state that belongs to another structure or schedule.
     RuntimeError
         The run has become unstable: energy, forces or positions are not finite; the temperature exceeds three times
-        its target by more than 1000 K (more in cells of few atoms); two atoms are closer than 0.5 Å; under pressure
-        control the volume has doubled or halved.
+        the highest target of the last ten damping times by more than 1000 K (more in cells of few atoms); two atoms
+        are closer than 0.5 Å; under pressure control the volume has doubled or halved.
 
     Notes
     -----
@@ -327,7 +327,7 @@ class _Run:
 
     def _frame(self) -> Frame:
         step = self.step
-        self.stability.check(self.atoms, self.forces, step, self.segment, self.schedule.target_K(step))
+        self.stability.check(self.atoms, self.forces, step, self.segment, self.schedule.recent_target_K(step))
         return Frame(
             step, self.schedule.time_ps(step), self.segment.name, self.schedule.target_K(step), self.atoms, self._state
         )

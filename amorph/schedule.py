@@ -15,6 +15,9 @@ from amorph.parameters import Duration, Pressure, Temperature, Unit, parse
 MELT_SHARE: Final = 0.9
 """Share of the highest target above which a schedule without a hold there is in its melt."""
 
+MEMORY: Final = 10.0
+"""Damping times of the thermostat after which a jump of the target is forgotten."""
+
 Timestep = Annotated[float, Gt(0), Unit("fs")]
 Ensemble = Literal["NVT", "NPT", "NVE"]
 
@@ -129,6 +132,18 @@ class QuenchSchedule:
         if step == last:
             return segment.end_K
         return segment.start_K + (segment.end_K - segment.start_K) * (step - first) / (last - first)
+
+    def recent_target_K(self, step: int) -> float:
+        """Return the highest target that the thermostat may not have forgotten yet [K]: a function of the step alone.
+
+        It looks back by ten damping times of the step's thermostat; without a thermostat not at all.
+        """
+        memory_ps = {"NVT": self.damping_time_ps, "NPT": self.nose_hoover_time_ps, "NVE": 0.0}
+        ensemble = self.segments[self.index_at(step)].ensemble
+        since = max(0, step - round(MEMORY * memory_ps[ensemble] * 1000.0 / self.timestep_fs))
+        # Between the ends of segments the target is linear.
+        corners = [n for _, last in self.spans for n in (last, last + 1) if since < n < step]
+        return max(self.target_K(n) for n in (since, *corners, step))
 
     def time_ps(self, step: int) -> float:
         """Return the time since the start [ps]."""

@@ -10,7 +10,7 @@ from amorph.schedule import Segment
 from amorph.structure import MINIMUM_DISTANCE
 
 TEMPERATURE_LIMIT = 3.0
-"""Largest ratio of temperature to target in a run that is still sane; more in cells of a few atoms, which fluctuate."""
+"""Largest ratio of temperature to the recent target in a run that is still sane; more in cells of a few atoms."""
 TEMPERATURE_FLOOR_K = 1000.0
 """Added to that limit [K]: what a strained starting structure may release at a low target."""
 VOLUME_LIMIT = 2.0
@@ -26,7 +26,7 @@ class Stability:
         self._closeness = _Closeness()
 
     def check(self, atoms: Atoms, forces: NDArray[np.float64], step: int, segment: Segment, target_K: float) -> None:
-        """Stop the run if it is unstable.
+        """Stop the run if it is unstable; `target_K` is the highest that the thermostat may not have forgotten.
 
         Raises
         ------

@@ -112,6 +112,32 @@ def test_all_targets_at_once_are_those_of_each_step(ramps):
     assert schedule._targets_K().tolist() == [schedule.target_K(step) for step in range(schedule.steps + 1)]
 
 
+@given(
+    st.lists(
+        st.tuples(st.floats(1.0, 5000.0), st.floats(1.0, 5000.0), st.integers(1, 30), st.sampled_from(["NVT", "NPT"])),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_the_recent_target_is_the_highest_of_ten_damping_times(ramps):
+    schedule = QuenchSchedule(
+        tuple(Segment("s", ensemble, start, end, steps / 1000.0) for start, end, steps, ensemble in ramps),
+        damping_time_ps=0.001,
+        nose_hoover_time_ps=0.002,
+    )
+    targets = [schedule.target_K(step) for step in range(schedule.steps + 1)]
+    for step in range(schedule.steps + 1):
+        back = 10 if schedule.segments[schedule.index_at(step)].ensemble == "NVT" else 20
+        assert schedule.recent_target_K(step) == pytest.approx(max(targets[max(0, step - back) : step + 1]))
+
+
+def test_a_jump_is_forgotten_after_ten_damping_times_and_at_once_without_a_thermostat():
+    schedule = QuenchSchedule((hold("melt", 3000.0), hold("glass", 300.0)), damping_time_ps=0.02)
+    assert [schedule.recent_target_K(step) for step in (0, 1000, 1001, 1200, 1201)] == [3000.0] * 4 + [300.0]
+    free = QuenchSchedule((hold("melt", 3000.0), hold("free", 300.0, ensemble="NVE")), damping_time_ps=0.02)
+    assert [free.recent_target_K(step) for step in (1000, 1001)] == [3000.0, 300.0]
+
+
 # from files
 
 

@@ -110,6 +110,29 @@ def test_two_atoms_may_fluctuate():
     assert max(kelvin) > 3 * 2e4 + 1000.0
 
 
+@pytest.mark.parametrize(("ensemble", "ps"), [("NVT", 0.6), ("NPT", 2.0)])
+def test_a_jump_from_the_melt_to_the_glass_goes_through_and_a_hot_glass_does_not(ensemble, ps):
+    # At the first step of the second hold the atoms still have 8000 K, above 3·20 K + 1000 K.
+    crystal = bulk("Ar", a=5.4, cubic=True) * (2, 2, 2)
+    springs = Springs(crystal.positions, 1.0)
+    jump = QuenchSchedule(
+        (Segment("melt", "NVT", 8000.0, 8000.0, 0.2), Segment("glass", ensemble, 20.0, 20.0, ps)),
+        timestep_fs=2.0,
+        damping_time_ps=0.02,
+        nose_hoover_time_ps=0.1,
+        barostat_time_ps=100.0,
+    )
+    frames = dynamics(crystal, springs, jump, rng=np.random.default_rng(0))
+    kelvin = [temperature_K(frame.atoms) for frame in frames]
+    assert len(kelvin) == jump.steps + 1
+    assert kelvin[101] > 3 * 20.0 + 1000.0
+    assert kelvin[-1] < 1000.0
+    atoms, limit = hot(200, 2000.0), Stability(hot(200, 1.0).get_volume(), 2.0)
+    check(atoms, limit, target_K=jump.recent_target_K(150))
+    with pytest.raises(RuntimeError, match="above the limit of 1060 K for the 20 K target"):
+        check(atoms, limit, target_K=jump.recent_target_K(jump.steps))
+
+
 def test_a_run_continued_measures_its_volume_from_the_start():
     schedule = QuenchSchedule((Segment("a", "NPT", 300.0, 300.0, 20.0, -5.0),), timestep_fs=5.0)
     state, reached = None, []
