@@ -99,7 +99,7 @@ CASES = {
     f"{BVS} --grid 90000 90000 90000": "a grid of 90000 × 90000 × 90000 points needs 5.8 PB of memory, and ",
     f"{BVS} --grid 4 4 4.5": "--grid 4 4 4.5: whole numbers are needed",
     f"{BVS} --grid 4 4": "--grid is missing or has too few values; see amorph bvs --help",
-    f"{BVS} --spacing 0": "spacing = 0.0 Å must be greater than 0 (default 0.1)",
+    f"{BVS} --spacing 0": "spacing = 0.0 Å must be greater than 0",
     f"{BVS} --spacing 1e-12": "a spacing of 1e-12 Å makes more than 1e9 points along an edge of 4.20 Å; ",
     f"{BVS} --r0 nan": "r0 = nan Å must be a finite number",
     f"{BVS} --b 0.37": "b = 0.37 Å without r0: the two belong together; give r0 as well, or neither",

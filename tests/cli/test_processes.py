@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ase.build import bulk
 
 import amorph
 
@@ -29,7 +30,8 @@ IMPORTED = """
 import sys
 from amorph.cli import main
 status = main(sys.argv[1:])
-found = [name for name in ("torch", "chgnet", "vtkmodules", "matplotlib", "pymatgen", "pyvoro2") if name in sys.modules]
+heavy = {"torch", "chgnet", "vtkmodules", "matplotlib", "pymatgen", "pyvoro2"}
+found = heavy & {name.partition(".")[0] for name in sys.modules}
 sys.exit(f"status {status}, loaded {found}" if status or found else 0)
 """
 
@@ -51,6 +53,27 @@ sys.exit(",".join(found) or 0)
 """
     done = python(code, cwd=PACKAGE.parent)
     assert done.returncode == 0, done.stderr
+
+
+NOISY = """
+import logging, warnings
+from ase.calculators.emt import EMT
+
+def make():
+    warnings.warn("look out")
+    logging.getLogger("elsewhere").warning("look out")
+    return EMT()
+"""
+
+
+def test_other_projects_warnings_and_log_lines_stay_away_but_for_debug(tmp_path):
+    (tmp_path / "noisy.py").write_text(NOISY)
+    bulk("Cu", a=3.6).write(tmp_path / "cu.extxyz")
+    command = [sys.executable, "-m", "amorph", "relax", "cu.extxyz", "--factory", "noisy:make", "-o", "r.cif", "-q"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    loud = subprocess.run([*command, "--debug"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "UserWarning: look out" in loud.stderr
 
 
 def test_output_into_a_closed_pipe_ends_quietly(oxide, tmp_path):

@@ -92,6 +92,8 @@ def test_build_relaxes_the_cell_with_the_calculator_named(amorph, tmp_path):
     assert figures["lattice_constant_source"] == "relaxed by EMT"
     relaxed = read_structure(tmp_path / "aln.extxyz")
     assert figures["lattice_constant"] == pytest.approx(relaxed.get_volume() ** (1 / 3), abs=1e-6)
+    mass = 4 * (26.982 + 14.007)  # u
+    assert figures["density_g_cm3"] == pytest.approx(mass * 1.66054 / relaxed.get_volume(), rel=1e-4)
     table = amorph("build", "AlN", *how, "-q", "--max-steps", 1)
     assert (table.status, table.out) == (4, "")
     assert table.err == "amorph: the relaxation did not converge in 1 steps; allow more with --max-steps\n"
