@@ -25,9 +25,9 @@ from amorph.analysis.crystallinity import crystallinity
 from amorph.analysis.voronoi import free_volume
 from amorph.calculators import calculator_name, make_calculator
 from amorph.progress import Progress
+from amorph.recording import StopRequest, Work
 from amorph.rocksalt import build
 from amorph.run import RunDirectory, Stage, sha256_of, write_atomically
-from amorph.stages import StopRequest, Work
 from amorph.study import Study
 from amorph.substitution import substitute
 from amorph.summary import Summary, summarize
@@ -211,7 +211,7 @@ def rehearse(study: Study) -> dict[str, Any]:
     free_volume(exchanged, **study["free_volume"])
     chosen = study["bvs"]
     resolve_points(exchanged.cell.array, chosen["grid"], chosen["spacing"])
-    bvs = bvs_map(exchanged, **{**chosen, "grid": (2, 2, 2)})
+    bvs = bvs_map(exchanged, **{**chosen, "grid": (2, 2, 2), "spacing": None})
     return {"r0": bvs.r0, "b": bvs.b, "source": bvs.source}
 
 

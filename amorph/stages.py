@@ -1,12 +1,8 @@
 """What each stage of a run does: reads one structure, writes into its folder, returns its figures."""
 
-import csv
-import io
 import logging
-import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -19,18 +15,17 @@ from amorph.analysis.crystallinity import Crystallinity, crystallinity
 from amorph.analysis.isosurface import isosurface
 from amorph.analysis.voronoi import FreeVolume, free_volume
 from amorph.calculators import calculator_name
-from amorph.dynamics import DynamicsState, Frame, Thermo, dynamics
 from amorph.export.fields import write_field
 from amorph.export.mesh import write_mesh
 from amorph.export.picture import write_picture
 from amorph.export.structures import write_structure
 from amorph.export.vasp import write_vasp_input
 from amorph.meltquench import check_sampling, judge, melt_pressures_GPa
-from amorph.progress import Progress
 from amorph.reading import read_trajectory, read_vasp_relaxed
-from amorph.relaxation import Relaxed, RelaxFrame, RelaxState, relaxation
+from amorph.recording import Stopped, Work, read_thermo, record_dynamics, record_relaxation, write_csv
+from amorph.relaxation import relaxation
 from amorph.rocksalt import build
-from amorph.run import Stage, appended, read_checkpoint, structure_text, write_atomically, write_checkpoint
+from amorph.run import Stage
 from amorph.schedule import named
 from amorph.substitution import substitute
 from amorph.units import G_CM3_PER_U_A3
@@ -42,45 +37,8 @@ VOLUME_TOLERANCE = 0.03
 """Deviation of a reference crystal's volume from experiment above which the report warns."""
 
 
-class Stopped(Exception):
-    """The run stopped where the same command continues it."""
-
-
 class WaitingForVasp(Stopped):
     """The input for VASP is written; the run continues when its result lies beside it."""
-
-
-@dataclass
-class StopRequest:
-    """Whether the run is to stop after the step at hand, and who asked.
-
-    Asking takes no lock, so that a signal may do it at any moment, a second one in the midst of the first.
-    """
-
-    by: str = ""
-    """Name of the signal; empty as long as the run may go on."""
-
-    def check(self, where: str) -> None:
-        """Stop here, where the same command continues, if that was asked for.
-
-        Raises
-        ------
-        Stopped
-            It was.
-        """
-        if self.by:
-            log.info("%s: stopped %s", self.by, where)
-            raise Stopped(f"stopped by {self.by} {where}; run the same command again to continue")
-
-
-@dataclass(frozen=True)
-class Work:
-    """What the stages of one process share."""
-
-    progress: Progress = field(default_factory=Progress)
-    stop: StopRequest = field(default_factory=StopRequest)
-    checkpoint_minutes: float = 5.0
-    """Wall time between checkpoints [min]."""
 
 
 def build_stage(stage: Stage, _atoms: Atoms, *, rng: np.random.Generator) -> Figures:
@@ -116,9 +74,9 @@ def melt_quench_stage(
     parameters = stage.parameters
     schedule = named(parameters["schedule"])
     check_sampling(schedule, parameters["sample_every"])
-    _run_dynamics(stage, atoms, calculator, rng, work)
+    record_dynamics(stage, atoms, calculator, rng, work)
     frames = read_trajectory(stage.directory / "trajectory.extxyz")
-    thermo = _read_thermo(stage.directory / "thermo.csv")
+    thermo = read_thermo(stage.directory / "thermo.csv")
     judgement = judge(
         frames,
         [row.step for row in thermo],
@@ -158,7 +116,7 @@ def relax_stage(
     supercell: Any = None,
 ) -> Figures:
     """Minimise the energy, from the checkpoint where there is one, and judge the minimised structure."""
-    relaxed = _run_relaxation(stage, atoms, calculator, work)
+    relaxed = record_relaxation(stage, atoms, calculator, work)
     final = relaxed.atoms
     final.info = dict(atoms.info)
     stage.write_structure(final)
@@ -292,8 +250,8 @@ def analysis_stage(
 ) -> Figures:
     """Measure the free volume and map the bond valence."""
     volumes = free_volume(atoms, **stage.parameters["free_volume"])
-    _write_csv(stage.directory / "voronoi_species.csv", volumes.table())
-    _write_csv(stage.directory / "voronoi_atoms.csv", volumes.per_atom_table())
+    write_csv(stage.directory / "voronoi_species.csv", volumes.table())
+    write_csv(stage.directory / "voronoi_atoms.csv", volumes.per_atom_table())
     figures: dict[str, Any] = {
         "crystallinity": crystallinity_figures(crystallinity(atoms, melted=melted)),
         "volume_per_anion": volumes.cell_volume / volumes.symbols.count(volumes.anion),
@@ -356,102 +314,3 @@ _SHARES = ("under_bonded", "window", "over_bonded")
 def density_g_cm3(atoms: Atoms) -> float:
     """Mass density of a structure [g/cm³]."""
     return float(atoms.get_masses().sum() / atoms.get_volume() * G_CM3_PER_U_A3)
-
-
-def _run_dynamics(stage: Stage, atoms: Atoms, calculator: BaseCalculator, rng: np.random.Generator, work: Work) -> None:
-    schedule, sample_every = named(stage.parameters["schedule"]), stage.parameters["sample_every"]
-    saved = read_checkpoint(stage.directory)
-    state = None if saved is None else DynamicsState.from_arrays(saved)
-    trajectory_size, thermo_size = (0, 0) if saved is None else (int(n) for n in saved["sizes"])
-    if state is not None:
-        log.info("%s: continuing after step %d of %d", stage.name, state.step, schedule.steps)
-    done = 0 if state is None else state.step
-    with (
-        appended(stage.directory / "trajectory.extxyz", trajectory_size) as trajectory,
-        appended(stage.directory / "thermo.csv", thermo_size) as table,
-        work.progress.task(stage.name, schedule.steps, done=done) as update,
-    ):
-        clock = _Checkpoints(stage, work)
-        for frame in dynamics(atoms, calculator, schedule, rng=rng, state=state):
-            if state is not None and frame.step == state.step:
-                continue  # sampled before the checkpoint
-            if frame.step % sample_every == 0 or frame.step == schedule.steps:
-                thermo = frame.thermo()
-                table.append(_csv_rows([asdict(thermo)], header=frame.step == 0))
-                trajectory.append(structure_text(_sampled(frame)).decode())
-                update(frame.step, f"{thermo.temperature_K:.0f} K, {thermo.pressure_GPa:.1f} GPa")
-            else:
-                update(frame.step, f"{frame.target_K:.0f} K wanted")
-            if frame.step < schedule.steps and clock.due():
-                sizes = np.array([trajectory.sync(), table.sync()])
-                clock.save({**frame.state().to_arrays(), "sizes": sizes}, frame.step)
-
-
-def _run_relaxation(stage: Stage, atoms: Atoms, calculator: BaseCalculator, work: Work) -> Relaxed:
-    saved = read_checkpoint(stage.directory)
-    state = None if saved is None else RelaxState.from_arrays(saved)
-    size = 0 if saved is None else int(saved["size"])
-    if state is not None:
-        log.info("%s: continuing after step %d", stage.name, state.step)
-    done = 0 if state is None else state.step
-    last: RelaxFrame | None = None
-    with (
-        appended(stage.directory / "relaxation.csv", size) as table,
-        work.progress.task(stage.name, stage.parameters["max_steps"], done=done) as update,
-    ):
-        clock = _Checkpoints(stage, work)
-        for frame in relaxation(atoms, calculator, **stage.parameters, state=state):
-            last = frame
-            if state is None or frame.step > state.step:
-                row = {key: getattr(frame, key) for key in _RELAX_COLUMNS}
-                table.append(_csv_rows([row], header=frame.step == 0))
-            update(frame.step, f"largest force {frame.max_force:.3f} eV/Å, stress {frame.stress_residual_GPa:.2f} GPa")
-            if not frame.converged and frame.step < stage.parameters["max_steps"] and clock.due():
-                clock.save({**frame.state().to_arrays(), "size": np.array(table.sync())}, frame.step)
-        assert last is not None  # a relaxation yields its start at least
-        return last.result()
-
-
-_RELAX_COLUMNS = ("step", "energy_eV", "max_force", "pressure_GPa", "stress_residual_GPa")
-
-
-class _Checkpoints:
-    """Decides when a stage writes a checkpoint, and stops it where that was asked for."""
-
-    def __init__(self, stage: Stage, work: Work) -> None:
-        self.stage, self.work, self.last = stage, work, time.monotonic()
-
-    def due(self) -> bool:
-        return bool(self.work.stop.by) or time.monotonic() - self.last > 60.0 * self.work.checkpoint_minutes
-
-    def save(self, arrays: Mapping[str, Any], step: int) -> None:
-        write_checkpoint(self.stage.directory, arrays)
-        self.last = time.monotonic()
-        self.work.stop.check(f"after step {step} of {self.stage.name}")
-
-
-def _sampled(frame: Frame) -> Atoms:
-    """Frame as the trajectory keeps it: positions without momenta, and when it was."""
-    atoms = frame.snapshot()
-    atoms.set_momenta(None)
-    atoms.info |= {"step": frame.step, "time_ps": frame.time_ps, "segment": frame.segment, "target_K": frame.target_K}
-    return atoms
-
-
-def _csv_rows(rows: list[dict[str, Any]], *, header: bool) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    if header:
-        writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
-    write_atomically(path, _csv_rows(rows, header=True).encode())
-
-
-def _read_thermo(path: Path) -> list[Thermo]:
-    kinds = Thermo.__annotations__
-    with path.open(encoding="utf-8", newline="") as file:
-        return [Thermo(**{key: kinds[key](value) for key, value in row.items()}) for row in csv.DictReader(file)]

@@ -71,12 +71,12 @@ def die_at(kind, number, signals, directory):
 
 
 def child(request, output):
-    from amorph import stages
+    from amorph import recording
     from amorph.cli import main
 
     sys.stdout = sys.stderr = os.fdopen(output, "w", encoding="utf-8")
     # A second passes between any two looks at the clock, so that checkpoints come after a number of steps.
-    stages.time = SimpleNamespace(monotonic=itertools.count(0.0, 1.0).__next__)
+    recording.time = SimpleNamespace(monotonic=itertools.count(0.0, 1.0).__next__)
     if request["die"]:
         die_at(*request["die"], request["signals"], request["directory"])
     status = main(["run", request["study"], "--dir", request["directory"], "--quiet"])

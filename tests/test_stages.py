@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 from toys import Ions, Toy
 
-from amorph import stages
+from amorph import recording, stages
 from amorph.analysis.bvs import bvs_map
 from amorph.crystals import BY_NAME
 from amorph.meltquench import melt_quench
 from amorph.parameters import parse
 from amorph.progress import Progress
 from amorph.reading import read_field
+from amorph.recording import Stopped, Work
 from amorph.relaxation import relax
 from amorph.rocksalt import build
 from amorph.run import RunDirectory, read_checkpoint
 from amorph.schedule import QuenchSchedule, Segment
-from amorph.stages import Stopped, WaitingForVasp, Work
+from amorph.stages import WaitingForVasp
 
 HOT = QuenchSchedule(
     (
@@ -83,7 +84,7 @@ def atoms():
 @pytest.fixture
 def fast_clock(monkeypatch):
     """A second passes between any two looks, so that a checkpoint comes after a number of steps."""
-    monkeypatch.setattr(stages, "time", SimpleNamespace(monotonic=itertools.count(0.0, 1.0).__next__))
+    monkeypatch.setattr(recording, "time", SimpleNamespace(monotonic=itertools.count(0.0, 1.0).__next__))
 
 
 def work_of(steps_between_checkpoints=5):

@@ -59,8 +59,13 @@ def resolve_points(
     Raises
     ------
     ValueError
-        The grid needs more memory than is available.
+        Both a grid and a spacing; a grid that needs more memory than is available.
     """
+    if grid is not None and spacing is not None:
+        raise ValueError(
+            f"grid = {' '.join(map(str, grid))} and spacing = {spacing:g} Å are given; give one of them, the number "
+            "of points or the distance between them"
+        )
     if grid is not None:
         points = grid
         asked = f"a grid of {grid[0]} × {grid[1]} × {grid[2]} points"

@@ -192,7 +192,8 @@ def bvs_map(
     Raises
     ------
     ValueError
-        A structure that makes no sense, no anion in it, an ion without parameters, or a grid larger than memory.
+        A structure that makes no sense, no anion in it, an ion without parameters, both a grid and a spacing, or a grid
+        larger than memory.
 
     Notes
     -----

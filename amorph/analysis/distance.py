@@ -39,7 +39,7 @@ def distance_map(
     Raises
     ------
     ValueError
-        A structure that makes no sense, or a grid larger than memory.
+        A structure that makes no sense, both a grid and a spacing, or a grid larger than memory.
 
     Examples
     --------

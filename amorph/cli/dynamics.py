@@ -36,9 +36,10 @@ from amorph.parameters import parse
 from amorph.pipeline import Chain, provenance, stop_on_signal
 from amorph.progress import Progress
 from amorph.reading import read_structure
+from amorph.recording import Stopped as StageStopped
+from amorph.recording import Work
 from amorph.run import RunDirectory, Stage
 from amorph.schedule import SHIPPED, QuenchSchedule, named
-from amorph.stages import Work
 from amorph.study import general
 
 Directory = Annotated[Path, Parameter(name="--dir", help="Run directory; made, or continued where it stopped.")]
@@ -212,7 +213,7 @@ def _stage(
         ):
             chain = Chain(run, stop=shared.stop)
             chain.then(name, how, lambda stage, _: work(stage, shared), input=file)
-    except stages.Stopped as stopped:
+    except StageStopped as stopped:
         raise Stopped(str(stopped)) from None
     assert chain.last is not None  # the stage wrote its structure
     return {**chain.figures[name], "structure": chain.last.structure}, chain.last.read_structure()

@@ -30,7 +30,7 @@ def run(
     """
     import tomli_w
 
-    from amorph import stages
+    from amorph import recording
     from amorph.estimate import duration_text, estimate
     from amorph.pipeline import run_study
     from amorph.run import toml_form
@@ -55,7 +55,7 @@ def run(
         raise ValueError("a run needs a directory: give --dir DIR, or --dry-run to see the plan")
     try:
         summary = run_study(plan, directory, progress=Progress(visible=not quiet))
-    except stages.Stopped as stopped:
+    except recording.Stopped as stopped:
         raise Stopped(str(stopped)) from None
     if json:
         show_json(summary.figures)

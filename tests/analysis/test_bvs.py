@@ -419,6 +419,7 @@ def test_the_edge_of_the_window_is_outside():
             {"ion": "Mg2+", "grid": (90_000, 90_000, 90_000)},
             r"90000 × 90000 × 90000 points needs 5.8 PB of memory, and",
         ),
+        ({"ion": "Mg2+", "grid": (10, 10, 10), "spacing": 5.0}, "^grid = 10 10 10 and spacing = 5 Å are given; give"),
         ({"ion": "Mg2+", "spacing": 1e-4}, "a spacing of 0.0001 Å, which makes .* points, needs .* give a larger"),
         ({"ion": "Mg2+", "spacing": 1e-300}, "a spacing of 1e-300 Å makes more than 1e9 points along an edge"),
         ({"ion": "Mg2+", "threads": 0}, "threads = 0 must be greater than 0"),

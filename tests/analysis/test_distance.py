@@ -100,6 +100,8 @@ def test_bad_input_is_refused():
         distance_map(crystal, grid=(2, -1, 2))
     with pytest.raises(ValueError, match=r"spacing = 0\.0 Å must be greater than 0"):
         distance_map(crystal, spacing=0.0)
+    with pytest.raises(ValueError, match=r"^grid = 2 3 4 and spacing = 0\.1 Å are given; give one of them"):
+        distance_map(crystal, grid=(2, 3, 4), spacing=0.1)
     with pytest.raises(ValueError, match=r"needs 5.8 PB of memory, and .* are available; give fewer points"):
         distance_map(crystal, grid=(90_000, 90_000, 90_000))
     with pytest.raises(ValueError, match="the structure has no atoms"):
