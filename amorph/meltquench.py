@@ -8,14 +8,14 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
-from amorph.analysis.crystallinity import Crystallinity, crystallinity
+from amorph.analysis.crystallinity import Crystallinity, crystallinity, settled_frames
 from amorph.dynamics import Frame, Thermo, dynamics
 from amorph.parameters import Count, Supercell, checked
 from amorph.schedule import QuenchSchedule, Schedule, named
 from amorph.structure import periodic_atoms
 
 FRAMES = 10
-"""Frames that a judgement is the mean of, at least."""
+"""Frames that the judgement of a melt is the mean of, at least."""
 
 
 class OnFrame(Protocol):
@@ -32,7 +32,8 @@ class Judgement:
     melt: Crystallinity | None
     """Mean over the second half of the melt, with the displacements from the starting structure; None without one."""
     glass: Crystallinity
-    """Mean over the last ten frames."""
+    """Mean over the last ten frames, or over fewer: those whose target is within a tenth of the schedule's range of the
+    last one. `n_frames` says how many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,7 @@ class Quenched:
     melt: Crystallinity | None
     """Crystallinity of the second half of the melt; None if the schedule has no melt."""
     glass: Crystallinity
-    """Crystallinity of the last ten frames."""
+    """Crystallinity of the last frames, at most ten, that the cooling has all but ended in."""
     melt_pressure_GPa: float | None
     """Mean pressure over the second half of the melt, kinetic part included [GPa]."""
     melt_virial_pressure_GPa: float | None
@@ -176,7 +177,8 @@ def judge(
         melt = crystallinity(molten, supercell=supercell, anion=anion, start=start)
         # A glass that came from a melt and is annealed here need not melt again.
         melted = melted or melt.melted
-    glass = crystallinity(list(frames[-FRAMES:]), supercell=supercell, anion=anion, melted=melted)
+    last = settled_frames([schedule.target_K(step) for step in steps])
+    glass = crystallinity(list(frames[-last:]), supercell=supercell, anion=anion, melted=melted)
     return Judgement(melt, glass)
 
 

@@ -44,7 +44,7 @@ def test_a_hot_crystal_melts_and_a_fast_quench_leaves_it_disordered(hot):
     assert hot.melt.mean_square_displacement["Ar"] > 5.4**2 / 2
     assert hot.glass.verdict == "amorphous"
     assert hot.glass.melted
-    assert hot.glass.n_frames == 10
+    assert hot.glass.n_frames == 2  # the last tenth of the cooling: 40 steps
 
 
 def test_a_cold_crystal_stays_one_and_has_no_melt():
@@ -123,6 +123,17 @@ def test_a_melt_of_an_earlier_stage_counts():
     frames = [argon() for _ in range(3)]
     assert judge(frames, [0, 50, 100], COLD, start=argon(), anion="Ar", melted=True).glass.melted is True
     assert judge(frames, [0, 50, 100], COLD, start=argon(), anion="Ar").glass.melted is None
+
+
+@pytest.mark.parametrize(("every", "count"), [(5, 9), (1, 10), (25, 2), (100, 1)])
+def test_a_crystal_that_grew_in_the_cooling_is_not_diluted_by_melt(hot, every, count):
+    liquid = hot.frames[40]
+    steps = list(range(0, 1501, every))
+    # 195 K above the end and less: from step 1460 on
+    frames = [argon() if step >= 1460 else liquid for step in steps]
+    judgement = judge(frames, steps, HOT, start=argon(), anion="Ar")
+    assert judgement.glass.n_frames == count
+    assert judgement.glass.solid_share == 1.0
 
 
 def test_a_melt_without_a_hold_is_measured():

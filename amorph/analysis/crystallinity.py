@@ -35,7 +35,9 @@ SOLID_BONDS: Final = 9
 TIE: Final = 1e-3
 """Difference of distances below which neighbours tie [Å]. In a simple cubic sublattice the twelfth place has a tie."""
 TRAJECTORY_FRAMES: Final = 10
-"""Frames at the end of a trajectory over which it is judged."""
+"""Frames at the end of a trajectory over which it is judged, at most."""
+SETTLED: Final = 0.1
+"""Share of the range of target temperatures within which the end of a run counts as at its last target."""
 
 WRAPPED_SPAN: Final = 1.25
 """Span of fractional coordinates below which a trajectory counts as wrapped. LAMMPS leaves atoms a little outside."""
@@ -246,7 +248,11 @@ def verdict_of_trajectory(
     anion: str | None = None,
     start: Atoms | None = None,
 ) -> Crystallinity:
-    """Judge the end of a trajectory: the mean over its last ten frames, or the one structure.
+    """Judge the end of a trajectory: the mean over its last frames, at most ten, or the one structure.
+
+    Where every frame says its target temperature (``info["target_K"]``, as in the trajectories of this package), only
+    frames at the end of the schedule count: :func:`settled_frames`. Where not, the last ten do wherever they lie; of a
+    sparse trajectory some of them may still be melt, and a crystal that grew in the cooling is seen too faintly.
 
     Parameters
     ----------
@@ -273,7 +279,22 @@ def verdict_of_trajectory(
             log.info("the first frame is not crystalline: whether it melted lies before the trajectory")
     if start is not None and _may_be_wrapped(images):
         images = unwrap([start, *images])[1:]
-    return crystallinity(images[-TRAJECTORY_FRAMES:], supercell=supercell, anion=anion, start=start)
+    targets = [atoms.info.get("target_K") for atoms in images]
+    known = [float(target) for target in targets if isinstance(target, int | float | np.number)]
+    count = settled_frames(known) if len(known) == len(images) else TRAJECTORY_FRAMES
+    return crystallinity(images[-count:], supercell=supercell, anion=anion, start=start)
+
+
+def settled_frames(targets_K: Sequence[float]) -> int:
+    """Count the frames at the end of a run that show what it made: from one to ten.
+
+    Their target temperatures, and those of all frames after them, differ from the last one by at most a tenth of the
+    range of all the targets. Frames of the melt or of the cooling would make a crystal look disordered.
+    """
+    targets = np.array(targets_K, dtype=float)
+    away = np.flatnonzero(np.abs(targets - targets[-1]) > SETTLED * np.ptp(targets))
+    settled = len(targets) - (int(away[-1]) + 1 if away.size else 0)
+    return min(settled, TRAJECTORY_FRAMES)
 
 
 def unwrap(frames: Sequence[Atoms]) -> list[Atoms]:

@@ -674,6 +674,35 @@ def test_verdict_of_a_trajectory_is_that_of_its_last_ten_frames(small: MeltQuenc
         assert result.mean_square_displacement == pytest.approx(dict(expected.mean_square_displacement))
 
 
+@pytest.mark.parametrize(
+    ("targets", "count"),
+    [
+        ([300.0], 1),
+        ([300.0] * 40, 10),
+        ([3000.0] * 5 + [300.0] * 4, 4),
+        ([3000.0, 570.1, 570.0, 300.0], 2),  # a tenth of 2700 K
+        ([3000.0, 300.0, 3000.0, 300.0], 1),
+        ([300.0, 3000.0, 2740.0, 3000.0], 3),
+        ([3000.0, 2000.0, 1000.0], 1),
+    ],
+)
+def test_settled_frames_are_those_at_the_last_target(targets: list[float], count: int) -> None:
+    assert module.settled_frames(targets) == count
+
+
+def test_trajectory_with_targets_is_judged_at_the_last_one(small: MeltQuench) -> None:
+    frames = [frame.copy() for frame in [small.start, *small.melt, *small.solid[300.0][:3]]]
+    diluted = verdict_of_trajectory(frames)
+    assert (diluted.verdict, diluted.n_frames) == ("partly crystalline", 10)
+    for frame, target in zip(frames, [3000.0] * 11 + [320, 310.0, np.float64(300.0)], strict=True):
+        frame.info["target_K"] = target
+    result = verdict_of_trajectory(frames)
+    assert (result.verdict, result.n_frames) == ("crystalline", 3)
+    assert result.solid_share == crystallinity(small.solid[300.0][:3]).solid_share
+    del frames[4].info["target_K"]
+    assert verdict_of_trajectory(frames).n_frames == 10
+
+
 def test_displacements_in_a_wrapped_trajectory_are_those_of_the_unwrapped() -> None:
     # the cations stream along a channel between the anions, 1 Å a frame: twice through the cell of 8.6 Å
     start = rocksalt(2)
