@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.calculator import BaseCalculator
 
-from amorph.analysis._grids import resolve_points
+from amorph.analysis.grids import resolve_points
 from amorph.calculators import calculator_name, make_calculator
 from amorph.evaluation import evaluate
 from amorph.rocksalt import build

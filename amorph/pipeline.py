@@ -19,9 +19,9 @@ import numpy as np
 from ase import Atoms
 
 from amorph import stages
-from amorph.analysis._grids import resolve_points
 from amorph.analysis.bvs import bvs_map
 from amorph.analysis.crystallinity import crystallinity
+from amorph.analysis.grids import resolve_points
 from amorph.analysis.voronoi import free_volume
 from amorph.calculators import calculator_name, make_calculator
 from amorph.progress import Progress

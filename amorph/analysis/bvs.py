@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
-from amorph.analysis import _grids
+from amorph.analysis import grids
 from amorph.analysis.distance import fill_distances
 from amorph.fields import ScalarField
 from amorph.parameters import Count, Length, NonNegativeLength, Valence, checked
@@ -214,14 +214,14 @@ def bvs_map(
     bond = _bond(atoms, ion, r0, b, anion, parameters, cutoff)
     if anion_exclusion_radius is None:
         anion_exclusion_radius = exclusion_radius
-    points = _grids.resolve_points(atoms.cell.array, grid, spacing)
-    layout = _grids.make_grid(atoms.cell.array, points)
+    points = grids.resolve_points(atoms.cell.array, grid, spacing)
+    layout = grids.make_grid(atoms.cell.array, points)
     blockers = _blockers(atoms, bond, blocking)
     radii = np.where(blockers.symbols == bond.anion, anion_exclusion_radius, exclusion_radius)
     values = np.empty(points)
 
     fill = _sums(layout, bond, blockers.positions, radii, window)
-    counts = np.sum(_grids.over_slabs(values, fill, threads), axis=0) / values.size
+    counts = np.sum(grids.over_slabs(values, fill, threads), axis=0) / values.size
     arguments = {
         "ion": bond.ion,
         "grid": list(points),
@@ -284,15 +284,15 @@ def window_field(bvs: BvsMap, *, window: Valence | None = None, threads: Count |
     arguments = bvs.field.parameters
     bond = _bond(bvs.atoms, bvs.ion, bvs.r0, bvs.b, bvs.anion, None, bvs.cutoff)
     # the map of distances stands beside the sums
-    points = _grids.resolve_points(bvs.field.cell, bvs.grid, None, bytes_per_point=16)
-    layout = _grids.make_grid(bvs.field.cell, points)
+    points = grids.resolve_points(bvs.field.cell, bvs.grid, None, bytes_per_point=16)
+    layout = grids.make_grid(bvs.field.cell, points)
     blockers = _blockers(bvs.atoms, bond, bvs.blocking)
     is_anion = blockers.symbols == bond.anion
     radii = {bvs.anion_exclusion_radius: is_anion, bvs.exclusion_radius: ~is_anion}
     if bvs.anion_exclusion_radius == bvs.exclusion_radius:
         radii = {bvs.exclusion_radius: np.ones(len(blockers), dtype=bool)}
     kinds = [
-        (radius, _grids.make_bins(bvs.field.cell, blockers.positions[which]))
+        (radius, grids.make_bins(bvs.field.cell, blockers.positions[which]))
         for radius, which in radii.items()
         if radius > 0.0 and which.any()
     ]
@@ -309,7 +309,7 @@ def window_field(bvs: BvsMap, *, window: Valence | None = None, threads: Count |
             fill_distances(first, distances, layout, bins)
             np.maximum(slab, np.subtract(radius, distances, out=distances), out=slab)
 
-    _grids.over_slabs(values, work, threads)
+    grids.over_slabs(values, work, threads)
     quantity = f"window of the bond valence sum of {bvs.ion}"
     return ScalarField(values, bvs.field.cell, quantity, "v.u. or Å", {**arguments, "window": window})
 
@@ -368,7 +368,7 @@ def bond_valence_sum_at(
     if not np.isfinite(where).all():
         raise ValueError(f"point {int(np.argmin(np.isfinite(where).all(axis=1)))} is not finite; give positions in Å")
     sums = np.empty(len(where))
-    bond_valence_points(where, sums, tuple(_grids.make_bins(atoms.cell.array, bond.positions)), *bond.constants)
+    bond_valence_points(where, sums, tuple(grids.make_bins(atoms.cell.array, bond.positions)), *bond.constants)
     return sums
 
 
@@ -389,7 +389,7 @@ class _Bond:
     @property
     def constants(self) -> tuple[float, float, float, float]:
         """Cutoff, its square as float64 decides it, and scale and r0 of exp[(r0 − d)/b] = 2^[scale·(r0 − d)]."""
-        return self.cutoff, _grids.largest_square_within(self.cutoff), math.log2(math.e) / self.b, self.r0
+        return self.cutoff, grids.largest_square_within(self.cutoff), math.log2(math.e) / self.b, self.r0
 
 
 def _bond(
@@ -446,7 +446,7 @@ def _blockers(atoms: Atoms, bond: _Bond, blocking: Blocking) -> Atoms:
 
 
 def _sums(
-    grid: _grids.Grid, bond: _Bond, blockers: NDArray[np.float64], radii: NDArray[np.float64], window: float
+    grid: grids.Grid, bond: _Bond, blockers: NDArray[np.float64], radii: NDArray[np.float64], window: float
 ) -> Callable[[int, NDArray[np.float64]], tuple[int, int, int, int]]:
     """Prepare what fills a slab of a grid with bond valence sums, NaN inside the spheres of the blockers.
 
@@ -459,9 +459,9 @@ def _sums(
     radii = np.minimum(radii, np.linalg.norm(grid.cell, axis=1).sum())
     limits = np.empty(len(radii))
     for radius in np.unique(radii):
-        limits[radii == radius] = _grids.smallest_square_reaching(float(radius))
-    spheres = (*_grids.wrap(grid.cell, blockers), radii, limits)
-    anions = tuple(_grids.make_bins(grid.cell, bond.positions))
+        limits[radii == radius] = grids.smallest_square_reaching(float(radius))
+    spheres = (*grids.wrap(grid.cell, blockers), radii, limits)
+    anions = tuple(grids.make_bins(grid.cell, bond.positions))
     target = bond.target_valence
     constants = bond.constants
 

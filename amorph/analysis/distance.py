@@ -4,7 +4,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from amorph.analysis import _grids
+from amorph.analysis import grids
 from amorph.fields import ScalarField
 from amorph.parameters import Count, Length, checked
 from amorph.structure import periodic_atoms
@@ -50,20 +50,20 @@ def distance_map(
     np.float64(2.0)
     """
     atoms = periodic_atoms(atoms)
-    points = _grids.resolve_points(atoms.cell.array, grid, spacing)
+    points = grids.resolve_points(atoms.cell.array, grid, spacing)
     values = np.empty(points)
-    layout = _grids.make_grid(atoms.cell.array, points)
-    bins = _grids.make_bins(atoms.cell.array, atoms.positions)
+    layout = grids.make_grid(atoms.cell.array, points)
+    bins = grids.make_bins(atoms.cell.array, atoms.positions)
 
     def work(first: int, slab: NDArray[np.float64]) -> None:
         fill_distances(first, slab, layout, bins)
 
-    _grids.over_slabs(values, work, threads)
+    grids.over_slabs(values, work, threads)
     parameters = {"grid": list(points)}
     return ScalarField(values, atoms.cell.array, "distance to the nearest atom", "Å", parameters)
 
 
-def fill_distances(first: int, slab: NDArray[np.float64], grid: _grids.Grid, atoms: _grids.Bins) -> None:
+def fill_distances(first: int, slab: NDArray[np.float64], grid: grids.Grid, atoms: grids.Bins) -> None:
     """Fill the planes of a grid from `first` on with the distance to the nearest atom [Å]."""
     from amorph.analysis._grid_kernels import distance_slab
 

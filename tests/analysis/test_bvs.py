@@ -9,7 +9,7 @@ from ase.build import bulk, make_supercell
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amorph.analysis import _grids
+from amorph.analysis import grids
 from amorph.analysis._grid_kernels import exp2
 from amorph.analysis.bvs import bond_valence_sum_at, bvs_map, window_field
 from amorph.structure import to_pymatgen
@@ -375,9 +375,9 @@ def test_a_point_at_the_very_radius_is_kept_and_one_at_the_very_cutoff_counts():
 
 @given(st.floats(1e-6, 1e6))
 def test_squares_decide_as_their_roots_do(distance):
-    reaching = _grids.smallest_square_reaching(distance)
+    reaching = grids.smallest_square_reaching(distance)
     assert math.sqrt(reaching) >= distance > math.sqrt(math.nextafter(reaching, 0.0))
-    within = _grids.largest_square_within(distance)
+    within = grids.largest_square_within(distance)
     assert math.sqrt(within) <= distance < math.sqrt(math.nextafter(within, math.inf))
 
 
@@ -435,7 +435,7 @@ def test_bad_arguments_are_refused(arguments, message):
 def test_a_grid_beyond_memory_is_refused_with_the_numbers(monkeypatch):
     crystal = bulk("MgO", "rocksalt", a=4.212)
     made = bvs_map(crystal, "Mg2+", grid=(50, 50, 50))
-    monkeypatch.setattr(_grids, "available_memory", lambda: 1_500_000)
+    monkeypatch.setattr(grids, "available_memory", lambda: 1_500_000)
     with pytest.raises(ValueError, match=r"^a grid of 60 × 60 × 60 points needs 1.7 MB of memory, and 1.5 MB are ava"):
         bvs_map(crystal, "Mg2+", grid=(60, 60, 60))
     bvs_map(crystal, "Mg2+", grid=(50, 50, 50))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from amorph.analysis import _grids
+from amorph.analysis import grids
 
 
 def groups(tmp_path, membership, files):
@@ -12,7 +12,7 @@ def groups(tmp_path, membership, files):
         path = tmp_path / "mount" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="ascii")
-    return _grids.control_group_memory(tmp_path / "self", tmp_path / "mount")
+    return grids.control_group_memory(tmp_path / "self", tmp_path / "mount")
 
 
 def limits(folder, limit, usage, cache, *, version=2):
@@ -49,11 +49,11 @@ def test_a_group_over_its_limit_leaves_nothing(tmp_path):
 @pytest.mark.parametrize("membership", ["0::/job\n", "", "nonsense\n", "3:cpu:/job\n"])
 def test_without_a_limit_there_is_none(tmp_path, membership):
     assert groups(tmp_path, membership, limits("job", "max", 10, 0)) is None
-    assert _grids.control_group_memory(tmp_path / "absent", tmp_path) is None
+    assert grids.control_group_memory(tmp_path / "absent", tmp_path) is None
 
 
 def test_the_guard_of_a_map_respects_it(monkeypatch):
-    whole = _grids.available_memory()
-    monkeypatch.setattr(_grids, "control_group_memory", lambda *_: 1_500_000)
+    whole = grids.available_memory()
+    monkeypatch.setattr(grids, "control_group_memory", lambda *_: 1_500_000)
     assert whole > 1_500_000
-    assert _grids.available_memory() == 1_500_000
+    assert grids.available_memory() == 1_500_000
