@@ -197,7 +197,7 @@ class RunDirectory:
         self._acquire()
         try:
             _remove_unfinished(self.path)
-            self._claim(existing)
+            commits = self._claim(existing)
             self._log = logging.FileHandler(self.path / "run.log", encoding="utf-8")
         except BaseException:
             self._release()
@@ -207,6 +207,8 @@ class RunDirectory:
         logger.addHandler(self._log)
         self._level = logger.level
         logger.setLevel(min(logger.getEffectiveLevel(), logging.INFO))
+        if commits is not None:
+            log.warning("%s was begun by commit %s of amorph and is continued by %s", self.path, *commits)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -253,19 +255,20 @@ class RunDirectory:
             self._lock.close()
             self._lock = None
 
-    def _claim(self, path: Path) -> None:
+    def _claim(self, path: Path) -> tuple[str | None, str | None] | None:
+        """Write the run's configuration, or compare it with the one there; return the commits where they differ."""
         whole = {**toml_form(self.config), "provenance": toml_form(self.provenance)}
         if not path.exists():
             write_atomically(path, tomli_w.dumps(whole).encode())
-            return
+            return None
         try:
             stored = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is damaged ({error}); use a new --dir") from None
         if (there := _binding(stored)) != (here := _binding(whole)):
             raise ValueError(f"{self.path} holds a run with {difference(there, here)}; use a new --dir")
-        if (before := stored.get("provenance", {}).get("commit")) != (now := whole["provenance"].get("commit")):
-            log.warning("%s was begun by commit %s of amorph and is continued by %s", self.path, before, now)
+        commits = stored.get("provenance", {}).get("commit"), whole["provenance"].get("commit")
+        return None if commits[0] == commits[1] else commits
 
 
 @dataclass

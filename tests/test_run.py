@@ -246,7 +246,7 @@ def test_run_toml_says_everything_and_the_same_study_goes_on(tmp_path):
     [
         ({**CONFIG, "bvs": {"cutoff": 5.0, "r0": None}}, PROVENANCE, r"bvs\.cutoff 6\.0 there, 5\.0 here"),
         ({**CONFIG, "bvs": {"cutoff": 6.0, "r0": 1.7}}, PROVENANCE, r"bvs\.r0 nothing there, 1\.7 here"),
-        (CONFIG, {"versions": {"numpy": "2.1"}}, r"provenance\.versions\.numpy '2\.0' there, '2\.1' here"),
+        (CONFIG, {"versions": {"numpy": "2.1"}}, r"versions\.numpy '2\.0' there, '2\.1' here"),
     ],
 )
 def test_another_study_is_refused_with_the_difference(tmp_path, config, provenance, said):
@@ -261,6 +261,15 @@ def test_another_study_is_refused_with_the_difference(tmp_path, config, provenan
     assert (tmp_path / "run/run.toml").read_bytes() == before
     with opened(tmp_path / "run"):  # and the lock is free again
         pass
+
+
+def test_another_commit_goes_on_and_is_told(tmp_path):
+    with opened(tmp_path / "run", provenance={**PROVENANCE, "commit": "abc"}):
+        pass
+    with opened(tmp_path / "run", provenance={**PROVENANCE, "commit": "def"}):
+        pass
+    log = (tmp_path / "run/run.log").read_text()
+    assert "was begun by commit abc of amorph and is continued by def" in log
 
 
 @pytest.mark.parametrize("content", [b"= 3", b"\xff\xfe\x00"])

@@ -46,7 +46,10 @@ def test_the_two_calculators_are_one_unless_told_otherwise():
     one = {**LEAST, "calculator": {"model": "r2scan"}}
     assert resolve(one)["final_calculator"]["model"] == "r2scan"
     two = resolve({**one, "final_calculator": {"device": "cpu"}})
-    assert (two["calculator"]["model"], two["final_calculator"]["model"]) == ("r2scan", None)
+    assert (two["calculator"]["device"], two["final_calculator"]["device"]) == (None, "cpu")
+    assert two["final_calculator"]["model"] == "r2scan"
+    other = resolve({**one, "final_calculator": {"factory": "module:function"}})
+    assert other["final_calculator"]["model"] is None  # another factory has keys of its own
 
 
 def test_the_relaxations_differ_in_their_cell():

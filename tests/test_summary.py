@@ -71,14 +71,14 @@ def test_one_glass_has_no_deviation_and_stands_beside_the_crystal():
 
 
 def test_words_are_said_once_where_all_agree():
-    assert row(summary(chains=[exchanged(), exchanged()]), "verdict")["glass"] == "amorphous"
+    assert row(summary(chains=[exchanged(), exchanged()]), "verdict, exchanged and relaxed")["glass"] == "amorphous"
     mixed = [exchanged(), exchanged(verdict="crystalline")]
-    assert row(summary(chains=mixed), "verdict")["glass"] == "amorphous, crystalline"
+    assert row(summary(chains=mixed), "verdict, exchanged and relaxed")["glass"] == "amorphous, crystalline"
     assert row(summary(chains=mixed), "relaxation converged")["glass"] is True
 
 
 def test_a_figure_that_no_stage_gave_is_none():
-    found = row(summary(chains=[exchanged(), exchanged()], crystal=exchanged()), "f_V, V_O of the model's MgO")
+    found = row(summary(chains=[exchanged(), exchanged()], crystal=exchanged()), "f_V, V_O of the same potential's MgO")
     assert (found["glass"], found["± sd"], found["crystal"]) == (None, None, None)
 
 
