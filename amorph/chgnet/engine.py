@@ -27,7 +27,7 @@ SKIN = 1.0
 """Margin of the Verlet list [Å]; about ten steps of 2 fs in an oxide melt at 3000 K."""
 
 MAX_TABLED_ELEMENTS = 6
-"""Up to so many elements the first atom convolution is read from tables (4 MB per ordered pair)."""
+"""Up to so many elements the first atom convolution is read from tables (6 MB per ordered pair)."""
 
 _SERIAL = 20_000_000
 """Multiplications below which a second thread costs more than it saves."""
