@@ -1,11 +1,15 @@
 """Where numba keeps compiled kernels, and the one line in the log when it has to compile them.
 
-numba writes beside the source file or, where that is read-only, to the user's cache folder. Where neither can be
-written (a container with a read-only home) kernels go to a temporary folder of this user: compiled once per start of
-the machine instead of once per process.
+numba knows a compiled kernel by its own file only, but kernels call functions of other files. So kernels are kept in a
+folder whose name is a digest of every source of this package that imports numba: a change in any of them compiles anew.
+The folder is beside the sources or, where that is read-only, in the user's cache folder. Where neither can be written
+(a container with a read-only home) kernels go to a temporary folder of this user: compiled once per start of the
+machine instead of once per process.
 """
 
+import functools
 import getpass
+import hashlib
 import logging
 import os
 import tempfile
@@ -18,18 +22,39 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 
-def provide_cache_folder(source: str) -> None:
-    """Give numba a folder it can write to, unless it has one for the source file `source`."""
+def provide_cache_folder() -> None:
+    """Point numba to the folder for kernels of these sources; to be called before a module defines kernels."""
     from numba.core import config
 
-    if config.CACHE_DIR or _writable(Path(source).parent / "__pycache__") or _writable(_user_cache()):
+    name = f"amorph-kernels-{sources_digest()}"
+    if config.CACHE_DIR and Path(config.CACHE_DIR).name == name:
         return
+    if config.CACHE_DIR:
+        base = Path(config.CACHE_DIR)
+    else:
+        candidates = (Path(__file__).parent / "__pycache__", _user_cache())
+        base = next((folder for folder in candidates if _writable(folder)), None) or _temporary_folder()
+    config.CACHE_DIR = str(base / name)
+
+
+@functools.cache
+def sources_digest(package: Path = Path(__file__).parent) -> str:
+    """Digest the sources that import numba: all that a compiled kernel can hold."""
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        content = path.read_bytes()
+        if b"from numba" in content or b"import numba" in content:
+            digest.update(path.relative_to(package).as_posix().encode() + b"\0" + content + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _temporary_folder() -> Path:
     folder = Path(tempfile.gettempdir()) / f"amorph-numba-{getpass.getuser() if _has_name() else os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     # Whoever else made a folder of this name could plant kernels in it.
     if folder.stat().st_uid != os.getuid():
         folder = Path(tempfile.mkdtemp(prefix="amorph-numba-"))
-    config.CACHE_DIR = str(folder)
+    return folder
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from numba import njit
 from amorph.analysis._wide_vectors import prefer_wide_vectors
 from amorph.kernel_cache import provide_cache_folder
 
-provide_cache_folder(__file__)
+provide_cache_folder()
 
 SLAB = 8
 """Planes in a slab and points along the edges of a block: a block's points along z are one byte of a row's bits."""

@@ -8,7 +8,7 @@ from numba import njit
 from amorph.analysis._wide_vectors import prefer_wide_vectors
 from amorph.kernel_cache import provide_cache_folder
 
-provide_cache_folder(__file__)
+provide_cache_folder()
 
 _LOOSE = 1.0 + 1e-9
 """Widening of every reach that only preselects, so that rounding cannot lose a point at the very radius."""

@@ -1,7 +1,4 @@
-"""Wide vectors for compiled kernels.
-
-The cache of a compiled kernel follows its own file only: after a change here, delete the caches of the kernels.
-"""
+"""Wide vectors for compiled kernels."""
 
 from numba import types
 from numba.extending import intrinsic

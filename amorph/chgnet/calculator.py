@@ -133,9 +133,6 @@ def _make_model(checkpoint: Checkpoint, device: str, threads: int) -> tuple[Mode
 
     reason = unsupported(checkpoint)
     if reason is None and device == "cpu":
-        from amorph import kernel_cache
-
-        kernel_cache.provide_cache_folder(__file__)
         from amorph.chgnet.engine import Engine
 
         return Engine(checkpoint, threads=threads), "numba"

@@ -20,6 +20,11 @@ from numba.core.datamodel import models
 from numba.extending import intrinsic, overload, register_jitable, register_model
 from numpy.typing import NDArray
 
+from amorph.kernel_cache import provide_cache_folder
+
+# Every module with kernels of the engine imports this one before it defines them.
+provide_cache_folder()
+
 LANES = 16
 ROWS = 6
 """Rows that one matrix product holds in registers: 6 × 64 results are 24 of the 32 registers of AVX-512."""

@@ -10,7 +10,7 @@ from numba import njit
 
 from amorph.kernel_cache import provide_cache_folder
 
-provide_cache_folder(__file__)
+provide_cache_folder()
 
 OFFSET: Final = 0.06
 """How far above its surface a point is lit [Å], so that it does not shade itself."""
