@@ -25,7 +25,7 @@ def verdict(
     quiet: Quiet = False,
     **parameters: Any,
 ) -> None:
-    """Is it a glass? Judge structures, or the last ten frames of trajectories.
+    """Is it a glass? Judge structures, or the last frames, at most ten of trajectories.
 
     The verdict is amorphous, partly crystalline or crystalline; whichever it is, the exit status is 0.
     """
