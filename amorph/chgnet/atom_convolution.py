@@ -43,7 +43,9 @@ def _refined(knot, t):
     if knot >= REFINED:
         return np.int64(knot) + REFINED * (REFINEMENT - 1), t, 1
     place = t * np.float32(REFINEMENT)
-    part = min(np.int64(place), REFINEMENT - 1)
+    part = int(place)
+    if part == REFINEMENT:  # t rounded to 1
+        part -= 1
     return np.int64(knot) * REFINEMENT + part, place - np.float32(part), REFINEMENT
 
 

@@ -101,7 +101,7 @@ class Tables:
                 (self._knots[REFINED:], self.step),
             ):
                 places = _extended(knots, step)
-                zones.append((_map(self._bond(places), self._first_layer()[0][1]), self._weight(places), step))
+                zones.append((self._map_first_layer(places), self._weight(places), step))
             for pair in missing:
                 self._pairs[pair] = np.concatenate(
                     [_quintics(*self._message(*pair, hidden, weight), step) for hidden, weight, step in zones]
@@ -137,6 +137,10 @@ class Tables:
     def _first_layer(self) -> tuple[list[Double], Double]:
         matrix, bias = first_layer(self._model.arrays, "atom_conv_layers.0.twoBody_atom", centered=False)
         return np.split(matrix, 3), bias
+
+    def _map_first_layer(self, d: Double) -> Curve:
+        """The bond's part of the first layer of atom convolution 0."""
+        return _map(self._bond(d), self._first_layer()[0][1])
 
     def _message(self, center: int, neighbor: int, in_bond: Curve, weight: Curve) -> Curve:
         arrays = self._model.arrays

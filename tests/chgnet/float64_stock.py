@@ -93,16 +93,29 @@ def two_atoms() -> Atoms:
     return atoms
 
 
-STRUCTURES = {
+def close_pair() -> Atoms:
+    """Molybdenum and oxygen 0.86 Å apart, where messages change fastest."""
+    return Atoms("MoO", positions=[[0.0, 0.0, 0.0], [0.5, 0.5, 0.495]], cell=[4.0, 4.1, 4.2], pbc=True)
+
+
+LARGE = {
     "rocksalt, rattled 0.05 Å": lambda: rocksalt(2, 0.05),
     "rocksalt, rattled 0.1 Å": lambda: rocksalt(2, 0.1, seed=2),
-    "rocksalt, rattled 0.35 Å": lambda: rocksalt(2, 0.35, seed=1),
+    "rocksalt, rattled 0.25 Å": lambda: rocksalt(2, 0.25, seed=1),
     "melt": melt,
+    "all elements": all_elements,
+}
+SMALL = {
+    "melt": lambda: melt(16),
     "one atom": one_atom,
     "two atoms": two_atoms,
     "eight atoms": lambda: rocksalt(1, 0.1, seed=4),
     "skewed cell": skewed,
     "unwrapped": unwrapped,
-    "all elements": all_elements,
     "slab": slab,
 }
+CLOSE = {
+    "close pair": close_pair,
+    "rocksalt, rattled 0.35 Å": lambda: rocksalt(2, 0.35, seed=1),
+}
+"""Atoms as close as 0.86 and 1.09 Å: bonds whose forces are differences of large numbers."""
