@@ -68,6 +68,10 @@ def summarize(
     if glass["verdict"] != "amorphous":
         failed.append(f"not a glass: {glass['reason']}")
     replica_name = "replica {}" if len(exchanged) > 1 else "the exchanged glass"
+    for n, replica in enumerate(exchanged):
+        judged = replica["analysis"]["crystallinity"]
+        if judged["verdict"] != "amorphous" and glass["verdict"] == "amorphous":
+            failed.append(f"{replica_name.format(n)} is no glass any more: {judged['reason']}")
     chains = [("the glass", host), *((replica_name.format(n), figures) for n, figures in enumerate(exchanged))]
     if crystal is not None:
         chains.append(("the crystal", crystal))

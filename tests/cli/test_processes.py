@@ -100,7 +100,7 @@ def test_a_second_process_compiles_nothing_where_site_packages_is_read_only(tmp_
     """A file in the place of ``__pycache__`` stops every user, root too, from writing there."""
     site, user, temporary = tmp_path / "site", tmp_path / "home", tmp_path / "tmp"
     shutil.copytree(PACKAGE, site / "amorph", ignore=shutil.ignore_patterns("__pycache__"))
-    (site / "amorph/analysis/__pycache__").write_text("")
+    (site / "amorph/__pycache__").write_text("")
     temporary.mkdir()
     user.mkdir() if home == "writable" else user.write_text("")
     environment = {"HOME": str(user), "TMPDIR": str(temporary), "PYTHONDONTWRITEBYTECODE": "1"}
