@@ -172,7 +172,8 @@ def _one_line(error: ValidationError, model: type[BaseModel], table: str | None)
         return nested
     rules = dict.fromkeys(_rule(entry) for entry in error.errors(include_url=False) if str(entry["loc"][0]) == name)
     unit = _field_unit(field)
-    remedy = "" if field is None or field.is_required() else f" (default {field.default!r})"
+    stated = field is not None and not field.is_required() and field.default is not None
+    remedy = f" (default {field.default!r})" if field is not None and stated else ""
     return f"{location} = {first['input']!r}{f' {unit}' if unit else ''}{where} {' or '.join(rules)}{remedy}"
 
 
