@@ -175,7 +175,8 @@ def relax(
             }
         )
     if not figures["converged"]:
-        raise CheckFailed(f"written, but not converged in {figures['steps']} steps; allow more with --max-steps")
+        remedy = "allow more with --max-steps" + ("" if directory is None else " in a new --dir")
+        raise CheckFailed(f"written, but not converged in {figures['steps']} steps; {remedy}")
 
 
 def _stage(
