@@ -79,7 +79,14 @@ class Chain:
         return Chain(self.run, place, self.number, self.last, stop=self.stop)
 
 
-def run_study(study: Study, directory: Path, *, progress: Progress | None = None) -> Summary:
+def run_study(
+    study: Study,
+    directory: Path,
+    *,
+    progress: Progress | None = None,
+    max_hours: float | None = None,
+    force: bool = False,
+) -> Summary:
     """Run a study in a directory, or continue it there.
 
     Parameters
@@ -90,20 +97,26 @@ def run_study(study: Study, directory: Path, *, progress: Progress | None = None
         The run directory; one that holds a part of this study is continued.
     progress
         Where progress is shown; nowhere by default.
+    max_hours
+        Wall time after which the run finishes its step, writes a checkpoint and stops [h].
+    force
+        Continue although the study, the weights or a package version changed: the difference is recorded in run.toml,
+        finished stages stay as they are.
 
     Raises
     ------
     ValueError
         The directory is in use or holds another study; a stage cannot do what is asked.
     Stopped
-        The process was asked to stop; the same call continues.
+        The process was asked to stop, or the time is up; the same call continues.
     """
+    stop = StopRequest(max_hours=max_hours)
     cited = {} if (directory / "run.toml").exists() else {"bond_valence": rehearse(study)}
     calculator = make_calculator(**study["calculator"])
     final_calculator = make_calculator(**study["final_calculator"])
     model = calculator_name(calculator)
     final_model = "VASP" if study["vasp"] else calculator_name(final_calculator)
-    work = Work(progress or Progress(), checkpoint_minutes=study["run"]["checkpoint_minutes"])
+    work = Work(progress or Progress(), stop, checkpoint_minutes=study["run"]["checkpoint_minutes"])
     files = [path for path in (study["bvs"]["parameters"],) if path is not None]
     made_by = provenance(calculator, final_calculator, inputs=files)
 
@@ -129,7 +142,7 @@ def run_study(study: Study, directory: Path, *, progress: Progress | None = None
 
     with (
         stop_on_signal(work),
-        RunDirectory(directory, study.tables, made_by | cited) as run,
+        RunDirectory(directory, study.tables, made_by | cited, force=force) as run,
     ):
         reference = Chain(run, "reference/", stop=work.stop)
         reference.then(

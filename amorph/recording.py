@@ -3,6 +3,7 @@
 import csv
 import io
 import logging
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -34,7 +35,21 @@ class StopRequest:
     """
 
     by: str = ""
-    """Name of the signal; empty as long as the run may go on."""
+    """Name of the signal or the limit; empty as long as the run may go on."""
+    max_hours: float | None = None
+    """Wall time after which the run stops by itself, counted from here [h]."""
+
+    def __post_init__(self) -> None:
+        if self.max_hours is not None and not 0 < self.max_hours < math.inf:
+            raise ValueError(f"max_hours = {self.max_hours:g} h must be above 0; leave it out for a run without limit")
+        self._end = None if self.max_hours is None else time.monotonic() + 3600.0 * self.max_hours
+
+    @property
+    def asked(self) -> bool:
+        """Whether a signal came, or the time is up."""
+        if not self.by and self._end is not None and time.monotonic() >= self._end:
+            self.by = f"the limit of {self.max_hours:g} h"
+        return bool(self.by)
 
     def check(self, where: str) -> None:
         """Stop here, where the same command continues, if that was asked for.
@@ -44,7 +59,7 @@ class StopRequest:
         Stopped
             It was.
         """
-        if self.by:
+        if self.asked:
             log.info("%s: stopped %s", self.by, where)
             raise Stopped(f"stopped by {self.by} {where}; run the same command again to continue")
 
@@ -139,7 +154,7 @@ class _Checkpoints:
         self.stage, self.work, self.last = stage, work, time.monotonic()
 
     def due(self) -> bool:
-        return bool(self.work.stop.by) or time.monotonic() - self.last > 60.0 * self.work.checkpoint_minutes
+        return self.work.stop.asked or time.monotonic() - self.last > 60.0 * self.work.checkpoint_minutes
 
     def save(self, arrays: Mapping[str, Any], step: int) -> None:
         write_checkpoint(self.stage.directory, arrays)

@@ -63,6 +63,10 @@ def _remove_unfinished(directory: Path) -> None:
             path.unlink()
 
 
+def _write_json(path: Path, record: Mapping[str, Any]) -> None:
+    write_atomically(path, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, as hexadecimal text."""
     with path.open("rb") as file:
@@ -86,6 +90,8 @@ class Stage:
     parameters: Mapping[str, Any]
     inputs: Mapping[str, Path]
     """Files that the stage reads, by role; their SHA-256 is part of the stage's identity."""
+    force: bool = False
+    """Take a finished stage although its parameters changed since."""
 
     @property
     def name(self) -> str:
@@ -103,7 +109,8 @@ class Stage:
         Raises
         ------
         ValueError
-            The stage was finished with other parameters or from another input, or an output changed since.
+            The stage was finished with other parameters (unless forced) or from another input, or an output changed
+            since.
         """
         mark = self.directory / "stage.json"
         if not mark.exists():
@@ -117,8 +124,15 @@ class Stage:
             raise ValueError(f"{mark} is damaged ({error}); remove the folder {self.directory} to redo it") from None
         remedy = f"use a new --dir, or remove {self.directory} and the folders after it to redo them"
         now = _jsonable(self.parameters)
-        if stored != now:
-            raise ValueError(f"{self.directory} was made with other parameters: {difference(stored, now)}; {remedy}")
+        if stored != now and now not in (accepted := record.get("accepted_for", [])):
+            if not self.force:
+                raise ValueError(
+                    f"{self.directory} was made with other parameters: {difference(stored, now)}; {remedy}, or "
+                    "keep it as it is with --force"
+                )
+            log.warning("%s is kept, although made with other parameters: %s", self.directory, difference(stored, now))
+            record["accepted_for"] = [*accepted, now]
+            _write_json(mark, record)
         for role, path in self.inputs.items():
             if inputs.get(role) != sha256_of(path):
                 raise ValueError(f"{self.directory} was made from another {path}; {remedy}")
@@ -145,9 +159,7 @@ class Stage:
             "figures": _jsonable(_without_nan(figures)),
             "wall_time_s": round(time.time() - started, 3),
         }
-        write_atomically(
-            self.directory / "stage.json", (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
-        )
+        _write_json(self.directory / "stage.json", record)
         self._clear()
         done: dict[str, Any] = record["figures"]
         return done
@@ -176,12 +188,14 @@ class RunDirectory:
     Raises
     ------
     ValueError
-        Another process works in the directory, or it holds a run of another configuration.
+        Another process works in the directory, or it holds a run of another configuration and nothing forces it.
     """
 
     path: Path
     config: Mapping[str, Any]
     provenance: Mapping[str, Any]
+    force: bool = False
+    """Continue a run of another configuration, and record the difference."""
     _lock: io.TextIOWrapper | None = field(default=None, repr=False)
     _log: logging.Handler | None = field(default=None, repr=False)
     _level: int = field(default=logging.NOTSET, repr=False)
@@ -223,7 +237,7 @@ class RunDirectory:
         """Open the folder of a stage, made if missing."""
         directory = self.path / folder
         directory.mkdir(parents=True, exist_ok=True)
-        return Stage(directory, parameters, inputs or {})
+        return Stage(directory, parameters, inputs or {}, self.force)
 
     def _acquire(self) -> None:
         # The kernel drops the lock with its process, so a stale lock file does no harm.
@@ -266,7 +280,15 @@ class RunDirectory:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is damaged ({error}); use a new --dir") from None
         if (there := _binding(stored)) != (here := _binding(whole)):
-            raise ValueError(f"{self.path} holds a run with {difference(there, here)}; use a new --dir")
+            changed = difference(there, here)
+            if not self.force:
+                raise ValueError(
+                    f"{self.path} holds a run with {changed}; use a new --dir, or continue it all the same with --force"
+                )
+            log.warning("%s is continued by force with %s", self.path, changed)
+            forced = {"date": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "changed": changed}
+            whole["provenance"]["forced"] = [*stored.get("provenance", {}).get("forced", []), forced]
+            write_atomically(path, tomli_w.dumps(whole).encode())
         commits = stored.get("provenance", {}).get("commit"), whole["provenance"].get("commit")
         return None if commits[0] == commits[1] else commits
 

@@ -37,9 +37,9 @@ class Runs:
         self.process.wait(30)
         self.process.stdout.close()
 
-    def __call__(self, study, directory, *, die=None, signals=("SIGKILL",)):
+    def __call__(self, study, directory, *, die=None, signals=("SIGKILL",), flags=()):
         """Run, and send itself the signals at the n-th force call or file operation: ("call", n), ("file", n)."""
-        request = {"study": str(study), "directory": str(directory), "die": die, "signals": signals}
+        request = {"study": str(study), "directory": str(directory), "die": die, "signals": signals, "flags": flags}
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         reply = json.loads(self.process.stdout.readline())
@@ -79,7 +79,7 @@ def child(request, output):
     recording.time = SimpleNamespace(monotonic=itertools.count(0.0, 1.0).__next__)
     if request["die"]:
         die_at(*request["die"], request["signals"], request["directory"])
-    status = main(["run", request["study"], "--dir", request["directory"], "--quiet"])
+    status = main(["run", request["study"], "--dir", request["directory"], "--quiet", *request["flags"]])
     sys.stderr.flush()
     os._exit(status)
 

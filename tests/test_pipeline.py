@@ -253,6 +253,20 @@ def test_a_real_process_stops_like_the_others(runs, whole, tmp_path):
     assert_same(content(directory), content(whole[1]))
 
 
+def test_a_time_limit_stops_with_a_checkpoint_and_costs_no_byte(runs, whole, tmp_path):
+    study, directory = whole[0], tmp_path / "run"
+    # a second passes between any two looks at the clock: 0.05 h are 180 of them
+    outcome = runs(study, directory, flags=("--max-hours", "0.05"))
+    assert outcome.status == 3
+    assert re.search(r"stopped by the limit of 0\.05 h after step \d+ of melt_quench; run the same", outcome.said)
+    statuses = [outcome.status]
+    while statuses[-1] == 3 and len(statuses) < 50:
+        statuses.append(runs(study, directory, flags=("--max-hours", "0.2")).status)
+    assert statuses[-1] == 0
+    assert len(statuses) > 3
+    assert_same(content(directory), content(whole[1]))
+
+
 # other studies
 
 
@@ -332,6 +346,28 @@ def test_another_study_is_refused_and_changes_nothing(runs, variant):
     outcome = runs(other, directory)
     assert outcome.status == 2
     assert "holds a run with bvs.spacing 0.5 there, 0.4 here; use a new --dir" in outcome.said
+    assert_same(content(directory), before)
+
+
+def test_another_study_is_continued_by_force_and_says_so(runs, variant, tmp_path):
+    study, directory = variant[0], tmp_path / "run"
+    shutil.copytree(variant[1], directory)
+    other = written(tmp_path / "other.toml", study.read_text().replace("spacing = 0.5", "spacing = 0.4"))
+    shutil.rmtree(directory / "replica_1/8_analysis")
+    assert runs(other, directory).status == 2
+    assert runs(other, directory, flags=("--force",)).status == 4
+    stored = tomllib.loads((directory / "run.toml").read_text())
+    assert stored["bvs"]["spacing"] == 0.4
+    [forced] = stored["provenance"]["forced"]
+    assert forced["changed"] == "bvs.spacing 0.5 there, 0.4 here"
+    # what was finished stays as it was made, and says for what it was taken; what was missing is made anew
+    grids = [figures(directory, f"replica_{n}/8_analysis")["bvs"]["all"]["grid"] for n in (0, 1)]
+    assert grids[1][0] > grids[0][0]
+    kept = json.loads((directory / "replica_0/8_analysis/stage.json").read_text())
+    assert kept["parameters"]["bvs"]["spacing"] == 0.5
+    assert [accepted["bvs"]["spacing"] for accepted in kept["accepted_for"]] == [0.4]
+    before = content(directory)
+    assert runs(other, directory).status == 4  # from now on without force
     assert_same(content(directory), before)
 
 

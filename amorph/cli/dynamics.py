@@ -17,7 +17,9 @@ from amorph.cli.relaxing import relaxed_figures, relaxed_with_progress
 from amorph.cli.verb import (
     CheckFailed,
     File,
+    Force,
     Json,
+    MaxHours,
     Output,
     Quiet,
     Seed,
@@ -37,7 +39,7 @@ from amorph.pipeline import Chain, provenance, stop_on_signal
 from amorph.progress import Progress
 from amorph.reading import read_structure
 from amorph.recording import Stopped as StageStopped
-from amorph.recording import Work
+from amorph.recording import StopRequest, Work
 from amorph.run import RunDirectory, Stage
 from amorph.schedule import SHIPPED, QuenchSchedule, named
 from amorph.study import general
@@ -60,6 +62,8 @@ def melt_quench(
     directory: Directory,
     schedule: Schedule = "kawaguchi2025",
     seed: Seed = 0,
+    max_hours: MaxHours = None,
+    force: Force = False,
     output: Output = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -88,6 +92,8 @@ def melt_quench(
         name="melt_quench",
         how=how,
         seed=seed,
+        max_hours=max_hours,
+        force=force,
         progress=Progress(visible=not quiet),
         work=lambda stage, work: stages.melt_quench_stage(
             stage, atoms, calculator=calculator, rng=generator(seed), melted=None, work=work
@@ -125,6 +131,8 @@ def relax(
     directory: Annotated[
         Path | None, Parameter(name="--dir", help="Run directory, from which a relaxation that was stopped continues.")
     ] = None,
+    max_hours: MaxHours = None,
+    force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
     **parameters: Any,
@@ -135,6 +143,8 @@ def relax(
         raise ValueError("the relaxed structure has nowhere to go; give -o FILE, or --dir DIR to be able to continue")
     if directory is None and (minutes := parameters.get("checkpoint_minutes")) is not None:
         raise ValueError(f"checkpoint_minutes = {minutes:g} is for a run directory; give --dir DIR with it")
+    if directory is None and (max_hours is not None or force):
+        raise ValueError(f"{'--force' if force else '--max-hours'} is for a run directory; give --dir DIR with it")
     check_output(output, structure_writer)
     atoms = read_structure(file, **arguments_of(read_structure, parameters))
     how = parse(relaxation.relax, arguments_of(relaxation.relax, parameters))
@@ -153,6 +163,8 @@ def relax(
             parameters,
             name="relax",
             how=how,
+            max_hours=max_hours,
+            force=force,
             progress=progress,
             work=lambda stage, work: stages.relax_stage(stage, atoms, calculator=calculator, work=work),
         )
@@ -189,6 +201,8 @@ def _stage(
     name: str,
     how: Mapping[str, Any],
     seed: int | None = None,
+    max_hours: float | None,
+    force: bool,
     progress: Progress,
     work: Callable[[Stage, Work], Mapping[str, Any]],
 ) -> tuple[dict[str, Any], Atoms]:
@@ -206,11 +220,11 @@ def _stage(
         "run": {} if seed is None else {"seed": seed},
     }
     minutes = parse(general, arguments_of(general, parameters))["checkpoint_minutes"]
-    shared = Work(progress, checkpoint_minutes=minutes)
+    shared = Work(progress, StopRequest(max_hours=max_hours), checkpoint_minutes=minutes)
     try:
         with (
             stop_on_signal(shared),
-            RunDirectory(directory, config, provenance(calculator, inputs=[file])) as run,
+            RunDirectory(directory, config, provenance(calculator, inputs=[file]), force=force) as run,
         ):
             chain = Chain(run, stop=shared.stop)
             chain.then(name, how, lambda stage, _: work(stage, shared), input=file)

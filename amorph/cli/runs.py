@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from amorph.cli.verb import CheckFailed, Json, Quiet, Stopped, say, show, show_json, start
+from amorph.cli.verb import CheckFailed, Force, Json, MaxHours, Quiet, Stopped, say, show, show_json, start
 from amorph.progress import Progress
 
 
@@ -16,6 +16,8 @@ def run(
     dry_run: Annotated[
         bool, Parameter(negative="", help="Print the resolved plan and its cost, and do nothing.")
     ] = False,
+    max_hours: MaxHours = None,
+    force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -54,7 +56,7 @@ def run(
     if directory is None:
         raise ValueError("a run needs a directory: give --dir DIR, or --dry-run to see the plan")
     try:
-        summary = run_study(plan, directory, progress=Progress(visible=not quiet))
+        summary = run_study(plan, directory, progress=Progress(visible=not quiet), max_hours=max_hours, force=force)
     except recording.Stopped as stopped:
         raise Stopped(str(stopped)) from None
     if json:

@@ -22,6 +22,16 @@ Seed = Annotated[
     int,
     Parameter(name="--seed", converter=whole_numbers, help="Seed of the random generator, 0 or a whole number above."),
 ]
+MaxHours = Annotated[
+    float | None,
+    Parameter(help="Stop after this wall time with a checkpoint and status 3, before the queue's own limit [h]."),
+]
+Force = Annotated[
+    bool,
+    Parameter(
+        negative="", help="Continue although the study, the weights or a package changed; the difference is recorded."
+    ),
+]
 
 
 class CheckFailed(Exception):
