@@ -104,12 +104,17 @@ def summarize(
     }
     return Summary(
         figures=figures,
-        rows=[_row(name, path, unit, exchanged, crystal) for name, path, unit in _EXCHANGED],
+        rows=figure_rows(exchanged, crystal),
         verdict=glass["verdict"],
         reason=glass["reason"],
         failed=failed,
         notes=notes,
     )
+
+
+def figure_rows(exchanged: Sequence[Mapping[str, Any]], crystal: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Set each figure of the glass, mean over its replicas, beside that of the crystal."""
+    return [_row(name, path, unit, exchanged, crystal) for name, path, unit in _EXCHANGED]
 
 
 def _inherits(ratios: Iterable[float]) -> str:

@@ -11,7 +11,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError
@@ -27,7 +27,13 @@ VERBS = {
     "isosurface": "maps",
     "vasp-input": "structures",
     "run": "runs",
+    "ensemble run": "ensembles",
+    "ensemble status": "ensembles",
+    "ensemble summary": "ensembles",
 }
+
+GROUPS = {"ensemble": "Run a study many times: varied, each member with a seed of its own."}
+"""Verbs that have verbs of their own."""
 
 DONE, FAILED, BAD_INPUT, STOPPED, CHECK_FAILED = range(5)
 
@@ -48,21 +54,28 @@ def make_app(*, summaries: bool = False) -> "App":
     import amorph
     from amorph.cli.help_text import PlainHelp
 
-    app = cyclopts.App(
-        name="amorph",
-        help="From a composition to a glass, its ions exchanged, and where the new ions can live and move.",
-        help_epilogue=_EPILOGUE if summaries else None,
-        version=amorph.__version__,
-        help_flags=["--help", "-h"],
-        help_format="plaintext",
-        help_formatter=PlainHelp(),
-        suppress_keyboard_interrupt=False,
-    )
+    def made(name: str, about: str, **options: Any) -> "App":
+        return cyclopts.App(
+            name=name,
+            help=about,
+            help_epilogue=_EPILOGUE if summaries else None,
+            help_flags=["--help", "-h"],
+            help_format="plaintext",
+            help_formatter=PlainHelp(),
+            **options,
+        )
+
+    about = "From a composition to a glass, its ions exchanged, and where the new ions can live and move."
+    app = made("amorph", about, version=amorph.__version__, suppress_keyboard_interrupt=False)
+    groups = {name: made(name, text, version_flags=[], sort_key=len(VERBS)) for name, text in GROUPS.items()}
+    for group in groups.values():
+        app.command(group)
     for order, (verb, module) in enumerate(VERBS.items()):
-        function = verb.replace("-", "_")
-        app.command(
+        group_name, _, name = verb.rpartition(" ")
+        function = verb.replace("-", "_").replace(" ", "_")
+        (groups[group_name] if group_name else app).command(
             f"amorph.cli.{module}:{function}",
-            name=verb,
+            name=name,
             sort_key=order,
             help=_summary(module, function) if summaries else None,
         )
@@ -133,12 +146,15 @@ def _verb(tokens: Sequence[str]) -> str | None:
     """Find the verb; None where only help or the version is wanted."""
     if not tokens or tokens[0].startswith("-"):
         return None
-    if tokens[0] not in VERBS:
-        near = difflib.get_close_matches(tokens[0], VERBS, n=1)
+    if tokens[0] in GROUPS and (len(tokens) == 1 or tokens[1].startswith("-")):
+        return None
+    verb = " ".join(tokens[:2]) if tokens[0] in GROUPS else tokens[0]
+    if verb not in VERBS:
+        near = difflib.get_close_matches(verb, VERBS, n=1)
         raise ValueError(
-            f"there is no verb '{tokens[0]}'; " + (f"did you mean {near[0]}?" if near else f"give {', '.join(VERBS)}")
+            f"there is no verb '{verb}'; " + (f"did you mean {near[0]}?" if near else f"give {', '.join(VERBS)}")
         )
-    return tokens[0]
+    return verb
 
 
 def _one_line(error: "CycloptsError") -> str:

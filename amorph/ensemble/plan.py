@@ -1,0 +1,226 @@
+"""An ensemble: one study, what is varied in it, and how many members each combination has."""
+
+import copy
+import csv
+import difflib
+import io
+import itertools
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import numpy as np
+import tomli_w
+from annotated_types import Gt
+
+from amorph.parameters import Count, Seed, Unit, checked, parse
+from amorph.pipeline import rehearse
+from amorph.run import difference, toml_form, write_atomically
+from amorph.study import Study, read_study, resolve
+
+MOST_MEMBERS: Final = 100_000
+"""More members than this must be a slip."""
+
+
+@checked
+def ensemble(*, study: Path, title: str = "", seed: Seed = 0, members: Count = 1) -> None:
+    """Set what concerns the ensemble as a whole.
+
+    Parameters
+    ----------
+    study
+        The study that every member runs, as a path beside the ensemble's file.
+    title
+        One line that says what the ensemble is for.
+    seed
+        Seed of the ensemble; each member has an independent stream of its own.
+    members
+        Members of each combination of the varied values. More may be asked for later: the first ones stay the same.
+    """
+
+
+@checked
+def slurm(
+    *,
+    options: Mapping[str, str | int] = {},
+    setup: Sequence[str] = (),
+    seconds_to_stop: Annotated[int, Gt(0), Unit("s")] = 120,
+) -> None:
+    """Set how the members are queued.
+
+    Parameters
+    ----------
+    options
+        Options of sbatch without their dashes: time = "24:00:00", cpus-per-task = 4, gres = "gpu:1".
+    setup
+        Lines of shell before the run: "module load python", "source venv/bin/activate".
+    seconds_to_stop
+        Time before the limit of the queue at which a run is asked to write its checkpoint [s].
+    """
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run of the ensemble."""
+
+    name: str
+    """Folder of its run directory: number of the combination, number among its members."""
+    point: int
+    """Number of the combination of varied values."""
+    varied: Mapping[str, Any]
+    """The varied keys and their values."""
+    seed: int
+    """Seed of its run."""
+    study: Study
+    """What it runs, resolved."""
+
+    @property
+    def text(self) -> bytes:
+        """The study as the TOML file that ``amorph run`` takes."""
+        # An optional table that is not used is left out: its header alone would ask for it.
+        tables = {name: table for name, table in toml_form(self.study.tables).items() if table}
+        return tomli_w.dumps(tables).encode()
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """All members, in order."""
+
+    title: str
+    """One line that says what the ensemble is for."""
+    vary: Mapping[str, Sequence[Any]]
+    """Values of each varied key, every combination of which is a point."""
+    members: tuple[Member, ...]
+    """The members, point after point."""
+    slurm: Mapping[str, Any]
+    """How they are queued: the table [slurm]."""
+
+    @property
+    def points(self) -> tuple[Mapping[str, Any], ...]:
+        """The combinations of varied values."""
+        return tuple({member.point: member.varied for member in self.members}.values())
+
+
+def read_ensemble(path: Path) -> Ensemble:
+    """Read an ensemble from its TOML file, and check every member.
+
+    Raises
+    ------
+    ValueError
+        One line that names the file and the table, key or value that is wrong.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}; give an ensemble's TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is no TOML file: {error}; correct it there") from None
+    if unknown := [name for name in content if name not in {"ensemble", "vary", "slurm"}]:
+        raise ValueError(f"{path}: unknown table [{unknown[0]}]; an ensemble has [ensemble], [vary] and [slurm]")
+    try:
+        general = parse(ensemble, dict(content.get("ensemble", {})), table="ensemble")
+        vary = _varied(content.get("vary", {}))
+        queue = parse(slurm, dict(content.get("slurm", {})), table="slurm")
+        base = read_study(path.parent / general["study"])
+        members = _expand(base, general, vary)
+        return Ensemble(general["title"] or str(base["run"]["title"]), vary, members, queue)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def prepare(plan: Ensemble, directory: Path) -> None:
+    """Write the members' studies and the table of members into the ensemble's directory, or check those there.
+
+    Raises
+    ------
+    ValueError
+        The directory holds other things, or members of another ensemble.
+    """
+    studies = directory / "studies"
+    if directory.exists() and not directory.is_dir():
+        raise ValueError(f"{directory} is a file; give the ensemble a directory")
+    if directory.exists() and not studies.exists() and any(directory.iterdir()):
+        raise ValueError(f"{directory} is not empty and holds no studies/; give the ensemble a directory of its own")
+    fresh = []
+    for member in plan.members:
+        path = studies / f"{member.name}.toml"
+        if not path.exists():
+            fresh.append(member)
+        elif path.read_bytes() != member.text:
+            there, here = (tomllib.loads(text.decode()) for text in (path.read_bytes(), member.text))
+            raise ValueError(f"{path} holds another study: {difference(there, here)}; use a new --dir")
+    for point in {member.point: member for member in fresh}.values():
+        rehearse(point.study)
+    for folder in (studies, directory / "logs"):
+        folder.mkdir(parents=True, exist_ok=True)
+    for member in fresh:
+        write_atomically(studies / f"{member.name}.toml", member.text)
+    write_atomically(directory / "members.csv", _table(plan))
+
+
+def _table(plan: Ensemble) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["member", "seed", *plan.vary])
+    writer.writerows([member.name, member.seed, *member.varied.values()] for member in plan.members)
+    return text.getvalue().encode()
+
+
+def _varied(table: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Give the values of each key; nested tables and quoted dotted keys mean the same."""
+    flat: dict[str, list[Any]] = {}
+    for key, values in table.items():
+        if isinstance(values, Mapping):
+            flat |= {f"{key}.{inner}": entry for inner, entry in _varied(values).items()}
+        elif not isinstance(values, list) or not values:
+            raise ValueError(f"vary.{key} = {values!r} is no list of values; write it as in [1, 2, 3]")
+        else:
+            flat[key] = values
+    return flat
+
+
+def _expand(base: Study, general: Mapping[str, Any], vary: Mapping[str, Sequence[Any]]) -> tuple[Member, ...]:
+    if "run.seed" in vary:
+        raise ValueError("vary.run.seed: each member has a seed of its own; give their number with members")
+    points = list(itertools.product(*vary.values()))
+    if len(points) * general["members"] > MOST_MEMBERS:
+        raise ValueError(f"{len(points)} combinations × {general['members']} members are more than {MOST_MEMBERS}")
+    width = max(3, len(str(len(points) - 1))), max(3, len(str(general["members"] - 1)))
+    plain = {name: table for name, table in toml_form(base.tables).items() if table}
+    members = []
+    for point, values in enumerate(points):
+        varied = dict(zip(vary, values, strict=True))
+        tables = copy.deepcopy(plain)
+        for key, value in varied.items():
+            _set(tables, key, value)
+        for number in range(general["members"]):
+            # The stream that SeedSequence(seed).spawn(...)[point].spawn(...)[number] has, however many are spawned.
+            stream = np.random.SeedSequence(general["seed"], spawn_key=(point, number))
+            seed = int(stream.generate_state(1, np.uint64)[0] >> np.uint64(1))  # TOML's integers have a sign
+            study = resolve(tables | {"run": tables["run"] | {"seed": seed}})
+            name = f"{point:0{width[0]}d}_{number:0{width[1]}d}"
+            members.append(Member(name, point, varied, seed, study))
+    return tuple(members)
+
+
+def _set(tables: dict[str, Any], key: str, value: Any) -> None:
+    """Set the value at a dotted key of a study; the segments of a schedule go by their names."""
+    *path, last = key.split(".")
+    place: Any = tables
+    for part in path:
+        place = _inside(place, part, key)
+    if isinstance(place, list):
+        raise ValueError(f"vary.{key} names a whole segment; name a key in it, as in {key}.duration_ps")
+    place[last] = value
+
+
+def _inside(place: Any, part: str, key: str) -> Any:
+    named = {entry.get("name"): entry for entry in place} if isinstance(place, list) else place
+    if isinstance(named, Mapping) and isinstance(named.get(part), Mapping | list):
+        return named[part]
+    choices = [str(name) for name, entry in named.items() if isinstance(entry, Mapping | list)]
+    near = difflib.get_close_matches(part, choices, n=1)
+    remedy = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(choices) or 'none'}"
+    raise ValueError(f"vary.{key}: the study has no '{part}' there; {remedy}")

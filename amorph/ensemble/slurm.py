@@ -1,0 +1,107 @@
+"""The members of an ensemble as an array of SLURM jobs: a plain sbatch script, written out and submitted."""
+
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from amorph.ensemble.plan import Ensemble
+from amorph.ensemble.status import FINISHED, member_status
+from amorph.run import write_atomically
+
+_OURS: Final = ("array", "output", "open-mode", "signal", "requeue", "job-name")
+"""Options of sbatch that the script sets."""
+
+_BODY: Final = """
+name=${members[$SLURM_ARRAY_TASK_ID]}
+cd "$start" || exit 1
+"$python" -m amorph run "$directory/studies/$name.toml" --dir "$directory/$name" --quiet \\
+    >"$directory/logs/$name.log" 2>&1 &
+run=$!
+
+# USR1 comes before the time limit: the run writes a checkpoint and ends with status 3, and the job goes back into the
+# queue. TERM comes from scancel, or from a preemption that queues the job again by itself.
+again=no
+trap 'again=yes; kill -USR1 $run' USR1
+trap 'kill -TERM $run' TERM
+wait $run
+status=$?
+while kill -0 $run 2>/dev/null; do  # a trap has ended the wait, not the run
+    wait $run
+    status=$?
+done
+
+if [ $status -eq 3 ] && [ $again = yes ]; then
+    scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
+    sleep 60  # the queue ends this turn
+fi
+[ $status -eq 4 ] && status=0  # done and kept: which check failed stands in the summary
+exit $status
+"""
+
+
+def script(plan: Ensemble, directory: Path, *, at_a_time: int | None = None) -> str | None:
+    """Write the text of the batch script for the members that are missing; None where none is.
+
+    Raises
+    ------
+    ValueError
+        An option that the script itself sets.
+    """
+    directory = directory.resolve()
+    names = [
+        member.name
+        for member in plan.members
+        if (state := member_status(directory, member.name).state) not in FINISHED and state != "running"
+    ]
+    if not names:
+        return None
+    chosen = plan.slurm
+    for option in chosen["options"]:
+        if option in _OURS:
+            raise ValueError(f"slurm.options.{option}: the script sets it; leave it out")
+    options: dict[str, str | int] = {
+        "job-name": f"amorph-{directory.name}",
+        "array": f"0-{len(names) - 1}" + (f"%{at_a_time}" if at_a_time else ""),
+        "output": f"{directory}/logs/slurm-%A_%a.txt",
+        "open-mode": "append",
+        "signal": f"B:USR1@{chosen['seconds_to_stop']}",
+        **chosen["options"],
+    }
+    lines = [
+        "#!/bin/bash",
+        *(f"#SBATCH --{name}={value}" for name, value in options.items()),
+        "#SBATCH --requeue",
+        "",
+        *chosen["setup"],
+        f"python={shlex.quote(sys.executable)}",
+        f"start={shlex.quote(str(Path.cwd()))}",
+        f"directory={shlex.quote(str(directory))}",
+        f"members=({' '.join(names)})",
+    ]
+    return "\n".join(lines) + "\n" + _BODY
+
+
+def submit(plan: Ensemble, directory: Path, *, at_a_time: int | None = None) -> str:
+    """Write the batch script into the ensemble's directory and submit it; returns one line about it.
+
+    Raises
+    ------
+    ValueError
+        There is no sbatch here; the script lies in the directory all the same.
+    RuntimeError
+        The queue refuses it.
+    """
+    text = script(plan, directory, at_a_time=at_a_time)
+    if text is None:
+        return "every member is done or at work: nothing to submit"
+    path = directory.resolve() / "array.sh"
+    write_atomically(path, text.encode())
+    if shutil.which("sbatch") is None:
+        raise ValueError(f"there is no sbatch on this machine; {path} is written: submit it where there is one")
+    done = subprocess.run(["sbatch", "--parsable", str(path)], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"sbatch refused {path}: {done.stderr.strip()}")
+    return f"submitted {path} as job {done.stdout.strip()}; amorph ensemble status {directory} shows the members"

@@ -1,0 +1,109 @@
+"""Where the members of an ensemble stand, read from their run directories."""
+
+import csv
+import fcntl
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+State = Literal["waiting", "running", "interrupted", "done", "check failed"]
+
+FINISHED: tuple[State, ...] = ("done", "check failed")
+"""States that are not run again."""
+
+
+@dataclass(frozen=True)
+class MemberStatus:
+    """Where one member stands."""
+
+    name: str
+    """Its folder."""
+    state: State
+    """Waiting: not begun. Interrupted: begun, not finished, and no process works on it."""
+    stage: str
+    """Folder of the stage at hand; empty where none was begun or all are done."""
+    step: int | None
+    """Last sampled step of the stage, where it has steps."""
+    note: str
+    """Who runs it, why it stopped, or which check failed."""
+
+    def row(self) -> dict[str, Any]:
+        """Give the row of a table."""
+        return {"member": self.name, "state": self.state, "stage": self.stage, "step": self.step, "note": self.note}
+
+
+def member_names(directory: Path) -> list[str]:
+    """List the members of an ensemble's directory.
+
+    Raises
+    ------
+    ValueError
+        The directory holds no ensemble.
+    """
+    try:
+        with (directory / "members.csv").open(encoding="utf-8", newline="") as file:
+            return [row["member"] for row in csv.DictReader(file)]
+    except (OSError, KeyError, UnicodeDecodeError):
+        raise ValueError(f"{directory} holds no members.csv; give the --dir of amorph ensemble run") from None
+
+
+def member_status(directory: Path, name: str) -> MemberStatus:
+    """Say where a member stands."""
+    run = directory / name
+    owner = _owner(run / "lock")
+    if owner is None and (summary := summary_of(run)) is not None:
+        failed = list(summary.get("failed", ()))
+        return MemberStatus(name, "check failed" if failed else "done", "", None, "; ".join(failed))
+    if owner is None and not (run / "run.toml").exists():
+        return MemberStatus(name, "waiting", "", None, "")
+    stage, step = _stage_at_hand(run)
+    if owner is not None:
+        return MemberStatus(name, "running", stage, step, owner)
+    return MemberStatus(name, "interrupted", stage, step, _last_line(directory / "logs" / f"{name}.log"))
+
+
+def summary_of(run: Path) -> Mapping[str, Any] | None:
+    """Read the summary that a finished run leaves; None where there is none yet."""
+    try:
+        content = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _owner(lock: Path) -> str | None:
+    """Name the process that works in a run directory; None where none does."""
+    try:
+        with lock.open(encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.read().strip() or "another process"
+    except OSError:
+        return None
+    return None
+
+
+def _stage_at_hand(run: Path) -> tuple[str, int | None]:
+    folders = [path for path in run.glob("**/[0-9]*_*") if path.is_dir() and not (path / "stage.json").exists()]
+    if not folders:
+        return "", None
+    folder = max(folders, key=lambda path: path.stat().st_mtime)
+    for table in ("thermo.csv", "relaxation.csv"):
+        step = _last_line(folder / table).partition(",")[0]
+        if step.isdigit():
+            return str(folder.relative_to(run)), int(step)
+    return str(folder.relative_to(run)), None
+
+
+def _last_line(path: Path) -> str:
+    """Read the last whole line of a file, however long the file is."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4096))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return lines[-1] if lines else ""

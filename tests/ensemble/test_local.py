@@ -1,0 +1,205 @@
+"""Members in processes of this machine: each once, whatever is killed."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from toy_ensemble import HERE, write_files
+
+from amorph.ensemble.local import slots_of
+from amorph.ensemble.status import member_names, member_status
+from amorph.ensemble.summary import Statistics, summarize_ensemble
+
+FIRST = ["000_000", "000_001"]
+
+
+def states(directory):
+    return [member_status(directory, name).state for name in member_names(directory)]
+
+
+def content(directory):
+    """Every file of the members' runs but the logs; marks without the time that the stages took."""
+    files = {}
+    for path in sorted(directory.glob("*_*/**/*")):
+        if path.is_file() and path.name not in {"run.log", "lock"}:
+            text = path.read_bytes()
+            if path.name == "stage.json":
+                mark = json.loads(text)
+                del mark["wall_time_s"]
+                text = json.dumps(mark).encode()
+            files[str(path.relative_to(directory))] = text
+    return files
+
+
+def wait_for(condition, seconds=90):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An ensemble that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    write_files(folder, vary="")
+    done = subprocess.run(
+        [sys.executable, "-m", "amorph", "ensemble", "run", folder / "ensemble.toml", "--dir", folder / "all"],
+        cwd=HERE,
+        env={**os.environ, "GIT_DIR": "/nonexistent"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return folder / "all", done
+
+
+def test_an_ensemble_finishes_and_its_members_are_ordinary_runs(whole):
+    directory, done = whole
+    assert done.returncode in (0, 4), done.stderr
+    assert set(states(directory)) <= {"done", "check failed"}
+    assert member_names(directory) == FIRST
+    assert "2 members: " in done.stdout
+    seeds = {json.loads((directory / name / "2_melt_quench/stage.json").read_text())["outputs"]["structure.extxyz"]
+             for name in FIRST}  # fmt: skip
+    assert len(seeds) == 2
+
+
+def test_killed_members_and_a_killed_driver_cost_nothing(whole, folder, command):
+    write_files(folder, vary="")
+    directory = folder / "all"
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as driver:
+        wait_for((directory / "000_000/2_melt_quench/thermo.csv").exists)
+        member = member_status(directory, "000_000")
+        assert member.state == "running"
+        assert member.stage == "2_melt_quench"
+        os.kill(int(member.note.split()[1]), signal.SIGKILL)
+        wait_for(lambda: "running" in states(directory)[1:])
+        driver.kill()
+    # the death of the driver asks its members to stop
+    wait_for(lambda: "running" not in states(directory), 60)
+    assert "interrupted" in states(directory)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == whole[1].returncode, done.stderr
+    there, here = content(whole[0]), content(directory)
+    assert list(there) == list(here)
+    assert [name for name in there if there[name] != here[name]] == []
+
+
+def test_a_signal_stops_the_members_with_checkpoints(whole, folder, command):
+    write_files(folder, vary="")
+    directory = folder / "all"
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as driver:
+        wait_for((directory / "000_000/2_melt_quench/thermo.csv").exists)
+        driver.send_signal(signal.SIGTERM)
+        said = driver.communicate(timeout=60)[1]
+    assert driver.returncode == 3
+    assert "amorph: stopped by SIGTERM; run the same command again to continue" in said
+    assert "running" not in states(directory)
+    assert (directory / "000_000/2_melt_quench/checkpoint.npz").exists()
+    before = {path: path.stat().st_mtime_ns for path in whole[0].rglob("stage.json")}
+    again = subprocess.run([*command[:-1], str(whole[0])], capture_output=True, text=True, check=False)
+    assert again.returncode == whole[1].returncode  # all done: nothing is run again
+    assert {path: path.stat().st_mtime_ns for path in whole[0].rglob("stage.json")} == before
+
+
+def test_a_member_that_fails_is_named_and_the_others_go_on(folder, command):
+    # a time step so long that the melt blows up
+    text = '[ensemble]\nstudy = "study.toml"\n[vary]\nmelt_quench.schedule.timestep_fs = [2.0, 20.0]\n'
+    (folder / "ensemble.toml").write_text(text)
+    (folder / "study.toml").write_text((folder / "study.toml").read_text().replace("= 7", "= 1"))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "1 of 2 members failed; 001_000: amorph: " in done.stderr
+    assert "the run is unstable; reduce timestep_fs (now 20)" in done.stderr
+    assert states(folder / "all")[0] in {"done", "check failed"}
+    assert states(folder / "all")[1] == "interrupted"
+
+
+def test_cores_and_gpus_are_divided(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert [slot.cores for slot in slots_of(3, 9)] == [(0, 1), (2, 3), (4, 5)]
+    assert [slot.cores for slot in slots_of(None, 2)] == [(0, 1, 2, 3), (4, 5, 6, 7)]
+    assert len(slots_of(None, 100)) == 8
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-5f")
+    assert [(slot.gpu, len(slot.cores)) for slot in slots_of(None, 100)] == [("2", 4), ("GPU-5f", 4)]
+    assert [slot.gpu for slot in slots_of(4, 100)] == ["2", "GPU-5f", "2", "GPU-5f"]
+    with pytest.raises(ValueError, match="workers = 9 on 8 cores; give at most one for each core"):
+        slots_of(9, 100)
+
+
+# the summary
+
+
+def test_statistics_are_those_of_the_textbook():
+    entry = Statistics({}, "f_V", "", "glass", (1.0, 2.0, 3.0, 4.0))
+    assert entry.mean == 2.5
+    assert entry.standard_deviation == pytest.approx(np.sqrt(5 / 3))
+    assert entry.standard_error == pytest.approx(np.sqrt(5 / 12))
+    # Student's t for 3 degrees of freedom and 95 %: 3.182446
+    assert entry.interval == pytest.approx((2.5 - 3.182446 * np.sqrt(5 / 12), 2.5 + 3.182446 * np.sqrt(5 / 12)))
+    assert Statistics({}, "f_V", "", "glass", (1.0,)).interval is None
+
+
+def test_the_interval_holds_the_mean_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(2000):
+        low, high = Statistics({}, "x", "", "glass", tuple(rng.normal(3.0, 2.0, 5))).interval
+        held += low < 3.0 < high
+    assert held / 2000 == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / 2000))
+
+
+def test_only_glasses_are_averaged_and_the_others_are_listed(whole, tmp_path):
+    directory = whole[0]
+    summary = summarize_ensemble(directory)
+    good = [name for name in FIRST if member_status(directory, name).state == "done"]
+    assert set(summary.apart) == set(FIRST) - set(good)
+    assert summary.missing == ()
+    volumes = {}
+    for name in good:
+        figures = json.loads((directory / name / "summary.json").read_text())
+        volumes.setdefault(name[:3], []).append(figures["exchanged"][0]["final_relax"]["cell_volume"])
+    rows = [row for row in summary.table() if row["figure"] == "cell volume"]
+    assert [row["mean"] for row in rows] == pytest.approx([np.mean(values) for values in volumes.values()])
+    assert [row["n"] for row in rows] == [len(values) for values in volumes.values()]
+
+
+def test_a_glass_that_is_none_counts_nowhere(whole, tmp_path):
+    import shutil
+
+    shutil.copytree(whole[0], tmp_path / "all")
+    name = next(name for name in FIRST if member_status(tmp_path / "all", name).state == "done")
+    path = tmp_path / "all" / name / "summary.json"
+    figures = json.loads(path.read_text())
+    figures["failed"] = ["not a glass: I/N² 0.5"]
+    figures["exchanged"][0]["final_relax"]["cell_volume"] = 1e9
+    path.write_text(json.dumps(figures))
+    summary = summarize_ensemble(tmp_path / "all")
+    assert summary.apart[name] == "not a glass: I/N² 0.5"
+    assert max(row["mean"] for row in summary.table() if row["figure"] == "cell volume") < 1e6
+
+
+def test_table_and_plot_are_written(whole, tmp_path):
+    from amorph.cli import main
+
+    for name in ("summary.csv", "summary.png"):
+        assert main(["ensemble", "summary", str(whole[0]), "-o", str(tmp_path / name), "--quiet"]) == 0
+    with (tmp_path / "summary.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[0]["mean"]) == pytest.approx(summarize_ensemble(whole[0]).table()[0]["mean"])
+    assert (tmp_path / "summary.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_ensemble_is_told(tmp_path, capsys):
+    from amorph.cli import main
+
+    assert main(["ensemble", "status", str(tmp_path)]) == 2
+    assert "holds no members.csv; give the --dir of amorph ensemble run" in capsys.readouterr().err
