@@ -38,6 +38,7 @@ def ensemble_run(
         Parameter(help="Members at a time; by default one for each GPU, or one for each core."),
     ] = None,
     max_hours: MaxHours = None,
+    dry_run: Annotated[bool, Parameter(negative="", help="List the members and what varies, and do nothing.")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -59,6 +60,13 @@ def ensemble_run(
         )
     stop = StopRequest(max_hours=max_hours)
     plan = read_ensemble(file)
+    if dry_run:
+        rows = [{"member": member.name, **member.varied, "seed": member.seed} for member in plan.members]
+        if json:
+            show_json(rows)
+        else:
+            show(rows, title=f"{plan.title}: {len(rows)} members")
+        return
     prepare(plan, directory)
     if engine == "slurm":
         from amorph.ensemble.slurm import submit

@@ -100,7 +100,8 @@ def show(rows: Iterable[Mapping[str, Any]], *, title: str | None = None) -> None
     columns = []
     for key in rows[0]:
         values = [row.get(key) for row in rows]
-        cells = [str(key).replace("_", " "), *map(text_of, values)]
+        # the dotted key of a study stays as the file has it
+        cells = [str(key) if "." in str(key) else str(key).replace("_", " "), *map(text_of, values)]
         width = max(map(len, cells))
         right = any(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
         columns.append([cell.rjust(width) if right else cell.ljust(width) for cell in cells])

@@ -41,7 +41,7 @@ def test_every_keyword_of_a_stage_is_a_flag(amorph, verb):
 
 @pytest.mark.parametrize("verb", cli.VERBS)
 def test_help_is_plain_text_without_markup_and_names_the_common_flags(amorph, verb):
-    called = amorph(verb, "--help")
+    called = amorph(*verb.split(), "--help")
     assert (called.status, called.err) == (0, "")
     assert called.out.startswith(f"Usage: amorph {verb} ")
     assert {"--json", "--quiet"} <= flags_in(called.out.replace("--quiet, -q", "--quiet"))
@@ -66,10 +66,17 @@ def test_help_shows_choices_defaults_units_and_shapes(amorph):
 
 
 def test_the_list_of_verbs_has_the_first_line_of_each_docstring(amorph):
-    text = " ".join(amorph().out.split())
+    texts = {group: " ".join(amorph(group, "--help").out.split()) for group in cli.GROUPS}
+    text = texts[""] = " ".join(amorph().out.split())
     for verb, module in cli.VERBS.items():
-        function = getattr(__import__(f"amorph.cli.{module}", fromlist=["_"]), verb.replace("-", "_"))
-        assert f"{verb} {inspect.getdoc(function).splitlines()[0]}" in text
+        name = verb.replace("-", "_").replace(" ", "_")
+        function = getattr(__import__(f"amorph.cli.{module}", fromlist=["_"]), name)
+        group, _, last = verb.rpartition(" ")
+        assert f"{last} {inspect.getdoc(function).splitlines()[0]}" in texts[group]
+    for group, about in cli.GROUPS.items():
+        assert f"{group} {about}" in text
+        assert amorph(group).out == amorph(group, "--help").out
+    assert "did you mean ensemble status?" in amorph("ensemble", "stats").err
     assert "Exit status: 0 done; 1 failed; 2 bad input;" in text
     assert amorph("--help").out == amorph().out
     assert amorph("--version").out.strip() == __import__("amorph").__version__

@@ -1,0 +1,165 @@
+"""An ensemble on a real SLURM: submitted, asked to stop, queued again, cancelled, continued."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+from toy_ensemble import HERE, STUDY, write_files
+
+from amorph.ensemble.plan import prepare, read_ensemble
+from amorph.ensemble.slurm import script, submit
+from amorph.ensemble.status import member_names, member_status
+
+pytestmark = pytest.mark.xdist_group("slurm")  # one queue on one machine
+PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
+
+
+# the script
+
+
+@pytest.fixture
+def plan(folder):
+    path = folder / "ensemble.toml"
+    path.write_text(path.read_text() + '[slurm]\noptions.time = "24:00:00"\nsetup = ["module load python"]\n')
+    plan = read_ensemble(path)
+    prepare(plan, folder / "all")
+    return plan
+
+
+def test_the_script_is_plain_shell_for_what_is_missing(plan, folder):
+    text = script(plan, folder / "all", at_a_time=3)
+    subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+    for line in (
+        "#SBATCH --array=0-3%3",
+        "#SBATCH --time=24:00:00",
+        "#SBATCH --signal=B:USR1@120",
+        "#SBATCH --requeue",
+        "module load python",
+        "members=(000_000 000_001 001_000 001_001)",
+    ):
+        assert f"{line}\n" in text
+
+
+def test_an_option_of_ours_and_a_machine_without_a_queue_are_told(folder, plan, monkeypatch):
+    path = folder / "ensemble.toml"
+    path.write_text(path.read_text().replace("options.time", "options.array"))
+    with pytest.raises(ValueError, match=r"slurm\.options\.array: the script sets it; leave it out"):
+        script(read_ensemble(path), folder / "all")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(ValueError, match=r"no sbatch on this machine; .*array\.sh is written: submit it where there"):
+        submit(plan, folder / "all")
+    assert (folder / "all/array.sh").exists()
+
+
+# the queue
+
+
+@pytest.fixture(scope="module")
+def queue(tmp_path_factory):
+    """A SLURM of one node for the time of this file."""
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    missing = [name for name in PROGRAMS if shutil.which(name, path=path) is None]
+    if os.geteuid() != 0 or missing:
+        reason = f"no {', '.join(missing)} on this machine" if missing else "only root can start a SLURM of its own"
+        (pytest.fail if os.environ.get("SLURM_REQUIRED") else pytest.skip)(f"{reason}: left out")
+    folder = tmp_path_factory.mktemp("slurm")
+    subprocess.run([HERE / "ensemble/start_slurm.sh", folder], check=True, timeout=60, capture_output=True)
+    before = os.environ.get("SLURM_CONF")
+    os.environ["SLURM_CONF"] = str(folder / "slurm.conf")
+    yield folder
+    ask("scancel", "--user", "root")
+    for name in ("slurmd", "slurmctld"):
+        os.kill(int((folder / f"{name}.pid").read_text()), signal.SIGKILL)
+    if before is None:
+        del os.environ["SLURM_CONF"]
+    else:
+        os.environ["SLURM_CONF"] = before
+
+
+def ask(*words):
+    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def wait_for(condition, seconds=240):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"it did not happen; the queue: {ask('squeue')}"
+        time.sleep(0.2)
+
+
+def states(directory):
+    return [member_status(directory, name).state for name in member_names(directory)]
+
+
+def submitted(folder, *, slower=1):
+    """Submit the ensemble by its command; returns the number of the job."""
+    write_files(folder, vary="")
+    text = STUDY.replace("duration_ps = 0.5 }", f"duration_ps = {0.5 * slower} }}")
+    (folder / "study.toml").write_text(text)
+    command = ["-m", "amorph", "ensemble", "run", str(folder / "ensemble.toml"), "--dir", str(folder / "all")]
+    said = ask(sys.executable, *command, "--engine", "slurm")
+    return re.search(r"as job (\d+)", said)[1]
+
+
+def begun(directory):
+    return all((directory / name / "2_melt_quench/thermo.csv").exists() for name in member_names(directory))
+
+
+def test_an_array_runs_every_member_once(queue, folder):
+    job = submitted(folder)
+    directory = folder / "all"
+    wait_for(lambda: set(states(directory)) <= {"done", "check failed"})
+    wait_for(lambda: not ask("squeue", "-h"))
+    completed = (queue / "completed.txt").read_text()
+    assert len(re.findall(rf"JobState=COMPLETED .*WorkDir={HERE}", completed)) >= 2
+    for log in directory.glob("*_*/run.log"):  # each stage was begun once
+        begun_stages = re.findall(r"— (\S+)$", log.read_text(), re.M)
+        assert len(begun_stages) == len(set(begun_stages)) > 5
+    # nothing is left to do, and that is said without a job
+    said = ask(sys.executable, "-m", "amorph", "ensemble", "run", str(folder / "ensemble.toml"), "--dir",
+               str(directory), "--engine", "slurm")  # fmt: skip
+    assert "nothing to submit" in said
+    assert job
+
+
+@pytest.mark.slow  # the queue holds a job back for two minutes before its next turn
+def test_a_warned_member_writes_a_checkpoint_and_is_queued_again(queue, folder):
+    job = submitted(folder, slower=20)
+    directory = folder / "all"
+    wait_for(lambda: begun(directory))
+    ask("scancel", "--batch", "--signal=USR1", job)  # what the queue sends before the time limit
+    wait_for(lambda: "running" not in states(directory))
+    assert (directory / "000_000/2_melt_quench/checkpoint.npz").exists()
+    wait_for(lambda: ask("squeue", "-h", "-o", "%t").split().count("PD") == 2)
+    wait_for(lambda: "continuing after step" in (directory / "000_000/run.log").read_text())
+    ask("scancel", job)
+    wait_for(lambda: not ask("squeue", "-h"))
+
+
+def test_a_cancelled_member_stops_with_a_checkpoint_and_goes_on_when_submitted_again(queue, folder):
+    job = submitted(folder, slower=4)
+    directory = folder / "all"
+    wait_for(lambda: begun(directory))
+    ask("scancel", job)
+    wait_for(lambda: not ask("squeue", "-h"))
+    wait_for(lambda: "running" not in states(directory))
+    assert states(directory) == ["interrupted", "interrupted"]
+    assert (directory / "000_000/2_melt_quench/checkpoint.npz").exists()
+    again = submitted(folder, slower=4)
+    assert again != job
+    wait_for(lambda: set(states(directory)) <= {"done", "check failed"})
+    assert "continuing after step" in (directory / "000_000/run.log").read_text()
+    assert not list(Path("/proc").glob("[0-9]*/cwd/000_000"))
+
+
+def test_the_shipped_ensemble_is_one():
+    path = HERE.parent / "workflows/ensemble.toml"
+    assert "slurm" in tomllib.loads(path.read_text())
+    assert len(read_ensemble(path).members) > 1
