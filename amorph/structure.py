@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 MINIMUM_DISTANCE = 0.5
 """Closest approach of two atoms that is still a structure [Å]; H–H in H2 is 0.74 Å."""
+MAXIMUM_LENGTH = 1e6
+"""Longest lattice vector or position [Å], a tenth of a millimeter: what is longer is no structure of atoms."""
+MINIMUM_HEIGHT = 0.01
+"""Closest approach of opposite faces [Å]: through a thinner cell every search for neighbors would run for ever."""
 
 _ALWAYS: Final = frozenset({"N", "O", "F", "Cl", "Br"})
 _ANIONS: Final = {
@@ -31,8 +35,8 @@ def periodic_atoms(structure: "Atoms | Structure") -> Atoms:
     Raises
     ------
     ValueError
-        No atoms; not periodic in three directions; a cell of zero volume; positions or cell that are not finite;
-        two atoms closer than 0.5 Å.
+        No atoms; not periodic in three directions; a cell of zero volume or thinner than 0.01 Å; positions or cell that
+        are not finite or beyond 0.1 mm; two atoms closer than 0.5 Å.
     """
     atoms = structure.copy() if isinstance(structure, Atoms) else _from_pymatgen(structure)
     if len(atoms) == 0:
@@ -45,6 +49,17 @@ def periodic_atoms(structure: "Atoms | Structure") -> Atoms:
         raise ValueError(f"the position of atom {broken[0]} ({atoms.symbols[broken[0]]}) is not finite")
     if not atoms.cell.volume > 1e-6:
         raise ValueError(f"the cell has the volume {atoms.cell.volume:g} Å³; give three independent lattice vectors")
+    for what, lengths in (("lattice vector", atoms.cell.lengths()), ("position of atom", _norms(atoms.positions))):
+        if lengths[k := int(np.argmax(lengths))] > MAXIMUM_LENGTH:
+            raise ValueError(
+                f"{what} {k} is {lengths[k]:.2g} Å long; at most {MAXIMUM_LENGTH:g} Å make a structure: check the units"
+            )
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
+    if heights.min() < MINIMUM_HEIGHT:
+        raise ValueError(
+            f"opposite faces of the cell are {heights.min():.2g} Å apart; at least {MINIMUM_HEIGHT} Å is needed: "
+            "give the reduced cell of a lattice this skewed, or check the units"
+        )
     if (unknown := np.flatnonzero(atoms.numbers == 0)).size:
         raise ValueError(f"atom {unknown[0]} has no known element (X); name the element of every atom")
     # The list's bins are as wide as its cutoff, so looking twice as far takes an eighth of the bins.
@@ -56,6 +71,11 @@ def periodic_atoms(structure: "Atoms | Structure") -> Atoms:
             f"at least {MINIMUM_DISTANCE} Å is needed: remove duplicates or check the units"
         )
     return atoms
+
+
+def _norms(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    norms: NDArray[np.float64] = np.linalg.norm(vectors, axis=1)
+    return norms
 
 
 def anion_mask(atoms: Atoms) -> NDArray[np.bool_]:

@@ -117,6 +117,19 @@ def moved(position):
         (broken(cell=[[4, 0, 0], [0, 4, 0], [4, 4, 0]]), "the cell has the volume 0 Å³; give three independent"),
         (broken(cell=np.diag([4, np.nan, 4])), "the cell is not finite"),
         (broken(cell=np.diag([4, np.inf, 4])), "the cell is not finite"),
+        # what would crash or hang the search for neighbors
+        (
+            broken(cell=np.diag([4, 2.4e10, 4])),
+            r"lattice vector 1 is 2\.4e\+10 Å long; at most 1e\+06 Å make a structure",
+        ),
+        (
+            moved([0, -3e7, 0]),
+            r"position of atom 3 is 3e\+07 Å long; at most 1e\+06 Å make a structure: check the units",
+        ),
+        (
+            broken(cell=[[4.2, 0, 0], [9e5, 4.2e-3, 0], [0, 0, 4.2]]),
+            r"opposite faces of the cell are 2e-08 Å apart; at least 0\.01 Å is needed: give the reduced cell",
+        ),
         (moved([np.nan, 0, 0]), r"the position of atom 3 \(O\) is not finite"),
         (moved([0, 0, np.inf]), r"the position of atom 3 \(O\) is not finite"),
         (moved([0.3, 0, 0]), r"atoms 0 \(Mg\) and 3 \(O\) are 0.300 Å apart; at least 0.5 Å is needed"),

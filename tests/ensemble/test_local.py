@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 from toy_ensemble import HERE, write_files
+from toy_run import assert_same, content
 
 from amorph.ensemble.local import slots_of
 from amorph.ensemble.status import member_names, member_status
@@ -23,18 +24,9 @@ def states(directory):
     return [member_status(directory, name).state for name in member_names(directory)]
 
 
-def content(directory):
-    """Every file of the members' runs but the logs; marks without the time that the stages took."""
-    files = {}
-    for path in sorted(directory.glob("*_*/**/*")):
-        if path.is_file() and path.name not in {"run.log", "lock"}:
-            text = path.read_bytes()
-            if path.name == "stage.json":
-                mark = json.loads(text)
-                del mark["wall_time_s"]
-                text = json.dumps(mark).encode()
-            files[str(path.relative_to(directory))] = text
-    return files
+def content_of(directory):
+    """Every file of the members' runs but their logs and locks."""
+    return {f"{name}/{file}": text for name in FIRST for file, text in content(directory / name).items()}
 
 
 def wait_for(condition, seconds=90):
@@ -87,9 +79,7 @@ def test_killed_members_and_a_killed_driver_cost_nothing(whole, folder, command)
     assert "interrupted" in states(directory)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == whole[1].returncode, done.stderr
-    there, here = content(whole[0]), content(directory)
-    assert list(there) == list(here)
-    assert [name for name in there if there[name] != here[name]] == []
+    assert_same(content_of(directory), content_of(whole[0]))
 
 
 def test_a_signal_stops_the_members_with_checkpoints(whole, folder, command):

@@ -2,47 +2,16 @@
 
 from pathlib import Path
 
+import toy_run
+
 HERE = Path(__file__).parent.parent
 
-STUDY = """
-[run]
-title = "toy"
-[calculator]
-factory = "toys:Ions"
-[build]
-composition = "Li2Ti1/3Mo2/3O3"
-supercell = [2, 2, 2]
-lattice_constant = 4.2
-[melt_quench]
-sample_every = 7
-schedule.timestep_fs = 2.0
-schedule.damping_time_ps = 0.04
-schedule.segments = [
-    { name = "melt", ensemble = "NVT", start_K = 9000, end_K = 9000, duration_ps = 0.5 },
-    { name = "quench", ensemble = "NVT", start_K = 9000, end_K = 300, duration_ps = 0.25 },
-]
-[relax]
-fmax = 0.2
-pressure_tolerance_GPa = 0.5
-[equilibrate]
-sample_every = 5
-schedule.timestep_fs = 2.0
-schedule.segments = [{ name = "equilibrate", ensemble = "NVT", start_K = 300, end_K = 300, duration_ps = 0.02 }]
-[final_relax]
-fmax = 0.2
-pressure_tolerance_GPa = 0.5
-[reference]
-oxides = []
-[control]
-crystal = false
-[bvs]
-spacing = 0.5
-[export]
-picture = false
-structures = []
-fields = []
-meshes = []
-"""
+# Brief: no control, nothing exported, one short equilibration.
+STUDY = toy_run.STUDY.replace("duration_ps = 0.7 ", "duration_ps = 0.5 ").replace(
+    "duration_ps = 0.1 ", "duration_ps = 0.02 "
+)
+STUDY = STUDY.replace("picture = false", "picture = false\nstructures = []\nfields = []\nmeshes = []")
+STUDY += "[control]\ncrystal = false\n"
 
 ENSEMBLE = """
 [ensemble]

@@ -1,0 +1,150 @@
+"""Feed damaged files to the readers: only a result or a ValueError of one line is allowed.
+
+As a script: fuzzing.py KIND NUMBER SEED. It works under a limit of memory and an alarm, and prints what went wrong.
+"""
+
+import faulthandler
+import io
+import logging
+import resource
+import signal
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+SECONDS = 10
+BYTES = 1_000_000_000
+EXTREMES = [
+    b"nan", b"inf", b"-inf", b"1e308", b"-1e308", b"1e-320", b"0", b"-1", b"99999999999999999999", b"2147483648", b"",
+    b"\x00", b"\xff\xfe", "é".encode(), b"'", b'"', b"_", b"loop_", b"[", b"]", b"{", b"=", b"#", b"\n", b"\r", b"?",
+]  # fmt: skip
+KINDS = ("cif", "poscar", "extxyz", "toml", "cube", "npz", "ensemble")
+
+
+def originals(kind, folder):
+    """Whole files to damage."""
+    from ase import Atoms
+    from ase.build import bulk
+    from toy_run import STUDY
+
+    from amorph.export.fields import write_field
+    from amorph.export.structures import write_structure
+    from amorph.fields import ScalarField
+
+    mgo = bulk("MgO", "rocksalt", a=4.212, cubic=True)
+    if kind == "cif":
+        shipped = Path(__file__).parent.parent / "structures"
+        return [path.read_bytes() for path in sorted(shipped.glob("*.cif"))[:8]]
+    if kind == "toml":
+        return [STUDY.encode()]
+    if kind == "ensemble":
+        (folder / "study.toml").write_text(STUDY)
+        text = '[ensemble]\nstudy = "study.toml"\nmembers = 2\n[vary]\nbuild.composition = ["MgO"]\n'
+        return [f'{text}[slurm]\nsetup = ["x"]\n'.encode()]
+    if kind in {"poscar", "extxyz"}:
+        skewed = Atoms("LiO", positions=[[0, 0, 0], [1, 1.2, 2]], cell=[[3, 0, 0], [1, 4, 0], [0.5, 1, 5]], pbc=True)
+        texts = []
+        for number, atoms in enumerate((mgo, skewed)):
+            path = folder / f"whole{number}.{'vasp' if kind == 'poscar' else kind}"
+            write_structure(path, atoms)
+            texts.append(path.read_bytes())
+        return texts
+    field = ScalarField(np.arange(60.0).reshape(3, 4, 5), mgo.cell.array, "bond valence sum of Mg2+", "v.u.", {"a": 1})
+    path = folder / f"whole.{kind}"
+    write_field(path, field, mgo)
+    return [path.read_bytes()]
+
+
+def damaged(whole, rng):
+    """Damage a file in one to four ways."""
+    text = bytearray(whole)
+    for _ in range(rng.integers(1, 5)):
+        place = int(rng.integers(0, len(text) + 1))
+        length = int(rng.choice([1, 2, 8, 64]))
+        way = rng.integers(0, 7)
+        if way == 0:
+            text[place : place + length] = rng.bytes(length)
+        elif way == 1:
+            del text[place : place + length]
+        elif way == 2:
+            text[place:place] = text[place : place + length] * int(rng.integers(1, 20))
+        elif way == 3:
+            text[place:place] = EXTREMES[rng.integers(len(EXTREMES))]
+        elif way == 4:  # another number, word or line in the place of one
+            words = bytes(text).split(b" ")
+            words[rng.integers(len(words))] = EXTREMES[rng.integers(len(EXTREMES))]
+            text = bytearray(b" ".join(words))
+        elif way == 5:
+            lines = bytes(text).split(b"\n")
+            a, b = rng.integers(len(lines), size=2)
+            lines[a], lines[b] = lines[b], lines[a]
+            text = bytearray(b"\n".join(lines))
+        else:
+            del text[place:]
+    return bytes(text)
+
+
+def reader(kind):
+    from amorph.ensemble.plan import read_ensemble
+    from amorph.reading import read_field, read_structure
+    from amorph.study import read_study
+
+    return {"toml": read_study, "ensemble": read_ensemble, "npz": read_field}.get(kind, read_structure)
+
+
+def names(kind, number):
+    return f"POSCAR_{number}" if kind == "poscar" else f"{number}.{'toml' if kind == 'ensemble' else kind}"
+
+
+def complaints(kind, number, seed):
+    """Read so many damaged files; yield a line for every one that is answered wrongly."""
+
+    def too_long(_signal, _frame):
+        raise TimeoutError(f"more than {SECONDS} s")
+
+    signal.signal(signal.SIGALRM, too_long)
+    rng = np.random.default_rng(seed)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        wholes, read = originals(kind, folder), reader(kind)
+        for count in range(number):
+            content = damaged(wholes[count % len(wholes)], rng)
+            path = folder / names(kind, count)
+            path.write_bytes(content)
+            signal.alarm(SECONDS)
+            try:
+                read(path)
+            except ValueError as error:
+                if "\n" in str(error) or not str(error):
+                    yield f"{kind} {seed} {count}: not one line: {error!r}"
+            except BaseException as error:
+                yield f"{kind} {seed} {count}: {type(error).__name__}: {error}"
+            finally:
+                signal.alarm(0)
+            path.unlink()
+
+
+def main():
+    kind, number, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    faulthandler.enable()
+    warnings.simplefilter("ignore")
+    logging.disable()
+    output, sys.stdout = sys.stdout, io.StringIO()
+    reader(kind)
+    with tempfile.TemporaryDirectory() as name:  # what the readers import counts as before
+        for whole in originals(kind, Path(name)):
+            path = Path(name) / names(kind, 0)
+            path.write_bytes(whole)
+            reader(kind)(path)
+    before = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (before + BYTES, before + BYTES))
+    wrong = list(complaints(kind, number, seed))
+    output.write("\n".join(wrong) + ("\n" if wrong else "") + f"{kind}: {number} damaged files, {len(wrong)} wrong\n")
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()
