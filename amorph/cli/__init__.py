@@ -68,8 +68,6 @@ def make_app(*, summaries: bool = False) -> "App":
     about = "From a composition to a glass, its ions exchanged, and where the new ions can live and move."
     app = made("amorph", about, version=amorph.__version__, suppress_keyboard_interrupt=False)
     groups = {name: made(name, text, version_flags=[], sort_key=len(VERBS)) for name, text in GROUPS.items()}
-    for group in groups.values():
-        app.command(group)
     for order, (verb, module) in enumerate(VERBS.items()):
         group_name, _, name = verb.rpartition(" ")
         function = verb.replace("-", "_").replace(" ", "_")
@@ -79,6 +77,8 @@ def make_app(*, summaries: bool = False) -> "App":
             sort_key=order,
             help=_summary(module, function) if summaries else None,
         )
+    for group in groups.values():
+        app.command(group)
     return app
 
 
