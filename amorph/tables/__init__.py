@@ -11,7 +11,17 @@ from ase.data import chemical_symbols, covalent_radii
 
 from amorph.tables.ions import Ion, parse_ion
 
-__all__ = ["BondValence", "Ion", "SoftBondValence", "bond_valence", "parse_ion", "radii", "radius", "soft_bond_valence"]
+__all__ = [
+    "BondValence",
+    "Ion",
+    "SoftBondValence",
+    "bond_valence",
+    "bond_valence_charges",
+    "parse_ion",
+    "radii",
+    "radius",
+    "soft_bond_valence",
+]
 
 _ANY = "any"
 _CIF_ANY = 9
@@ -88,6 +98,22 @@ def bond_valence(ion: str | Ion, anion: str | Ion = "O2-", *, parameters: Path |
         else "pass r0 and b, or give another file"
     )
     raise ValueError(f"no bond-valence parameters for {cation}–{_anion_name(element, charge)}{where}; {remedy}")
+
+
+def bond_valence_charges(element: str, anion: str | Ion = "O2-", *, parameters: Path | None = None) -> tuple[int, ...]:
+    """List the charges of an element that :func:`bond_valence` has a row of its own for, the lowest first.
+
+    >>> bond_valence_charges("Mo")
+    (4, 5, 6)
+    """
+    second, charge = _anion(anion)
+    table = _bond_valences() if parameters is None else _read_bvparm(Path(parameters))
+    found = {
+        int(state)
+        for first, state, other, other_charge in table
+        if (first, other) == (element, second) and charge in (None, other_charge) and state != _ANY
+    }
+    return tuple(sorted(found))
 
 
 def soft_bond_valence(ion: str | Ion, anion: str | Ion = "O2-") -> SoftBondValence:
