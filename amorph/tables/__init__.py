@@ -1,5 +1,6 @@
 """Cited values: bond-valence parameters, soft-BV Morse parameters and radii, each row with its source."""
 
+import bisect
 import csv
 import functools
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 
-from ase.data import chemical_symbols, covalent_radii
+from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 
 from amorph.tables.ions import Ion, parse_ion
 
@@ -18,6 +19,7 @@ __all__ = [
     "bond_valence",
     "bond_valence_charges",
     "parse_ion",
+    "principal_quantum_number",
     "radii",
     "radius",
     "soft_bond_valence",
@@ -26,6 +28,8 @@ __all__ = [
 _ANY = "any"
 _CIF_ANY = 9
 """How a bvparm .cif writes "whatever the oxidation state"."""
+_NOBLE_GASES = (2, 10, 18, 36, 54, 86)
+"""Atomic numbers of the elements that end the periods 1 to 6."""
 _LAST_CORDERO = 96
 """Curium, the last element of the source; ASE fills the rest with a constant."""
 
@@ -134,6 +138,17 @@ def soft_bond_valence(ion: str | Ion, anion: str | Ion = "O2-") -> SoftBondValen
     raise ValueError(
         f"no soft-BV parameters for {cation}–{_anion_name(element, charge)}; the table has {known}, each with O2-"
     )
+
+
+def principal_quantum_number(element: str) -> int:
+    """Give the principal quantum number of an element's outermost shell: its period.
+
+    >>> [principal_quantum_number(element) for element in ("H", "Li", "Mg", "Ti", "Mo", "La")]
+    [1, 2, 3, 4, 5, 6]
+    """
+    if atomic_numbers.get(element, 0) == 0:
+        raise ValueError(f"unknown element '{element}'; give a chemical symbol")
+    return 1 + bisect.bisect_left(_NOBLE_GASES, atomic_numbers[element])
 
 
 @functools.cache
