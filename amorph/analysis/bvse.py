@@ -43,7 +43,7 @@ class Interaction:
     kind: Literal["Morse", "repulsion"]
     """Morse potential of an anion, or screened Coulomb repulsion of a cation."""
     depth: float
-    """Of a Morse potential c·D0, of a repulsion 14.4·q1·q2/√(n1·n2)/(f·(r1 + r2)), its value where erfc(x)/x = 1 [eV]."""
+    """Factor of the term [eV]: c·D0 of a Morse potential, 14.4·q1·q2/√(n1·n2)/(f·(r1 + r2)) of a repulsion."""
     length: float
     """Of a Morse potential b = 1/α, of a repulsion f·(r1 + r2) [Å]."""
     r_min: float | None
