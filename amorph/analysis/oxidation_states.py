@@ -209,7 +209,7 @@ def _fitted(atoms: Atoms, parameters: Path | None) -> NDArray[np.float64]:
             lacking = next((a for a, q in zip(anions, listed, strict=True) if not q), min(anions)).name
             raise ValueError(
                 f"no bond-valence parameters for {element} and {lacking}, so that its states cannot be fitted; choose "
-                f"formal ones, {_REMEDY}, or point parameters at a bvparm .cif"
+                f"formal ones, {_REMEDY}, or give with_oxidation_states a bvparm .cif"
             )
         members = np.flatnonzero(symbols == element)
         misfits = np.empty((len(candidates), len(members)))
