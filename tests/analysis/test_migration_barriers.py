@@ -25,7 +25,7 @@ def barriers(atoms, ion, spacing):
 def primitive(atoms):
     """A quarter of a face-centred cell: the same crystal at a quarter of the work."""
     cell = 0.5 * (np.ones((3, 3)) - np.eye(3)) @ atoms.cell.array
-    fractional = (atoms.positions @ np.linalg.inv(cell)).round(6) % 1.0
+    fractional = (atoms.positions @ np.linalg.inv(cell) % 1.0).round(6) % 1.0
     _, which = np.unique(fractional, axis=0, return_index=True)
     assert 4 * len(which) == len(atoms)
     made = atoms[np.sort(which)]
