@@ -309,7 +309,7 @@ def _kinds(atoms: Atoms, name: str, convention: Convention, cutoff: float) -> tu
         )
     if not (states < 0).any():
         raise ValueError(
-            f"no anion in {framework.get_chemical_formula('metal')}: a site energy needs the anions that {mobile} bonds"
+            f"no anion in {atoms.get_chemical_formula('metal')}: a site energy needs the anions that {mobile} bonds"
         )
     kinds = []
     for element in dict.fromkeys(framework.symbols):

@@ -161,6 +161,18 @@ def test_fitted_states_raise_the_misfit_least(seed, excess):
     assert cost == pytest.approx(best, abs=1e-9)
 
 
+def test_fitted_states_have_the_b_of_their_table():
+    # two octahedra, an even one and one of three short and three long bonds: with b = 0.37 Å the even one has the
+    # larger sum and is Mo5+, with 0.31 Å the other
+    axes = np.vstack([np.eye(3), -np.eye(3)])
+    even = 1.965 * axes
+    uneven = np.array([1.80, 1.80, 1.80, 2.30, 2.30, 2.30])[:, None] * axes
+    lithium = [[2.0 * n, 0.0, 0.0] for n in range(15)]
+    positions = [[10.0] * 3, [30.0] * 3, *(even + 10.0), *(uneven + 30.0), *lithium]
+    atoms = Atoms("Mo2O12Li15", positions=positions, cell=[40.0] * 3, pbc=True)
+    assert with_oxidation_states(atoms, "fitted").arrays["oxidation_states"][:2].tolist() == [5.0, 4.0]
+
+
 def test_fitted_states_of_a_mixed_valence():
     # 12 of 72 Li taken out of an oxide of Mo4+: its 24 Mo must carry 12 e more
     rng = np.random.default_rng(1)
