@@ -10,6 +10,7 @@ holds every lattice vector from the region to an image of itself within the regi
 dimension of the region: a channel along [110] winds by (1, 1, 0) and has one dimension.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal
@@ -25,6 +26,10 @@ Side = Literal["below", "above"]
 
 STEPS: Final = np.concatenate([np.eye(3, dtype=np.int64), -np.eye(3, dtype=np.int64)])
 """(6, 3) steps from a grid point to its neighbors."""
+_SAMPLE: Final = 100_000
+"""Values that a bracket around a threshold is chosen from."""
+_HALVINGS: Final = 6
+"""How often that bracket is halved."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,10 +278,12 @@ def percolation(field: ScalarField, *, threshold: float, side: Side = "below") -
     _refuse_large(field)
     values = np.ascontiguousarray(field.values, dtype=np.float64)
     sign = _sign(side)
-    firsts, starts, stops, lows, places, parts, n_parts = kernels.find_runs(values, sign, sign * threshold)
+    firsts, starts, stops, lows, parts, n_parts = kernels.find_runs(values, sign, sign * threshold)
     roots, bases = kernels.join_faces(values.shape, firsts, starts, stops, parts, n_parts)
     found, regions = np.unique(roots, return_inverse=True)
-    points, extremes, where = kernels.measure_regions(starts, stops, lows, places, parts, regions, len(found))
+    points, extremes, where = kernels.measure_regions(
+        values, sign, firsts, starts, stops, lows, parts, regions, len(found)
+    )
     order = np.argsort(-points, kind="stable")
     numbers = np.empty(len(found), np.int32)
     numbers[order] = np.arange(1, len(found) + 1)
@@ -342,9 +349,10 @@ def percolation_thresholds(field: ScalarField, *, side: Side = "below") -> Perco
     """
     from amorph.analysis._percolation_kernels import sweep
 
-    values, order = _sorted_points(field, side)
-    closed, windings, _ = sweep(values, order, field.grid, STEPS, -1, -1)
     sign = _sign(side)
+    highest = percolation(field, threshold=sign * np.finfo(np.float64).max, side=side).dimension
+    values, order = points_in_order(field, side, lambda made: made.dimension == highest)
+    closed, windings, _ = sweep(values, order, field.grid, STEPS, highest, -1, -1)
 
     def crossing(rank: int) -> Crossing | None:
         if closed[rank] < 0:
@@ -382,8 +390,13 @@ def winding_text(windings: NDArray[np.int64]) -> str:
     return " ".join(f"({x} {y} {z})" for x, y, z in windings.tolist()) or "none"
 
 
-def _sorted_points(field: ScalarField, side: Side) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Give the values, flat, as if their lowest were wanted, and the finite points from the lowest to the highest."""
+def points_in_order(
+    field: ScalarField, side: Side, reached: Callable[[Percolation], bool]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Prepare a sweep: the values, flat, as if the lowest were wanted, and the finite points from the lowest up.
+
+    Points above some value that suffices for the regions to fulfil `reached` are left out; all are there if none does.
+    """
     _refuse_large(field)
     # values and order, and for each point its parent, its offset and its slot: 8 + 2·8 + 4·5 bytes
     needed, available = 44 * field.values.size, grids.available_memory()
@@ -392,9 +405,21 @@ def _sorted_points(field: ScalarField, side: Side) -> tuple[NDArray[np.float64],
             f"the sweep over a grid of {field.values.size} points needs {needed / 1e9:.1f} GB of memory, and "
             f"{available / 1e9:.1f} GB are available; give a field of fewer points"
         )
-    values = _sign(side) * np.asarray(field.values, dtype=np.float64).ravel()
-    finite = np.flatnonzero(np.isfinite(values))
-    return values, finite[np.argsort(values[finite], kind="stable")]
+    sign = _sign(side)
+    values = sign * np.asarray(field.values, dtype=np.float64).ravel()
+    sample = values[:: values.size // _SAMPLE + 1]
+    sample = np.sort(sample[np.isfinite(sample)])
+    # labelling all points is quicker than sorting and sweeping a few hundredths of them
+    low, high = 0, len(sample)
+    while high - low > max(1, len(sample) >> _HALVINGS):
+        middle = (low + high) // 2
+        if reached(percolation(field, threshold=float(sign * sample[middle]), side=side)):
+            high = middle
+        else:
+            low = middle
+    enough = sample[high] if high < len(sample) else np.inf
+    chosen = np.flatnonzero(np.isfinite(values) & (values <= enough))
+    return values, chosen[np.argsort(values[chosen], kind="stable")]
 
 
 def _refuse_large(field: ScalarField) -> None:
