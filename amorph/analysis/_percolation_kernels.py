@@ -1,8 +1,9 @@
 """Compiled kernels of percolation: connected regions of a periodic grid, and the lattices along which they wind.
 
-Two points are neighbors where one step along one axis of the grid joins them. Inside the cell nothing winds, so a
-plain union-find joins runs of points along z; only what meets across the faces of the cell carries whole cells as
-offsets. The sweep over all values joins in any order, so there every point carries its offset from the root.
+Two points are neighbors where their indices differ by at most one along each axis: a point has 26. Inside the cell
+nothing winds, so a plain union-find joins runs of points along z; only what meets across the faces of the cell carries
+whole cells as offsets. The sweep over all values joins in any order, so there every point carries its offset from the
+root.
 
 A winding lattice is kept as three integer rows in echelon form: row c begins with column c, or is zero.
 """
@@ -31,11 +32,11 @@ def _root(parents, n):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _join_rows(parents, starts, stops, a, end_a, b, end_b):  # type: ignore[no-untyped-def]
-    """Join the runs of two neighboring rows that share a z."""
+    """Join the runs of two neighboring rows that overlap or touch along z."""
     while a < end_a and b < end_b:
-        if stops[a] <= starts[b]:
+        if stops[a] < starts[b]:
             a += 1
-        elif stops[b] <= starts[a]:
+        elif stops[b] < starts[a]:
             b += 1
         else:
             if parents[a] != parents[b]:
@@ -118,7 +119,8 @@ def find_runs(values, sign, threshold):  # type: ignore[no-untyped-def]
                 if j > 0:
                     _join_rows(parents, starts, stops, firsts[row - 1], first, first, count)
                 if i > 0:
-                    _join_rows(parents, starts, stops, firsts[row - ny], firsts[row - ny + 1], first, count)
+                    for other in range(row - ny - (j > 0), row - ny + 1 + (j < ny - 1)):
+                        _join_rows(parents, starts, stops, firsts[other], firsts[other + 1], first, count)
     parts = parents[:count]
     n_parts = 0
     for run in range(count):  # a root is the first run of its part
@@ -207,9 +209,9 @@ def _meet(parents, offsets, bases, a, b, x, y, z):  # type: ignore[no-untyped-de
 def _meet_rows(parents, offsets, bases, parts, starts, stops, a, end_a, b, end_b, x, y):  # type: ignore[no-untyped-def]
     """Join the parts of two rows that are neighbors across a face of the cell."""
     while a < end_a and b < end_b:
-        if stops[a] <= starts[b]:
+        if stops[a] < starts[b]:
             a += 1
-        elif stops[b] <= starts[a]:
+        elif stops[b] < starts[a]:
             b += 1
         else:
             _meet(parents, offsets, bases, parts[a], parts[b], x, y, 0)
@@ -229,22 +231,30 @@ def join_faces(shape, firsts, starts, stops, parts, n_parts):  # type: ignore[no
     parents = np.arange(n_parts)
     offsets = np.zeros((n_parts, 3), np.int64)
     bases = np.zeros((n_parts, 3, 3), np.int64)
-    for row in range(nx * ny):
-        first = firsts[row]
-        last = firsts[row + 1] - 1
-        if last >= first and starts[first] == 0 and stops[last] == nz:
-            _meet(parents, offsets, bases, parts[last], parts[first], 0, 0, 1)
     for i in range(nx):
-        a = i * ny + ny - 1
-        b = i * ny
-        _meet_rows(
-            parents, offsets, bases, parts, starts, stops, firsts[a], firsts[a + 1], firsts[b], firsts[b + 1], 0, 1
-        )
-    for j in range(ny):
-        a = (nx - 1) * ny + j
-        _meet_rows(
-            parents, offsets, bases, parts, starts, stops, firsts[a], firsts[a + 1], firsts[j], firsts[j + 1], 1, 0
-        )
+        for j in range(ny):
+            a = firsts[i * ny + j]
+            end_a = firsts[i * ny + j + 1]
+            if a == end_a:
+                continue
+            if starts[a] == 0 and stops[end_a - 1] == nz:
+                _meet(parents, offsets, bases, parts[end_a - 1], parts[a], 0, 0, 1)
+            for step in range(4):  # half of the neighboring rows; the other half are these seen from there
+                qi = i + (step > 0)
+                qj = j + (1 if step == 0 else step - 2)
+                x = np.int64(qi >= nx)
+                y = np.int64(qj >= ny) - np.int64(qj < 0)
+                row = (qi - x * nx) * ny + qj - y * ny
+                b = firsts[row]
+                end_b = firsts[row + 1]
+                if b == end_b:
+                    continue
+                if x != 0 or y != 0:
+                    _meet_rows(parents, offsets, bases, parts, starts, stops, a, end_a, b, end_b, x, y)
+                if stops[end_a - 1] == nz and starts[b] == 0:
+                    _meet(parents, offsets, bases, parts[end_a - 1], parts[b], x, y, 1)
+                if starts[a] == 0 and stops[end_b - 1] == nz:
+                    _meet(parents, offsets, bases, parts[a], parts[end_b - 1], x, y, -1)
     for part in range(n_parts):
         parents[part] = _root_and_offset(parents, offsets, part)[0]
         reduce_basis(bases[part])
