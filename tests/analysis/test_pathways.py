@@ -148,7 +148,7 @@ def test_the_barrier_between_sites_is_the_level_at_which_one_region_holds_both(s
             joined = level
             break
     if joined is None:
-        with pytest.raises(ValueError, match="no path joins .* excluded points separate them"):
+        with pytest.raises(ValueError, match=r"no path joins .* excluded points separate them"):
             migration_path(field, start=sites[0], end=sites[1])
         return
     path, back = (migration_path(field, start=a, end=b) for a, b in itertools.permutations(sites))
@@ -182,7 +182,7 @@ def test_bad_input_is_refused():
         migration_path(field, start=(1.0, 1.0, 1.0))
     with pytest.raises(ValueError, match="start 2 2 2 and end 10 2 2 Å are one site of the grid; give two"):
         migration_path(field, start=(2.0, 2.0, 2.0), end=(10.0, 2.0, 2.0))
-    with pytest.raises(ValueError, match="end 8 0 0.1 Å lies where the well is excluded; give another site"):
+    with pytest.raises(ValueError, match=r"end 8 0 0\.1 Å lies where the well is excluded; give another site"):
         migration_path(field, start=(2.0, 2.0, 2.0), end=(8.0, 0.0, 0.1))
     with pytest.raises(ValueError, match="dimension = 4 must be less than or equal to 3"):
         migration_path(field, dimension=4)
