@@ -170,7 +170,8 @@ def site_energy_points(points, energies, atoms, cutoff, limit, is_morse, scale, 
             if square > limit:
                 continue
             if is_morse:
-                total += (math.exp(math.log(2.0) * scale * (r_min - math.sqrt(square))) - 1.0) ** 2 - 1.0
+                e = math.exp(math.log(2.0) * scale * (r_min - math.sqrt(square)))
+                total += e * (e - 2.0)
             else:
                 x = scale * max(math.sqrt(square), CLOSEST)
                 total += math.erfc(x) / x

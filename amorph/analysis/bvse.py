@@ -51,6 +51,12 @@ class Interaction:
     source: str
     """Where the values come from; with "unverified" where nobody confirmed them in their first source."""
 
+    @property
+    def species(self) -> str:
+        """Element and charge, a mean charge as such: "Ti4+", "Mo3.5+"."""
+        size = "" if abs(self.charge) == 1 else f"{abs(self.charge):.4g}"
+        return f"{self.element}{size}{'+' if self.charge > 0 else '-'}"
+
 
 @dataclass(frozen=True, eq=False)
 class BvseMap:
@@ -90,7 +96,7 @@ class BvseMap:
         """Give the interactions with the framework, one row for each element and charge."""
         return [
             {
-                "species": f"{each.element}{abs(each.charge):g}{'+' if each.charge > 0 else '-'}",
+                "species": each.species,
                 "count": each.count,
                 "interaction": each.kind,
                 "depth_eV": each.depth,

@@ -18,6 +18,8 @@ _BOND_VALENCE_CUTOFF = 6.0
 """Anions at this distance or nearer count in the sum of a cation [Å], as on the bond-valence map."""
 _SAME_CHARGE = 1e-6
 """Two charges nearer than this are one [e]."""
+_NEARLY_NEUTRAL = 0.1
+"""Charge per anion that fitted states may leave [e]: a cell of whole atoms misses a composition by that much."""
 _REMEDY = "give them by element, as in {'Ti': 4} or --oxidation-states Ti=4"
 
 
@@ -61,7 +63,8 @@ def with_oxidation_states(
     *Fitted*: the bond valence sum V of a cation is found with the r0 and b of each state q that has parameters of its
     own, Brown & Altermatt (1985), doi:10.1107/S0108768185002063; the state with the smallest \|V − q\| is taken. Where
     that leaves a charge, states are changed, all in one direction, such that \|V − q\|, summed over the cations, rises
-    least. Anions have their usual charge.
+    least. Anions have their usual charge. Where no states with parameters make the cell neutral, up to 0.1 e per anion
+    may be left.
 
     Examples
     --------
@@ -98,7 +101,8 @@ def resolve_oxidation_states(
     elif oxidation_states == "formal":
         states, origin = _of_elements(atoms, _formal(atoms, {})), "formal: balanced by composition"
     elif oxidation_states == "fitted":
-        states, origin = _fitted(atoms, parameters), "fitted to bond valence sums"
+        states, left = _fitted(atoms, parameters)
+        origin = "fitted to bond valence sums" + (f", {left:+d} e is left" if left else "")
     else:
         raise ValueError(
             f"oxidation_states = {oxidation_states!r} must be given, formal or fitted, or name elements as in Ti=4"
@@ -188,8 +192,8 @@ def _log_share(known: Mapping[int, float], mean: float) -> float:
     return (1.0 - part) * math.log(known[low]) + part * math.log(known[high])
 
 
-def _fitted(atoms: Atoms, parameters: Path | None) -> NDArray[np.float64]:
-    """Fit the states of the cations, by the rule in the notes of :func:`with_oxidation_states`."""
+def _fitted(atoms: Atoms, parameters: Path | None) -> tuple[NDArray[np.float64], int]:
+    """Fit the states of the cations, by the rule in the notes of :func:`with_oxidation_states`; and the charge left."""
     charges = _anion_charges(atoms)
     symbols = np.array(atoms.get_chemical_symbols())
     is_anion = np.isin(symbols, list(charges))
@@ -209,7 +213,7 @@ def _fitted(atoms: Atoms, parameters: Path | None) -> NDArray[np.float64]:
             lacking = next((a for a, q in zip(anions, listed, strict=True) if not q), min(anions)).name
             raise ValueError(
                 f"no bond-valence parameters for {element} and {lacking}, so that its states cannot be fitted; choose "
-                f"formal ones, {_REMEDY}, or point parameters at a bvparm .cif"
+                f"formal ones, {_REMEDY}, or give with_oxidation_states a bvparm .cif"
             )
         members = np.flatnonzero(symbols == element)
         misfits = np.empty((len(candidates), len(members)))
@@ -224,16 +228,21 @@ def _fitted(atoms: Atoms, parameters: Path | None) -> NDArray[np.float64]:
             options[k] = dict(zip(candidates, misfit.tolist(), strict=True))
     for k, misfit_of in options.items():
         states[k] = min(misfit_of, key=lambda state: misfit_of[state])
-    excess = round(states.sum())
-    for k, state in _cheapest_changes(options, states, -excess).items():
+    for k, state in _cheapest_changes(options, states, -round(states.sum())).items():
         states[k] = state
-    return states
+    left = round(states.sum())
+    if abs(left) > _NEARLY_NEUTRAL * is_anion.sum():
+        raise ValueError(
+            f"fitted states leave {left:+d} e, which no states with bond-valence parameters take away; choose formal "
+            f"ones, or {_REMEDY}"
+        )
+    return states, left
 
 
 def _cheapest_changes(
     options: Mapping[int, Mapping[int, float]], states: NDArray[np.float64], wanted: int
 ) -> dict[int, int]:
-    """Choose the changes of state that add up to a charge and raise the summed misfit least."""
+    """Choose the changes of state that add up to a charge, or come nearest to it, and raise the summed misfit least."""
     size, sign = abs(wanted), 1 if wanted > 0 else -1
     if size == 0:
         return {}
@@ -256,13 +265,8 @@ def _cheapest_changes(
                 changed[step:] = before[:-step] + (misfit - options[k][int(states[k])])
                 row[changed < cost] = step
                 np.minimum(cost, changed, out=cost)
-    if not np.isfinite(cost[size]):
-        raise ValueError(
-            f"the states nearest to the bond valence sums leave {-wanted:+d} e, which no other states with parameters "
-            f"take away; choose formal ones, or {_REMEDY}"
-        )
     changes: dict[int, int] = {}
-    left = size
+    left = int(np.flatnonzero(np.isfinite(cost))[-1])
     for row, k in zip(choices[::-1], wanting[::-1], strict=True):
         if row[left]:
             changes[k] = round(states[k]) + sign * int(row[left])
