@@ -15,6 +15,8 @@ _PUBLIC = {
     "free_volume": "analysis.voronoi",
     "crystallinity": "analysis.crystallinity",
     "bvs_map": "analysis.bvs",
+    "bvse_map": "analysis.bvse",
+    "with_oxidation_states": "analysis.oxidation_states",
     "isosurface": "analysis.isosurface",
     "CHGNetCalculator": "chgnet",
     "read_structure": "reading",
