@@ -24,7 +24,7 @@ VERBS = {
     "verdict": "analyses",
     "free-volume": "analyses",
     "bvs": "maps",
-    "isosurface": "maps",
+    "isosurface": "surfaces",
     "vasp-input": "structures",
     "run": "runs",
 }
