@@ -20,7 +20,7 @@ WORD = 64
 _ONE = np.uint64(1)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _count(word):  # type: ignore[no-untyped-def]
     """Count the bits of a word; LLVM knows the pattern and makes one instruction of it."""
     word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
@@ -64,16 +64,19 @@ def classify(values, level, margin, planes):  # type: ignore[no-untyped-def]
     return broken
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _shifted(row, word):  # type: ignore[no-untyped-def]
+# Views of rows would be counted references, which cost more than the work on them: everything is indexed in full.
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _shifted(planes, i, j, word):  # type: ignore[no-untyped-def]
     """Move the bits of a row down by one: bit k then belongs to point k + 1."""
-    bits = row[word] >> _ONE
-    if word + 1 < row.shape[0]:
-        bits |= row[word + 1] << np.uint64(63)
+    bits = planes[i, j, word] >> _ONE
+    if word + 1 < planes.shape[2]:
+        bits |= planes[i, j, word + 1] << np.uint64(63)
     return bits
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _points(word, nz):  # type: ignore[no-untyped-def]
     """Give the bits of a word that stand for points of the grid, not for the repeated one."""
     left = nz - word * WORD
@@ -82,32 +85,41 @@ def _points(word, nz):  # type: ignore[no-untyped-def]
     return (_ONE << np.uint64(left)) - _ONE if left > 0 else np.uint64(0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _active(rows, next_rows, j, word, nz):  # type: ignore[no-untyped-def]
-    """Find the cubes of a word whose corners differ; returns them and the eight corners' bits."""
-    after = j + 1 if j + 1 < rows.shape[0] else 0
-    c0 = rows[j, word]
-    c2 = rows[after, word]
-    c4 = next_rows[j, word]
-    c6 = next_rows[after, word]
-    c1 = _shifted(rows[j], word)
-    c3 = _shifted(rows[after], word)
-    c5 = _shifted(next_rows[j], word)
-    c7 = _shifted(next_rows[after], word)
-    some = c0 | c1 | c2 | c3 | c4 | c5 | c6 | c7
-    every = c0 & c1 & c2 & c3 & c4 & c5 & c6 & c7
-    return some & ~every & _points(word, nz), (c0, c1, c2, c3, c4, c5, c6, c7)
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _corners(planes, i, j, word):  # type: ignore[no-untyped-def]
+    """Give the bits of the eight corners of the cubes of a word."""
+    after_i = i + 1 if i + 1 < planes.shape[0] else 0
+    after_j = j + 1 if j + 1 < planes.shape[1] else 0
+    return (
+        planes[i, j, word],
+        _shifted(planes, i, j, word),
+        planes[i, after_j, word],
+        _shifted(planes, i, after_j, word),
+        planes[after_i, j, word],
+        _shifted(planes, after_i, j, word),
+        planes[after_i, after_j, word],
+        _shifted(planes, after_i, after_j, word),
+    )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _case(corners, k):  # type: ignore[no-untyped-def]
-    case = np.uint64(0)
-    for corner in range(8):
-        case |= ((corners[corner] >> np.uint64(k)) & _ONE) << np.uint64(corner)
-    return np.int64(case)
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _mixed(corners):  # type: ignore[no-untyped-def]
+    """Find the cubes whose corners are not all on one side."""
+    c0, c1, c2, c3, c4, c5, c6, c7 = corners
+    return (c0 | c1 | c2 | c3 | c4 | c5 | c6 | c7) & ~(c0 & c1 & c2 & c3 & c4 & c5 & c6 & c7)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _case(corners, bit):  # type: ignore[no-untyped-def]
+    c0, c1, c2, c3, c4, c5, c6, c7 = corners
+    k = np.uint64(bit)
+    low = ((c0 >> k) & _ONE) | ((c1 >> k) & _ONE) << _ONE | ((c2 >> k) & _ONE) << np.uint64(2)
+    low |= ((c3 >> k) & _ONE) << np.uint64(3) | ((c4 >> k) & _ONE) << np.uint64(4)
+    high = ((c5 >> k) & _ONE) << np.uint64(5) | ((c6 >> k) & _ONE) << np.uint64(6) | ((c7 >> k) & _ONE) << np.uint64(7)
+    return np.int64(low | high)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _crossed(planes, i, j, word, axis):  # type: ignore[no-untyped-def]
     """Find the edges along an axis, from the points of one word, that the surface crosses; some beyond the row too."""
     bits = planes[i, j, word]
@@ -115,15 +127,15 @@ def _crossed(planes, i, j, word, axis):  # type: ignore[no-untyped-def]
         return bits ^ planes[i + 1 if i + 1 < planes.shape[0] else 0, j, word]
     if axis == 1:
         return bits ^ planes[i, j + 1 if j + 1 < planes.shape[1] else 0, word]
-    return bits ^ _shifted(planes[i, j], word)
+    return bits ^ _shifted(planes, i, j, word)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def count_plane(planes, first, n_planes, nz, numbers, n_triangles, counts):  # type: ignore[no-untyped-def]
+def count_planes(planes, first, n_planes, nz, numbers, table, counts):  # type: ignore[no-untyped-def]
     """Number the vertices of some planes word by word; counts[i] becomes vertices and triangles of plane i."""
-    ny, words = planes.shape[1:]
+    ny = planes.shape[1]
+    words = planes.shape[2]
     for i in range(first, first + n_planes):
-        after = i + 1 if i + 1 < planes.shape[0] else 0
         vertices = 0
         triangles = 0
         for j in range(ny):
@@ -132,97 +144,119 @@ def count_plane(planes, first, n_planes, nz, numbers, n_triangles, counts):  # t
                 for axis in range(3):
                     numbers[i, j, word, axis] = vertices
                     vertices += _count(_crossed(planes, i, j, word, axis) & inside)
-                left, corners = _active(planes[i], planes[after], j, word, nz)
+                corners = _corners(planes, i, j, word)
+                left = _mixed(corners) & inside
                 while left:
                     lowest = left & (~left + _ONE)
-                    triangles += n_triangles[_case(corners, _count(lowest - _ONE))]
+                    triangles += table[_case(corners, _count(lowest - _ONE)), 0] // 3
                     left ^= lowest
         counts[i, 0] = vertices
         counts[i, 1] = triangles
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def place_vertices(planes, first, n_planes, nz, starts, values, level, margin, places, outside):  # type: ignore[no-untyped-def]
-    """Write where the level is crossed on each edge, in steps of the grid.
+def place_vertices(planes, first, n_planes, nz, starts, values, level, margin, steps, vertices, outside):  # type: ignore[no-untyped-def]
+    """Write where the level is crossed on each edge; `steps` (3, 3) are the steps of the grid as rows.
 
     With a margin of 1 the bits have one more layer of points all round the cell, where nothing is known: a vertex on an
     edge to it is moved onto the cell face, and marked with one more than the number of the point that it moves to.
     """
-    ny, words = planes.shape[1:]
-    grid = values.shape
-    lower = np.empty(3, np.int64)
+    ny = planes.shape[1]
+    words = planes.shape[2]
+    na, nb, nc = values.shape
     for i in range(first, first + n_planes):
         vertex = starts[i, 0]
+        a = i - margin
+        from_a = a if a < na else 0
+        to_a = a + 1 if a + 1 < na else 0
         for j in range(ny):
+            b = j - margin
+            from_b = b if b < nb else 0
+            to_b = b + 1 if b + 1 < nb else 0
             for word in range(words):
                 inside = _points(word, nz)
                 for axis in range(3):
                     left = _crossed(planes, i, j, word, axis) & inside
                     while left:
                         lowest = left & (~left + _ONE)
-                        lower[0] = i - margin
-                        lower[1] = j - margin
-                        lower[2] = word * WORD + _count(lowest - _ONE) - margin
                         left ^= lowest
+                        c = word * WORD + _count(lowest - _ONE) - margin
+                        from_c = c if c < nc else 0
+                        at = a if axis == 0 else b if axis == 1 else c
+                        fraction = 0.0
+                        if at < 0:
+                            fraction = 1.0
+                            at = 0
+                        elif margin == 0 or at < values.shape[axis]:
+                            start = np.float64(values[from_a, from_b, from_c])
+                            if axis == 0:
+                                end = np.float64(values[to_a, from_b, from_c])
+                            elif axis == 1:
+                                end = np.float64(values[from_a, to_b, from_c])
+                            else:
+                                end = np.float64(values[from_a, from_b, c + 1 if c + 1 < nc else 0])
+                            fraction = (level - start) / (end - start)
+                            at = -1
+                        if at >= 0:
+                            whole_a = at if axis == 0 else a
+                            whole_b = at if axis == 1 else b
+                            whole_c = at if axis == 2 else c
+                            outside[vertex] = 1 + (whole_a * (nb + 1) + whole_b) * (nc + 1) + whole_c
+                        x = a + (fraction if axis == 0 else 0.0)
+                        y = b + (fraction if axis == 1 else 0.0)
+                        z = c + (fraction if axis == 2 else 0.0)
                         for k in range(3):
-                            places[vertex, k] = lower[k]
-                        if lower[axis] < 0 or (margin and lower[axis] == grid[axis]):
-                            lower[axis] = max(lower[axis], 0)
-                            places[vertex, axis] = lower[axis]
-                            outside[vertex] = 1 + (
-                                (lower[0] * (grid[1] + 1) + lower[1]) * (grid[2] + 1) + lower[2]
-                            )
-                        else:
-                            start = np.float64(values[lower[0] % grid[0], lower[1] % grid[1], lower[2] % grid[2]])
-                            lower[axis] += 1
-                            end = np.float64(values[lower[0] % grid[0], lower[1] % grid[1], lower[2] % grid[2]])
-                            places[vertex, axis] += (level - start) / (end - start)
+                            vertices[vertex, k] = x * steps[0, k] + y * steps[1, k] + z * steps[2, k]
                         vertex += 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def connect(planes, first, n_planes, nz, starts, numbers, edges, n_triangles, table, turned, faces, shifts):  # type: ignore[no-untyped-def]
-    """Write the triangles of some planes of cubes, and in which image of the cell each of their corners lies."""
-    ny, words = planes.shape[1:]
+def connect(planes, first, n_planes, nz, starts, numbers, crossed, table, turned, faces, shifts):  # type: ignore[no-untyped-def]
+    """Write the triangles of some planes of cubes, and in which image of the cell each of their corners lies.
+
+    `crossed` and `table` are those of :mod:`amorph.analysis._marching_cubes`.
+    """
+    ny = planes.shape[1]
+    words = planes.shape[2]
     vertices = np.empty(12, np.int64)
     images = np.empty((12, 3), np.int8)
     for i in range(first, first + n_planes):
-        after = i + 1 if i + 1 < planes.shape[0] else 0
         face = starts[i, 1]
         for j in range(ny):
             for word in range(words):
-                left, corners = _active(planes[i], planes[after], j, word, nz)
+                corners = _corners(planes, i, j, word)
+                left = _mixed(corners) & _points(word, nz)
                 while left:
                     lowest = left & (~left + _ONE)
                     bit = _count(lowest - _ONE)
                     left ^= lowest
                     case = _case(corners, bit)
-                    k = word * WORD + bit
-                    for edge in range(12):
-                        start = edges[edge, 0]
-                        axis = edges[edge, 1]
-                        if ((case >> start) ^ (case >> (start | (4 >> axis)))) & 1 == 0:
-                            continue
+                    for n in range(crossed[case, 0]):
+                        edge = crossed[case, 1 + n]
+                        start = edge >> 2
+                        axis = edge & 3
                         x = i + (start >> 2)
                         y = j + ((start >> 1) & 1)
-                        z = k + (start & 1)
-                        images[edge, 0] = x == planes.shape[0]
-                        images[edge, 1] = y == ny
-                        images[edge, 2] = z == nz
-                        x = 0 if images[edge, 0] else x
-                        y = 0 if images[edge, 1] else y
-                        z = 0 if images[edge, 2] else z
-                        owner = z // WORD
-                        before = (_ONE << np.uint64(z % WORD)) - _ONE
-                        vertices[edge] = (
-                            starts[x, 0]
-                            + numbers[x, y, owner, axis]
-                            + _count(_crossed(planes, x, y, owner, axis) & before)
+                        z = word * WORD + bit + (start & 1)
+                        image_x = x == planes.shape[0]
+                        image_y = y == ny
+                        image_z = z == nz
+                        images[n, 0] = image_x
+                        images[n, 1] = image_y
+                        images[n, 2] = image_z
+                        x = 0 if image_x else x
+                        y = 0 if image_y else y
+                        z = 0 if image_z else z
+                        before = (_ONE << np.uint64(z & (WORD - 1))) - _ONE
+                        z >>= 6
+                        vertices[n] = (
+                            starts[x, 0] + numbers[x, y, z, axis] + _count(_crossed(planes, x, y, z, axis) & before)
                         )
-                    for triangle in range(n_triangles[case]):
+                    for n in range(0, table[case, 0], 3):
                         for corner in range(3):
-                            edge = table[case, 3 * triangle + (2 - corner if turned else corner)]
-                            faces[face, corner] = vertices[edge]
-                            for axis in range(3):
-                                shifts[face, corner, axis] = images[edge, axis]
+                            vertex = table[case, 1 + n + (2 - corner if turned else corner)]
+                            faces[face, corner] = vertices[vertex]
+                            shifts[face, corner, 0] = images[vertex, 0]
+                            shifts[face, corner, 1] = images[vertex, 1]
+                            shifts[face, corner, 2] = images[vertex, 2]
                         face += 1

@@ -12,11 +12,8 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-EDGES = tuple(
-    (start, axis) for axis, bit in enumerate((4, 2, 1)) for start in range(8) if not start & bit
-)
+EDGES = tuple((start, axis) for axis, bit in enumerate((4, 2, 1)) for start in range(8) if not start & bit)
 """The twelve edges of a cube: the corner where one starts, and the axis along which it runs."""
-
 
 
 @functools.cache
@@ -30,17 +27,20 @@ def _faces() -> list[list[int]]:
 
 
 @functools.cache
-def triangles_of_cases() -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """Give the number of triangles of each case, and their corners as numbers of edges.
+def tables_of_cases() -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """Give the crossed edges of each case, and the corners of its triangles as places in that list.
 
-    The triangles are counter-clockwise seen from the side above the level.
+    Each row begins with how many there are. An edge is four times the corner where it starts plus its axis. Triangles
+    are counter-clockwise seen from the side above the level.
     """
-    cases = [[triangle for loop in _loops(case) for triangle in _triangulate(loop)] for case in range(256)]
-    counts = np.array([len(triangles) for triangles in cases], dtype=np.int8)
-    corners = np.zeros((256, 3 * int(counts.max())), dtype=np.int8)
-    for case, triangles in enumerate(cases):
-        corners[case, : 3 * len(triangles)] = np.ravel(triangles)
-    return counts, corners
+    crossed, triangles = np.zeros((256, 13), dtype=np.int8), np.zeros((256, 16), dtype=np.int8)
+    for case in range(256):
+        loops = _loops(case)
+        edges = [edge for loop in loops for edge in loop]
+        corners = [edges.index(edge) for loop in loops for triangle in _triangulate(loop) for edge in triangle]
+        crossed[case, : len(edges) + 1] = [len(edges), *(4 * EDGES[edge][0] + EDGES[edge][1] for edge in edges)]
+        triangles[case, : len(corners) + 1] = [len(corners), *corners]
+    return crossed, triangles
 
 
 @functools.cache

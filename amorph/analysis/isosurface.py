@@ -154,16 +154,14 @@ def contour(field: ScalarField, level: float, *, capped: bool = False, threads: 
     """
     if not np.isfinite(level):
         raise ValueError(f"the level of {field.quantity} is {level}; give a finite number")
-    places, faces, shifts, broken = march(
-        field.values, float(level), capped=capped, mirrored=bool(np.linalg.det(field.cell) < 0), threads=threads
-    )
+    vertices, faces, shifts, broken = march(field.values, field.cell, float(level), capped=capped, threads=threads)
     if broken:
         raise ValueError(
             f"{field.quantity} has no value at {broken} of {field.values.size} grid points: "
             "a surface needs a field that is finite everywhere"
         )
     return Mesh(
-        vertices=places / field.grid @ field.cell,
+        vertices=vertices,
         faces=faces,
         shifts=shifts,
         cell=field.cell,

@@ -16,7 +16,7 @@ _FEW_POINTS: Final = 100_000
 
 
 def march(
-    values: NDArray[np.floating[Any]], level: float, *, capped: bool, mirrored: bool, threads: int | None
+    values: NDArray[np.floating[Any]], cell: NDArray[np.float64], level: float, *, capped: bool, threads: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int8], int]:
     """Triangulate the surface on which periodic values equal a level.
 
@@ -24,19 +24,19 @@ def march(
     ----------
     values
         (nx, ny, nz) values.
+    cell
+        (3, 3) lattice vectors as rows.
     level
         Value on the surface; points that equal it count as above.
     capped
         Close the region of smaller values at the cell faces.
-    mirrored
-        Turn the triangles round, for a left-handed cell.
     threads
         Threads to work in, by default one for each processor.
 
     Returns
     -------
-    places
-        (n, 3) vertices in steps of the grid.
+    vertices
+        (n, 3) positions.
     faces
         (m, 3) vertices of each triangle, counter-clockwise seen from the side of the larger values.
     shifts
@@ -45,7 +45,7 @@ def march(
         How many values are not finite; where there are any, the rest is empty.
     """
     from amorph.analysis import _contour_kernels as kernels
-    from amorph.analysis._marching_cubes import EDGES, triangles_of_cases
+    from amorph.analysis._marching_cubes import tables_of_cases
 
     if values.dtype not in (np.float32, np.float64):
         values = values.astype(np.float64)
@@ -65,34 +65,33 @@ def march(
     if capped:
         _surround(planes, shape)
 
-    n_triangles, table = triangles_of_cases()
+    crossed, table = tables_of_cases()
     numbers = np.empty((*planes.shape, 3), np.int32)
     starts = np.zeros((shape[0] + 1, 2), np.int64)
     counts = starts[1:]
     _over_planes(
-        lambda first, n: kernels.count_plane(planes, first, n, shape[2], numbers, n_triangles, counts),
+        lambda first, n: kernels.count_planes(planes, first, n, shape[2], numbers, table, counts),
         shape[0],
         threads,
     )
     np.cumsum(counts, axis=0, out=counts)
     n_vertices, n_faces = starts[-1]
-    places = np.empty((n_vertices, 3))
+    vertices = np.empty((n_vertices, 3))
     outside = np.zeros(n_vertices if capped else 0, np.int64)
     faces = np.empty((n_faces, 3), np.int64)
     shifts = np.empty((n_faces, 3, 3), np.int8)
-    edges = np.array(EDGES, np.int64)
+    steps = np.ascontiguousarray(cell / np.array(values.shape)[:, None])
+    mirrored = bool(np.linalg.det(cell) < 0)
 
     def fill(first: int, n: int) -> None:
-        kernels.place_vertices(planes, first, n, shape[2], starts, values, level, margin, places, outside)
-        kernels.connect(
-            planes, first, n, shape[2], starts, numbers, edges, n_triangles, table, mirrored, faces, shifts
-        )
+        kernels.place_vertices(planes, first, n, shape[2], starts, values, level, margin, steps, vertices, outside)
+        kernels.connect(planes, first, n, shape[2], starts, numbers, crossed, table, mirrored, faces, shifts)
 
     _over_planes(fill, shape[0], threads)
     if capped:
-        places, faces = _merge(places, faces, outside)
+        vertices, faces = _merge(vertices, faces, outside)
         shifts = np.zeros((len(faces), 3, 3), np.int8)
-    return places, faces, shifts, 0
+    return vertices, faces, shifts, 0
 
 
 def _over_planes(work: Callable[[int, int], Any], n_planes: int, threads: int | None) -> list[Any]:
@@ -118,11 +117,11 @@ def _surround(planes: NDArray[np.uint64], shape: tuple[int, ...]) -> None:
 
 
 def _merge(
-    places: NDArray[np.float64], faces: NDArray[np.int64], outside: NDArray[np.int64]
+    vertices: NDArray[np.float64], faces: NDArray[np.int64], outside: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Make one vertex of those that were moved to the same point, and drop the triangles of no extent."""
     key = np.where(outside > 0, -outside, np.arange(len(outside)))
     _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
     faces = inverse[faces]
     real = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
-    return places[first], np.ascontiguousarray(faces[real])
+    return vertices[first], np.ascontiguousarray(faces[real])
