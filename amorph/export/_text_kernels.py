@@ -1,4 +1,7 @@
-"""Compiled kernel that writes numbers as decimal text."""
+"""Compiled kernel that writes numbers as decimal text.
+
+Bytes are gathered in words of eight, the first byte lowest: storing each by itself takes several times as long.
+"""
 
 import numpy as np
 from numba import njit
@@ -7,69 +10,88 @@ from amorph.kernel_cache import provide_cache_folder
 
 provide_cache_folder()
 
-_LEAST, _MOST = -99, 99
-"""Exponents that two digits hold."""
-_POWERS = np.array([float(f"1e{exponent}") for exponent in range(_LEAST - 1, _MOST + 2)])
-"""Powers of ten from 1e-100 on, correctly rounded."""
-_SCALES = 10.0 ** np.arange(-_MOST, 16 - _LEAST, dtype=np.float64)
-"""Powers of ten that bring a number to a whole number of its digits."""
-_LOG = 0.30102999566398120
-"""log10(2)."""
+WIDTH = 13
+"""Bytes of a number: ``%13.5E``."""
+
+_MOST = 99
+"""Largest exponent of two digits, either way."""
+_POWERS = np.array([float(f"1e{exponent}") for exponent in range(-_MOST - 1, _MOST + 2)])
+"""Powers of ten from 1e-100 to 1e100, correctly rounded."""
+_SCALES = 10.0 ** (5 - np.arange(-_MOST - 1, _MOST + 2, dtype=np.float64))
+"""What makes a number of this exponent a whole number of six digits."""
+_WHOLE = 2.0**52
+"""Adding it rounds to whole numbers, ties to even, and leaves them in the low bits."""
+
+
+def _packed(texts):  # type: ignore[no-untyped-def]
+    return np.array([int.from_bytes(text.encode(), "little") for text in texts], dtype=np.uint64)
+
+
+_THREE = _packed(f"{number:03d}" for number in range(1000))
+_EXPONENTS = _packed(f"{exponent:+03d}" for exponent in range(-_MOST - 1, _MOST + 2))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _shape(value):  # type: ignore[no-untyped-def]
+    """Give the six digits of a positive number, and 100 more than its exponent."""
+    binary = (np.float64(value).view(np.int64) >> 52) - 1023
+    place = ((binary * 315653) >> 20) + _MOST + 1  # log10(2) times it: the exponent or one less
+    if value >= _POWERS[place + 1]:
+        place += 1
+    digits = np.float64(value * _SCALES[place] + _WHOLE).view(np.int64) & 0xFFFFFFFFFFFFF
+    if digits >= 1000000:  # 9.999996 rounds up to 10.00000
+        return digits // 10, place + 1
+    return digits, place
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def write_numbers(values, fill, digits, per_line, text):  # type: ignore[no-untyped-def]
-    """Write rows of numbers to bytes, each with `digits` digits and right-aligned in `digits` + 7 bytes.
+def write_numbers(values, fill, per_line, words):  # type: ignore[no-untyped-def]
+    """Write rows of numbers as text, a line feed after each row and, within it, after every `per_line` numbers.
 
-    NaN becomes `fill`, magnitudes below 1e-99 zero. A line feed ends each row and, within it, every `per_line` numbers.
-    Returns False at the first number that does not fit: infinite, above 1e100, or NaN with a fill that is NaN.
+    NaN becomes `fill`, magnitudes below 1e-99 zero. Returns False at the first number that does not fit: infinite, of
+    1e100 or above, or NaN where `fill` is NaN.
     """
-    largest = 9.999999999999999e99
-    top = np.int64(1)
-    for _ in range(digits):
-        top *= 10
     at = 0
+    waiting = np.uint64(0)
+    bits = 0
     for row in range(values.shape[0]):
+        in_line = 0
         for column in range(values.shape[1]):
             value = np.float64(values[row, column])
             if value != value:
                 value = fill
             magnitude = abs(value)
-            if not magnitude <= largest:
+            if not magnitude < 1e100:
                 return False
-            mantissa = np.int64(0)
-            exponent = 0
+            digits = 0
+            place = _MOST + 1
             if magnitude >= 1e-99:
-                # within one of the exponent, from below
-                binary = (np.int64(np.float64(magnitude).view(np.int64)) >> 52) - 1023
-                exponent = np.int64(np.floor(binary * _LOG))
-                if magnitude >= _POWERS[exponent + 1 - _LEAST + 1]:
-                    exponent += 1
-                mantissa = np.int64(np.rint(magnitude * _SCALES[digits - 1 - exponent + _MOST]))
-                if mantissa >= top:  # 9.999996 rounds up to 10.00000
-                    mantissa //= 10
-                    exponent += 1
-                    if exponent > _MOST:
-                        return False
-            text[at] = 32
-            text[at + 1] = 45 if value < 0 else 32
-            text[at + 3] = 46
-            for place in range(digits + 2, 3, -1):
-                rest = mantissa // 10
-                text[at + place] = mantissa - 10 * rest + 48
-                mantissa = rest
-            text[at + 2] = mantissa + 48
-            at += digits + 3
-            text[at] = 69
-            text[at + 1] = 45 if exponent < 0 else 43
-            exponent = abs(exponent)
-            tens = exponent // 10
-            text[at + 2] = tens + 48
-            text[at + 3] = exponent - 10 * tens + 48
-            at += 4
-            if (column + 1) % per_line == 0 and column + 1 < values.shape[1]:
-                text[at] = 10
+                digits, place = _shape(magnitude)
+                if place > 2 * _MOST + 1:
+                    return False
+            thousands = digits // 1000
+            high = _THREE[thousands]
+            low = _THREE[digits - 1000 * thousands]
+            # blank, sign, first digit, point; then d2 d3 d4 d5
+            first = np.uint64(0x2E002D20 if value < 0 else 0x2E002020) | ((high & np.uint64(0xFF)) << np.uint64(16))
+            first |= ((high >> np.uint64(8)) << np.uint64(32)) | (low << np.uint64(48))
+            last = (low >> np.uint64(16)) | np.uint64(0x4500) | (_EXPONENTS[place] << np.uint64(16))
+            length = 40
+            in_line += 1
+            if in_line == per_line or column + 1 == values.shape[1]:
+                last |= np.uint64(10) << np.uint64(40)
+                length = 48
+                in_line = 0
+            words[at] = waiting | (first << np.uint64(bits))
+            at += 1
+            waiting = first >> np.uint64(64 - bits) if bits else np.uint64(0)
+            waiting |= last << np.uint64(bits)
+            bits += length
+            if bits >= 64:
+                words[at] = waiting
                 at += 1
-        text[at] = 10
-        at += 1
+                bits -= 64
+                waiting = last >> np.uint64(length - bits)
+    if bits:
+        words[at] = waiting
     return True
