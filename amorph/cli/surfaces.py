@@ -4,63 +4,97 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+from ase import Atoms
 from cyclopts import Parameter
 
 from amorph.analysis.bvs import BvsMap, bvs_map
-from amorph.analysis.isosurface import Mesh
+from amorph.analysis.isosurface import Mesh, contour
 from amorph.analysis.isosurface import isosurface as surface_of
 from amorph.cli.flags import arguments_of, takes
 from amorph.cli.maps import exclusion_of
 from amorph.cli.verb import Json, Output, Quiet, check_output, say, show_json, show_pairs, start
 from amorph.export.mesh import MESH_WRITERS, write_mesh
 from amorph.export.suffixes import writer_for
+from amorph.fields import ScalarField
 from amorph.parameters import parse
 from amorph.reading import read_field
 
+Level = Annotated[
+    float | None,
+    Parameter(help="Value on the surface, in the unit of the field; for any field that is finite everywhere."),
+]
 
-@takes(surface_of)
+
+@takes(surface_of, contour)
 def isosurface(
-    file: Annotated[Path, Parameter(help="Bond-valence map, as amorph bvs writes it to .npz.")],
+    file: Annotated[Path, Parameter(help="Field as .npz: a bond-valence map, or any other that amorph wrote.")],
     /,
     *,
+    level: Level = None,
     output: Output = None,
     json: Json = False,
     quiet: Quiet = False,
     **parameters: Any,
 ) -> None:
-    """Find the surface around the points of a bond-valence map whose mismatch is within a window.
+    """Find the surface on which a field has a value, or the one around the window of a bond-valence map.
 
-    The suffix of --output chooses the format: ply, stl or glb for the surface; png for a picture of the structure with
-    the surface in it.
+    With --level the surface on which the field equals it. Without, for a bond-valence map, the surface around the points
+    whose mismatch is within the window. The suffix of --output chooses the format: ply, stl, glb, obj or vtp for the
+    surface, cut open at the cell faces or, with --capped, closed there; png for a picture of the structure with the
+    surface in it.
     """
     start(quiet=quiet)
     check_output(output, lambda path: writer_for(path, {**MESH_WRITERS, ".png": None}, "surface or picture"))
-    made = _read_map(file)
-    mesh = surface_of(made, **arguments_of(surface_of, parameters))
+    if level is None:
+        made = _read_map(file)
+        mesh = surface_of(made, **arguments_of(surface_of, parameters))
+        atoms, ion = made.atoms, made.ion
+        particular: dict[str, Any] = {"ion": ion, "window": mesh.level, "blocking": made.blocking}
+        remarks = {"excluded": exclusion_of(made)}
+    else:
+        if parameters.get("window") is not None:
+            raise ValueError(f"--level {level:g} and --window {parameters['window']:g}: give one of them")
+        field, atoms = read_field(file)
+        mesh = _contour(file, field, level, arguments_of(contour, parameters))
+        ion = field.parameters.get("ion")
+        low, high = float(field.values.min()), float(field.values.max())
+        particular = {"level": mesh.level, "minimum": low, "maximum": high}
+        remarks = {"values": f"{low:.4g} to {high:.4g} {field.unit}"}
+        if not low < level <= high:
+            remarks["values"] += ": the level lies outside, and no surface runs through the cell"
     if output is not None:
-        _write(output, made, mesh)
+        _write(output, atoms, mesh, ion, remarks)
     figures = {
-        "ion": made.ion,
-        "window": mesh.level,
+        "quantity": mesh.quantity,
+        "unit": mesh.unit,
+        **particular,
         "area": mesh.area,
         "triangles": len(mesh.faces),
         "vertices": len(mesh.vertices),
         "open_edges": len(mesh.open_edges),
-        "blocking": made.blocking,
         "file": output,
     }
     if json:
         show_json(figures)
     elif not quiet:
-        show_pairs(
-            {
-                "surface": f"{mesh.quantity} = {mesh.level:g} {mesh.unit}",
-                "area [Å²]": mesh.area,
-                "triangles": len(mesh.faces),
-                "excluded": exclusion_of(made),
-            }
-        )
+        surface = f"{mesh.quantity} = {mesh.level:g} {mesh.unit}".rstrip()
+        show_pairs({"surface": surface, "area [Å²]": mesh.area, "triangles": len(mesh.faces), **remarks})
         say(f"written to {output}" if output else "nothing written: -o FILE keeps the surface")
+
+
+def _contour(file: Path, field: ScalarField, level: float, arguments: dict[str, Any]) -> Mesh:
+    if not np.isnan(field.values).any():
+        return contour(field, level, **arguments)
+    remedy = "leave --level out" if _is_bond_valence(field) else "make it without excluded points"
+    excluded = int(np.isnan(field.values).sum())
+    raise ValueError(
+        f"{file}: the {field.quantity} has no value at {excluded} of {field.values.size} points, and a surface cannot be "
+        f"drawn through them; {remedy}"
+    )
+
+
+def _is_bond_valence(field: ScalarField) -> bool:
+    return field.quantity.startswith("bond valence sum of ")
 
 
 def _read_map(file: Path) -> BvsMap:
@@ -69,8 +103,12 @@ def _read_map(file: Path) -> BvsMap:
     The surface needs the sums inside the excluded spheres too, which the file does not hold.
     """
     field, atoms = read_field(file)
-    if not field.quantity.startswith("bond valence sum of "):
-        raise ValueError(f"{file} holds the {field.quantity}; give a bond-valence map, as amorph bvs writes it")
+    if not _is_bond_valence(field):
+        low, high = np.nanmin(field.values), np.nanmax(field.values)
+        raise ValueError(
+            f"{file} holds the {field.quantity}, {low:.4g} to {high:.4g} {field.unit}; give --level, the value on the "
+            "surface"
+        )
     try:
         arguments = parse(bvs_map, field.parameters)
         made = bvs_map(atoms, **{**arguments, "grid": field.grid})
@@ -82,11 +120,13 @@ def _read_map(file: Path) -> BvsMap:
     return made
 
 
-def _write(path: Path, made: BvsMap, mesh: Mesh) -> None:
+def _write(path: Path, atoms: Atoms, mesh: Mesh, ion: str | None, remarks: dict[str, str]) -> None:
     if path.suffix.lower() != ".png":
         write_mesh(path, mesh)
         return
     from amorph.export.picture import write_picture
 
-    caption = f"{made.atoms.get_chemical_formula(mode='metal')}; excluded: {exclusion_of(made)}"
-    write_picture(path, made.atoms, mesh, mobile=made.ion, caption=caption)
+    caption = "; ".join(
+        [atoms.get_chemical_formula(mode="metal"), *(f"{key}: {text}" for key, text in remarks.items())]
+    )
+    write_picture(path, atoms, mesh, caption=caption, **({"mobile": ion} if ion else {}))

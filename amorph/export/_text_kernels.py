@@ -58,7 +58,7 @@ def write_numbers(values, fill, per_line, words):  # type: ignore[no-untyped-def
         in_line = 0
         for column in range(values.shape[1]):
             value = np.float64(values[row, column])
-            if value != value:
+            if np.isnan(value):
                 value = fill
             magnitude = abs(value)
             if not magnitude < 1e100:

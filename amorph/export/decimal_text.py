@@ -14,9 +14,7 @@ FILL: Final = 9999.0
 """What text formats hold at points without a value (NaN), which they cannot express."""
 
 
-def scientific_lines(
-    rows: NDArray[np.floating[Any]], per_line: int = 6, *, fill: float = np.nan
-) -> bytes:
+def scientific_lines(rows: NDArray[np.floating[Any]], per_line: int = 6, *, fill: float = np.nan) -> bytes:
     r"""Write each row of numbers as lines of at most `per_line` numbers in the format ``%13.5E``.
 
     Magnitudes below 1e-99 become zero, and NaN becomes `fill`.
