@@ -52,7 +52,8 @@ def _loops(case: int) -> list[list[int]]:
     """Chain the lines on the faces of a cube to closed loops of edges."""
     following = {}
     for corners in _faces():
-        rising, falling = [], []
+        rising: list[tuple[int, int]] = []
+        falling: list[tuple[int, int]] = []
         for a, b in itertools.pairwise([*corners, corners[0]]):
             above, next_above = case >> a & 1, case >> b & 1
             if above != next_above:
@@ -84,7 +85,8 @@ def _triangulate(loop: list[int]) -> list[tuple[int, int, int]]:
             return 0.0, ()
         options = []
         for middle in range(first + 1, last):
-            cost, triangles = 0.0, ((loop[first], loop[last], loop[middle]),)
+            cost = 0.0
+            triangles: tuple[tuple[int, int, int], ...] = ((loop[first], loop[last], loop[middle]),)
             for a, b in ((first, middle), (middle, last)):
                 inner, more = best(a, b)
                 cost += inner + (_cost(loop[a], loop[b]) if b - a > 1 else 0.0)

@@ -38,17 +38,18 @@ def isosurface(
 ) -> None:
     """Find the surface on which a field has a value, or the one around the window of a bond-valence map.
 
-    With --level the surface on which the field equals it. Without, for a bond-valence map, the surface around the points
-    whose mismatch is within the window. The suffix of --output chooses the format: ply, stl, glb, obj or vtp for the
-    surface, cut open at the cell faces or, with --capped, closed there; png for a picture of the structure with the
-    surface in it.
+    With --level the surface on which the field equals it. Without, for a bond-valence map, the surface around the
+    points whose mismatch is within the window. The suffix of --output chooses the format: ply, stl, glb, obj or vtp
+    for the surface, cut open at the cell faces or, with --capped, closed there; png for a picture of the structure with
+    the surface in it.
     """
     start(quiet=quiet)
     check_output(output, lambda path: writer_for(path, {**MESH_WRITERS, ".png": None}, "surface or picture"))
     if level is None:
         made = _read_map(file)
         mesh = surface_of(made, **arguments_of(surface_of, parameters))
-        atoms, ion = made.atoms, made.ion
+        atoms = made.atoms
+        ion: str | None = made.ion
         particular: dict[str, Any] = {"ion": ion, "window": mesh.level, "blocking": made.blocking}
         remarks = {"excluded": exclusion_of(made)}
     else:
@@ -88,7 +89,7 @@ def _contour(file: Path, field: ScalarField, level: float, arguments: dict[str, 
     remedy = "leave --level out" if _is_bond_valence(field) else "make it without excluded points"
     excluded = int(np.isnan(field.values).sum())
     raise ValueError(
-        f"{file}: the {field.quantity} has no value at {excluded} of {field.values.size} points, and a surface cannot be "
+        f"{file}: the {field.quantity} has no value at {excluded} of {field.values.size} points, and no surface can be "
         f"drawn through them; {remedy}"
     )
 
@@ -129,4 +130,4 @@ def _write(path: Path, atoms: Atoms, mesh: Mesh, ion: str | None, remarks: dict[
     caption = "; ".join(
         [atoms.get_chemical_formula(mode="metal"), *(f"{key}: {text}" for key, text in remarks.items())]
     )
-    write_picture(path, atoms, mesh, caption=caption, **({"mobile": ion} if ion else {}))
+    write_picture(path, atoms, mesh, caption=caption, mobile=ion or "Mg2+")

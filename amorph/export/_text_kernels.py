@@ -3,8 +3,11 @@
 Bytes are gathered in words of eight, the first byte lowest: storing each by itself takes several times as long.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from amorph.kernel_cache import provide_cache_folder
 
@@ -23,7 +26,7 @@ _WHOLE = 2.0**52
 """Adding it rounds to whole numbers, ties to even, and leaves them in the low bits."""
 
 
-def _packed(texts):  # type: ignore[no-untyped-def]
+def _packed(texts: Iterable[str]) -> NDArray[np.uint64]:
     return np.array([int.from_bytes(text.encode(), "little") for text in texts], dtype=np.uint64)
 
 

@@ -96,10 +96,10 @@ def write_glb(path: str | Path, mesh: Mesh) -> None:
 
 
 def write_obj(path: str | Path, mesh: Mesh) -> None:
-    """Write a surface with vertex normals as Wavefront OBJ, positions to seven digits."""
+    """Write a surface with vertex normals as Wavefront OBJ, positions to eight digits."""
     mesh = mesh.cut()
     sections = (
-        ("v %.7g %.7g %.7g\n", mesh.vertices),
+        ("v %.8g %.8g %.8g\n", mesh.vertices),
         ("vn %.5g %.5g %.5g\n", mesh.normals),
         # counted from 1; the normal of a vertex has its number
         ("f %d//%d %d//%d %d//%d\n", np.repeat(mesh.faces + 1, 2, axis=1)),
@@ -121,7 +121,7 @@ def write_vtp(path: str | Path, mesh: Mesh) -> None:
         Appended("Polys", "connectivity", "<i8", 1, 3 * m, [mesh.faces]),
         Appended("Polys", "offsets", "<i8", 1, m, [3 * np.arange(1, m + 1)]),
     ]
-    facts = {
+    facts: dict[str, NDArray[Any] | str] = {
         "quantity": f"{mesh.quantity} [{mesh.unit}]",
         "level": np.array([mesh.level]),
         "lattice_vectors": mesh.cell,
