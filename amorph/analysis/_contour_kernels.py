@@ -131,8 +131,11 @@ def _crossed(planes, i, j, word, axis):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def count_planes(planes, first, n_planes, nz, numbers, table, counts):  # type: ignore[no-untyped-def]
-    """Number the vertices of some planes word by word; counts[i] becomes vertices and triangles of plane i."""
+def count_planes(planes, first, n_planes, nz, mixed, numbers, table, counts):  # type: ignore[no-untyped-def]
+    """Number the vertices of some planes word by word; counts[i] becomes vertices and triangles of plane i.
+
+    `mixed` gets the bits of the cubes that the surface crosses. A word without any has no crossed edges either.
+    """
     ny = planes.shape[1]
     words = planes.shape[2]
     for i in range(first, first + n_planes):
@@ -141,11 +144,14 @@ def count_planes(planes, first, n_planes, nz, numbers, table, counts):  # type: 
         for j in range(ny):
             for word in range(words):
                 inside = _points(word, nz)
+                corners = _corners(planes, i, j, word)
+                left = _mixed(corners) & inside
+                mixed[i, j, word] = left
+                if not left:
+                    continue
                 for axis in range(3):
                     numbers[i, j, word, axis] = vertices
                     vertices += _count(_crossed(planes, i, j, word, axis) & inside)
-                corners = _corners(planes, i, j, word)
-                left = _mixed(corners) & inside
                 while left:
                     lowest = left & (~left + _ONE)
                     triangles += table[_case(corners, _count(lowest - _ONE)), 0] // 3
@@ -155,7 +161,7 @@ def count_planes(planes, first, n_planes, nz, numbers, table, counts):  # type: 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def place_vertices(planes, first, n_planes, nz, starts, values, level, margin, steps, vertices, outside):  # type: ignore[no-untyped-def]
+def place_vertices(planes, first, n_planes, nz, mixed, starts, values, level, margin, steps, vertices, outside):  # type: ignore[no-untyped-def]
     """Write where the level is crossed on each edge; `steps` (3, 3) are the steps of the grid as rows.
 
     With a margin of 1 the bits have one more layer of points all round the cell, where nothing is known: a vertex on an
@@ -174,6 +180,8 @@ def place_vertices(planes, first, n_planes, nz, starts, values, level, margin, s
             from_b = b if b < nb else 0
             to_b = b + 1 if b + 1 < nb else 0
             for word in range(words):
+                if not mixed[i, j, word]:
+                    continue
                 inside = _points(word, nz)
                 for axis in range(3):
                     left = _crossed(planes, i, j, word, axis) & inside
@@ -211,7 +219,7 @@ def place_vertices(planes, first, n_planes, nz, starts, values, level, margin, s
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def connect(planes, first, n_planes, nz, starts, numbers, crossed, table, turned, faces, shifts):  # type: ignore[no-untyped-def]
+def connect(planes, first, n_planes, nz, mixed, starts, numbers, crossed, table, turned, faces, shifts):  # type: ignore[no-untyped-def]
     """Write the triangles of some planes of cubes, and in which image of the cell each of their corners lies.
 
     `crossed` and `table` are those of :mod:`amorph.analysis._marching_cubes`.
@@ -224,8 +232,10 @@ def connect(planes, first, n_planes, nz, starts, numbers, crossed, table, turned
         face = starts[i, 1]
         for j in range(ny):
             for word in range(words):
+                left = mixed[i, j, word]
+                if not left:
+                    continue
                 corners = _corners(planes, i, j, word)
-                left = _mixed(corners) & _points(word, nz)
                 while left:
                     lowest = left & (~left + _ONE)
                     bit = _count(lowest - _ONE)

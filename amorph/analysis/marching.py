@@ -66,11 +66,12 @@ def march(
         _surround(planes, shape)
 
     crossed, table = tables_of_cases()
+    mixed = np.empty_like(planes)
     numbers = np.empty((*planes.shape, 3), np.int32)
     starts = np.zeros((shape[0] + 1, 2), np.int64)
     counts = starts[1:]
     _over_planes(
-        lambda first, n: kernels.count_planes(planes, first, n, shape[2], numbers, table, counts),
+        lambda first, n: kernels.count_planes(planes, first, n, shape[2], mixed, numbers, table, counts),
         shape[0],
         threads,
     )
@@ -84,8 +85,10 @@ def march(
     mirrored = bool(np.linalg.det(cell) < 0)
 
     def fill(first: int, n: int) -> None:
-        kernels.place_vertices(planes, first, n, shape[2], starts, values, level, margin, steps, vertices, outside)
-        kernels.connect(planes, first, n, shape[2], starts, numbers, crossed, table, mirrored, faces, shifts)
+        kernels.place_vertices(
+            planes, first, n, shape[2], mixed, starts, values, level, margin, steps, vertices, outside
+        )
+        kernels.connect(planes, first, n, shape[2], mixed, starts, numbers, crossed, table, mirrored, faces, shifts)
 
     _over_planes(fill, shape[0], threads)
     if capped:
