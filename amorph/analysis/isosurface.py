@@ -138,7 +138,7 @@ def contour(field: ScalarField, level: float, *, capped: bool = False, threads: 
 
     Notes
     -----
-    Beside the field, which is not copied, a grid takes one bit for each point and its surface 100 bytes for each
+    Beside the field, which is not copied, a grid takes four bits for each point and its surface about 50 bytes for each
     triangle.
 
     Examples
