@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amorph.analysis.bvs import BvsMap, window_field
+from amorph.analysis.marching import march
 from amorph.fields import ScalarField
-from amorph.parameters import Valence, checked
+from amorph.parameters import Count, Valence, checked
 
 _SHIFT_DIGITS = np.array([9, 3, 1])
 """Weights that make one number of a cell shift whose components are −1, 0 or 1."""
@@ -111,26 +112,34 @@ class Mesh:
         return np.cross(b - a, c - a) / 2
 
 
-def contour(field: ScalarField, level: float, *, capped: bool = False) -> Mesh:
+def contour(field: ScalarField, level: float, *, capped: bool = False, threads: Count | None = None) -> Mesh:
     """Triangulate the surface on which a field equals a level.
 
-    The triangles come from VTK's flying edges on the *signs* of field − level alone. Every vertex then stands for one
-    edge of the grid, known by integers: its place on that edge is interpolated here in float64, and the surface is
-    welded across the cell faces by those integers, never by comparing coordinates.
+    Marching cubes on the periodic grid. How the triangles hang together follows from which points lie at or above the
+    level alone, each vertex standing for one edge of the grid: the surface closes through the cell faces without
+    comparing coordinates, and every edge belongs to two triangles. Where a vertex lies on its edge is interpolated in
+    float64.
 
     Parameters
     ----------
     field
         Finite everywhere: a surface cannot be drawn through points that have no value.
     level
-        Value on the surface, in the field's unit.
+        Value on the surface, in the field's unit. Points that equal it count as above.
     capped
         Close the region of smaller values with flat caps at the cell faces, instead of leaving the surface periodic.
+    threads
+        Threads to work in, by default one for each processor; the result is the same to the last bit.
 
     Raises
     ------
     ValueError
         The field or the level is not finite.
+
+    Notes
+    -----
+    Beside the field, which is not copied, a grid takes four bits for each point and its surface about 50 bytes for each
+    triangle.
 
     Examples
     --------
@@ -143,35 +152,18 @@ def contour(field: ScalarField, level: float, *, capped: bool = False) -> Mesh:
     >>> round(sphere.area / (4 * np.pi * 3**2), 2), len(sphere.open_edges)
     (1.0, 0)
     """
-    values = field.values
-    if broken := int(values.size - np.count_nonzero(np.isfinite(values))):
-        raise ValueError(
-            f"{field.quantity} has no value at {broken} of {values.size} grid points: "
-            "a surface needs a field that is finite everywhere"
-        )
     if not np.isfinite(level):
         raise ValueError(f"the level of {field.quantity} is {level}; give a finite number")
-    above = np.pad(values >= level, [(0, 1)] * 3, mode="wrap")
-    margin = int(capped)
-    twice, faces = _flying_edges(np.pad(above, margin, constant_values=True))
-    twice -= 2 * margin
-    twice_grid = 2 * np.array(field.grid)
-    # A vertex on an edge that leaves the cell belongs to a cap and moves onto the cell face, a point of the grid.
-    twice = np.clip(twice, 0, twice_grid)
-    shift = np.zeros_like(twice) if capped else twice // twice_grid
-    key = np.ravel_multi_index(tuple((twice - shift * twice_grid).T), tuple(twice_grid + 1))
-    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
-    faces, corner_shifts = inverse[faces], shift[faces].astype(np.int8)
-    if capped:  # caps that meet on an edge of the cell leave triangles of no extent
-        real = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
-        faces, corner_shifts = faces[real], corner_shifts[real]
-    if np.linalg.det(field.cell) < 0:
-        faces, corner_shifts = faces[:, ::-1], corner_shifts[:, ::-1]
-    places = _interpolate(values, level, (twice - shift * twice_grid)[first])
+    vertices, faces, shifts, broken = march(field.values, field.cell, float(level), capped=capped, threads=threads)
+    if broken:
+        raise ValueError(
+            f"{field.quantity} has no value at {broken} of {field.values.size} grid points: "
+            "a surface needs a field that is finite everywhere"
+        )
     return Mesh(
-        vertices=places / field.grid @ field.cell,
-        faces=np.ascontiguousarray(faces),
-        shifts=np.ascontiguousarray(corner_shifts),
+        vertices=vertices,
+        faces=faces,
+        shifts=shifts,
         cell=field.cell,
         quantity=field.quantity,
         unit=field.unit,
@@ -181,7 +173,9 @@ def contour(field: ScalarField, level: float, *, capped: bool = False) -> Mesh:
 
 
 @checked
-def isosurface(bvs: BvsMap, *, window: Valence | None = None, capped: bool = False) -> Mesh:
+def isosurface(
+    bvs: BvsMap, *, window: Valence | None = None, capped: bool = False, threads: Count | None = None
+) -> Mesh:
     """Find the surface around the points of a bond-valence map whose mismatch is within a window.
 
     The points are those that the map does not exclude and where abs(v − V) is less than the window. The surface closes
@@ -195,6 +189,8 @@ def isosurface(bvs: BvsMap, *, window: Valence | None = None, capped: bool = Fal
         Half width of the window around the ion's valence [v.u.]; by default the map's.
     capped
         Close the surface with flat caps at the cell faces, instead of leaving it periodic.
+    threads
+        Threads to work in, by default one for each processor; the result is the same to the last bit.
 
     Returns
     -------
@@ -203,41 +199,6 @@ def isosurface(bvs: BvsMap, *, window: Valence | None = None, capped: bool = Fal
         that they enclose is better taken from the points of the map.
     """
     window = bvs.window if window is None else window
-    mesh = contour(window_field(bvs, window=window), 0.0, capped=capped)
+    mesh = contour(window_field(bvs, window=window, threads=threads), 0.0, capped=capped, threads=threads)
     quantity = f"|bond valence sum of {bvs.ion} − {bvs.target_valence:g}|"
     return replace(mesh, quantity=quantity, unit="v.u.", level=window)
-
-
-def _interpolate(values: NDArray[np.floating[Any]], level: float, twice: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Find where the level is crossed on grid edges, given by twice their midpoints, in grid units."""
-    lower, along = np.divmod(twice, 2)
-    grid = np.array(values.shape)
-    start = values[tuple((lower % grid).T)].astype(np.float64)
-    end = values[tuple(((lower + along) % grid).T)].astype(np.float64)
-    rise = end - start
-    fraction = np.divide(level - start, rise, out=np.zeros_like(rise), where=rise != 0)  # no rise: a point of a cap
-    return lower + along * fraction[:, None]
-
-
-def _flying_edges(above: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Triangulate the border between false and true points; return twice the (integer) vertices, and the faces."""
-    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-    from vtkmodules.vtkCommonDataModel import vtkImageData
-    from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
-
-    image = vtkImageData()
-    image.SetDimensions(*above.shape[::-1])  # VTK runs through x fastest, so its x is our last axis
-    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(above).view(np.uint8).ravel()))
-    filter_ = vtkFlyingEdges3D()
-    filter_.SetInputData(image)
-    filter_.SetValue(0, 0.5)  # between 0 and 1: every vertex falls on the exact midpoint of an edge
-    filter_.ComputeNormalsOff()
-    filter_.ComputeScalarsOff()
-    filter_.Update()
-    surface = filter_.GetOutput()
-    if surface.GetNumberOfPoints() == 0:
-        return np.zeros((0, 3), np.int64), np.zeros((0, 3), np.int64)
-    midpoints = vtk_to_numpy(surface.GetPoints().GetData())[:, ::-1]
-    faces = vtk_to_numpy(surface.GetPolys().GetConnectivityArray()).reshape(-1, 3)
-    # VTK's normals point to smaller values; reversing the axes has turned them towards larger ones.
-    return np.rint(2 * midpoints).astype(np.int64), faces.astype(np.int64)

@@ -25,7 +25,7 @@ VERBS = {
     "free-volume": "analyses",
     "bvs": "maps",
     "bvse": "energies",
-    "isosurface": "maps",
+    "isosurface": "surfaces",
     "vasp-input": "structures",
     "run": "runs",
     "ensemble run": "ensembles",

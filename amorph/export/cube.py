@@ -2,16 +2,15 @@
 
 from pathlib import Path
 
-import numpy as np
 from ase import Atoms
 
-from amorph.export.decimal_text import scientific_lines
+from amorph.export.decimal_text import FILL, write_lines
 from amorph.export.replacing import replacing
 from amorph.fields import ScalarField
 from amorph.units import BOHR_PER_A
 
 
-def write_cube(path: str | Path, field: ScalarField, atoms: Atoms, *, fill: float = 9999.0) -> None:
+def write_cube(path: str | Path, field: ScalarField, atoms: Atoms, *, fill: float = FILL) -> None:
     """Write a field and its structure as a CUBE file.
 
     The format has lengths in bohr, runs through z fastest, and leaves the periodic end point out. Values keep their
@@ -39,5 +38,4 @@ def write_cube(path: str | Path, field: ScalarField, atoms: Atoms, *, fill: floa
         header.append(f"{number:5d} {number:14.9f} " + " ".join(f"{x:14.9f}" for x in position))
     with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(("\n".join(header) + "\n").encode())
-        for plane in field.values:
-            file.write(scientific_lines(np.where(np.isnan(plane), fill, plane)))
+        write_lines(file, field.values, fill=fill)

@@ -1,29 +1,77 @@
 """Scalar fields as files."""
 
+import math
+import shutil
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from ase import Atoms
 
+from amorph.export.chgcar import write_chgcar
 from amorph.export.cube import write_cube
 from amorph.export.npz import write_npz
 from amorph.export.suffixes import writer_for
+from amorph.export.vesta import write_grd, write_pgrid
+from amorph.export.vtk_grids import write_vti, write_vts
 from amorph.export.xsf import write_xsf
 from amorph.fields import ScalarField
 
-FIELD_WRITERS: Final = {".npz": write_npz, ".cube": write_cube, ".xsf": write_xsf}
-"""Writer of each format by its suffix."""
+FIELD_WRITERS: Final = {
+    ".npz": write_npz,
+    ".cube": write_cube,
+    ".xsf": write_xsf,
+    ".vasp": write_chgcar,
+    "CHGCAR": write_chgcar,
+    ".grd": write_grd,
+    ".pgrid": write_pgrid,
+    ".vti": write_vti,
+    ".vts": write_vts,
+}
+"""Writer of each format by its suffix, or by the beginning of a name without one of these suffixes."""
+
+_POINT_BYTES: Final = {
+    write_cube: 13,
+    write_xsf: 13,
+    write_chgcar: 13,
+    write_grd: 13,
+    write_pgrid: 4,
+    write_vti: 8,
+    write_vts: 20,
+}
+"""Bytes of a point in each format, at most."""
+
+
+def check_field_file(path: str | Path, grid: tuple[int, int, int]) -> None:
+    """Refuse a file of a field that no format or no disk can hold, before the field is made.
+
+    Raises
+    ------
+    ValueError
+        Unknown suffix; a grid that takes more than is free on the disk.
+    """
+    writer = writer_for(path, FIELD_WRITERS, "field")
+    folder = Path(path).parent
+    if writer is write_npz or not folder.is_dir():  # excluded points take next to nothing there: the size is unknown
+        return
+    needed, free = _POINT_BYTES[writer] * math.prod(grid), shutil.disk_usage(folder).free
+    if needed > free:
+        raise ValueError(
+            f"cannot write {path}: {' × '.join(map(str, grid))} points take {needed / 1e9:.1f} GB in this format, and "
+            f"{free / 1e9:.1f} GB are free on the disk; give fewer points, or another place"
+        )
 
 
 def write_field(path: str | Path, field: ScalarField, atoms: Atoms) -> None:
-    """Write a field with the structure it was made from, in the format that the suffix names.
+    """Write a field with the structure it was made from, in the format that the name of the file chooses.
 
     Parameters
     ----------
     path
         Name of the file: ``.npz`` (native, loses nothing; its arrays are listed at
-        :func:`~amorph.export.npz.write_npz`), ``.cube`` or ``.xsf`` (text with six digits, excluded points as 9999).
+        :func:`~amorph.export.npz.write_npz`); ``.cube``, ``.xsf``, ``.grd``, ``.vasp`` or a name that begins with
+        CHGCAR (text with six digits, excluded points as 9999); ``.pgrid`` (float32, excluded points as 9999); ``.vti``
+        for cells with right angles and ``.vts`` for any (nothing lost).
     field
         Field to write.
     atoms
@@ -32,7 +80,8 @@ def write_field(path: str | Path, field: ScalarField, atoms: Atoms) -> None:
     Raises
     ------
     ValueError
-        Unknown suffix; a structure in another cell.
+        Unknown suffix; a structure in another cell; a cell or a number of points that the format or the disk cannot
+        hold.
     """
     writer = writer_for(path, FIELD_WRITERS, "field")
     if not np.allclose(field.cell, atoms.cell.array, rtol=0, atol=1e-9):
@@ -40,4 +89,5 @@ def write_field(path: str | Path, field: ScalarField, atoms: Atoms) -> None:
             f"the cell of the {field.quantity}, {field.cell.tolist()} Å, is not the cell of the structure, "
             f"{atoms.cell.array.tolist()} Å; pass the structure it was made from"
         )
+    check_field_file(path, field.grid)
     writer(path, field, atoms)

@@ -1,4 +1,4 @@
-"""Surfaces as files: PLY, STL and GLB.
+"""Surfaces as files: PLY, STL, OBJ, GLB and VTP.
 
 All hold the surface cut at the cell faces, so that it lies within one cell, with lengths in Å.
 """
@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from amorph.analysis.isosurface import Mesh
 from amorph.export.replacing import replacing
 from amorph.export.suffixes import writer_for
+from amorph.export.vtk_xml import Appended, write_vtk_xml
 
 _COLOR: Final = (0.95, 0.78, 0.15, 1.0)
+_LINES: Final = 10_000
+"""Lines of text made at a time."""
 
 
 def write_mesh(path: str | Path, mesh: Mesh) -> None:
@@ -23,7 +26,7 @@ def write_mesh(path: str | Path, mesh: Mesh) -> None:
     Parameters
     ----------
     path
-        Name of the file: ``.ply``, ``.stl`` or ``.glb``.
+        Name of the file: ``.ply``, ``.stl``, ``.glb``, ``.obj`` or ``.vtp``.
     mesh
         Surface to write; a periodic one is cut at the cell faces.
 
@@ -92,7 +95,49 @@ def write_glb(path: str | Path, mesh: Mesh) -> None:
         file.write(b"glTF" + np.array([2, 12 + len(chunks)], "<u4").tobytes() + chunks)
 
 
-MESH_WRITERS: Final = {".ply": write_ply, ".stl": write_stl, ".glb": write_glb}
+def write_obj(path: str | Path, mesh: Mesh) -> None:
+    """Write a surface with vertex normals as Wavefront OBJ, positions to eight digits."""
+    mesh = mesh.cut()
+    sections = (
+        ("v %.8g %.8g %.8g\n", mesh.vertices),
+        ("vn %.5g %.5g %.5g\n", mesh.normals),
+        # counted from 1; the normal of a vertex has its number
+        ("f %d//%d %d//%d %d//%d\n", np.repeat(mesh.faces + 1, 2, axis=1)),
+    )
+    with replacing(path) as temporary, temporary.open("w", encoding="ascii", newline="\n") as file:
+        file.write(f"# {_title(mesh)}\n")
+        for line, rows in sections:
+            for start in range(0, len(rows), _LINES):
+                file.write("".join([line % tuple(row) for row in rows[start : start + _LINES].tolist()]))
+
+
+def write_vtp(path: str | Path, mesh: Mesh) -> None:
+    """Write a surface with vertex normals as VTK PolyData; quantity, level and parameters stand in the field data."""
+    mesh = mesh.cut()
+    n, m = len(mesh.vertices), len(mesh.faces)
+    arrays = [
+        Appended("PointData", "Normals", "<f4", 3, n, [mesh.normals]),
+        Appended("Points", "Points", "<f4", 3, n, [mesh.vertices]),
+        Appended("Polys", "connectivity", "<i8", 1, 3 * m, [mesh.faces]),
+        Appended("Polys", "offsets", "<i8", 1, m, [3 * np.arange(1, m + 1)]),
+    ]
+    facts: dict[str, NDArray[Any] | str] = {
+        "quantity": f"{mesh.quantity} [{mesh.unit}]",
+        "level": np.array([mesh.level]),
+        "lattice_vectors": mesh.cell,
+        "parameters": json.dumps(mesh.parameters),
+    }
+    piece = f'NumberOfPoints="{n}" NumberOfVerts="0" NumberOfLines="0" NumberOfStrips="0" NumberOfPolys="{m}"'
+    write_vtk_xml(path, "PolyData", "", piece, arrays, facts)
+
+
+MESH_WRITERS: Final = {
+    ".ply": write_ply,
+    ".stl": write_stl,
+    ".glb": write_glb,
+    ".obj": write_obj,
+    ".vtp": write_vtp,
+}
 """Writer of each format by its suffix."""
 
 

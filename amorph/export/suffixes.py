@@ -1,4 +1,4 @@
-"""The suffix of a file name chooses the format."""
+"""The name of a file chooses the format."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,17 +8,22 @@ Writer = TypeVar("Writer")
 
 
 def writer_for(path: str | Path, writers: Mapping[str, Writer], content: str) -> Writer:
-    """Find the writer for a file name by its suffix.
+    """Find the writer for a file name by its suffix, or by how the name begins.
+
+    A key of `writers` that is no suffix is the beginning of names: "CHGCAR" stands for "CHGCAR_bvs" too.
 
     Raises
     ------
     ValueError
-        No writer has this suffix.
+        No writer has this suffix or name.
     """
+    name = Path(path).name
     suffix = Path(path).suffix.lower()
-    if suffix not in writers:
-        raise ValueError(
-            f"cannot write a {content} as '{Path(path).name}': the suffix '{suffix}' names no format; "
-            f"known are {', '.join(writers)}"
-        )
-    return writers[suffix]
+    if suffix in writers:
+        return writers[suffix]
+    for beginning in writers:
+        if not beginning.startswith(".") and name.upper().startswith(beginning):
+            return writers[beginning]
+    raise ValueError(
+        f"cannot write a {content} as '{name}': the suffix '{suffix}' names no format; known are {', '.join(writers)}"
+    )

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-import numpy as np
 from ase import Atoms
 
-from amorph.export.decimal_text import scientific_lines
+from amorph.export.decimal_text import FILL, write_lines
+from amorph.export.grid_order import x_fastest
 from amorph.export.replacing import replacing
 from amorph.fields import ScalarField
 
 
-def write_xsf(path: str | Path, field: ScalarField, atoms: Atoms, *, fill: float = 9999.0) -> None:
+def write_xsf(path: str | Path, field: ScalarField, atoms: Atoms, *, fill: float = FILL) -> None:
     """Write a field and its structure as an XSF file.
 
     The format's general grid has lengths in Å, runs through x fastest, and repeats the first point of each axis as
@@ -48,6 +48,5 @@ def write_xsf(path: str | Path, field: ScalarField, atoms: Atoms, *, fill: float
     ]
     with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(("\n".join(header) + "\n").encode())
-        for plane in np.moveaxis(np.pad(field.values, [(0, 1)] * 3, mode="wrap"), 2, 0):
-            file.write(scientific_lines(np.where(np.isnan(plane), fill, plane).T))
+        write_lines(file, x_fastest(field.values, repeat=True), fill=fill)
         file.write(b"END_DATAGRID_3D\nEND_BLOCK_DATAGRID_3D\n")

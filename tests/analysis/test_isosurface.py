@@ -6,6 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial import cKDTree
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.vtkCommonDataModel import vtkImageData
+from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
 
 from amorph.analysis.bvs import bvs_map
 from amorph.analysis.isosurface import Mesh, contour, isosurface
@@ -175,7 +178,77 @@ def test_the_field_is_not_changed_and_its_description_is_kept():
     assert surface.parameters == {"cutoff": 6.0}
 
 
+@pytest.mark.parametrize("capped", [False, True])
+def test_any_number_of_threads_gives_the_same_bytes(capped):
+    field = noise((64, 65, 66), TRICLINIC, seed=6)  # enough points for more than one
+    one, *others = [contour(field, 0.1, capped=capped, threads=n) for n in (1, 2, 5)]
+    for other in others:
+        for name in ("vertices", "faces", "shifts"):
+            assert getattr(one, name).tobytes() == getattr(other, name).tobytes()
+
+
+def test_single_precision_decides_as_its_double():
+    field = noise((5, 6, 7), TRICLINIC, seed=7)
+    narrow = ScalarField(field.values.astype(np.float32), field.cell, "", "")
+    double = ScalarField(narrow.values.astype(np.float64), field.cell, "", "")
+    level = float(np.nextafter(double.values[2, 2, 2], 9.0))  # rounds to the value itself in float32
+    assert contour(narrow, level).vertices.tobytes() == contour(double, level).vertices.tobytes()
+
+
+@pytest.mark.parametrize("n", [63, 64, 65, 127, 128])
+def test_rows_of_any_length_around_a_word_of_bits(n):
+    field = noise((2, 3, n), TRICLINIC, seed=n)
+    rolled = ScalarField(np.roll(field.values, 17, axis=2), field.cell, "", "")
+    for capped in (False, True):
+        assert len(contour(field, 0.0, capped=capped).open_edges) == 0
+    assert contour(rolled, 0.0).area == pytest.approx(contour(field, 0.0).area, rel=1e-12)
+
+
+# --- the table of cases
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_edge_belongs_to_two_triangles(seed):
+    """Also where ambiguous cubes meet: no diagonal lies in a face, where the next cube's could meet it."""
+    trimesh = pytest.importorskip("trimesh")
+    field = noise((8, 9, 10), TRICLINIC, seed=seed)
+    lifted = np.full((10, 11, 12), 9.0)
+    lifted[1:-1, 1:-1, 1:-1] = field.values  # closed within the cell
+    surface = contour(ScalarField(lifted, TRICLINIC, "", ""), 0.0)
+    assert not surface.shifts.any()
+    other = trimesh.Trimesh(surface.vertices, surface.faces, process=False)
+    assert other.is_watertight  # every edge in exactly two faces
+    assert other.is_winding_consistent
+    assert other.volume > 0  # outwards is towards larger values
+
+
+def test_below_holds_together_where_a_face_is_ambiguous():
+    values = np.ones((5, 5, 5))
+    values[2, 2, 2] = values[3, 3, 2] = -1.0  # across the diagonal of a face
+    surface = contour(ScalarField(values, CUBE, "", ""), 0.0)
+    assert euler_characteristic(surface) == 2
+    assert euler_characteristic(contour(ScalarField(-values, CUBE, "", ""), 0.0)) == 4
+
+
 # --- independent reference
+
+
+def test_the_vertices_are_where_vtk_puts_them():
+    """On a grid without wrapping; VTK may join ambiguous faces otherwise, but crosses the same edges."""
+    field = noise((7, 8, 9), CUBE, seed=8)
+    image = vtkImageData()
+    image.SetDimensions(9, 8, 7)  # VTK runs through x fastest: its x is our last axis
+    image.GetPointData().SetScalars(numpy_to_vtk(field.values.ravel()))
+    other = vtkFlyingEdges3D()
+    other.SetInputData(image)
+    other.SetValue(0, 0.3)
+    other.Update()
+    expected = vtk_to_numpy(other.GetOutput().GetPoints().GetData())[:, ::-1]
+    places = contour(field, 0.3).vertices / 10.0 * field.grid
+    inner = places[(places <= np.array(field.grid) - 1).all(axis=1)]
+    distance, which = cKDTree(inner).query(expected)
+    assert distance.max() < 1e-5  # float32
+    assert len(set(which)) == len(expected) == len(inner)
 
 
 def test_trimesh_finds_the_same_area_and_volume():

@@ -209,7 +209,7 @@ def test_what_the_calculator_cannot_do_fails_before_anything_is_written(amorph, 
 def test_an_error_in_the_middle_of_writing_leaves_the_old_file(amorph, folder, monkeypatch):
     amorph(*f"{BVS} --grid 8 8 8".split())
     before = contents(folder)
-    monkeypatch.setattr(np, "savez_compressed", lambda file, **_: file.write(b"half") and 1 / 0)
+    monkeypatch.setattr(np.lib.format, "write_array", lambda file, *_, **__: file.write(b"half") and 1 / 0)
     called = amorph(*f"{BVS} --grid 9 9 9".split())
     assert (called.status, called.err) == (1, "amorph: ZeroDivisionError: division by zero (--debug shows where)\n")
     assert contents(folder) == before

@@ -6,14 +6,16 @@ import pytest
 from ase import Atoms
 from ase.io.cube import read_cube
 from ase.io.xsf import read_xsf
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.io.common import VolumetricData
 
+from amorph.export.chgcar import write_chgcar
 from amorph.export.cube import write_cube
 from amorph.export.decimal_text import scientific_lines
-from amorph.export.fields import write_field
+from amorph.export.fields import check_field_file, write_field
 from amorph.export.npz import write_npz
+from amorph.export.vesta import write_grd, write_pgrid
 from amorph.export.xsf import write_xsf
 from amorph.fields import ScalarField
 
@@ -41,6 +43,7 @@ def field():
 # --- text: closed form
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.lists(st.floats(-1e99, 1e99), min_size=1, max_size=20), st.integers(1, 7))
 def test_lines_of_numbers_read_as_python_writes_them(numbers, per_line):
     numbers = [0.0 if abs(x) < 1e-98 else x for x in numbers]
@@ -51,6 +54,27 @@ def test_lines_of_numbers_read_as_python_writes_them(numbers, per_line):
     # a number halfway between two decimals may round either way: half a unit of the sixth digit, and float error
     assert read == pytest.approx(numbers * 2, rel=5.000001e-6)
     assert [len(line) for line in text.splitlines()] == [len(line) for line in rows * 2]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(100_000, 999_999), st.integers(-103, 92), st.booleans()), min_size=1, max_size=50),
+    st.integers(1, 7),
+)
+def test_numbers_of_six_digits_are_written_exactly(numbers, per_line):
+    values = [float(f"{'-' if negative else ''}{digits}e{exponent}") for digits, exponent, negative in numbers]
+    text = scientific_lines(np.array([values]), per_line).decode()
+    assert text.replace("\n", "") == "".join(f"{0.0 if abs(x) < 1e-99 else x:13.5E}" for x in values)
+    assert [len(line) // 13 for line in text.splitlines()[:-1]] == [per_line] * ((len(values) - 1) // per_line)
+
+
+def test_single_precision_is_written_as_its_double(field):
+    values = field.values[0].astype(np.float32)
+    assert scientific_lines(values) == scientific_lines(values.astype(np.float64))
+
+
+def test_a_point_without_a_value_gets_the_fill():
+    assert scientific_lines(np.array([[np.nan, 1.0]]), fill=-7.5) == b" -7.50000E+00  1.00000E+00\n"
 
 
 @pytest.mark.parametrize("number", [0.0, 1.0, -1.0, 9.999996, 999999.5, 1e-99, 9.99999e-100, 1234567.0, 9999.0, -3e98])
@@ -146,7 +170,7 @@ def test_ase_reads_the_xsf(tmp_path, field, atoms):
 # --- whole or not there
 
 
-@pytest.mark.parametrize("suffix", ["npz", "cube", "xsf"])
+@pytest.mark.parametrize("suffix", ["npz", "cube", "xsf", "vasp", "grd", "pgrid", "vts"])
 def test_the_same_field_gives_the_same_bytes(tmp_path, field, atoms, suffix):
     paths = [tmp_path / f"{name}.{suffix}" for name in ("a", "b")]
     for path in paths:
@@ -154,12 +178,12 @@ def test_the_same_field_gives_the_same_bytes(tmp_path, field, atoms, suffix):
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
-@pytest.mark.parametrize("writer", [write_cube, write_xsf])
+@pytest.mark.parametrize("writer", [write_cube, write_xsf, write_chgcar, write_grd, write_pgrid])
 def test_a_failure_half_way_leaves_the_old_file_and_nothing_else(tmp_path, field, atoms, writer):
     path = tmp_path / "field.txt"
     path.write_text("old")
     field.values[3, 4, 6] = np.inf
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match=r"not finite|infinite or beyond"):
         writer(path, field, atoms)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
@@ -176,7 +200,9 @@ def test_an_existing_file_is_replaced(tmp_path, field, atoms):
 
 
 def test_an_unknown_suffix_is_refused_with_the_known_ones(tmp_path, field, atoms):
-    with pytest.raises(ValueError, match=r"suffix '.foo' names no format; known are .npz, .cube, .xsf"):
+    with pytest.raises(
+        ValueError, match=r"suffix '.foo' names no format; known are .npz, .cube, .xsf, .vasp, CHGCAR, "
+    ):
         write_field(tmp_path / "field.foo", field, atoms)
 
 
@@ -196,3 +222,39 @@ def test_a_folder_is_refused(tmp_path, field, atoms):
 def test_a_missing_folder_is_refused(tmp_path, field, atoms):
     with pytest.raises(ValueError, match="does not exist; make it first"):
         write_field(tmp_path / "nowhere" / "field.cube", field, atoms)
+
+
+def test_an_image_refuses_a_skewed_cell_and_names_the_format_that_holds_it(tmp_path, field, atoms):
+    with pytest.raises(ValueError, match=r"is skewed, and field.vti holds right angles only; write .vts"):
+        write_field(tmp_path / "field.vti", field, atoms)
+    assert not list(tmp_path.iterdir())
+
+
+def test_more_points_than_the_format_counts_are_refused(tmp_path, atoms):
+    many = ScalarField(np.broadcast_to(np.float32(1.0), (2048, 2048, 512)), TRICLINIC, "one", "")  # no memory
+    with pytest.raises(
+        ValueError, match=r"2147483648 points do not fit field.pgrid: a .pgrid file counts to 2147483647"
+    ):
+        write_pgrid(tmp_path / "field.pgrid", many, atoms)
+
+
+def test_a_value_beyond_float32_is_refused(tmp_path, field, atoms):
+    field.values[0, 1, 2] = 1e39
+    with pytest.raises(ValueError, match=r"beyond 3.4e38 v.u., the most that float32 holds; write .npz"):
+        write_field(tmp_path / "field.pgrid", field, atoms)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["f.cube", "CHGCAR", "f.pgrid", "f.vts"])
+def test_a_grid_larger_than_the_disk_is_refused_before_any_work(tmp_path, name):
+    with pytest.raises(
+        ValueError, match=r"1000000 × 1000000 × 1000 points take \d+.0 GB in this format, and .* GB are free"
+    ):
+        check_field_file(tmp_path / name, (1_000_000, 1_000_000, 1_000))
+    check_field_file(tmp_path / name, (10, 10, 10))
+
+
+@pytest.mark.parametrize("name", ["CHGCAR", "CHGCAR_bvs", "chgcar.1", "bvs.vasp"])
+def test_a_chgcar_is_known_by_its_name(tmp_path, field, atoms, name):
+    write_field(tmp_path / name, field, atoms)
+    assert (tmp_path / name).read_text(encoding="utf-8").splitlines()[1] == "1.0"

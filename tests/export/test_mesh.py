@@ -6,13 +6,17 @@ import meshio
 import numpy as np
 import pytest
 import trimesh
+from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkIOGeometry import vtkOBJReader, vtkSTLReader
+from vtkmodules.vtkIOPLY import vtkPLYReader
+from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
 from amorph.analysis.isosurface import contour
 from amorph.export.mesh import write_mesh
 from amorph.fields import ScalarField
 
 TRICLINIC = np.array([[9.0, 0.0, 0.0], [2.0, 8.0, 0.0], [-1.5, 2.5, 11.0]])
-READERS = ("ply", "stl", "glb")
+READERS = ("ply", "stl", "glb", "obj", "vtp")
 
 
 @pytest.fixture
@@ -23,7 +27,18 @@ def mesh():
     return contour(ScalarField(values, TRICLINIC, "mismatch − window", "v.u.", {"window": 0.4}), 0.25)
 
 
+def read_vtp(path):
+    reader = vtkXMLPolyDataReader()
+    reader.SetFileName(str(path))
+    reader.Update()
+    return reader.GetOutput()
+
+
 def read(path):
+    if path.suffix == ".vtp":
+        surface = read_vtp(path)
+        faces = vtk_to_numpy(surface.GetPolys().GetConnectivityArray()).reshape(-1, 3)
+        return trimesh.Trimesh(vtk_to_numpy(surface.GetPoints().GetData()), faces, process=False)
     loaded = trimesh.load(path, process=False)
     return loaded.to_geometry() if isinstance(loaded, trimesh.Scene) else loaded
 
@@ -50,7 +65,33 @@ def test_trimesh_reads_the_normals(tmp_path, mesh):
     assert read(tmp_path / "surface.ply").vertex_normals == pytest.approx(mesh.cut().normals, abs=1e-6)
 
 
-@pytest.mark.parametrize("suffix", ["ply", "stl"])
+@pytest.mark.parametrize("suffix", ["ply", "stl", "obj", "vtp"])
+def test_vtk_reads_the_surface_and_its_normals(tmp_path, mesh, suffix):
+    path = tmp_path / f"surface.{suffix}"
+    write_mesh(path, mesh)
+    readers = {"ply": vtkPLYReader, "stl": vtkSTLReader, "obj": vtkOBJReader, "vtp": vtkXMLPolyDataReader}
+    reader = readers[suffix]()
+    reader.SetFileName(str(path))
+    reader.Update()
+    surface = reader.GetOutput()
+    points = vtk_to_numpy(surface.GetPoints().GetData())
+    corners = points[vtk_to_numpy(surface.GetPolys().GetConnectivityArray()).reshape(-1, 3)]
+    assert corners == pytest.approx(mesh.cut().corners, abs=2e-6)
+    if suffix != "stl":  # which VTK reads without them
+        normals = vtk_to_numpy(surface.GetPointData().GetNormals())
+        assert normals == pytest.approx(mesh.cut().normals, abs=1e-5)
+
+
+def test_the_vtp_says_what_it_holds(tmp_path, mesh):
+    write_mesh(tmp_path / "surface.vtp", mesh)
+    facts = read_vtp(tmp_path / "surface.vtp").GetFieldData()
+    assert facts.GetAbstractArray("quantity").GetValue(0) == "mismatch − window [v.u.]"
+    assert facts.GetArray("level").GetValue(0) == 0.25
+    assert json.loads(facts.GetAbstractArray("parameters").GetValue(0)) == {"window": 0.4}
+    assert vtk_to_numpy(facts.GetArray("lattice_vectors")) == pytest.approx(TRICLINIC)
+
+
+@pytest.mark.parametrize("suffix", ["ply", "stl", "obj"])
 def test_meshio_reads_the_surface(tmp_path, mesh, suffix):
     path = tmp_path / f"surface.{suffix}"
     write_mesh(path, mesh)
@@ -116,6 +157,10 @@ def test_an_empty_surface_is_a_valid_file(tmp_path, suffix):
         assert not {"meshes", "nodes", "accessors", "buffers"} & document.keys()  # glTF forbids empty arrays
     elif suffix == "stl":
         assert content[80:] == bytes(4)
+    elif suffix == "vtp":
+        assert read_vtp(tmp_path / "nothing.vtp").GetNumberOfPoints() == 0
+    elif suffix == "obj":
+        assert content.startswith(b"# flat = 1e+09") and content.count(b"\n") == 1
     else:
         assert len(meshio.read(tmp_path / "nothing.ply").points) == 0
 
@@ -124,5 +169,5 @@ def test_an_empty_surface_is_a_valid_file(tmp_path, suffix):
 
 
 def test_an_unknown_suffix_is_refused_with_the_known_ones(tmp_path, mesh):
-    with pytest.raises(ValueError, match=r"suffix '.xyz' names no format; known are .ply, .stl, .glb"):
+    with pytest.raises(ValueError, match=r"suffix '.xyz' names no format; known are .ply, .stl, .glb, .obj, .vtp"):
         write_mesh(tmp_path / "surface.xyz", mesh)
