@@ -116,7 +116,7 @@ def bvse_map(
     grid: tuple[Count, Count, Count] | None = None,
     spacing: Length | None = None,
     cutoff: Length = 10.0,
-    convention: Convention = "full",
+    convention: Convention = "half",
     oxidation_states: str | Mapping[str, float] | None = None,
     exclusion_radius: NonNegativeLength = 0.0,
     threads: Count | None = None,
@@ -218,7 +218,7 @@ def site_energy_at(
     ion: str,
     *,
     cutoff: Length = 10.0,
-    convention: Convention = "full",
+    convention: Convention = "half",
     oxidation_states: str | Mapping[str, float] | None = None,
 ) -> NDArray[np.float64]:
     """Give the bond-valence site energy that an ion would have at given points.

@@ -17,7 +17,7 @@ TOLERANCE = 0.03
 
 def thresholds(name, ion, **grid):
     atoms = read_structure(STRUCTURES / f"{name}.cif")
-    return percolation_thresholds(bvse_map(atoms, ion, convention="half", **grid).field)
+    return percolation_thresholds(bvse_map(atoms, ion, **grid).field)
 
 
 def test_lithium_iron_phosphate_conducts_along_b():

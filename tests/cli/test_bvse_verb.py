@@ -22,18 +22,18 @@ def test_bvse_of_a_crystal_in_one_line(amorph, tmp_path):
     assert f"lowest site energy [eV]   {made.minimum:.4g}\n" in called.out
     assert "oxidation states          given in the structure\n" in called.out
     assert "framework                 without its 4 Li\n" in called.out
-    assert "convention                full: the Morse terms whole; cut off at 10 Å without a shift\n" in called.out
+    assert "convention                half: the Morse terms halved; cut off at 10 Å without a shift\n" in called.out
     [oxygen] = [line for line in called.out.splitlines() if line.startswith("O2-")]
     assert oxygen.split()[:6] == ["O2-", "16", "Morse", "0.9882", "0.516", "1.94"]
     assert oxygen.endswith("Chen & Adams (2019) Acta Cryst. B75 18")
 
 
 def test_bvse_takes_states_a_convention_and_an_exclusion_radius(amorph, tmp_path):
-    given = ("--grid", 6, 5, 4, "--convention", "half", "--oxidation-states", "Fe=3", "--exclusion-radius", 1.2)
+    given = ("--grid", 6, 5, 4, "--convention", "full", "--oxidation-states", "Fe=3", "--exclusion-radius", 1.2)
     called = amorph("bvse", STRUCTURES / "LiFePO4.cif", "--ion", "Li+", *given, "--json", "-o", "bvse.cube")
     figures = json.loads(called.out)
     atoms = read_structure(STRUCTURES / "LiFePO4.cif")
-    made = bvse_map(atoms, "Li+", grid=(6, 5, 4), convention="half", oxidation_states={"Fe": 3}, exclusion_radius=1.2)
+    made = bvse_map(atoms, "Li+", grid=(6, 5, 4), convention="full", oxidation_states={"Fe": 3}, exclusion_radius=1.2)
     assert figures["minimum"] == made.minimum
     assert figures["grid"] == [6, 5, 4]
     assert figures["charges"] == "by element: Fe=3, the rest given in the structure"
