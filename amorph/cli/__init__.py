@@ -26,6 +26,7 @@ VERBS = {
     "bvs": "maps",
     "bvse": "energies",
     "isosurface": "maps",
+    "percolation": "connectivity",
     "vasp-input": "structures",
     "run": "runs",
 }

@@ -51,10 +51,10 @@ def test_a_path_follows_a_bent_valley_and_no_contour(side):
     field = potential(values if side == "below" else -values)
     path = migration_path(field, side=side)
     assert path.winding == (1, 0, 0)
-    away = path.positions - np.column_stack(
-        [path.positions[:, 0], 4 + 1.5 * np.sin(turn * path.positions[:, 0]), np.full(len(path.positions), 4.0)]
-    )
-    assert np.abs(away).max() < 0.25  # a grid step is 0.2 Å
+    at, slope = path.positions[:, 0], 1.5 * turn * np.cos(turn * path.positions[:, 0])
+    across = (path.positions[:, 1] - 4 - 1.5 * np.sin(turn * at)) / np.sqrt(1 + slope**2)
+    assert np.abs(across).max() < 0.25  # a grid step is 0.2 Å
+    assert np.abs(path.positions[:, 2] - 4).max() < 1e-9
     along = np.linspace(0, 8, 10_000)
     length = np.trapezoid(np.sqrt(1 + (1.5 * turn * np.cos(turn * along)) ** 2), along)
     assert path.length == pytest.approx(length, rel=0.03)
