@@ -53,7 +53,9 @@ def test_a_path_follows_a_bent_valley_and_no_contour(side):
     assert path.winding == (1, 0, 0)
     at, slope = path.positions[:, 0], 1.5 * turn * np.cos(turn * path.positions[:, 0])
     across = (path.positions[:, 1] - 4 - 1.5 * np.sin(turn * at)) / np.sqrt(1 + slope**2)
-    assert np.abs(across).max() < 0.25  # a grid step is 0.2 Å
+    # √(kT/k) = 0.11 Å is the width of the valley at the weight's temperature, a grid step is 0.2 Å; a path along the
+    # contour of the barrier would be 0.7 Å away
+    assert np.abs(across).max() < 0.3
     assert np.abs(path.positions[:, 2] - 4).max() < 1e-9
     along = np.linspace(0, 8, 10_000)
     length = np.trapezoid(np.sqrt(1 + (1.5 * turn * np.cos(turn * along)) ** 2), along)

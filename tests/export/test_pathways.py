@@ -54,7 +54,8 @@ def test_xyz_is_the_structure_and_the_path_after_it(tmp_path, atoms, pathway, su
 
 def share_of_hue(path, low, high):
     """Share of strongly colored pixels whose hue is between two angles in degrees."""
-    pixels = np.asarray(Image.open(path).convert("RGB").convert("HSV"), dtype=float)
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB").convert("HSV"), dtype=float)
     hue = pixels[..., 0] * 360 / 255
     return np.mean((hue > low) & (hue < high) & (pixels[..., 1] > 140))
 
@@ -72,7 +73,8 @@ def test_the_picture_shows_the_tube(tmp_path, atoms, pathway):
     assert np.flatnonzero(radii == radii.max()).tolist() == list(pathway.sites)
     assert len(parts.triangles) == len(pathway.values) - 1
     write_path(tmp_path / "path.png", pathway, atoms)
-    assert Image.open(tmp_path / "path.png").size[0] == 1600
+    with Image.open(tmp_path / "path.png") as image:
+        assert image.size[0] == 1600
 
 
 def test_bad_input_is_refused(tmp_path, atoms, pathway):
