@@ -34,9 +34,9 @@ _NEVER: Final = 4
 _DIRECTIONS: Final[tuple[Literal[1, -1], ...]] = (1, -1)
 _SWEEPS: Final = 200
 """Sweeps over a path at most, to take its staircase away."""
-_STRAIGHTENING: Final = 8
+_STRAIGHTENING: Final = 2
 """Sweeps that take its zigzag away: few, or it would leave the valley."""
-_ALLOWANCE: Final = 0.02
+_ALLOWANCE: Final = 0.01
 """Share of the barrier by which a point may rise for that, below the barrier."""
 
 

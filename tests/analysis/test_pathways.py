@@ -55,11 +55,11 @@ def test_a_path_follows_a_bent_valley_and_no_contour(side):
     across = (path.positions[:, 1] - 4 - 1.5 * np.sin(turn * at)) / np.sqrt(1 + slope**2)
     # √(kT/k) = 0.11 Å is the width of the valley at the weight's temperature, a grid step is 0.2 Å; a path along the
     # contour of the barrier would be 0.7 Å away
-    assert np.abs(across).max() < 0.3
+    assert np.abs(across).max() < 0.25
     assert np.abs(path.positions[:, 2] - 4).max() < 1e-9
     along = np.linspace(0, 8, 10_000)
     length = np.trapezoid(np.sqrt(1 + (1.5 * turn * np.cos(turn * along)) ** 2), along)
-    assert path.length == pytest.approx(length, rel=0.03)
+    assert path.length == pytest.approx(length, rel=0.05)  # bends of 1.1 Å radius cut by less than a grid step
     # wells at x = 2 and 6 Å (shifted alike by the slow term), saddles near 0 (high) and 4 Å
     assert len(path.sites) == 3
     rows = path.table()
