@@ -261,3 +261,27 @@ def relax_path(values, metric, points, fixed, highest, sharpness, sweeps):  # ty
                         here[k] = tried[k]
         if not improved:
             break
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def straighten_path(values, points, fixed, highest, allowance, sweeps):  # type: ignore[no-untyped-def]
+    """Move the points of a path, in grid units, towards the middle between their neighbors.
+
+    A point stays where its value would rise above `highest`, or by more than `allowance` above what it and its
+    neighbors began with. Linear interpolation is too high between the points of a grid: its integral keeps some zigzag.
+    """
+    tried = np.empty(3)
+    heights = values_along(values, points)
+    for _ in range(sweeps):
+        for n in range(1, len(points) - 1):
+            if fixed[n]:
+                continue
+            limit = max(heights[n - 1], heights[n], heights[n + 1]) + allowance
+            for share in (1.0, 0.5, 0.25):
+                for k in range(3):
+                    middle = 0.5 * (points[n - 1, k] + points[n + 1, k])
+                    tried[k] = points[n, k] + share * (middle - points[n, k])
+                value = _value(values, tried[0], tried[1], tried[2])
+                if value <= min(limit, highest):
+                    points[n] = tried
+                    break

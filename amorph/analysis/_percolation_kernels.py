@@ -58,20 +58,20 @@ def _runs_of_row(row, sign, threshold, inside, words, starts, stops, count):  # 
     for k in range(row.size):
         value = sign * row[k]
         inside[k] = (value <= threshold) & (value >= -_LARGEST)
-    last = np.uint64(0)
+    before = words[0] & np.uint64(0)  # the byte of the point before
     for word in range(words.size):
         flags = words[word]
         # little-endian: byte k holds point k; where a byte differs from the one before it, a run starts or stops
-        changes = flags ^ ((flags << np.uint64(8)) | last)
-        last = flags >> np.uint64(56)
+        changes = flags ^ ((flags << np.uint64(8)) | before)
+        before = flags >> np.uint64(56)
         while changes != 0:
             lowest = changes & (~changes + np.uint64(1))
             changes ^= lowest
-            k = word * _WORD + np.int64((lowest * _BYTE_NUMBERS) >> np.uint64(56))
+            place = word * _WORD + np.int64((lowest * _BYTE_NUMBERS) >> np.uint64(56))
             if (flags & lowest) != 0:
-                starts[count] = k
+                starts[count] = place
             else:
-                stops[count] = k
+                stops[count] = place
                 count += 1
     return count
 

@@ -34,6 +34,10 @@ _NEVER: Final = 4
 _DIRECTIONS: Final[tuple[Literal[1, -1], ...]] = (1, -1)
 _SWEEPS: Final = 200
 """Sweeps over a path at most, to take its staircase away."""
+_STRAIGHTENING: Final = 2
+"""Sweeps that take its zigzag away: few, or it would leave the valley."""
+_ALLOWANCE: Final = 0.01
+"""Share of the barrier by which a point may rise for that, below the barrier."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +84,7 @@ class MigrationPath:
     @property
     def fractional(self) -> Array:
         """(n, 3) points in lattice vectors, in one piece across cell faces."""
-        return np.linalg.solve(self.cell.T, self.positions.T).T
+        return self.positions @ np.linalg.inv(self.cell).astype(np.float64)
 
     @property
     def weight_temperature_K(self) -> float | None:
@@ -261,7 +265,7 @@ def _cheapest_sum(
 
 def _smoothed(field: ScalarField, side: Side, walk: NDArray[np.int64], end: Point | None) -> MigrationPath:
     """Take the staircase off a walk over the grid, and measure it."""
-    from amorph.analysis._pathway_kernels import relax_path, values_along
+    from amorph.analysis._pathway_kernels import relax_path, straighten_path, values_along
 
     sign = 1.0 if side == "below" else -1.0
     values = sign * np.ascontiguousarray(field.values, dtype=np.float64)
@@ -275,6 +279,7 @@ def _smoothed(field: ScalarField, side: Side, walk: NDArray[np.int64], end: Poin
     fixed[[0, bottleneck, -1]] = True
     sharpness = SHARPNESS / depth if depth > 0 else 0.0
     relax_path(values, field.cell / grid[:, None], points, fixed, threshold, sharpness, _SWEEPS)
+    straighten_path(values, points, fixed, threshold, _ALLOWANCE * depth, _STRAIGHTENING)
     along = values_along(values, points)
     positions = points / grid @ field.cell
     lengths = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(positions, axis=0), axis=1))])

@@ -25,6 +25,7 @@ VERBS = {
     "free-volume": "analyses",
     "bvs": "maps",
     "bvse": "energies",
+    "percolation": "connectivity",
     "isosurface": "surfaces",
     "vasp-input": "structures",
     "run": "runs",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -110,6 +111,8 @@ def write_picture(
                 f"pass the structure that the {name} was made from"
             )
     styles = _styles(atoms, mobile, polyhedra)
+    if pathway is not None:  # smaller spheres leave the tube to be seen
+        styles = [style if style.ligands else replace(style, size=0.6 * style.size) for style in styles]
     parts = SceneParts(opacity)
     parts.add_cell(cell)
     parts.add_atoms(atoms, styles)

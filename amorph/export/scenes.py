@@ -19,9 +19,9 @@ _CELL_EDGE: Final = 0.06
 """Radius of the edges of the cell [Å]."""
 _POLYHEDRON_EDGE: Final = 0.025
 """Radius of the edges of polyhedra [Å]."""
-_PATH: Final = 0.16
+_PATH: Final = 0.2
 """Radius of a path [Å]."""
-_SITE: Final = 0.34
+_SITE: Final = 0.42
 """Radius of a site on a path [Å]."""
 PATH_LOW: Final = (255, 208, 20)
 PATH_HIGH: Final = (190, 20, 120)

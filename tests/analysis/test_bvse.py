@@ -40,7 +40,7 @@ def energy_of(mobile, element, distance, factor=0.5):
     return coulomb / distance * erfc(distance / (0.74 * (RADII[mobile] + RADII[element])))
 
 
-def brute_force(atoms, mobile, points, cutoff, factor=1.0):
+def brute_force(atoms, mobile, points, cutoff, factor=0.5):
     """Energies and the sum of the sizes of their terms at points, over every image that can be within the cutoff."""
     heights = 1.0 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
     fractional = np.linalg.solve(atoms.cell.array.T, atoms.positions.T).T
