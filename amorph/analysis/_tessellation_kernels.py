@@ -244,12 +244,12 @@ def cells_of_block(first, last, lattice, points, bin_of, naming, sizes):  # type
     transformation to the caller's lattice vectors); `sizes` (half the edge of the first cube, half the edge of a cube
     that holds every cell, reach of the first list of neighbours, tolerance).
 
-    Returns the volumes; the numbers of corners, of faces of the map and of rows; and the rows and areas of the faces.
+    Returns the volumes, the numbers of corners and of faces, and the rows and areas of the faces.
     """
     positions = points[0]
     half_first, half_last, reach_first, tolerance = sizes
     volumes = np.zeros(last - first)
-    counts = np.zeros((3, last - first), np.int64)
+    counts = np.zeros((2, last - first), np.int64)
     rows = np.empty((24 * (last - first) + 64, 4), np.int64)
     areas = np.empty((rows.shape[0], 2))
     used = 0

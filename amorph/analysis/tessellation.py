@@ -4,7 +4,7 @@ import functools
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from ase import Atoms
@@ -20,12 +20,14 @@ Kind = Literal["plain", "power"]
 Radii = str | Mapping[str, NonNegativeLength]
 
 VOLUME_TOLERANCE: Final = 1e-12
-"""Largest relative difference of Σ V_i and V_cell; rounding makes some 1e-15."""
+"""Largest relative difference of Σ V_i and V_cell; rounding and the slack of cuts make some 1e-14."""
 
-_TOLERANCE: Final = 1e-12
-"""A plane that reaches less far into a cell than this only touches it: in units of the distance between atoms."""
-_ROUNDING: Final = 1e-14
-"""The same in units of the longest lattice vector, whose rounding moves the images of atoms."""
+_SLACK: Final = (2e-14, 1e-15)
+"""A plane that reaches less far into a cell than this, in units of the distance between atoms and of the longest
+lattice vector, removes nothing: twenty times the rounding of corners, and a few times that of the images of atoms. It
+moves volumes in first order, so it is no larger."""
+_TOUCHING: Final = 1e-12
+"""Faces of less area than this, in units of the squared distance between atoms, are planes that only touch."""
 _ATOMS_PER_BIN: Final = 5.0
 _BLOCK: Final = 256
 """Atoms of a block of work; only speed depends on it, and on the number per bin."""
@@ -63,7 +65,7 @@ class Tessellation:
     @functools.cached_property
     def surfaces(self) -> NDArray[np.float64]:
         """(n,) surface of each cell [Å²]."""
-        return np.bincount(self.i, self.areas, len(self.volumes))
+        return np.bincount(self.i, self.areas, len(self.volumes)).astype(np.float64)
 
     @functools.cached_property
     def shares(self) -> NDArray[np.float64]:
@@ -179,12 +181,11 @@ def tessellate(
     atoms = periodic_atoms(atoms)
     values = radii_of(atoms, tessellation, radii)
     squares = np.zeros(len(atoms)) if values is None else values**2
-    volumes, i, j, shifts, areas, distances = _cells(atoms, squares, threads)
-    cell_volume = float(atoms.cell.volume)
-    check_volumes(volumes, cell_volume, tessellation)
+    made = _cells(atoms.cell.array, atoms.positions, squares, threads)
+    _check_volumes(made, tessellation)
     name = radii if isinstance(radii, str) or radii is None else "given"
     symbols = tuple(atoms.symbols)
-    return Tessellation(symbols, volumes, i, j, shifts, areas, distances, cell_volume, tessellation, name)
+    return Tessellation(symbols, made.volumes, *_matched(made), made.cell_volume, tessellation, name)
 
 
 @checked
@@ -238,13 +239,13 @@ def face_coordination(cells: Tessellation, *, smallest_share: Fraction = 0.01) -
     )
 
 
-def check_volumes(volumes: NDArray[np.float64], cell_volume: float, tessellation: Kind) -> None:
-    """Refuse volumes that do not add up to the cell's."""
-    difference = volumes.sum() / cell_volume - 1.0
+def _check_volumes(cells: "_Cells", tessellation: Kind) -> None:
+    difference = cells.volumes.sum() / cells.cell_volume - 1.0
     if not abs(difference) <= VOLUME_TOLERANCE:
         raise RuntimeError(
-            f"the {tessellation} Voronoi volumes add up to {volumes.sum():.9g} Å³ in a cell of {cell_volume:.9g} Å³ "
-            f"(relative difference {difference:.1e}, at most {VOLUME_TOLERANCE:g}); check the structure"
+            f"the {tessellation} Voronoi volumes add up to {cells.volumes.sum():.9g} Å³ in a cell of "
+            f"{cells.cell_volume:.9g} Å³ (relative difference {difference:.1e}, at most {VOLUME_TOLERANCE:g}); "
+            f"check the structure"
         )
 
 
@@ -282,46 +283,84 @@ def _effective(i: NDArray[np.int64], areas: NDArray[np.float64], n: int) -> NDAr
     return np.divide(total**2, squares, out=np.zeros(n), where=squares > 0.0)
 
 
-def _cells(
-    atoms: Atoms, squares: NDArray[np.float64], threads: int | None
-) -> tuple[
-    NDArray[np.float64],
-    NDArray[np.int64],
-    NDArray[np.int64],
-    NDArray[np.int64],
-    NDArray[np.float64],
-    NDArray[np.float64],
-]:
-    """Make the cells; returns volumes, and i, j, shifts, areas and distances of the faces."""
-    from amorph.analysis._tessellation_kernels import cells_of_block, opposite_faces, place_faces
+class _Layout(NamedTuple):
+    """What the kernel needs, atoms in the order of their bins."""
 
-    n = len(atoms)
-    # in the cell of the shortest lattice vectors the walk over images is short
-    cell, transformation = minkowski_reduce(atoms.cell.array)
+    lattice: tuple[NDArray[Any], ...]
+    points: tuple[NDArray[np.float64], NDArray[np.float64], float]
+    bin_of: NDArray[np.int64]
+    naming: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+    sizes: tuple[float, float, float, float]
+
+
+class _Faces(NamedTuple):
+    """Faces in the order of the atoms, as :class:`Tessellation` has them."""
+
+    i: NDArray[np.int64]
+    j: NDArray[np.int64]
+    S: NDArray[np.int64]
+    areas: NDArray[np.float64]
+    distances: NDArray[np.float64]
+
+
+class _Cells(NamedTuple):
+    """Cells and their faces, all of them, as cut."""
+
+    volumes: NDArray[np.float64]
+    corners: NDArray[np.int64]
+    faces: _Faces
+    cell_volume: float
+    """Determinant of the shortest lattice vectors [Å³]; that of long, skewed ones has lost digits."""
+    touching: float
+    """Area up to which a face is none [Å²]."""
+
+
+def _layout(
+    cell: NDArray[np.float64], positions: NDArray[np.float64], squares: NDArray[np.float64]
+) -> tuple[_Layout, float]:
+    """Sort atoms into bins of the cell of the shortest lattice vectors, in which the walk over images is short.
+
+    Returns the distance between atoms too, the edge of a cube of an atom's share of the volume.
+    """
+    cell, transformation = minkowski_reduce(cell)
     cell = np.array(cell, dtype=np.float64, order="C")
     inverse = np.ascontiguousarray(np.linalg.inv(cell))
     heights = 1.0 / np.linalg.norm(inverse, axis=0)
-    spacing = (abs(np.linalg.det(cell)) / n) ** (1 / 3)
+    spacing = float(abs(np.linalg.det(cell)) / len(positions)) ** (1 / 3)
     shape = np.clip(heights / (spacing * _ATOMS_PER_BIN ** (1 / 3)), 1, 512).astype(np.int64)
-    fractional, inside = wrap(cell, atoms.positions)
+    fractional, inside = wrap(cell, positions)
     bins = np.ravel_multi_index(tuple(np.minimum((fractional * shape).astype(np.int64), shape - 1).T), tuple(shape))
     order = np.argsort(bins, kind="stable")
-    first_of_bin = np.zeros(int(np.prod(shape)) + 1, dtype=np.int64)
-    np.cumsum(np.bincount(bins, minlength=first_of_bin.size - 1), out=first_of_bin[1:])
-    wraps = np.rint((atoms.positions - inside) @ inverse).astype(np.int64)[order]
-    lattice = (cell, inverse, heights, shape, first_of_bin)
-    points = (np.ascontiguousarray(inside[order].T), squares[order], float(squares.max()))
-    naming = (order, wraps, np.ascontiguousarray(transformation, dtype=np.int64))
-    # no corner of a cell is farther from its atom than half the diagonal of a box of these edges
-    half_last = 0.51 * float(np.sqrt((cell**2).sum()))
-    tolerance = _TOLERANCE * spacing + _ROUNDING * float(np.sqrt((cell**2).sum(axis=1).max()))
-    sizes = (min(_FIRST_HALF * spacing, half_last), half_last, _FIRST_REACH * spacing, tolerance)
-    sorted_bins = bins[order]
+    starts = np.zeros(int(np.prod(shape)) + 1, dtype=np.int64)
+    np.cumsum(np.bincount(bins, minlength=starts.size - 1), out=starts[1:])
+    wraps = np.rint((positions - inside) @ inverse).astype(np.int64)
+    lengths = np.linalg.norm(cell, axis=1)
+    # half the diagonal of a box of these edges: no corner of a cell is farther from its atom
+    largest = 0.51 * float(np.linalg.norm(lengths))
+    slack = _SLACK[0] * spacing + _SLACK[1] * float(lengths.max())
+    layout = _Layout(
+        (cell, inverse, heights, shape, starts),
+        (np.ascontiguousarray(inside[order].T), squares[order], float(squares.max())),
+        bins[order],
+        (order, wraps[order], np.ascontiguousarray(transformation, dtype=np.int64)),
+        (min(_FIRST_HALF * spacing, largest), largest, _FIRST_REACH * spacing, slack),
+    )
+    return layout, spacing
+
+
+def _cells(
+    cell: NDArray[np.float64], positions: NDArray[np.float64], squares: NDArray[np.float64], threads: int | None
+) -> _Cells:
+    """Make the cells, given the squared radii."""
+    from amorph.analysis._tessellation_kernels import cells_of_block, place_faces
+
+    n = len(positions)
+    layout, spacing = _layout(cell, positions, squares)
+    order = layout.naming[0]
     firsts = range(0, n, _BLOCK)
 
-    def work(first: int) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        made: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
-        made = cells_of_block(first, min(first + _BLOCK, n), lattice, points, sorted_bins, naming, sizes)
+    def work(first: int) -> tuple[NDArray[Any], ...]:
+        made: tuple[NDArray[Any], ...] = cells_of_block(first, min(first + _BLOCK, n), *layout)
         return made
 
     threads = available_processors() if threads is None else threads
@@ -330,16 +369,42 @@ def _cells(
     else:
         with ThreadPoolExecutor(threads) as pool:
             blocks = list(pool.map(work, firsts))
-    volumes, counts = np.empty(n), np.empty(n, dtype=np.int64)
+    volumes, counts = np.empty(n), np.empty((2, n), dtype=np.int64)
     volumes[order] = np.concatenate([block[0] for block in blocks])
-    counts[order] = np.concatenate([block[1][1] for block in blocks])
+    counts[:, order] = np.concatenate([block[1] for block in blocks], axis=1)
+    corners, n_faces = counts
     starts = np.zeros(n + 1, dtype=np.int64)
-    np.cumsum(counts, out=starts[1:])
+    np.cumsum(n_faces, out=starts[1:])
     total = int(starts[-1])
-    faces = (np.empty(total, np.int64), np.empty((total, 3), np.int64), np.empty(total), np.empty(total))
+    i = np.repeat(np.arange(n), n_faces)
+    faces = _Faces(i, np.empty(total, np.int64), np.empty((total, 3), np.int64), np.empty(total), np.empty(total))
     for first, (_, counts_of_block, rows, areas) in zip(firsts, blocks, strict=True):
-        place_faces(first, counts_of_block[1], order, starts, rows, areas, faces)
-    opposite = np.empty(total, np.int64)
-    opposite_faces(starts, faces[0], faces[1], opposite)
-    i = np.repeat(np.arange(n), counts)
-    return volumes, i, *faces
+        place_faces(first, counts_of_block[1], order, starts, rows, areas, faces[1:])
+    # slivers of planes that touch along an edge are as wide as the slack
+    touching = max(_TOUCHING * spacing, 10.0 * layout.sizes[3]) * spacing
+    volumes[volumes < touching * spacing] = 0.0
+    return _Cells(volumes, corners, faces, spacing**3 * n, touching)
+
+
+def _matched(cells: _Cells) -> _Faces:
+    """Give both sides of a face the same area, and leave out what only touches."""
+    from amorph.analysis._tessellation_kernels import opposite_faces
+
+    faces, n = cells.faces, len(cells.volumes)
+    starts = np.zeros(n + 1, dtype=np.int64)
+    np.cumsum(np.bincount(faces.i, minlength=n), out=starts[1:])
+    other = np.empty(len(faces.i), np.int64)
+    opposite_faces(starts, faces.j, faces.S, other)
+    there = np.where(other >= 0, faces.areas[other], 0.0)
+    difference = np.abs(there - faces.areas)
+    # A plane that one side cuts by and the other takes for touching makes a sliver as wide as the tolerance; where
+    # faces meet at a small angle it is wider.
+    if difference.size and difference[k := int(difference.argmax())] > 1e3 * cells.touching:
+        raise RuntimeError(
+            f"the face between atoms {faces.i[k]} and {faces.j[k]} has {faces.areas[k]:.9g} Å² from one side and "
+            f"{there[k]:.9g} Å² from the other; check the structure, or displace the atoms by 1e-6 Å"
+        )
+    areas = 0.5 * (faces.areas + there)
+    distances = 0.5 * (faces.distances + np.where(other >= 0, faces.distances[other], 0.0))
+    keep = (other >= 0) & (areas > cells.touching)
+    return _Faces(faces.i[keep], faces.j[keep], faces.S[keep], areas[keep], distances[keep])
