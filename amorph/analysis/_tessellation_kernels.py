@@ -29,15 +29,18 @@ _BUCKETS = 48
 """Classes of squared distance into which the candidates are sorted."""
 _GROWTH = 1.25
 """Widening of the sphere of candidates where it does not yet hold all that can reach a cell."""
+_SOON = 0.7
+"""Neighbours within this share of the first reach are sorted and taken at first; most cells need few others."""
 _LOOSE = 1.0 + 1e-9
 """Widening of reaches against rounding."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _gather(center, reach, lattice, positions, near, whom):  # type: ignore[no-untyped-def]
-    """Write the atom images within reach of a point to `near` (3, m), and the atom and cell shifts of each to `whom`.
+    """Write the atom images within reach of a point to rows 0 to 2 of `near` (4, m), their names to `whom` (6, m).
 
-    Returns both, larger if need be, and how many.
+    A name is the atom, in the order of the bins, and three cell shifts. Returns both arrays, larger if need be, and how
+    many images there are; the other rows are for :func:`_sort_candidates`.
     """
     cell, inverse, heights, bins, starts = lattice
     lows = np.empty(3, np.int64)
@@ -59,11 +62,11 @@ def _gather(center, reach, lattice, positions, near, whom):  # type: ignore[no-u
                 start = starts[column + max(lows[2] - s2 * bins[2], 0)]
                 stop = starts[column + min(highs[2] - s2 * bins[2] + 1, bins[2])]
                 if count + stop - start >= near.shape[1]:
-                    larger = np.empty((3, 2 * (count + stop - start)))
-                    larger[:, :count] = near[:, :count]
+                    larger = np.empty((4, 2 * (count + stop - start)))
+                    larger[:3, :count] = near[:3, :count]
                     near = larger
-                    longer = np.empty((4, near.shape[1]), np.int64)
-                    longer[:, :count] = whom[:, :count]
+                    longer = np.empty((6, near.shape[1]), np.int64)
+                    longer[:4, :count] = whom[:4, :count]
                     whom = longer
                 x = s0 * cell[0, 0] + s1 * cell[1, 0] + s2 * cell[2, 0]
                 y = s0 * cell[0, 1] + s1 * cell[1, 1] + s2 * cell[2, 1]
@@ -84,32 +87,42 @@ def _gather(center, reach, lattice, positions, near, whom):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _sort_candidates(near, count, x, y, z, low, high, squares, order):  # type: ignore[no-untyped-def]
-    """Order the images whose squared distance from a point is above `low` and at most `high`; returns how many.
-
-    Near before far, up to classes of squared distance; their order is that of the walk over the bins.
-    """
+def _squares_from(near, count, x, y, z):  # type: ignore[no-untyped-def]
+    """Write the squared distances of the images from a point to row 3."""
     xs = near[0]
     ys = near[1]
     zs = near[2]
+    squares = near[3]
     for n in range(count):
         dx = xs[n] - x
         dy = ys[n] - y
         dz = zs[n] - z
         squares[n] = dx * dx + dy * dy + dz * dz
-    scale = _BUCKETS / (high - low)
-    ends = np.zeros(_BUCKETS + 2, np.int64)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sort_candidates(near, whom, count, low, high, ends):  # type: ignore[no-untyped-def]
+    """Write the images whose squared distance is above `low` and at most `high` to row 4 of `whom`; returns how many.
+
+    Near before far, up to classes of squared distance; their order is that of the walk over the bins.
+    """
+    squares = near[3]
+    order = whom[4]
+    chosen = whom[5]
+    found = 0
     for n in range(count):
-        if low < squares[n] <= high:
-            ends[min(int((squares[n] - low) * scale), _BUCKETS) + 1] += 1
+        chosen[found] = n
+        found += (squares[n] > low) & (squares[n] <= high)
+    scale = _BUCKETS / (high - low)
+    ends[:] = 0
+    for n in range(found):
+        ends[min(int((squares[chosen[n]] - low) * scale), _BUCKETS) + 1] += 1
     for b in range(_BUCKETS + 1):
         ends[b + 1] += ends[b]
-    found = ends[_BUCKETS + 1]
-    for n in range(count):
-        if low < squares[n] <= high:
-            b = min(int((squares[n] - low) * scale), _BUCKETS)
-            order[ends[b]] = n
-            ends[b] += 1
+    for n in range(found):
+        b = min(int((squares[chosen[n]] - low) * scale), _BUCKETS)
+        order[ends[b]] = chosen[n]
+        ends[b] += 1
     return found
 
 
@@ -131,7 +144,7 @@ def _carve(atom, state, candidates, points, cell_arrays, tolerance):  # type: ig
     `state` is (corners, planes, farthest corner squared); returns it anew. No corners: the cell is empty; fewer than
     no planes: there is no room for another one.
     """
-    near, whom, order, found, squares = candidates
+    near, whom, found = candidates
     positions, weights, heaviest = points
     corners, halves, scratch, planes, plane_squares = cell_arrays
     n, n_planes, farthest = state
@@ -141,8 +154,8 @@ def _carve(atom, state, candidates, points, cell_arrays, tolerance):  # type: ig
     lead = heaviest - weights[atom]
     limit = _reach_square(farthest, lead)
     for k in range(found):
-        one = order[k]
-        square = squares[one]
+        one = whom[4, k]
+        square = near[3, one]
         if square > limit:
             continue
         dx = near[0, one] - x
@@ -167,12 +180,14 @@ def _carve(atom, state, candidates, points, cell_arrays, tolerance):  # type: ig
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _carve_whole(atom, center, half, reach, near_list, lattice, points, cell_arrays, tolerance):  # type: ignore[no-untyped-def]
+def _carve_whole(atom, center, sizes, reach, near_list, lattice, points, cell_arrays):  # type: ignore[no-untyped-def]
     """Cut the cell of an atom out of a cube, from near neighbours to far, until none can reach it any more.
 
+    `sizes` is (half the edge of the cube, squared reach of the neighbours taken first, tolerance, room for sorting).
     Returns the corners and planes as :func:`_carve` does, the reach of the list of neighbours, and the list.
     """
     near, whom, count = near_list
+    half, high, tolerance, ends = sizes
     positions, weights, heaviest = points
     x = positions[0, atom]
     y = positions[1, atom]
@@ -180,23 +195,33 @@ def _carve_whole(atom, center, half, reach, near_list, lattice, points, cell_arr
     away = math.sqrt((x - center[0]) ** 2 + (y - center[1]) ** 2 + (z - center[2]) ** 2)
     start_cube(cell_arrays[0], cell_arrays[1], half)
     state = (8, CUBE_FACES, 3.0 * half * half)
+    _squares_from(near, count, x, y, z)
     low = 0.0
     while True:
-        limit = _reach_square(state[2], heaviest - weights[atom])
-        high = (reach - away) ** 2
-        squares = np.empty(count)
-        order = np.empty(count, np.int64)
-        found = _sort_candidates(near, count, x, y, z, low, high, squares, order)
-        state = _carve(atom, state, (near, whom, order, found, squares), points, cell_arrays, tolerance)
+        known = (reach - away) ** 2
+        high = min(high, known)
+        found = _sort_candidates(near, whom, count, low, high, ends)
+        state = _carve(atom, state, (near, whom, found), points, cell_arrays, tolerance)
         if state[0] == 0 or state[1] < 0:
             break
         limit = _reach_square(state[2], heaviest - weights[atom])
         if limit <= high:
             break
         low = high
-        reach = min(_GROWTH * reach, (math.sqrt(limit) + away) * _LOOSE)
-        near, whom, count = _gather(center, reach, lattice, positions, near, whom)
+        if low == known:
+            reach = min(_GROWTH * reach, (math.sqrt(limit) + away) * _LOOSE)
+            near, whom, count = _gather(center, reach, lattice, positions, near, whom)
+            _squares_from(near, count, x, y, z)
+        high = limit
     return state[0], state[1], reach, (near, whom, count)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _comes_before(planes, f, g):  # type: ignore[no-untyped-def]
+    for row in range(4):
+        if planes[row, f] != planes[row, g]:
+            return planes[row, f] < planes[row, g]
+    return False
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -207,30 +232,33 @@ def _write_faces(atom, n_planes, cell_arrays, surfaces, naming, rows, areas, use
     the squared distance.
     """
     order, wraps, transformation = naming
-    _, _, _, planes, plane_squares = cell_arrays
-    first = used
+    _, _, scratch, planes, plane_squares = cell_arrays
+    sequence = scratch[1]  # planes in the order of their rows
+    found = 0
     for f in range(CUBE_FACES, n_planes):
         if surfaces[3, f] == 0.0:
             continue
         other = planes[0, f]
-        row0 = order[other]
         s0 = planes[1, f] - wraps[other, 0] + wraps[atom, 0]
         s1 = planes[2, f] - wraps[other, 1] + wraps[atom, 1]
         s2 = planes[3, f] - wraps[other, 2] + wraps[atom, 2]
-        row1 = s0 * transformation[0, 0] + s1 * transformation[1, 0] + s2 * transformation[2, 0]
-        row2 = s0 * transformation[0, 1] + s1 * transformation[1, 1] + s2 * transformation[2, 1]
-        row3 = s0 * transformation[0, 2] + s1 * transformation[1, 2] + s2 * transformation[2, 2]
-        k = used
-        while k > first and (rows[k - 1, 0], rows[k - 1, 1], rows[k - 1, 2], rows[k - 1, 3]) > (row0, row1, row2, row3):
-            rows[k] = rows[k - 1]
-            areas[k] = areas[k - 1]
+        planes[0, f] = order[other]
+        for axis in range(3):
+            planes[axis + 1, f] = (
+                s0 * transformation[0, axis] + s1 * transformation[1, axis] + s2 * transformation[2, axis]
+            )
+        k = found
+        while k > 0 and _comes_before(planes, f, sequence[k - 1]):
+            sequence[k] = sequence[k - 1]
             k -= 1
-        rows[k, 0] = row0
-        rows[k, 1] = row1
-        rows[k, 2] = row2
-        rows[k, 3] = row3
-        areas[k, 0] = math.sqrt(surfaces[0, f] ** 2 + surfaces[1, f] ** 2 + surfaces[2, f] ** 2)
-        areas[k, 1] = plane_squares[f]
+        sequence[k] = f
+        found += 1
+    for k in range(found):
+        f = sequence[k]
+        for column in range(4):
+            rows[used, column] = planes[column, f]
+        areas[used, 0] = math.sqrt(surfaces[0, f] ** 2 + surfaces[1, f] ** 2 + surfaces[2, f] ** 2)
+        areas[used, 1] = plane_squares[f]
         used += 1
     return used
 
@@ -248,6 +276,7 @@ def cells_of_block(first, last, lattice, points, bin_of, naming, sizes):  # type
     """
     positions = points[0]
     half_first, half_last, reach_first, tolerance = sizes
+    soon = (_SOON * reach_first) ** 2
     volumes = np.zeros(last - first)
     counts = np.zeros((2, last - first), np.int64)
     rows = np.empty((24 * (last - first) + 64, 4), np.int64)
@@ -256,8 +285,9 @@ def cells_of_block(first, last, lattice, points, bin_of, naming, sizes):  # type
     size = 96
     cell_arrays = workspace(size)
     surfaces = np.empty((5, size))
-    near = np.empty((3, 512))
-    whom = np.empty((4, 512), np.int64)
+    near = np.empty((4, 512))
+    whom = np.empty((6, 512), np.int64)
+    ends = np.empty(_BUCKETS + 2, np.int64)
     center = np.empty(3)
     group = first
     while group < last:
@@ -278,7 +308,14 @@ def cells_of_block(first, last, lattice, points, bin_of, naming, sizes):  # type
             half = half_first
             while True:
                 n, n_planes, reach, (near, whom, count) = _carve_whole(
-                    atom, center, half, reach, (near, whom, count), lattice, points, cell_arrays, tolerance
+                    atom,
+                    center,
+                    (half, soon, tolerance, ends),
+                    reach,
+                    (near, whom, count),
+                    lattice,
+                    points,
+                    cell_arrays,
                 )
                 if n_planes < 0:
                     size *= 2

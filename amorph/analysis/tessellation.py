@@ -28,7 +28,7 @@ lattice vector, removes nothing: twenty times the rounding of corners, and a few
 moves volumes in first order, so it is no larger."""
 _TOUCHING: Final = 1e-12
 """Faces of less area than this, in units of the squared distance between atoms, are planes that only touch."""
-_ATOMS_PER_BIN: Final = 5.0
+_ATOMS_PER_BIN: Final = 8.0
 _BLOCK: Final = 256
 """Atoms of a block of work; only speed depends on it, and on the number per bin."""
 _FIRST_REACH: Final = 2.5

@@ -112,9 +112,7 @@ class FreeVolume:
 
 
 @checked
-def voronoi_volumes(
-    atoms: Atoms, *, tessellation: Kind = "plain", radii: Radii | None = None
-) -> NDArray[np.float64]:
+def voronoi_volumes(atoms: Atoms, *, tessellation: Kind = "plain", radii: Radii | None = None) -> NDArray[np.float64]:
     r"""Compute the volume of each atom's Voronoi cell.
 
     Parameters

@@ -210,6 +210,49 @@ def test_no_crystal_however_nearly_degenerate_corrupts_a_cell(name: str, seed: i
     assert kept.areas.sum() == pytest.approx(made.faces.areas.sum(), rel=1e-10)
 
 
+def check_map(halves: np.ndarray, n: int) -> None:
+    """Every half-edge has its other end, every plane one face around which its half-edges lead, and V − E + F = 2."""
+    twin, face = halves
+    edges = [4 * v + k for v in range(n) for k in range(3)]
+    assert {twin[e] for e in edges} == set(edges)
+    assert all(twin[twin[e]] == e for e in edges)
+    loops: dict[int, int] = {}
+    left = set(edges)
+    while left:
+        first = e = min(left)
+        while e in left:
+            left.remove(e)
+            assert face[e] == face[first]
+            e = twin[e] + 2 if twin[e] % 4 == 0 else twin[e] - 1
+        assert e == first
+        loops[face[first]] = loops.get(face[first], 0) + 1
+    assert set(loops.values()) == {1}
+    assert n - 3 * n // 2 + len(loops) == 2
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(0, 2**32 - 1))
+def test_a_cut_leaves_the_map_of_a_polyhedron_whatever_the_heights(seed: int):
+    # heights that no geometry gives, so that what is kept and what is removed are in several parts
+    from amorph.analysis._polyhedron_kernels import cut, start_cube, workspace
+
+    rng = np.random.default_rng(seed)
+    corners, halves, scratch, _, _ = workspace(64)
+    start_cube(corners, halves, 1.0)
+    check_map(halves, 8)
+    n = 8
+    for plane in range(6, 40):
+        corners[3, :n] = rng.normal(rng.choice([-1.5, -0.5, 0.5]), 1.0, n)
+        corners[3, rng.integers(n)] = 1.0
+        corners[3, rng.integers(n)] = -5.0
+        if corners[3, :n].max() <= 0.0:
+            continue
+        n = cut(corners, halves, scratch, n, 0.0, plane)
+        assert not scratch[0].any()
+        check_map(halves, n)
+        assert np.abs(corners[:3, :n]).max() <= 1.0
+
+
 # invariance
 
 
