@@ -28,6 +28,9 @@ lattice vector, removes nothing: twenty times the rounding of corners, and a few
 moves volumes in first order, so it is no larger."""
 _TOUCHING: Final = 1e-12
 """Faces of less area than this, in units of the squared distance between atoms, are planes that only touch."""
+_MISMATCH: Final = 1e-5
+"""Largest difference of a face's areas from its two sides, in the same units. Where the planes of two neighbours
+coincide but for 1e-9 rad, as radii can make them do, the line between their faces is only good to 1e-6."""
 _ATOMS_PER_BIN: Final = 8.0
 _BLOCK: Final = 256
 """Atoms of a block of work; only speed depends on it, and on the number per bin."""
@@ -161,7 +164,8 @@ def tessellate(
         A structure that makes no sense; a power tessellation without radii, or radii without a power tessellation; no
         radius for an atom.
     RuntimeError
-        The volumes do not add up to the cell's, or a face is not the same from both sides.
+        The volumes do not add up to the cell's; a face is not the same from both sides, where radii make the planes
+        of two neighbours all but coincide.
 
     Notes
     -----
@@ -179,10 +183,7 @@ def tessellate(
     (array([32.]), array([14]), array([2.        , 5.19615242]))
     """
     atoms = periodic_atoms(atoms)
-    values = radii_of(atoms, tessellation, radii)
-    squares = np.zeros(len(atoms)) if values is None else values**2
-    made = _cells(atoms.cell.array, atoms.positions, squares, threads)
-    _check_volumes(made, tessellation)
+    made = cut_cells(atoms, tessellation, radii, threads)
     name = radii if isinstance(radii, str) or radii is None else "given"
     symbols = tuple(atoms.symbols)
     return Tessellation(symbols, made.volumes, *_matched(made), made.cell_volume, tessellation, name)
@@ -239,7 +240,11 @@ def face_coordination(cells: Tessellation, *, smallest_share: Fraction = 0.01) -
     )
 
 
-def _check_volumes(cells: "_Cells", tessellation: Kind) -> None:
+def cut_cells(atoms: Atoms, tessellation: Kind, radii: Radii | None, threads: int | None = None) -> "Cells":
+    """Cut the cells of the atoms, and refuse volumes that do not add up to the cell's."""
+    values = _radii_of(atoms, tessellation, radii)
+    squares = np.zeros(len(atoms)) if values is None else values**2
+    cells = _cells(atoms.cell.array, atoms.positions, squares, threads)
     difference = cells.volumes.sum() / cells.cell_volume - 1.0
     if not abs(difference) <= VOLUME_TOLERANCE:
         raise RuntimeError(
@@ -247,9 +252,10 @@ def _check_volumes(cells: "_Cells", tessellation: Kind) -> None:
             f"{cells.cell_volume:.9g} Å³ (relative difference {difference:.1e}, at most {VOLUME_TOLERANCE:g}); "
             f"check the structure"
         )
+    return cells
 
 
-def radii_of(atoms: Atoms, tessellation: Kind, radii: Radii | None) -> NDArray[np.float64] | None:
+def _radii_of(atoms: Atoms, tessellation: Kind, radii: Radii | None) -> NDArray[np.float64] | None:
     """Find the radius of each atom [Å]; None for a plain tessellation."""
     if tessellation == "plain":
         if radii is not None:
@@ -303,7 +309,7 @@ class _Faces(NamedTuple):
     distances: NDArray[np.float64]
 
 
-class _Cells(NamedTuple):
+class Cells(NamedTuple):
     """Cells and their faces, all of them, as cut."""
 
     volumes: NDArray[np.float64]
@@ -311,6 +317,8 @@ class _Cells(NamedTuple):
     faces: _Faces
     cell_volume: float
     """Determinant of the shortest lattice vectors [Å³]; that of long, skewed ones has lost digits."""
+    spacing: float
+    """Edge of a cube of an atom's share of the volume [Å]."""
     touching: float
     """Area up to which a face is none [Å²]."""
 
@@ -350,7 +358,7 @@ def _layout(
 
 def _cells(
     cell: NDArray[np.float64], positions: NDArray[np.float64], squares: NDArray[np.float64], threads: int | None
-) -> _Cells:
+) -> Cells:
     """Make the cells, given the squared radii."""
     from amorph.analysis._tessellation_kernels import cells_of_block, place_faces
 
@@ -383,10 +391,10 @@ def _cells(
     # slivers of planes that touch along an edge are as wide as the slack
     touching = max(_TOUCHING * spacing, 10.0 * layout.sizes[3]) * spacing
     volumes[volumes < touching * spacing] = 0.0
-    return _Cells(volumes, corners, faces, spacing**3 * n, touching)
+    return Cells(volumes, corners, faces, spacing**3 * n, spacing, touching)
 
 
-def _matched(cells: _Cells) -> _Faces:
+def _matched(cells: Cells) -> _Faces:
     """Give both sides of a face the same area, and leave out what only touches."""
     from amorph.analysis._tessellation_kernels import opposite_faces
 
@@ -397,12 +405,10 @@ def _matched(cells: _Cells) -> _Faces:
     opposite_faces(starts, faces.j, faces.S, other)
     there = np.where(other >= 0, faces.areas[other], 0.0)
     difference = np.abs(there - faces.areas)
-    # A plane that one side cuts by and the other takes for touching makes a sliver as wide as the tolerance; where
-    # faces meet at a small angle it is wider.
-    if difference.size and difference[k := int(difference.argmax())] > 1e3 * cells.touching:
+    if difference.size and difference[k := int(difference.argmax())] > _MISMATCH * cells.spacing**2:
         raise RuntimeError(
             f"the face between atoms {faces.i[k]} and {faces.j[k]} has {faces.areas[k]:.9g} Å² from one side and "
-            f"{there[k]:.9g} Å² from the other; check the structure, or displace the atoms by 1e-6 Å"
+            f"{there[k]:.9g} Å² from the other, as planes all but coincide; change a position or a radius by 1e-6 Å"
         )
     areas = 0.5 * (faces.areas + there)
     distances = 0.5 * (faces.distances + np.where(other >= 0, faces.distances[other], 0.0))

@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
-from amorph.analysis.tessellation import Kind, Radii, tessellate
+from amorph.analysis.tessellation import Kind, Radii, cut_cells
 from amorph.parameters import Volume, checked
 from amorph.structure import periodic_atoms
 from amorph.tables import parse_ion
@@ -151,11 +151,12 @@ def voronoi_volumes(atoms: Atoms, *, tessellation: Kind = "plain", radii: Radii 
     >>> voronoi_volumes(bulk("MgO", "rocksalt", a=4.212)).round(4)
     array([9.3406, 9.3406])
     """
-    cells = tessellate(atoms, tessellation=tessellation, radii=radii)
-    if cells.empty_cells:
-        names = ", ".join(f"{index} ({cells.symbols[index]})" for index in cells.empty_cells)
+    atoms = periodic_atoms(atoms)
+    volumes = cut_cells(atoms, tessellation, radii).volumes
+    if (empty := np.flatnonzero(volumes == 0.0)).size:
+        names = ", ".join(f"{index} ({atoms.symbols[index]})" for index in empty)
         log.warning("the power cells of these atoms are empty and count with 0 Å³: %s", names)
-    return cells.volumes
+    return volumes
 
 
 @checked
