@@ -363,12 +363,23 @@ def place_faces(first, counts, order, starts, rows, areas, faces):  # type: igno
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def opposite_faces(starts, neighbors, shifts, opposite):  # type: ignore[no-untyped-def]
-    """Write the row of the same face as seen from the neighbour, −1 where it does not have it."""
+def match_faces(starts, neighbors, shifts, areas, distances):  # type: ignore[no-untyped-def]
+    """Give a face the means of what its two sides say, 0 where one side does not have it.
+
+    Returns the row of the largest difference of areas, the difference, and the area from the other side.
+    """
+    matched = np.zeros(neighbors.size, np.bool_)
+    worst = 0
+    area_there = areas[0]
+    largest = 0.0
     for i in range(starts.size - 1):
         for row in range(starts[i], starts[i + 1]):
+            if matched[row]:
+                continue
             j = neighbors[row]
-            opposite[row] = -1
+            here = areas[row]
+            there = 0.0
+            areas[row] = 0.0
             for other in range(starts[j], starts[j + 1]):
                 if (
                     neighbors[other] == i
@@ -376,5 +387,15 @@ def opposite_faces(starts, neighbors, shifts, opposite):  # type: ignore[no-unty
                     and shifts[other, 1] == -shifts[row, 1]
                     and shifts[other, 2] == -shifts[row, 2]
                 ):
-                    opposite[row] = other
+                    there = areas[other]
+                    matched[other] = True
+                    areas[row] = 0.5 * (here + there)
+                    areas[other] = areas[row]
+                    distances[other] = 0.5 * (distances[row] + distances[other])
+                    distances[row] = distances[other]
                     break
+            if abs(here - there) > largest:
+                largest = abs(here - there)
+                worst = row
+                area_there = there
+    return worst, largest, area_there

@@ -396,21 +396,18 @@ def _cells(
 
 def _matched(cells: Cells) -> _Faces:
     """Give both sides of a face the same area, and leave out what only touches."""
-    from amorph.analysis._tessellation_kernels import opposite_faces
+    from amorph.analysis._tessellation_kernels import match_faces
 
     faces, n = cells.faces, len(cells.volumes)
     starts = np.zeros(n + 1, dtype=np.int64)
     np.cumsum(np.bincount(faces.i, minlength=n), out=starts[1:])
-    other = np.empty(len(faces.i), np.int64)
-    opposite_faces(starts, faces.j, faces.S, other)
-    there = np.where(other >= 0, faces.areas[other], 0.0)
-    difference = np.abs(there - faces.areas)
-    if difference.size and difference[k := int(difference.argmax())] > _MISMATCH * cells.spacing**2:
+    areas, distances = faces.areas.copy(), faces.distances.copy()
+    k, difference, there = match_faces(starts, faces.j, faces.S, areas, distances)
+    if difference > _MISMATCH * cells.spacing**2:
         raise RuntimeError(
             f"the face between atoms {faces.i[k]} and {faces.j[k]} has {faces.areas[k]:.9g} Å² from one side and "
-            f"{there[k]:.9g} Å² from the other, as planes all but coincide; change a position or a radius by 1e-6 Å"
+            f"{there:.9g} Å² from the other, as planes all but coincide; change a position or a radius by 1e-6 Å"
         )
-    areas = 0.5 * (faces.areas + there)
-    distances = 0.5 * (faces.distances + np.where(other >= 0, faces.distances[other], 0.0))
-    keep = (other >= 0) & (areas > cells.touching)
-    return _Faces(faces.i[keep], faces.j[keep], faces.S[keep], areas[keep], distances[keep])
+    matched = _Faces(faces.i, faces.j, faces.S, areas, distances)
+    keep = areas > cells.touching
+    return matched if keep.all() else _Faces(*(column[keep] for column in matched))
