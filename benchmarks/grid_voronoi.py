@@ -2,7 +2,8 @@
 
 Run ``python benchmarks/grid_voronoi.py``; ``pip install ovito`` first, which amorph itself does not need. Both get the
 same atoms in memory and give the volume of each cell; ours gives the areas of the faces and the neighbours too. The
-volumes must agree to 1e-10 Å³. The glass has the composition and density of the reference study (20.38 Å).
+volumes must agree to 1e-10 Å³. OVITO takes minutes for the large triclinic cell; ``--quick`` leaves the large ones
+out. The glass has the composition and density of the reference study (20.38 Å).
 """
 
 import argparse
