@@ -408,6 +408,7 @@ def _matched(cells: Cells) -> _Faces:
             f"the face between atoms {faces.i[k]} and {faces.j[k]} has {faces.areas[k]:.9g} Å² from one side and "
             f"{there:.9g} Å² from the other, as planes all but coincide; change a position or a radius by 1e-6 Å"
         )
-    matched = _Faces(faces.i, faces.j, faces.S, areas, distances)
     keep = areas > cells.touching
-    return matched if keep.all() else _Faces(*(column[keep] for column in matched))
+    if keep.all():
+        return faces._replace(areas=areas, distances=distances)
+    return _Faces(faces.i[keep], faces.j[keep], faces.S[keep], areas[keep], distances[keep])
