@@ -13,6 +13,8 @@ _PUBLIC = {
     "relax": "relaxation",
     "voronoi_volumes": "analysis.voronoi",
     "free_volume": "analysis.voronoi",
+    "tessellate": "analysis.tessellation",
+    "face_coordination": "analysis.tessellation",
     "crystallinity": "analysis.crystallinity",
     "bvs_map": "analysis.bvs",
     "bvse_map": "analysis.bvse",

@@ -34,7 +34,7 @@ from amorph.summary import Summary, summarize
 
 log = logging.getLogger(__name__)
 
-PACKAGES = ("amorph", "ase", "chgnet", "numba", "numpy", "pymatgen", "pyvoro2", "scipy", "torch", "vesin")
+PACKAGES = ("amorph", "ase", "chgnet", "numba", "numpy", "pymatgen", "scipy", "torch", "vesin")
 
 
 @dataclass

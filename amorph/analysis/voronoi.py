@@ -1,38 +1,24 @@
 """Voronoi volumes of the atoms, and the free volume that they leave."""
 
-import contextlib
 import logging
-import os
-import tempfile
-import threading
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import numpy as np
 from annotated_types import Len
 from ase import Atoms
 from ase.data import atomic_numbers
-from ase.geometry import minkowski_reduce
 from numpy.typing import NDArray
 
-from amorph.parameters import NonNegativeLength, Volume, checked
+from amorph.analysis.tessellation import Kind, Radii, cut_cells
+from amorph.parameters import Volume, checked
 from amorph.structure import periodic_atoms
-from amorph.tables import Ion, parse_ion, radius
+from amorph.tables import parse_ion
 
 log = logging.getLogger(__name__)
 
-Tessellation = Literal["plain", "power"]
-Radii = str | Mapping[str, NonNegativeLength]
-
 MGO_LATTICE_CONSTANT: Final = 4.212
 """Experimental lattice constant of MgO [Å]; its eighth cube is the reference volume of oxygen."""
-
-VOLUME_TOLERANCE: Final = 1e-9
-"""Largest relative difference of Σ V_i and V_cell. Exact diagrams reach 3e-15; crystals whose vertices are degenerate
-to within 1e-9 Å, where Voro++ decides by fixed tolerances, reach 3e-10."""
-
-_STDERR_LOCK: Final = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +69,7 @@ class FreeVolume:
     """(n,) volume of each atom's cell [Å³]."""
     symbols: tuple[str, ...]
     """(n,) chemical symbol of each atom."""
-    tessellation: Tessellation
+    tessellation: Kind
     """Plain Voronoi cells, or power cells weighted by radii."""
     radii_set: str | None
     """Name of the radii of a power tessellation; "given" for radii passed as numbers."""
@@ -126,9 +112,7 @@ class FreeVolume:
 
 
 @checked
-def voronoi_volumes(
-    atoms: Atoms, *, tessellation: Tessellation = "plain", radii: Radii | None = None
-) -> NDArray[np.float64]:
+def voronoi_volumes(atoms: Atoms, *, tessellation: Kind = "plain", radii: Radii | None = None) -> NDArray[np.float64]:
     r"""Compute the volume of each atom's Voronoi cell.
 
     Parameters
@@ -168,15 +152,7 @@ def voronoi_volumes(
     array([9.3406, 9.3406])
     """
     atoms = periodic_atoms(atoms)
-    volumes = _tessellate(atoms, _radii_of(atoms, tessellation, radii))
-    cell_volume = atoms.cell.volume
-    difference = volumes.sum() / cell_volume - 1.0
-    if not abs(difference) <= VOLUME_TOLERANCE:
-        raise RuntimeError(
-            f"the {tessellation} Voronoi volumes add up to {volumes.sum():.9g} Å³ in a cell of {cell_volume:.9g} Å³ "
-            f"(relative difference {difference:.1e}, at most {VOLUME_TOLERANCE:g}); "
-            f"check the structure, or displace the atoms by 1e-6 Å if it is an ideal crystal"
-        )
+    volumes = cut_cells(atoms, tessellation, radii).volumes
     if (empty := np.flatnonzero(volumes == 0.0)).size:
         names = ", ".join(f"{index} ({atoms.symbols[index]})" for index in empty)
         log.warning("the power cells of these atoms are empty and count with 0 Å³: %s", names)
@@ -191,7 +167,7 @@ def free_volume(
     anion: str = "O",
     oxygen_volume: Literal["experiment"] | Volume = "experiment",
     oxygen_volume_source: Annotated[str, Len(1)] | None = None,
-    tessellation: Tessellation = "plain",
+    tessellation: Kind = "plain",
     radii: Radii | None = None,
 ) -> FreeVolume:
     r"""Measure the volume that the atoms leave free.
@@ -262,7 +238,7 @@ def _measure(
     ion: str,
     anion: str,
     reference: tuple[float, str],
-    tessellation: Tessellation,
+    tessellation: Kind,
     radii_set: str | None,
 ) -> FreeVolume:
     mobile = _element(ion)
@@ -327,71 +303,3 @@ def _formula(species: tuple[SpeciesVolume, ...], ratio: float | None) -> str:
 
 def _element(name: str) -> str:
     return name if atomic_numbers.get(name, 0) > 0 else parse_ion(name).element
-
-
-def _radii_of(atoms: Atoms, tessellation: Tessellation, radii: Radii | None) -> NDArray[np.float64] | None:
-    if tessellation == "plain":
-        if radii is not None:
-            raise ValueError(f"radii = {radii!r} have no place in a plain tessellation; choose tessellation = power")
-        return None
-    if radii is None:
-        raise ValueError(
-            "a power tessellation needs radii; name a set, shannon_ionic or cordero_covalent, or give them"
-        )
-    states: list[float | None] = [None] * len(atoms)
-    if "oxidation_states" in atoms.arrays:
-        states = atoms.arrays["oxidation_states"].astype(float).tolist()
-    kinds = list(zip(atoms.symbols, states, strict=True))
-    values = {
-        (element, state): radius(radii, element, state) if isinstance(radii, str) else _given(radii, element, state)
-        for element, state in dict.fromkeys(kinds)
-    }
-    return np.array([values[kind] for kind in kinds])
-
-
-def _given(radii: Mapping[str, float], element: str, state: float | None) -> float:
-    name = Ion(element, int(state)).name if state is not None and state == int(state) != 0 else element
-    for key in (name, element):
-        if key in radii:
-            return radii[key]
-    raise ValueError(f"no radius for {name} among {', '.join(radii) or 'none'}; give one for every species [Å]")
-
-
-def _tessellate(atoms: Atoms, radii: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    import pyvoro2
-
-    # In a skewed cell Voro++ loses faces or ends the process ("Periodic cell computation failed"); in the
-    # Minkowski-reduced cell of the same lattice it does neither. It also wants a right-handed cell.
-    cell, _ = minkowski_reduce(atoms.cell.array)
-    cell = cell if np.linalg.det(cell) > 0 else -cell
-    power: dict[str, Any] = {} if radii is None else {"mode": "power", "radii": radii}
-    with _quiet_stderr():
-        cells = pyvoro2.compute(
-            atoms.positions,
-            domain=pyvoro2.PeriodicCell(vectors=tuple(tuple(row) for row in cell.tolist())),
-            return_vertices=False,
-            return_adjacency=False,
-            return_faces=False,
-            output="cells",
-            **power,
-        )
-    volumes = np.zeros(len(atoms))
-    for record in cells:  # an empty power cell has no record
-        volumes[record["id"]] = record["volume"]
-    return volumes
-
-
-@contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Send what Voro++ writes about its memory, on every ideal crystal, to the log instead of standard error."""
-    with _STDERR_LOCK, tempfile.TemporaryFile() as file:
-        kept = os.dup(2)
-        try:
-            os.dup2(file.fileno(), 2)
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-        file.seek(0)
-        for line in file.read().decode(errors="replace").splitlines():
-            log.debug("Voro++: %s", line)

@@ -22,7 +22,7 @@ VERBS = {
     "relax": "dynamics",
     "substitute": "structures",
     "verdict": "analyses",
-    "free-volume": "analyses",
+    "free-volume": "volumes",
     "bvs": "maps",
     "bvse": "energies",
     "percolation": "connectivity",

@@ -142,11 +142,11 @@ def test_json_has_null_where_there_is_no_number(amorph, tmp_path):
 
 
 def test_an_interrupt_without_a_checkpoint_is_a_failure_that_leaves_no_half_file(amorph, mgo, tmp_path, monkeypatch):
-    from amorph.cli import analyses
+    from amorph.cli import volumes
 
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(analyses.voronoi, "free_volume", interrupted)
+    monkeypatch.setattr(volumes.voronoi, "free_volume", interrupted)
     called = amorph("free-volume", "mgo.extxyz")
     assert (called.status, called.err) == (1, "amorph: interrupted; the files written before are whole\n")
