@@ -1,4 +1,4 @@
-"""Compiled kernels over periodic grids: bond-valence sums and distances to the nearest atom.
+"""Compiled kernels over periodic grids: the walk over slabs, tiles and blocks, and bond-valence sums.
 
 A grid is walked in slabs of eight planes, a slab in tiles of 32 × 32 rows and points, a tile in blocks of 8³ points.
 Atoms are binned in fractional coordinates; a tile gathers the atom images within reach by walking the bins with their
@@ -60,7 +60,11 @@ def exp2(x):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _gather(center, reach, atoms, images):  # type: ignore[no-untyped-def]
-    """Write the atom images within reach of a point to `images` (3, m); returns it, larger if need be, and how many."""
+    """Write the atom images within reach of a point to `images` (3, m); returns it, larger if need be, and how many.
+
+    Rows of the atoms' `positions` beyond the three coordinates (a radius, a charge) go with each image: `images` then
+    has as many rows.
+    """
     cell, inverse, heights, bins, starts, positions = atoms
     lows = np.empty(3, np.int64)
     highs = np.empty(3, np.int64)
@@ -81,7 +85,7 @@ def _gather(center, reach, atoms, images):  # type: ignore[no-untyped-def]
                 start = starts[column + max(lows[2] - s2 * bins[2], 0)]
                 stop = starts[column + min(highs[2] - s2 * bins[2] + 1, bins[2])]
                 if count + stop - start >= images.shape[1]:
-                    larger = np.empty((3, 2 * (count + stop - start)))
+                    larger = np.empty((images.shape[0], 2 * (count + stop - start)))
                     larger[:, :count] = images[:, :count]
                     images = larger
                 x = s0 * cell[0, 0] + s1 * cell[1, 0] + s2 * cell[2, 0]
@@ -94,6 +98,8 @@ def _gather(center, reach, atoms, images):  # type: ignore[no-untyped-def]
                     images[0, count] = px
                     images[1, count] = py
                     images[2, count] = pz
+                    for row in range(3, images.shape[0]):
+                        images[row, count] = positions[row, k]
                     count += (px - center[0]) ** 2 + (py - center[1]) ** 2 + (pz - center[2]) ** 2 <= square
     return images, count
 
@@ -255,24 +261,6 @@ def bond_valence_slab(x0, slab, free, grid, anions, cutoff, limit, scale, r0, ta
     return flat.size - accessible, under, within, accessible - under - within
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _nearest_squares(points, m, images, count, squares):  # type: ignore[no-untyped-def]
-    prefer_wide_vectors()
-    px = points[0]
-    py = points[1]
-    pz = points[2]
-    for n in range(count):
-        x = images[0, n]
-        y = images[1, n]
-        z = images[2, n]
-        for k in range(m):
-            dx = px[k] - x
-            dy = py[k] - y
-            dz = pz[k] - z
-            square = dx * dx + dy * dy + dz * dz
-            squares[k] = square if square < squares[k] else squares[k]
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
 def _nearest(images, count, center):  # type: ignore[no-untyped-def]
     square = np.inf
@@ -281,65 +269,6 @@ def _nearest(images, count, center):  # type: ignore[no-untyped-def]
             square, (images[0, n] - center[0]) ** 2 + (images[1, n] - center[1]) ** 2 + (images[2, n] - center[2]) ** 2
         )
     return math.sqrt(square)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def distance_slab(x0, slab, grid, atoms, guess):  # type: ignore[no-untyped-def]
-    """Fill the planes of a grid from x0 on with the distance to the nearest image of an atom.
-
-    `slab` is the part of the map to fill; `grid` (cell, heights, xs, ys, zs); `atoms` (cell, inverse, heights, bins,
-    starts, positions); `guess` a first search radius.
-    """
-    _, _, xs, ys, zs = grid
-    planes, ny, nz = slab.shape
-    images = np.empty((3, 256))
-    kept = np.empty((3, 256))
-    points = np.empty((3, SLAB**3))
-    squares = np.empty(SLAB**3)
-    center = np.empty(3)
-    for tile_y in range(0, ny, _TILE):
-        end_y = min(tile_y + _TILE, ny)
-        for tile_z in range(0, nz, _TILE):
-            end_z = min(tile_z + _TILE, nz)
-            half = _corner_box(center, x0, x0 + planes - 1, tile_y, end_y - 1, tile_z, end_z - 1, xs, ys, zs)
-            reach = guess
-            images, count = _gather(center, reach, atoms, images)
-            while count == 0:
-                reach *= 1.5
-                images, count = _gather(center, reach, atoms, images)
-            # the atom nearest to any point of the box is at most this far from the center
-            reach = _nearest(images, count, center) + 2.0 * half
-            images, count = _gather(center, reach, atoms, images)
-            if kept.shape[1] <= count:
-                kept = np.empty((3, images.shape[1] + 1))
-            for block_y in range(tile_y, end_y, SLAB):
-                stop_y = min(block_y + SLAB, ny)
-                for block_z in range(tile_z, end_z, SLAB):
-                    stop_z = min(block_z + SLAB, nz)
-                    half = _corner_box(
-                        center, x0, x0 + planes - 1, block_y, stop_y - 1, block_z, stop_z - 1, xs, ys, zs
-                    )
-                    reach = _nearest(images, count, center) + 2.0 * half
-                    found = _keep(images, count, center, reach, kept)
-                    m = 0
-                    for i in range(planes):
-                        for iy in range(block_y, stop_y):
-                            x = xs[x0 + i, 0] + ys[iy, 0]
-                            y = xs[x0 + i, 1] + ys[iy, 1]
-                            z = xs[x0 + i, 2] + ys[iy, 2]
-                            for iz in range(block_z, stop_z):
-                                points[0, m] = x + zs[iz, 0]
-                                points[1, m] = y + zs[iz, 1]
-                                points[2, m] = z + zs[iz, 2]
-                                squares[m] = np.inf
-                                m += 1
-                    _nearest_squares(points, m, kept, found, squares)
-                    m = 0
-                    for i in range(planes):
-                        for iy in range(block_y, stop_y):
-                            for iz in range(block_z, stop_z):
-                                slab[i, iy, iz] = math.sqrt(squares[m])
-                                m += 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -292,7 +292,7 @@ def window_field(bvs: BvsMap, *, window: Valence | None = None, threads: Count |
     if bvs.anion_exclusion_radius == bvs.exclusion_radius:
         radii = {bvs.exclusion_radius: np.ones(len(blockers), dtype=bool)}
     kinds = [
-        (radius, grids.make_bins(bvs.field.cell, blockers.positions[which]))
+        (radius, grids.make_bins(bvs.field.cell, blockers.positions[which], np.zeros(which.sum())))
         for radius, which in radii.items()
         if radius > 0.0 and which.any()
     ]

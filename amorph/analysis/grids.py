@@ -48,7 +48,7 @@ class Bins(NamedTuple):
     starts: NDArray[np.int64]
     """First atom of each bin, and the end."""
     positions: NDArray[np.float64]
-    """(3, n) positions inside the cell, in the order of the bins [Å]."""
+    """(3, n) positions inside the cell, in the order of the bins [Å]; further rows hold what goes with each atom."""
 
 
 def resolve_points(
@@ -143,8 +143,11 @@ def make_grid(cell: NDArray[np.float64], points: tuple[int, int, int]) -> Grid:
     return Grid(cell, _inverse_and_heights(cell)[1], x, y, z)
 
 
-def make_bins(cell: NDArray[np.float64], positions: NDArray[np.float64]) -> Bins:
-    """Sort atoms into bins about 3 Å wide, in the cell of the shortest lattice vectors."""
+def make_bins(cell: NDArray[np.float64], positions: NDArray[np.float64], *carried: NDArray[np.float64]) -> Bins:
+    """Sort atoms into bins about 3 Å wide, in the cell of the shortest lattice vectors.
+
+    Each of `carried`, (n,) radii or charges, becomes a row below the coordinates.
+    """
     reduced, _ = minkowski_reduce(cell)
     reduced = np.array(reduced, dtype=np.float64, order="C")
     inverse, heights = _inverse_and_heights(reduced)
@@ -155,7 +158,7 @@ def make_bins(cell: NDArray[np.float64], positions: NDArray[np.float64]) -> Bins
     order = np.argsort(flat, kind="stable")
     starts = np.zeros(int(np.prod(shape)) + 1, dtype=np.int64)
     np.cumsum(np.bincount(flat, minlength=starts.size - 1), out=starts[1:])
-    return Bins(reduced, inverse, heights, shape, starts, np.ascontiguousarray(inside[order].T))
+    return Bins(reduced, inverse, heights, shape, starts, np.vstack([inside.T, *carried])[:, order].copy())
 
 
 def wrap(cell: NDArray[np.float64], positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -189,9 +192,7 @@ def largest_square_within(distance: float) -> float:
     return math.nextafter(smallest_square_reaching(math.nextafter(distance, math.inf)), 0.0)
 
 
-def over_slabs(
-    values: NDArray[np.float64], work: Callable[[int, NDArray[np.float64]], Any], threads: int | None
-) -> list[Any]:
+def over_slabs(values: NDArray[Any], work: Callable[[int, NDArray[Any]], Any], threads: int | None) -> list[Any]:
     """Call `work` with every slab's first plane and its part of `values`, in threads; results in the slabs' order."""
     from amorph.analysis._grid_kernels import SLAB
 

@@ -5,7 +5,7 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -16,14 +16,14 @@ from ase.data import atomic_numbers
 from ase.geometry import minkowski_reduce
 from numpy.typing import NDArray
 
-from amorph.parameters import NonNegativeLength, Volume, checked
+from amorph.analysis.atomic_radii import Radii, atomic_radii
+from amorph.parameters import Volume, checked
 from amorph.structure import periodic_atoms
-from amorph.tables import Ion, parse_ion, radius
+from amorph.tables import parse_ion
 
 log = logging.getLogger(__name__)
 
 Tessellation = Literal["plain", "power"]
-Radii = str | Mapping[str, NonNegativeLength]
 
 MGO_LATTICE_CONSTANT: Final = 4.212
 """Experimental lattice constant of MgO [Å]; its eighth cube is the reference volume of oxygen."""
@@ -338,23 +338,7 @@ def _radii_of(atoms: Atoms, tessellation: Tessellation, radii: Radii | None) -> 
         raise ValueError(
             "a power tessellation needs radii; name a set, shannon_ionic or cordero_covalent, or give them"
         )
-    states: list[float | None] = [None] * len(atoms)
-    if "oxidation_states" in atoms.arrays:
-        states = atoms.arrays["oxidation_states"].astype(float).tolist()
-    kinds = list(zip(atoms.symbols, states, strict=True))
-    values = {
-        (element, state): radius(radii, element, state) if isinstance(radii, str) else _given(radii, element, state)
-        for element, state in dict.fromkeys(kinds)
-    }
-    return np.array([values[kind] for kind in kinds])
-
-
-def _given(radii: Mapping[str, float], element: str, state: float | None) -> float:
-    name = Ion(element, int(state)).name if state is not None and state == int(state) != 0 else element
-    for key in (name, element):
-        if key in radii:
-            return radii[key]
-    raise ValueError(f"no radius for {name} among {', '.join(radii) or 'none'}; give one for every species [Å]")
+    return atomic_radii(atoms, radii)
 
 
 def _tessellate(atoms: Atoms, radii: NDArray[np.float64] | None) -> NDArray[np.float64]:
