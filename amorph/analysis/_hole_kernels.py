@@ -19,6 +19,8 @@ _LATER = 1e-11
 """By how much a sphere must have grown to touch an atom anew [Å]; atoms in general position differ by far more."""
 _SAME = 1e-4
 """Nearer than this two atoms are one [Å²]; a structure has none within 0.5 Å."""
+_TURNS = 16
+"""A sphere that has not grown through so many atoms is at its largest."""
 _MOST_STEPS = 1000
 """Atoms touched on one way up; a dozen is many."""
 
@@ -292,7 +294,13 @@ def _climb(points, sizes, homes, m, x, t, side, lists, work):  # type: ignore[no
     old = np.empty((4, 3))
     kept = m
     is_saddle = True
-    for _ in range(_MOST_STEPS):
+    earlier = -np.inf
+    for step in range(_MOST_STEPS):
+        if step % _TURNS == _TURNS - 1:
+            # among eight corners of a cube or so, the maxima of four differ by less than rounding: any is the top
+            if t - earlier < _LATER:
+                return t
+            earlier = t
         if not is_saddle:
             kept = _choose(points, sizes, m, x, t, chosen, work)
             if kept == 0:
