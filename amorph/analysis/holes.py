@@ -116,7 +116,7 @@ def find_holes(atoms: Atoms, *, radii: Radii | None = None) -> Holes:
 
     >>> from ase.build import bulk
     >>> found = find_holes(bulk("Al", a=4.0))
-    >>> len(found.radii), found.radii.round(4), found.passages[0].radius / 4.0 * math.sqrt(6)
+    >>> len(found.radii), found.radii.round(4), round(found.passages[0].radius / 4.0 * math.sqrt(6), 9)
     (3, array([2.    , 1.7321, 1.7321]), 1.0)
     """
     atoms = periodic_atoms(atoms)

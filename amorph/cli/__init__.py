@@ -25,6 +25,7 @@ VERBS = {
     "free-volume": "analyses",
     "bvs": "maps",
     "isosurface": "maps",
+    "voids": "pores",
     "vasp-input": "structures",
     "run": "runs",
 }
