@@ -154,7 +154,7 @@ def saddles(starts, offsets, atoms, radii, own, largest):  # type: ignore[no-unt
                 sizes[2] = radii[k]
                 q2, q1, q0 = _path(points, sizes, 3, alpha, beta, normal)
                 for t in _roots(q2, q1, q0):
-                    if not (t <= largest and t + min(sizes[0], min(sizes[1], sizes[2])) > 0.0):
+                    if not (t <= largest and t + sizes.min() > 0.0):
                         continue
                     x = alpha + beta * t
                     if not _is_inside(x, points[0], points[1], points[2], normal):
@@ -319,9 +319,7 @@ def _climb(points, sizes, homes, m, x, t, side, lists, work):  # type: ignore[no
         else:
             q2, q1, q0, _ = _tangent(points, sizes, m, x, t, alpha, beta, across)
         path = (alpha, beta, across, q2, q1, q0)
-        found, reached = _first_touch(
-            points, sizes, m, path, x, t, starts, homes[0], offsets, radii, old, old_m
-        )
+        found, reached = _first_touch(points, sizes, m, path, x, t, starts, homes[0], offsets, radii, old, old_m)
         # three atoms of unlike sizes can leave a closed curve between them: its top
         top = _roots(q2, q1, q0)[1] if m == 3 and q2 < 0.0 else np.inf
         if top < reached:

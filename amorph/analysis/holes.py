@@ -5,7 +5,6 @@ place between two holes, where three atoms or more in a plane surround it (a sad
 depends on these alone, so the largest sphere that can pass through the crystal is exact, whatever any grid says.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,7 +58,7 @@ class Holes:
     """Every hole between the atoms and every window between two holes."""
 
     radii: NDArray[np.float64]
-    """(n,) radius of the sphere that each hole locks in, the largest first [Å]; the first is exact, others to 2e-6 Å."""
+    """(n,) radius of the sphere that each hole locks in, the largest first [Å]; the first exact, others to 2e-6 Å."""
     positions: NDArray[np.float64]
     """(n, 3) centers of the holes, inside the cell [Å]."""
     window_radii: NDArray[np.float64]
@@ -74,6 +73,30 @@ class Holes:
     """The largest spheres that pass without end along one, two and three independent directions."""
     cell: NDArray[np.float64]
     """(3, 3) lattice vectors as rows [Å]."""
+
+    def separate(self, *, least: float = 0.0) -> NDArray[np.int64]:
+        """Choose, from the largest down, the holes whose center no larger chosen hole's sphere covers.
+
+        One void has many shallow maxima; this leaves one for each void. Holes smaller than `least` [Å] are left out.
+
+        Returns
+        -------
+        (k,) array
+            Numbers of the holes, the largest first.
+        """
+        count = int(np.count_nonzero(self.radii >= least))
+        if count == 0:
+            return np.empty(0, np.int64)
+        stand_in = Atoms(["H"] * count, positions=self.positions[:count], cell=self.cell, pbc=True)
+        pairs = pair_list(stand_in, max(float(self.radii[0]), 0.1))
+        covers = (pairs.j > pairs.i) & (pairs.d < self.radii[pairs.i])
+        first, second = pairs.i[covers], pairs.j[covers]
+        starts = np.searchsorted(first, np.arange(count + 1))
+        chosen = np.ones(count, bool)
+        for hole in range(count):
+            if chosen[hole]:
+                chosen[second[starts[hole] : starts[hole + 1]]] = False
+        return np.flatnonzero(chosen)
 
 
 @checked
@@ -116,7 +139,7 @@ def find_holes(atoms: Atoms, *, radii: Radii | None = None) -> Holes:
 
     >>> from ase.build import bulk
     >>> found = find_holes(bulk("Al", a=4.0))
-    >>> len(found.radii), found.radii.round(4), round(found.passages[0].radius / 4.0 * math.sqrt(6), 9)
+    >>> len(found.radii), found.radii.round(4), round(found.passages[0].radius / 4.0 * 6**0.5, 9)
     (3, array([2.    , 1.7321, 1.7321]), 1.0)
     """
     atoms = periodic_atoms(atoms)
@@ -151,8 +174,8 @@ def _network(atoms: Atoms, own: NDArray[np.float64], largest: float) -> Holes:
     ends = climb_all(triples, where, *lists, own)
     if not len(triples) or not np.isfinite(ends).all():
         raise RuntimeError(
-            "a way between two holes was lost among the atoms of this structure; displace them by 1e-4 Å, or give other "
-            "radii"
+            "a way between two holes was lost among the atoms of this structure; displace them by 1e-4 Å, "
+            "or give other radii"
         )
     by_size = np.argsort(-where[:, 3], kind="stable")
     where, ends, origins = where[by_size], ends[by_size], atoms.positions[triples[by_size, 0]]
@@ -198,9 +221,7 @@ def _merge(
     return levels.ravel()[chosen], centers, joined.reshape(-1, 2), shifts[:, 1] - shifts[:, 0]
 
 
-def _thresholds(
-    count: int, joined: NDArray[np.int64], shifts: NDArray[np.int64]
-) -> list[tuple[int, int, int]]:
+def _thresholds(count: int, joined: NDArray[np.int64], shifts: NDArray[np.int64]) -> list[tuple[int, int, int]]:
     """Open windows from the largest down until holes hang together without end in 1, 2 and 3 directions.
 
     Returns for each dimension the window that completes it and the largest hole on the way; hole 0 is the largest.

@@ -91,8 +91,8 @@ class Voids:
 
     @property
     def cavities(self) -> NDArray[np.float64]:
-        """(n, 3) centers of the holes that hold the probe [Å]."""
-        return self.holes.positions[self.holes.radii >= self.probe_radius]
+        """(n, 3) centers of the holes that hold the probe and that no larger one covers, the largest first [Å]."""
+        return self.holes.positions[self.holes.separate(least=self.probe_radius)]
 
     def pore_size_distribution(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Give the lower edges of the bins of the pore radius [Å] and the share of the void in each [1/Å]."""
@@ -100,7 +100,9 @@ class Voids:
 
     def table(self) -> list[dict[str, Any]]:
         """Give the spheres, one row each, radius and diameter [Å]."""
-        rows: list[dict[str, Any]] = [_sphere("largest included", self.largest_included_radius, self.holes.positions[0])]
+        rows: list[dict[str, Any]] = [
+            _sphere("largest included", self.largest_included_radius, self.holes.positions[0])
+        ]
         for passage in self.holes.passages:
             name = f"largest free, {passage.dimension}D"
             rows.append(_sphere(name, passage.radius, np.array(passage.position)))

@@ -20,6 +20,8 @@ from amorph.fields import ScalarField
 from amorph.reading import read_structure
 
 _CURVE_WRITERS = {".csv": None}
+_ONE_CLUSTER = 0.9
+"""Share of the largest cluster from which the same clusters placed at random are hardly anything else."""
 
 
 @takes(voids_of, uniformity, local_free_volume, read_structure, skip=("threshold", "side", "boxes"))
@@ -33,8 +35,8 @@ def voids(
     free: Annotated[
         Literal["probe", "bvs"],
         Parameter(
-            help="What counts as free volume. probe: points where the center of the probe fits; bvs: points roomy enough "
-            "for --ion, where its bond valence sum is at most its valence plus 0.4 v.u., ions of its element removed."
+            help="What counts as free volume. probe: points where the center of the probe fits; bvs: points roomy "
+            "enough for --ion, its bond valence sum at most its valence plus 0.4 v.u., ions of its element removed."
         ),
     ] = "probe",
     curve: Annotated[
@@ -99,8 +101,8 @@ def _print(
             "  locked in closed pockets": made.locked_fraction,
             "  directions it travels in": made.regions.dimension,
             "it can cover, share of the cell": made.occupiable_fraction,
-            "holes that hold it": len(made.cavities),
-            **_distances("  their distances over random", made),
+            "separate holes that hold it": len(made.cavities),
+            **_distances("  distances of their centers", made),
         }
     )
     say("")
@@ -116,8 +118,7 @@ def _print(
             "  the same, clusters placed at random": spread.placed_largest_share,
             "  directions a cluster runs through": spread.dimension,
             "  mean volume Σv²/Σv [Å³]": spread.mean_cluster_volume,
-            f"spread in boxes of {row.box_volume:.4g} Å³": f"{row.dispersion:.3g} ± {row.dispersion_error:.2g} of random "
-            f"(below 1 even, above 1 gathered)",
+            f"spread in boxes of {row.box_volume:.4g} Å³": _spread(spread),
             "  as of random grains of [Å³]": row.grain_volume,
             "centers of closed clusters": None
             if spread.centers is None
@@ -129,14 +130,23 @@ def _print(
         say("")
         say(f"free volume of each of {len(local.volumes)} {local.ion}")
         figures = local.figures()
-        show_pairs({name.replace("_A3", " [Å³]").replace("_", " "): figures[name] for name in figures if name != "ions"})
+        show_pairs(
+            {name.replace("_A3", " [Å³]").replace("_", " "): figures[name] for name in figures if name != "ions"}
+        )
+
+
+def _spread(spread: Uniformity) -> str:
+    row = spread.headline
+    if spread.largest_share > _ONE_CLUSTER:
+        return "one cluster holds nearly all: compare the grain volume"
+    return f"{row.dispersion:.3g} ± {row.dispersion_error:.2g} of random (below 1 even, above 1 gathered)"
 
 
 def _distances(name: str, made: Voids) -> dict[str, str]:
     if len(made.cavities) < 2:
         return {}
     found = clark_evans(made.cavities, made.field.cell)
-    return {name: f"{found.ratio:.3g} ± {found.standard_error:.2g}, nearest {found.mean_distance:.3g} Å"}
+    return {name: f"nearest {found.mean_distance:.3g} Å, {found.ratio:.3g} ± {found.standard_error:.2g} of random"}
 
 
 def _figures(

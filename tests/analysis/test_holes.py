@@ -58,7 +58,7 @@ def winding_rank(count, edges):
 
 
 def voronoi_oracle(atoms):
-    """The largest vertex of scipy's Voronoi network, and the largest level at which its edges wind in 1, 2 and 3 ways."""
+    """The largest vertex of scipy's Voronoi network, and the levels at which its edges wind in 1, 2 and 3 ways."""
     cell = atoms.cell.array
     shifts = np.array(list(itertools.product(range(-2, 3), repeat=3)))
     points = (atoms.get_scaled_positions()[None] + shifts[:, None]).reshape(-1, 3) @ cell
@@ -221,6 +221,35 @@ def test_spheres_between_atoms_of_unlike_radii_agree_with_a_grid(seed):
     images = (atoms.positions[None] + shifts[:, None]).reshape(-1, 3)
     gaps = np.linalg.norm(points[:, None] - images[None], axis=2) - np.tile(sizes, len(shifts))
     np.testing.assert_allclose(gaps.min(axis=1), levels, atol=1e-4)
+
+
+EDI_OXYGEN = [
+    [0.1898, 0.0, 0.355],
+    [0.0, 0.8102, 0.645],
+    [0.0, 0.1898, 0.645],
+    [0.8102, 0.0, 0.355],
+    [0.1897, 0.1897, 0.0],
+    [0.1897, 0.8103, 0.0],
+    [0.8103, 0.1897, 0.0],
+    [0.8103, 0.8103, 0.0],
+    [0.5, 0.0, 0.1183],
+    [0.0, 0.5, 0.8817],
+]
+EDI_SILICON = [[0.2679, 0, 0.1184], [0, 0.7321, 0.8816], [0, 0.2679, 0.8816], [0.7321, 0, 0.1184], [0, 0, 0.5]]
+
+
+def test_the_zeolite_edi_against_the_published_output_of_zeo():
+    # Coordinates of EDI.cssr (zeoplusplus.org/input.html); of its EDI.res the largest free sphere, 3.03868 Å across,
+    # follows from O of 1.52 Å alone. The radii are Zeo++'s defaults as we know them, unverified.
+    edi = Atoms("O10Si5", scaled_positions=EDI_OXYGEN + EDI_SILICON, cell=[6.926, 6.926, 6.41], pbc=True)
+    radii = {"O": 1.52, "Si": 2.1}
+    found = find_holes(edi, radii=radii)
+    np.testing.assert_allclose(found.passages[0].diameter, 3.03868, atol=5e-6)
+    # Its largest included sphere, 4.89082 Å across, is 0.02 Å wider than any that a grid through the middle of the
+    # cell finds; that program replaces atoms of unlike radii by clusters of like spheres (unverified)
+    largest = distance_map(edi, radii=radii, grid=(140, 140, 130)).values.max()
+    np.testing.assert_allclose(2.0 * found.radii[0], 4.86856, atol=5e-6)
+    np.testing.assert_allclose(found.radii[0], largest, rtol=TOLERANCE)
 
 
 def test_a_vacuum_and_a_lone_atom():

@@ -132,7 +132,9 @@ def test_accessible_volume_agrees_with_monte_carlo():
     shifts = np.array(list(itertools.product(range(-2, 3), repeat=3))) @ atoms.cell.array
     atoms.wrap()
     images = (atoms.positions[None] + shifts[:, None]).reshape(-1, 3)
-    nearest = np.concatenate([np.linalg.norm(part[:, None] - images, axis=2).min(axis=1) for part in np.split(points, 40)])
+    nearest = np.concatenate(
+        [np.linalg.norm(part[:, None] - images, axis=2).min(axis=1) for part in np.split(points, 40)]
+    )
     share = float(np.mean(nearest >= 1.3))
     assert 0.02 < share < 0.98
     # four standard errors of the sample, and the grid's own 1e-3
@@ -147,7 +149,7 @@ def test_spheres_that_the_grid_contradicts_are_refused(monkeypatch):
     found = module.find_holes(atoms)
     wrong = found.__class__(**{**found.__dict__, "radii": found.radii + 1.0})
     monkeypatch.setattr(module, "find_holes", lambda *_, **__: wrong)
-    with pytest.raises(RuntimeError, match="largest included sphere has the radius .* but the grid allows"):
+    with pytest.raises(RuntimeError, match=r"largest included sphere has the radius .* but the grid allows"):
         voids(atoms, spacing=0.3)
     one, two, three = found.passages
     narrow = one.__class__(1, one.radius - 1.0, one.position, one.included_radius)
