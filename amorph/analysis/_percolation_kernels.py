@@ -1,8 +1,9 @@
 """Compiled kernels of percolation: connected regions of a periodic grid, and the lattices along which they wind.
 
-Two points are neighbors where one step along one axis of the grid joins them. Inside the cell nothing winds, so a
-plain union-find joins runs of points along z; only what meets across the faces of the cell carries whole cells as
-offsets. The sweep over all values joins in any order, so there every point carries its offset from the root.
+Two points are neighbors where their indices differ by at most one along each axis: a point has 26. Inside the cell
+nothing winds, so a plain union-find joins runs of points along z; only what meets across the faces of the cell carries
+whole cells as offsets. The sweep over all values joins in any order, so there every point carries its offset from the
+root.
 
 A winding lattice is kept as three integer rows in echelon form: row c begins with column c, or is zero.
 """
@@ -17,7 +18,8 @@ provide_cache_folder()
 _LARGEST = np.finfo(np.float64).max
 _WORD = 8
 """Bytes that are looked at in one go."""
-_ALL_INSIDE = np.uint64(0x0101010101010101)
+_BYTE_NUMBERS = np.uint64(0x0001020304050607)
+"""Times 256^k, its highest byte is k: the number of the byte in which a lone bit stands."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -30,19 +32,20 @@ def _root(parents, n):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _join_rows(parents, starts, stops, a, end_a, b, end_b):  # type: ignore[no-untyped-def]
-    """Join the runs of two neighboring rows that share a z."""
+    """Join the runs of two neighboring rows that overlap or touch along z."""
     while a < end_a and b < end_b:
-        if stops[a] <= starts[b]:
+        if stops[a] < starts[b]:
             a += 1
-        elif stops[b] <= starts[a]:
+        elif stops[b] < starts[a]:
             b += 1
         else:
-            root_a = _root(parents, a)
-            root_b = _root(parents, b)
-            if root_a < root_b:
-                parents[root_b] = root_a
-            else:
-                parents[root_a] = root_b
+            if parents[a] != parents[b]:
+                root_a = _root(parents, a)
+                root_b = _root(parents, b)
+                if root_a < root_b:
+                    parents[root_b] = root_a
+                else:
+                    parents[root_a] = root_b
             if stops[a] < stops[b]:
                 a += 1
             else:
@@ -52,32 +55,42 @@ def _join_rows(parents, starts, stops, a, end_a, b, end_b):  # type: ignore[no-u
 @njit(cache=True, nogil=True, error_model="numpy")
 def _runs_of_row(row, sign, threshold, inside, words, starts, stops, count):  # type: ignore[no-untyped-def]
     """Append the runs of finite points with sign·value <= threshold; returns how many runs there are then."""
-    nz = row.size
-    for k in range(nz):
+    for k in range(row.size):
         value = sign * row[k]
         inside[k] = (value <= threshold) & (value >= -_LARGEST)
-    is_open = False
+    last = np.uint64(0)
     for word in range(words.size):
         flags = words[word]
-        if flags == (_ALL_INSIDE if is_open else np.uint64(0)):
-            continue
-        for k in range(word * _WORD, (word + 1) * _WORD):
-            if (inside[k] != 0) != is_open:
-                if is_open:
-                    stops[count] = k
-                    count += 1
-                else:
-                    starts[count] = k
-                is_open = not is_open
+        # little-endian: byte k holds point k; where a byte differs from the one before it, a run starts or stops
+        changes = flags ^ ((flags << np.uint64(8)) | last)
+        last = flags >> np.uint64(56)
+        while changes != 0:
+            lowest = changes & (~changes + np.uint64(1))
+            changes ^= lowest
+            k = word * _WORD + np.int64((lowest * _BYTE_NUMBERS) >> np.uint64(56))
+            if (flags & lowest) != 0:
+                starts[count] = k
+            else:
+                stops[count] = k
+                count += 1
     return count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _lowest(row, sign, start, stop):  # type: ignore[no-untyped-def]
+    low = np.inf
+    for k in range(start, stop):
+        value = sign * row[k]
+        low = value if value < low else low
+    return low
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def find_runs(values, sign, threshold):  # type: ignore[no-untyped-def]
     """Find the runs along z of the finite points with sign·value <= threshold, joined within the cell.
 
-    Returns the first run of every row (and their number), where runs start and stop, the smallest sign·value of each
-    and its flat index, the part of the cell's inside that each belongs to, and the number of these parts.
+    Returns the first run of every row (and their number), where runs start and stop, the smallest sign·value of each,
+    the part of the cell's inside that each belongs to, and the number of these parts.
     """
     nx, ny, nz = values.shape
     firsts = np.zeros(nx * ny + 1, np.int64)
@@ -85,7 +98,6 @@ def find_runs(values, sign, threshold):  # type: ignore[no-untyped-def]
     stops = np.empty(starts.size, np.int32)
     parents = np.empty(starts.size, np.int32)
     lows = np.empty(starts.size)
-    places = np.empty(starts.size, np.int64)
     words = np.zeros(nz // _WORD + 1, np.uint64)  # at least one byte more than points: it closes the last run
     inside = words.view(np.uint8)
     count = 0
@@ -97,26 +109,18 @@ def find_runs(values, sign, threshold):  # type: ignore[no-untyped-def]
                 stops = np.concatenate((stops, np.empty_like(stops)))
                 parents = np.concatenate((parents, np.empty_like(parents)))
                 lows = np.concatenate((lows, np.empty_like(lows)))
-                places = np.concatenate((places, np.empty_like(places)))
             first = count
             count = _runs_of_row(values[i, j], sign, threshold, inside, words, starts, stops, count)
             firsts[row + 1] = count
             for run in range(first, count):
                 parents[run] = run
-                place = starts[run]
-                low = sign * values[i, j, place]
-                for k in range(starts[run] + 1, stops[run]):
-                    value = sign * values[i, j, k]
-                    if value < low:
-                        low = value
-                        place = k
-                lows[run] = low
-                places[run] = row * nz + place
+                lows[run] = _lowest(values[i, j], sign, starts[run], stops[run])
             if count > first:
                 if j > 0:
                     _join_rows(parents, starts, stops, firsts[row - 1], first, first, count)
                 if i > 0:
-                    _join_rows(parents, starts, stops, firsts[row - ny], firsts[row - ny + 1], first, count)
+                    for other in range(row - ny - (j > 0), row - ny + 1 + (j < ny - 1)):
+                        _join_rows(parents, starts, stops, firsts[other], firsts[other + 1], first, count)
     parts = parents[:count]
     n_parts = 0
     for run in range(count):  # a root is the first run of its part
@@ -125,7 +129,7 @@ def find_runs(values, sign, threshold):  # type: ignore[no-untyped-def]
             n_parts += 1
         else:
             parts[run] = parts[parts[run]]
-    return firsts, starts[:count], stops[:count], lows[:count], places[:count], parts, n_parts
+    return firsts, starts[:count], stops[:count], lows[:count], parts, n_parts
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -205,9 +209,9 @@ def _meet(parents, offsets, bases, a, b, x, y, z):  # type: ignore[no-untyped-de
 def _meet_rows(parents, offsets, bases, parts, starts, stops, a, end_a, b, end_b, x, y):  # type: ignore[no-untyped-def]
     """Join the parts of two rows that are neighbors across a face of the cell."""
     while a < end_a and b < end_b:
-        if stops[a] <= starts[b]:
+        if stops[a] < starts[b]:
             a += 1
-        elif stops[b] <= starts[a]:
+        elif stops[b] < starts[a]:
             b += 1
         else:
             _meet(parents, offsets, bases, parts[a], parts[b], x, y, 0)
@@ -227,22 +231,30 @@ def join_faces(shape, firsts, starts, stops, parts, n_parts):  # type: ignore[no
     parents = np.arange(n_parts)
     offsets = np.zeros((n_parts, 3), np.int64)
     bases = np.zeros((n_parts, 3, 3), np.int64)
-    for row in range(nx * ny):
-        first = firsts[row]
-        last = firsts[row + 1] - 1
-        if last >= first and starts[first] == 0 and stops[last] == nz:
-            _meet(parents, offsets, bases, parts[last], parts[first], 0, 0, 1)
     for i in range(nx):
-        a = i * ny + ny - 1
-        b = i * ny
-        _meet_rows(
-            parents, offsets, bases, parts, starts, stops, firsts[a], firsts[a + 1], firsts[b], firsts[b + 1], 0, 1
-        )
-    for j in range(ny):
-        a = (nx - 1) * ny + j
-        _meet_rows(
-            parents, offsets, bases, parts, starts, stops, firsts[a], firsts[a + 1], firsts[j], firsts[j + 1], 1, 0
-        )
+        for j in range(ny):
+            a = firsts[i * ny + j]
+            end_a = firsts[i * ny + j + 1]
+            if a == end_a:
+                continue
+            if starts[a] == 0 and stops[end_a - 1] == nz:
+                _meet(parents, offsets, bases, parts[end_a - 1], parts[a], 0, 0, 1)
+            for step in range(4):  # half of the neighboring rows; the other half are these seen from there
+                qi = i + (step > 0)
+                qj = j + (1 if step == 0 else step - 2)
+                x = np.int64(qi >= nx)
+                y = np.int64(qj >= ny) - np.int64(qj < 0)
+                row = (qi - x * nx) * ny + qj - y * ny
+                b = firsts[row]
+                end_b = firsts[row + 1]
+                if b == end_b:
+                    continue
+                if x != 0 or y != 0:
+                    _meet_rows(parents, offsets, bases, parts, starts, stops, a, end_a, b, end_b, x, y)
+                if stops[end_a - 1] == nz and starts[b] == 0:
+                    _meet(parents, offsets, bases, parts[end_a - 1], parts[b], x, y, 1)
+                if starts[a] == 0 and stops[end_b - 1] == nz:
+                    _meet(parents, offsets, bases, parts[a], parts[end_b - 1], x, y, -1)
     for part in range(n_parts):
         parents[part] = _root_and_offset(parents, offsets, part)[0]
         reduce_basis(bases[part])
@@ -250,18 +262,28 @@ def join_faces(shape, firsts, starts, stops, parts, n_parts):  # type: ignore[no
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def measure_regions(starts, stops, lows, places, parts, numbers, n_regions):  # type: ignore[no-untyped-def]
-    """Count the points of every region and find its smallest value and where; `numbers` is the region of a part."""
+def measure_regions(values, sign, firsts, starts, stops, lows, parts, numbers, n_regions):  # type: ignore[no-untyped-def]
+    """Count the points of every region and find its smallest sign·value and where; `numbers` gives a part's region."""
+    nx, ny, nz = values.shape
     points = np.zeros(n_regions, np.int64)
     extremes = np.full(n_regions, np.inf)
-    where = np.zeros(n_regions, np.int64)
-    for run in range(starts.size):
-        region = numbers[parts[run]]
-        points[region] += stops[run] - starts[run]
-        if lows[run] < extremes[region]:
-            extremes[region] = lows[run]
-            where[region] = places[run]
-    return points, extremes, where
+    rows = np.zeros(n_regions, np.int64)
+    runs = np.zeros(n_regions, np.int64)
+    for row in range(nx * ny):
+        for run in range(firsts[row], firsts[row + 1]):
+            region = numbers[parts[run]]
+            points[region] += stops[run] - starts[run]
+            if lows[run] < extremes[region]:
+                extremes[region] = lows[run]
+                rows[region] = row
+                runs[region] = run
+    for region in range(n_regions):
+        i, j = rows[region] // ny, rows[region] % ny
+        k = starts[runs[region]]
+        while sign * values[i, j, k] != extremes[region]:
+            k += 1
+        rows[region] = rows[region] * nz + k
+    return points, extremes, rows
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -278,11 +300,11 @@ def paint(labels, firsts, starts, stops, parts, numbers):  # type: ignore[no-unt
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def sweep(values, order, shape, steps, first, second):  # type: ignore[no-untyped-def]
+def sweep(values, order, shape, steps, highest, first, second):  # type: ignore[no-untyped-def]
     """Add points in order of their values, and note when a region first winds in one, two and three directions.
 
     `values` is flat, `steps` (n, 3) leads from a point to all its neighbors, of which each component is −1, 0 or 1.
-    Ends where a region winds in three directions, or where the points `first` and `second` have met (−1: never).
+    Ends where a region winds in `highest` directions, or where the points `first` and `second` have met (−1: never).
     Returns the point that closed each winding (−1: none), the winding lattice that its region then has, all points of
     its value included, and the point that made first and second meet.
     """
@@ -361,6 +383,6 @@ def sweep(values, order, shape, steps, first, second):  # type: ignore[no-untype
                 windings[rank] = bases[slots[root]]
                 reduce_basis(windings[rank])
             settled = best
-            if best == 3 and first < 0:
+            if best == highest:
                 break
     return closed, windings, met

@@ -59,28 +59,24 @@ def rank(rows):
 
 def brute_force(inside):
     """Walk through every region on the covering space: its points, and the cell shifts at which it meets itself."""
-    found, seen = [], np.zeros(inside.shape, dtype=bool)
-    for start in map(tuple, np.argwhere(inside)):
-        if seen[start]:
-            continue
-        seen[start] = True
+    nx, ny, nz = inside.shape
+    points = set(map(tuple, np.argwhere(inside).tolist()))
+    found = []
+    while points:
+        start = min(points)
+        points.remove(start)
         shift, queue, windings = {start: (0, 0, 0)}, [start], set()
-        for point in queue:
-            for axis, step in itertools.product(range(3), (1, -1)):
-                moved = list(point)
-                moved[axis] += step
-                cells = list(shift[point])
-                cells[axis] += moved[axis] // inside.shape[axis]
-                moved[axis] %= inside.shape[axis]
-                other = tuple(moved)
-                if not inside[other]:
-                    continue
-                if other not in shift:
-                    shift[other] = tuple(cells)
-                    seen[other] = True
+        for i, j, k in queue:
+            x, y, z = shift[i, j, k]
+            for a, b, c in itertools.product((-1, 0, 1), repeat=3):
+                other = ((i + a) % nx, (j + b) % ny, (k + c) % nz)
+                cells = (x + (i + a) // nx, y + (j + b) // ny, z + (k + c) // nz)
+                if other in points:
+                    points.remove(other)
+                    shift[other] = cells
                     queue.append(other)
-                elif (winding := tuple(np.subtract(cells, shift[other]).tolist())) != (0, 0, 0):
-                    windings.add(winding)
+                elif inside[other] and cells != shift[other]:
+                    windings.add(tuple(one - two for one, two in zip(cells, shift[other], strict=True)))
         found.append((set(shift), sorted(windings)))
     return found
 
@@ -273,19 +269,20 @@ def test_translation_permutation_and_repetition(seed):
 # independent reference
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(st.integers(0, 2**32 - 1))
 def test_regions_and_thresholds_agree_with_walks_on_the_covering_space(seed):
     rng = np.random.default_rng(seed)
-    # rows of up to 20 points: runs that end on, before and after a word of eight
-    shape = (*rng.integers(1, 6, 2).tolist(), int(rng.integers(1, 21)))
-    values = rng.integers(0, 10, shape).astype(float)
+    # rows of up to 17 points: runs that end on, before and after a word of eight
+    shape = (*rng.integers(1, 6, 2).tolist(), int(rng.integers(1, 18)))
+    # 26 neighbors percolate at a tenth of the points: most levels are above
+    values = np.minimum(rng.integers(0, 40, shape), 5).astype(float)
     values[rng.random(shape) < 0.05] = np.nan
     if rng.random() < 0.5:
         values = np.asfortranarray(values.astype(np.float32))
     field = potential(values)
     first = [None, None, None]
-    for level in range(10):
+    for level in range(6):
         expected = brute_force(values <= level)
         made = percolation(field, threshold=level)
         assert len(made) == len(expected)
