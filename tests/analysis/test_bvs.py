@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from amorph.analysis import grids
 from amorph.analysis._grid_kernels import exp2
-from amorph.analysis.bvs import bond_valence_sum_at, bvs_map, window_field
+from amorph.analysis.bvs import bond_valence_sum_at, bvs_map, bvs_maps, window_field
 from amorph.structure import to_pymatgen
 
 R0, B = 1.693, 0.37
@@ -434,13 +434,18 @@ def test_bad_arguments_are_refused(arguments, message):
 
 def test_a_grid_beyond_memory_is_refused_with_the_numbers(monkeypatch):
     crystal = bulk("MgO", "rocksalt", a=4.212)
-    made = bvs_map(crystal, "Mg2+", grid=(50, 50, 50))
+    made = bvs_map(crystal, "Mg2+", grid=(60, 60, 60))
     monkeypatch.setattr(grids, "available_memory", lambda: 1_500_000)
     with pytest.raises(ValueError, match=r"^a grid of 60 × 60 × 60 points needs 1.7 MB of memory, and 1.5 MB are ava"):
         bvs_map(crystal, "Mg2+", grid=(60, 60, 60))
     bvs_map(crystal, "Mg2+", grid=(50, 50, 50))
-    with pytest.raises(ValueError, match=r"needs 2.0 MB of memory"):  # two fields side by side
+    bvs_map(crystal, "Mg2+", grid=(60, 60, 60), precision="float32")
+    with pytest.raises(ValueError, match=r"^a grid of 40 × 40 × 40 points needs 1.5 MB of memory"):
+        bvs_maps(crystal, ["Mg2+", "Li+", "Ca2+"], grid=(40, 40, 40))
+    with pytest.raises(ValueError, match=r"needs 1.7 MB of memory"):
         window_field(made)
+    with pytest.raises(ValueError, match=r"^a mismatch of 60 × 60 × 60 points beside its map needs 1.7 MB of memory"):
+        _ = made.mismatch
 
 
 def test_bad_structures_and_points_are_refused():
