@@ -7,6 +7,7 @@ not depend on each other: any number of threads gives the same bits.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit, types
@@ -73,7 +74,7 @@ def _exp2_single(x):  # type: ignore[no-untyped-def]
     return np.int32(p.view(np.int32) + np.int32(shifted.view(np.int32) << np.int32(23))).view(np.float32)
 
 
-def power_of_two(x):  # type: ignore[no-untyped-def]
+def power_of_two(x: Any) -> Any:
     """Two to the power of a number in that number's precision, |x| < 1000 or 126; for kernels."""
     raise NotImplementedError(f"called outside a kernel with {x}")
 

@@ -17,6 +17,8 @@ from amorph.fields import Precision, ScalarField
 from amorph.parameters import Count, Length, NonNegativeLength, Valence, checked
 from amorph.structure import periodic_atoms
 
+__all__ = ["Blocking", "BvsMap", "bond_valence_sum_at", "bvs_map", "bvs_maps", "window_field"]
+
 
 @checked
 def bvs_map(

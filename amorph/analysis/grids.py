@@ -214,7 +214,7 @@ def over_slabs(
 ) -> list[Any]:
     """Call `work` with every slab's first plane and its part of `values`, in threads; results in the slabs' order.
 
-    Progress is shown where the first slab lets expect a long time.
+    Progress is shown where the first slabs let expect a long time.
     """
     from amorph.analysis._grid_kernels import SLAB
 
@@ -229,14 +229,16 @@ def over_slabs(
 
 
 def _followed(results: Iterator[Any], total: int, progress: Task | None, label: str) -> list[Any]:
+    kept = [next(results)]  # which may have waited for its kernel to compile
     begun = time.monotonic()
-    kept = [next(results)]
-    if progress is None or (time.monotonic() - begun) * total < _LONG:
-        return kept + list(results)
-    with progress(label, total) as update:
-        for result in results:
-            kept.append(result)
-            update(len(kept), "")
+    for result in results:
+        kept.append(result)
+        left = total - len(kept)
+        if progress is not None and (time.monotonic() - begun) / (len(kept) - 1) * left > _LONG:
+            with progress(label, total) as update:
+                for later in results:
+                    kept.append(later)
+                    update(len(kept), "")
     return kept
 
 
