@@ -116,13 +116,13 @@ def window_convergence(
 
     Examples
     --------
-    The sites of Mg in MgO without its Mg, seen ever finer:
+    Of 10³ points in MgO without its Mg, the four sites of Mg alone are in the window:
 
     >>> from ase.build import bulk
     >>> crystal = bulk("MgO", "rocksalt", a=4.212, cubic=True)
-    >>> made = window_convergence(crystal, "Mg2+", windows=(0.4,), grids=(10, 20, 40), blocking="framework", threads=1)
-    >>> made.grids[0], made.window_fractions_of_cell.ravel().round(4).tolist()
-    ((10, 10, 10), [0.028, 0.028, 0.028])
+    >>> made = window_convergence(crystal, "Mg2+", windows=(0.4,), grids=(10,), blocking="framework", threads=1)
+    >>> made.grids, made.window_fractions_of_cell.tolist()
+    (((10, 10, 10),), [[0.004]])
     """
     atoms = periodic_atoms(atoms)
     lengths = atoms.cell.lengths()
