@@ -1,6 +1,6 @@
 """The distance from every point of a grid to the nearest atom, or to the nearest atom's sphere."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -8,11 +8,9 @@ from numpy.typing import NDArray
 
 from amorph.analysis import grids
 from amorph.analysis.atomic_radii import Radii, atomic_radii
-from amorph.fields import ScalarField
+from amorph.fields import Precision, ScalarField
 from amorph.parameters import Count, Length, checked
 from amorph.structure import periodic_atoms
-
-Precision = Literal["float64", "float32"]
 
 
 @checked
@@ -24,6 +22,7 @@ def distance_map(
     spacing: Length | None = None,
     precision: Precision = "float64",
     threads: Count | None = None,
+    progress: grids.Task | None = None,
 ) -> ScalarField:
     r"""Map the distance to the nearest atom, or to the nearest sphere around one, periodic images included.
 
@@ -43,6 +42,8 @@ def distance_map(
         1e-6 of the spacing.
     threads
         Threads to work in, by default one for each processor; the result is the same to the last bit.
+    progress
+        Where to show the progress of a long map, ``Progress(visible=True).task``; nowhere by default.
 
     Returns
     -------
@@ -82,7 +83,7 @@ def distance_map(
     def work(first: int, slab: NDArray[np.floating[Any]]) -> None:
         fill_distances(first, slab, layout, bins)
 
-    grids.over_slabs(values, work, threads)
+    grids.over_slabs(values, work, threads, progress=progress, label="distances")
     arguments = {
         "grid": list(points),
         "radii": radii if radii is None or isinstance(radii, str) else dict(radii),

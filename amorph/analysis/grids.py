@@ -2,8 +2,10 @@
 
 import math
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -12,11 +14,17 @@ from ase.geometry import minkowski_reduce
 from numpy.typing import NDArray
 
 from amorph.fields import DEFAULT_SPACING, grid_points
+from amorph.progress import Update
 
 _BIN: Final = 3.0
 """Width of the bins that atoms are sorted into [Å]; only speed depends on it."""
 _FEW_POINTS: Final = 100_000
 """A grid of fewer points is not worth a second thread."""
+_LONG: Final = 3.0
+"""A map that takes longer shows its progress [s]."""
+
+Task = Callable[[str, int], AbstractContextManager[Update]]
+"""What opens a display of progress for a label and a number of steps: :meth:`amorph.progress.Progress.task`."""
 
 
 class Grid(NamedTuple):
@@ -82,11 +90,15 @@ def resolve_points(
         asked = f"a spacing of {spacing:g} Å, which makes {points[0]} × {points[1]} × {points[2]} points,"
         remedy = "give a larger spacing"
     # beside the values, three float64 for each step along each edge
-    needed = bytes_per_point * math.prod(points) + 24 * sum(points)
+    refuse_beyond_memory(bytes_per_point * math.prod(points) + 24 * sum(points), asked, remedy)
+    return points
+
+
+def refuse_beyond_memory(needed: int, asked: str, remedy: str) -> None:
+    """Raise a ValueError that says how much memory is needed and how much there is, where that is not enough."""
     available = available_memory()
     if needed > available:
         raise ValueError(f"{asked} needs {_size(needed)} of memory, and {_size(available)} are available; {remedy}")
-    return points
 
 
 def available_memory() -> int:
@@ -192,8 +204,18 @@ def largest_square_within(distance: float) -> float:
     return math.nextafter(smallest_square_reaching(math.nextafter(distance, math.inf)), 0.0)
 
 
-def over_slabs(values: NDArray[Any], work: Callable[[int, NDArray[Any]], Any], threads: int | None) -> list[Any]:
-    """Call `work` with every slab's first plane and its part of `values`, in threads; results in the slabs' order."""
+def over_slabs(
+    values: NDArray[Any],
+    work: Callable[[int, NDArray[Any]], Any],
+    threads: int | None,
+    *,
+    progress: Task | None = None,
+    label: str = "",
+) -> list[Any]:
+    """Call `work` with every slab's first plane and its part of `values`, in threads; results in the slabs' order.
+
+    Progress is shown where the first slabs let expect a long time.
+    """
     from amorph.analysis._grid_kernels import SLAB
 
     firsts = range(0, len(values), SLAB)
@@ -201,9 +223,23 @@ def over_slabs(values: NDArray[Any], work: Callable[[int, NDArray[Any]], Any], t
     if threads is None:
         threads = available_processors()
     if min(threads, len(slabs)) == 1 or values.size < _FEW_POINTS:
-        return list(map(work, firsts, slabs))
+        return _followed(map(work, firsts, slabs), len(slabs), progress, label)
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, firsts, slabs))
+        return _followed(pool.map(work, firsts, slabs), len(slabs), progress, label)
+
+
+def _followed(results: Iterator[Any], total: int, progress: Task | None, label: str) -> list[Any]:
+    kept = [next(results)]  # which may have waited for its kernel to compile
+    begun = time.monotonic()
+    for result in results:
+        kept.append(result)
+        left = total - len(kept)
+        if progress is not None and (time.monotonic() - begun) / (len(kept) - 1) * left > _LONG:
+            with progress(label, total) as update:
+                for later in results:
+                    kept.append(later)
+                    update(len(kept), "")
+    return kept
 
 
 def available_processors() -> int:
