@@ -7,6 +7,7 @@ from ase import Atoms
 from ase.build import bulk
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 
 from amorph.analysis import voids as module
 from amorph.analysis.voids import probe_curve, voids
@@ -139,6 +140,17 @@ def test_accessible_volume_agrees_with_monte_carlo():
     assert 0.02 < share < 0.98
     # four standard errors of the sample, and the grid's own 1e-3
     assert abs(made.center_fraction - share) < 4.0 * math.sqrt(share * (1.0 - share) / len(points)) + 1e-3
+
+
+def test_what_a_probe_covers_agrees_with_spheres_around_every_place_it_fits():
+    # the hole of sc is √3·a/2 − r = 2.46 Å wide, its windows 1.83 Å: a probe of 2 Å covers a rounded cell around it
+    made = voids(bulk("Po", "sc", a=4.0), radii={"Po": 1.0}, probe_radius=2.0, grid=(40, 40, 40))
+    places = np.stack(np.meshgrid(*(np.arange(40) * 0.1,) * 3, indexing="ij"), axis=-1)
+    fits = cKDTree(places[made.field.values >= 2.0], boxsize=4.0)
+    covered = np.mean(fits.query(places.reshape(-1, 3))[0] <= 2.0)
+    # spheres wider than the probe add to it only what centers between the points of the grid would have covered
+    assert covered - 1e-12 <= made.occupiable_fraction < covered + 0.02
+    assert made.occupiable_fraction < 0.95 * made.void_fraction
 
 
 # errors
