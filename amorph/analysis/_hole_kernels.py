@@ -38,9 +38,11 @@ def _path(points, radii, m, alpha, beta, across):  # type: ignore[no-untyped-def
     if m == 2:
         e = points[1] - points[0]
         square = _dot(e, e)
-        k = 0.5 * (square + radii[0] ** 2 - radii[1] ** 2)
-        alpha[:] = e * (k / square)
-        beta[:] = e * ((radii[0] - radii[1]) / square)
+        k = 0.5 * (square + radii[0] ** 2 - radii[1] ** 2) / square
+        a = (radii[0] - radii[1]) / square
+        for i in range(3):
+            alpha[i] = e[i] * k
+            beta[i] = e[i] * a
     elif m == 3:
         e = points[1] - points[0]
         f = points[2] - points[0]
@@ -52,12 +54,15 @@ def _path(points, radii, m, alpha, beta, across):  # type: ignore[no-untyped-def
         h = 0.5 * (ff + radii[0] ** 2 - radii[2] ** 2)
         a = radii[0] - radii[1]
         b = radii[0] - radii[2]
-        alpha[:] = (e * (k * ff - h * ef) + f * (h * ee - k * ef)) / determinant
-        beta[:] = (e * (a * ff - b * ef) + f * (b * ee - a * ef)) / determinant
+        for i in range(3):
+            alpha[i] = (e[i] * (k * ff - h * ef) + f[i] * (h * ee - k * ef)) / determinant
+            beta[i] = (e[i] * (a * ff - b * ef) + f[i] * (b * ee - a * ef)) / determinant
         across[0] = e[1] * f[2] - e[2] * f[1]
         across[1] = e[2] * f[0] - e[0] * f[2]
         across[2] = e[0] * f[1] - e[1] * f[0]
-        across /= math.sqrt(_dot(across, across))
+        length = math.sqrt(_dot(across, across))
+        for i in range(3):
+            across[i] /= length
     return 1.0 - _dot(beta, beta), 2.0 * (radii[0] - _dot(alpha, beta)), radii[0] ** 2 - _dot(alpha, alpha)
 
 
