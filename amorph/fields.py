@@ -1,10 +1,13 @@
 """Scalar fields on periodic grids."""
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+Precision = Literal["float64", "float32"]
+"""The numbers that a field is kept in."""
 
 DEFAULT_SPACING: Final = 0.1
 """Spacing of a grid for which neither a spacing nor a number of points is given [Å]."""

@@ -1,4 +1,4 @@
-"""Compiled kernels over periodic grids: bond-valence sums and distances to the nearest atom.
+"""Compiled kernels over periodic grids: the walk over slabs, tiles and blocks, and a fast exponential.
 
 A grid is walked in slabs of eight planes, a slab in tiles of 32 × 32 rows and points, a tile in blocks of 8³ points.
 Atoms are binned in fractional coordinates; a tile gathers the atom images within reach by walking the bins with their
@@ -7,11 +7,12 @@ not depend on each other: any number of threads gives the same bits.
 """
 
 import math
+from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 
-from amorph.analysis._wide_vectors import prefer_wide_vectors
 from amorph.kernel_cache import provide_cache_folder
 
 provide_cache_folder()
@@ -24,6 +25,18 @@ _LOOSE = 1.0 + 1e-9
 """Widening of every reach that only preselects, so that rounding cannot lose an atom at the very cutoff."""
 _ROUND = 6755399441055744.0
 """1.5·2^52: adding it leaves the nearest integer in the low bits of a float64."""
+_ROUND_SINGLE = np.float32(12582912.0)
+"""1.5·2^23, the same for a float32."""
+_SINGLE = (
+    np.float32(0.0001546144469856913),
+    np.float32(0.0013400428177615838),
+    np.float32(0.009618056678524637),
+    np.float32(0.05550327226670302),
+    np.float32(0.24022650922288757),
+    np.float32(0.6931472067028326),
+    np.float32(1.0),
+)
+"""Coefficients of 2^f on [-1/2, 1/2], the highest power first."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
@@ -46,21 +59,56 @@ def _exp2(x):  # type: ignore[no-untyped-def]
     return np.int64(np.float64(p).view(np.int64) + (np.float64(shifted).view(np.int64) << 52)).view(np.float64)
 
 
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _exp2_single(x):  # type: ignore[no-untyped-def]
+    # the same in float32: the polynomial through 7 nodes, relative error 1.9e-9 before rounding
+    shifted = np.float32(x + _ROUND_SINGLE)
+    f = np.float32(x - np.float32(shifted - _ROUND_SINGLE))
+    p = _SINGLE[0]
+    p = np.float32(p * f + _SINGLE[1])
+    p = np.float32(p * f + _SINGLE[2])
+    p = np.float32(p * f + _SINGLE[3])
+    p = np.float32(p * f + _SINGLE[4])
+    p = np.float32(p * f + _SINGLE[5])
+    p = np.float32(p * f + _SINGLE[6])
+    return np.int32(p.view(np.int32) + np.int32(shifted.view(np.int32) << np.int32(23))).view(np.float32)
+
+
+def power_of_two(x: Any) -> Any:
+    """Two to the power of a number in that number's precision, |x| < 1000 or 126; for kernels."""
+    raise NotImplementedError(f"called outside a kernel with {x}")
+
+
+@overload(power_of_two, inline="always")
+def _power_of_two(x):  # type: ignore[no-untyped-def]
+    def in_single(x):  # type: ignore[no-untyped-def]
+        return _exp2_single(x)
+
+    def in_double(x):  # type: ignore[no-untyped-def]
+        return _exp2(x)
+
+    return in_single if x == types.float32 else in_double
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def exp2(x):  # type: ignore[no-untyped-def]
-    """Two to the power of each element, |x| < 1000, to about one unit in the last place.
+    """Two to the power of each element, in its precision to about one unit in the last place.
 
     libm's exponential does not vectorise; this one does.
     """
     out = np.empty_like(x)
     for k in range(x.size):
-        out[k] = _exp2(x[k])
+        out[k] = power_of_two(x[k])
     return out
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _gather(center, reach, atoms, images):  # type: ignore[no-untyped-def]
-    """Write the atom images within reach of a point to `images` (3, m); returns it, larger if need be, and how many."""
+    """Write the atom images within reach of a point to `images` (3, m); returns it, larger if need be, and how many.
+
+    Rows of the atoms' `positions` beyond the three coordinates (a radius, a charge) go with each image: `images` then
+    has as many rows.
+    """
     cell, inverse, heights, bins, starts, positions = atoms
     lows = np.empty(3, np.int64)
     highs = np.empty(3, np.int64)
@@ -81,7 +129,7 @@ def _gather(center, reach, atoms, images):  # type: ignore[no-untyped-def]
                 start = starts[column + max(lows[2] - s2 * bins[2], 0)]
                 stop = starts[column + min(highs[2] - s2 * bins[2] + 1, bins[2])]
                 if count + stop - start >= images.shape[1]:
-                    larger = np.empty((3, 2 * (count + stop - start)))
+                    larger = np.empty((images.shape[0], 2 * (count + stop - start)))
                     larger[:, :count] = images[:, :count]
                     images = larger
                 x = s0 * cell[0, 0] + s1 * cell[1, 0] + s2 * cell[2, 0]
@@ -94,28 +142,10 @@ def _gather(center, reach, atoms, images):  # type: ignore[no-untyped-def]
                     images[0, count] = px
                     images[1, count] = py
                     images[2, count] = pz
+                    for row in range(3, images.shape[0]):
+                        images[row, count] = positions[row, k]
                     count += (px - center[0]) ** 2 + (py - center[1]) ** 2 + (pz - center[2]) ** 2 <= square
     return images, count
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _add_valences(points, m, images, count, limit, scale, r0, sums):  # type: ignore[no-untyped-def]
-    # atoms outside, points inside: the inner loop has no dependence and becomes vector code
-    prefer_wide_vectors()
-    px = points[0]
-    py = points[1]
-    pz = points[2]
-    for n in range(count):
-        x = images[0, n]
-        y = images[1, n]
-        z = images[2, n]
-        for k in range(m):
-            dx = px[k] - x
-            dy = py[k] - y
-            dz = pz[k] - z
-            square = dx * dx + dy * dy + dz * dz
-            valence = _exp2(scale * (r0 - math.sqrt(square)))
-            sums[k] += valence if square <= limit else 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -195,85 +225,6 @@ def _collect(flags, x0, block_y, block_z, xs, ys, zs, points, where):  # type: i
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def bond_valence_slab(x0, slab, free, grid, anions, cutoff, limit, scale, r0, target, window):  # type: ignore[no-untyped-def]
-    """Fill the planes of a grid from x0 on with Σ 2^[scale·(r0 − d)] over d² ≤ limit, and NaN where no bit is free.
-
-    `slab` is the part of the map to fill; `grid` (cell, heights, xs, ys, zs); `anions` (cell, inverse, heights, bins,
-    starts, positions). Returns how many points are NaN, below, within and above |v − target| < window.
-    """
-    _, _, xs, ys, zs = grid
-    planes, ny, nz = slab.shape
-    words = free.shape[2]
-    flags = free.view(np.uint8)  # little-endian: byte k holds the points 8k to 8k + 7
-    rows = np.zeros(((ny + SLAB - 1) // SLAB, words), np.uint64)
-    for i in range(planes):
-        for iy in range(ny):
-            for word in range(words):
-                rows[iy // SLAB, word] |= free[i, iy, word]
-    occupied = rows.view(np.uint8)
-    flat = slab.reshape(-1)
-    flat[:] = np.nan
-
-    images = np.empty((3, 256))
-    kept = np.empty((3, 256))
-    points = np.empty((3, SLAB**3 + 1))
-    sums = np.empty(SLAB**3)
-    where = np.empty(SLAB**3 + 1, np.int64)
-    accessible = under = within = 0
-    center = np.empty(3)
-    for tile_y in range(0, ny, _TILE):
-        end_y = min(tile_y + _TILE, ny)
-        for tile_z in range(0, nz, _TILE):
-            end_z = min(tile_z + _TILE, nz)
-            count = -1
-            for block_y in range(tile_y, end_y, SLAB):
-                for block_z in range(tile_z, end_z, SLAB):
-                    if occupied[block_y // SLAB, block_z // SLAB] == 0:
-                        continue
-                    m = _collect(flags, x0, block_y, block_z, xs, ys, zs, points, where)
-                    if count < 0:
-                        half = _corner_box(
-                            center, x0, x0 + planes - 1, tile_y, end_y - 1, tile_z, end_z - 1, xs, ys, zs
-                        )
-                        images, count = _gather(center, cutoff + half, anions, images)
-                        if kept.shape[1] <= count:
-                            kept = np.empty((3, images.shape[1] + 1))
-                    half = _enclose(points, m, center)
-                    found = _keep(images, count, center, cutoff + half, kept)
-                    padded = (m + SLAB - 1) // SLAB * SLAB
-                    for n in range(m, padded):  # whole vectors: the last point again
-                        for k in range(3):
-                            points[k, n] = points[k, m - 1]
-                    sums[:padded] = 0.0
-                    _add_valences(points, padded, kept, found, limit, scale, r0, sums)
-                    accessible += m
-                    for n in range(m):
-                        flat[where[n]] = sums[n]
-                        excess = sums[n] - target
-                        under += 1 if excess <= -window else 0
-                        within += 1 if abs(excess) < window else 0
-    return flat.size - accessible, under, within, accessible - under - within
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _nearest_squares(points, m, images, count, squares):  # type: ignore[no-untyped-def]
-    prefer_wide_vectors()
-    px = points[0]
-    py = points[1]
-    pz = points[2]
-    for n in range(count):
-        x = images[0, n]
-        y = images[1, n]
-        z = images[2, n]
-        for k in range(m):
-            dx = px[k] - x
-            dy = py[k] - y
-            dz = pz[k] - z
-            square = dx * dx + dy * dy + dz * dz
-            squares[k] = square if square < squares[k] else squares[k]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def _nearest(images, count, center):  # type: ignore[no-untyped-def]
     square = np.inf
     for n in range(count):
@@ -281,80 +232,3 @@ def _nearest(images, count, center):  # type: ignore[no-untyped-def]
             square, (images[0, n] - center[0]) ** 2 + (images[1, n] - center[1]) ** 2 + (images[2, n] - center[2]) ** 2
         )
     return math.sqrt(square)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def distance_slab(x0, slab, grid, atoms, guess):  # type: ignore[no-untyped-def]
-    """Fill the planes of a grid from x0 on with the distance to the nearest image of an atom.
-
-    `slab` is the part of the map to fill; `grid` (cell, heights, xs, ys, zs); `atoms` (cell, inverse, heights, bins,
-    starts, positions); `guess` a first search radius.
-    """
-    _, _, xs, ys, zs = grid
-    planes, ny, nz = slab.shape
-    images = np.empty((3, 256))
-    kept = np.empty((3, 256))
-    points = np.empty((3, SLAB**3))
-    squares = np.empty(SLAB**3)
-    center = np.empty(3)
-    for tile_y in range(0, ny, _TILE):
-        end_y = min(tile_y + _TILE, ny)
-        for tile_z in range(0, nz, _TILE):
-            end_z = min(tile_z + _TILE, nz)
-            half = _corner_box(center, x0, x0 + planes - 1, tile_y, end_y - 1, tile_z, end_z - 1, xs, ys, zs)
-            reach = guess
-            images, count = _gather(center, reach, atoms, images)
-            while count == 0:
-                reach *= 1.5
-                images, count = _gather(center, reach, atoms, images)
-            # the atom nearest to any point of the box is at most this far from the center
-            reach = _nearest(images, count, center) + 2.0 * half
-            images, count = _gather(center, reach, atoms, images)
-            if kept.shape[1] <= count:
-                kept = np.empty((3, images.shape[1] + 1))
-            for block_y in range(tile_y, end_y, SLAB):
-                stop_y = min(block_y + SLAB, ny)
-                for block_z in range(tile_z, end_z, SLAB):
-                    stop_z = min(block_z + SLAB, nz)
-                    half = _corner_box(
-                        center, x0, x0 + planes - 1, block_y, stop_y - 1, block_z, stop_z - 1, xs, ys, zs
-                    )
-                    reach = _nearest(images, count, center) + 2.0 * half
-                    found = _keep(images, count, center, reach, kept)
-                    m = 0
-                    for i in range(planes):
-                        for iy in range(block_y, stop_y):
-                            x = xs[x0 + i, 0] + ys[iy, 0]
-                            y = xs[x0 + i, 1] + ys[iy, 1]
-                            z = xs[x0 + i, 2] + ys[iy, 2]
-                            for iz in range(block_z, stop_z):
-                                points[0, m] = x + zs[iz, 0]
-                                points[1, m] = y + zs[iz, 1]
-                                points[2, m] = z + zs[iz, 2]
-                                squares[m] = np.inf
-                                m += 1
-                    _nearest_squares(points, m, kept, found, squares)
-                    m = 0
-                    for i in range(planes):
-                        for iy in range(block_y, stop_y):
-                            for iz in range(block_z, stop_z):
-                                slab[i, iy, iz] = math.sqrt(squares[m])
-                                m += 1
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def bond_valence_points(points, sums, anions, cutoff, limit, scale, r0):  # type: ignore[no-untyped-def]
-    """Fill `sums` with Σ 2^[scale·(r0 − d)] over d² ≤ limit at arbitrary points (n, 3)."""
-    images = np.empty((3, 256))
-    for n in range(points.shape[0]):
-        images, count = _gather(points[n], cutoff, anions, images)
-        total = 0.0
-        for k in range(count):
-            square = (
-                (points[n, 0] - images[0, k]) ** 2
-                + (points[n, 1] - images[1, k]) ** 2
-                + (points[n, 2] - images[2, k]) ** 2
-            )
-            if square <= limit:
-                total += _exp2(scale * (r0 - math.sqrt(square)))
-        sums[n] = total

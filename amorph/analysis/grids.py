@@ -2,8 +2,10 @@
 
 import math
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -12,11 +14,17 @@ from ase.geometry import minkowski_reduce
 from numpy.typing import NDArray
 
 from amorph.fields import DEFAULT_SPACING, grid_points
+from amorph.progress import Update
 
 _BIN: Final = 3.0
 """Width of the bins that atoms are sorted into [Å]; only speed depends on it."""
 _FEW_POINTS: Final = 100_000
 """A grid of fewer points is not worth a second thread."""
+_LONG: Final = 3.0
+"""A map that takes longer shows its progress [s]."""
+
+Task = Callable[[str, int], AbstractContextManager[Update]]
+"""What opens a display of progress for a label and a number of steps: :meth:`amorph.progress.Progress.task`."""
 
 
 class Grid(NamedTuple):
@@ -48,7 +56,7 @@ class Bins(NamedTuple):
     starts: NDArray[np.int64]
     """First atom of each bin, and the end."""
     positions: NDArray[np.float64]
-    """(3, n) positions inside the cell, in the order of the bins [Å]."""
+    """(3, n) positions inside the cell, in the order of the bins [Å]; further rows hold what goes with each atom."""
 
 
 def resolve_points(
@@ -82,11 +90,15 @@ def resolve_points(
         asked = f"a spacing of {spacing:g} Å, which makes {points[0]} × {points[1]} × {points[2]} points,"
         remedy = "give a larger spacing"
     # beside the values, three float64 for each step along each edge
-    needed = bytes_per_point * math.prod(points) + 24 * sum(points)
+    refuse_beyond_memory(bytes_per_point * math.prod(points) + 24 * sum(points), asked, remedy)
+    return points
+
+
+def refuse_beyond_memory(needed: int, asked: str, remedy: str) -> None:
+    """Raise a ValueError that says how much memory is needed and how much there is, where that is not enough."""
     available = available_memory()
     if needed > available:
         raise ValueError(f"{asked} needs {_size(needed)} of memory, and {_size(available)} are available; {remedy}")
-    return points
 
 
 def available_memory() -> int:
@@ -143,8 +155,11 @@ def make_grid(cell: NDArray[np.float64], points: tuple[int, int, int]) -> Grid:
     return Grid(cell, _inverse_and_heights(cell)[1], x, y, z)
 
 
-def make_bins(cell: NDArray[np.float64], positions: NDArray[np.float64]) -> Bins:
-    """Sort atoms into bins about 3 Å wide, in the cell of the shortest lattice vectors."""
+def make_bins(cell: NDArray[np.float64], positions: NDArray[np.float64], *carried: NDArray[np.float64]) -> Bins:
+    """Sort atoms into bins about 3 Å wide, in the cell of the shortest lattice vectors.
+
+    Each of `carried`, (n,) radii or charges, becomes a row below the coordinates.
+    """
     reduced, _ = minkowski_reduce(cell)
     reduced = np.array(reduced, dtype=np.float64, order="C")
     inverse, heights = _inverse_and_heights(reduced)
@@ -155,7 +170,7 @@ def make_bins(cell: NDArray[np.float64], positions: NDArray[np.float64]) -> Bins
     order = np.argsort(flat, kind="stable")
     starts = np.zeros(int(np.prod(shape)) + 1, dtype=np.int64)
     np.cumsum(np.bincount(flat, minlength=starts.size - 1), out=starts[1:])
-    return Bins(reduced, inverse, heights, shape, starts, np.ascontiguousarray(inside[order].T))
+    return Bins(reduced, inverse, heights, shape, starts, np.vstack([inside.T, *carried])[:, order].copy())
 
 
 def wrap(cell: NDArray[np.float64], positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -190,9 +205,17 @@ def largest_square_within(distance: float) -> float:
 
 
 def over_slabs(
-    values: NDArray[np.float64], work: Callable[[int, NDArray[np.float64]], Any], threads: int | None
+    values: NDArray[Any],
+    work: Callable[[int, NDArray[Any]], Any],
+    threads: int | None,
+    *,
+    progress: Task | None = None,
+    label: str = "",
 ) -> list[Any]:
-    """Call `work` with every slab's first plane and its part of `values`, in threads; results in the slabs' order."""
+    """Call `work` with every slab's first plane and its part of `values`, in threads; results in the slabs' order.
+
+    Progress is shown where the first slabs let expect a long time.
+    """
     from amorph.analysis._grid_kernels import SLAB
 
     firsts = range(0, len(values), SLAB)
@@ -200,9 +223,23 @@ def over_slabs(
     if threads is None:
         threads = available_processors()
     if min(threads, len(slabs)) == 1 or values.size < _FEW_POINTS:
-        return list(map(work, firsts, slabs))
+        return _followed(map(work, firsts, slabs), len(slabs), progress, label)
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, firsts, slabs))
+        return _followed(pool.map(work, firsts, slabs), len(slabs), progress, label)
+
+
+def _followed(results: Iterator[Any], total: int, progress: Task | None, label: str) -> list[Any]:
+    kept = [next(results)]  # which may have waited for its kernel to compile
+    begun = time.monotonic()
+    for result in results:
+        kept.append(result)
+        left = total - len(kept)
+        if progress is not None and (time.monotonic() - begun) / (len(kept) - 1) * left > _LONG:
+            with progress(label, total) as update:
+                for later in results:
+                    kept.append(later)
+                    update(len(kept), "")
+    return kept
 
 
 def available_processors() -> int:

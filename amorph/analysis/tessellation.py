@@ -1,7 +1,6 @@
 """Voronoi and power tessellations: the volume of each atom's cell, and the faces that it shares with its neighbours."""
 
 import functools
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
@@ -11,13 +10,12 @@ from ase import Atoms
 from ase.geometry import minkowski_reduce
 from numpy.typing import NDArray
 
+from amorph.analysis.atomic_radii import Radii, atomic_radii
 from amorph.analysis.grids import available_processors, wrap
-from amorph.parameters import Count, Fraction, NonNegativeLength, checked
+from amorph.parameters import Count, Fraction, checked
 from amorph.structure import periodic_atoms
-from amorph.tables import Ion, radius
 
 Kind = Literal["plain", "power"]
-Radii = str | Mapping[str, NonNegativeLength]
 
 VOLUME_TOLERANCE: Final = 1e-12
 """Largest relative difference of Σ V_i and V_cell; rounding and the slack of cuts make some 1e-14."""
@@ -265,23 +263,7 @@ def _radii_of(atoms: Atoms, tessellation: Kind, radii: Radii | None) -> NDArray[
         raise ValueError(
             "a power tessellation needs radii; name a set, shannon_ionic or cordero_covalent, or give them"
         )
-    states: list[float | None] = [None] * len(atoms)
-    if "oxidation_states" in atoms.arrays:
-        states = atoms.arrays["oxidation_states"].astype(float).tolist()
-    kinds = list(zip(atoms.symbols, states, strict=True))
-    values = {
-        (element, state): radius(radii, element, state) if isinstance(radii, str) else _given(radii, element, state)
-        for element, state in dict.fromkeys(kinds)
-    }
-    return np.array([values[kind] for kind in kinds])
-
-
-def _given(radii: Mapping[str, float], element: str, state: float | None) -> float:
-    name = Ion(element, int(state)).name if state is not None and state == int(state) != 0 else element
-    for key in (name, element):
-        if key in radii:
-            return radii[key]
-    raise ValueError(f"no radius for {name} among {', '.join(radii) or 'none'}; give one for every species [Å]")
+    return atomic_radii(atoms, radii)
 
 
 def _effective(i: NDArray[np.int64], areas: NDArray[np.float64], n: int) -> NDArray[np.float64]:

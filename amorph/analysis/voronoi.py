@@ -10,7 +10,8 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
-from amorph.analysis.tessellation import Kind, Radii, cut_cells
+from amorph.analysis.atomic_radii import Radii
+from amorph.analysis.tessellation import Kind, cut_cells
 from amorph.parameters import Volume, checked
 from amorph.structure import periodic_atoms
 from amorph.tables import parse_ion

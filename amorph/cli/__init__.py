@@ -25,6 +25,7 @@ VERBS = {
     "free-volume": "volumes",
     "bvs": "maps",
     "bvse": "energies",
+    "voids": "pores",
     "percolation": "connectivity",
     "isosurface": "surfaces",
     "vasp-input": "structures",

@@ -99,7 +99,7 @@ def _flags_of(stage: Callable[..., Any]) -> dict[str, _Flag]:
             converter=whole_numbers if _is_whole(kind) else None,
             negative=None if parameter.default is True else "",
             negative_iterable=(),
-            consume_multiple=kind is not bare[name],
+            consume_multiple=kind is not bare[name] or _is_open(kind),
             show_default=_default_text if parameter.default not in (None, {}) else False,
         )
         # An empty default would be checked as if it were given, against the type that is written.
@@ -139,6 +139,11 @@ def _is_whole(kind: Any) -> bool:
     """Tell whether a type is an integer, or a tuple or list of integers, or None beside them."""
     parts = [part for member in _members(kind) for part in get_args(member) or (member,)]
     return int in parts and set(parts) <= {int, type(None), Ellipsis}
+
+
+def _is_open(kind: Any) -> bool:
+    """Tell whether a type is a tuple of any length."""
+    return get_origin(kind) is tuple and Ellipsis in get_args(kind)
 
 
 def _entries(tokens: list[str], *, name_allowed: bool, read: Callable[[str], Any]) -> Any:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from amorph.analysis import grids
 from amorph.analysis._grid_kernels import exp2
-from amorph.analysis.bvs import bond_valence_sum_at, bvs_map, window_field
+from amorph.analysis.bvs import bond_valence_sum_at, bvs_map, bvs_maps, window_field
 from amorph.structure import to_pymatgen
 
 R0, B = 1.693, 0.37
@@ -115,6 +115,14 @@ def test_one_sphere_excludes_its_volume():
     assert made.excluded_fraction == pytest.approx(4 / 3 * math.pi * 1.7**3 / 512, rel=2e-3)
 
 
+def test_exponential_of_single_precision_is_good_to_its_last_bits():
+    x = np.linspace(-120.0, 120.0, 20_001).astype(np.float32)
+    found = exp2(x)
+    assert found.dtype == np.float32
+    # two units of 6e-8
+    assert float(np.max(np.abs(found / np.exp2(x.astype(np.float64)) - 1.0))) < 1.5e-7
+
+
 # sum rules
 
 
@@ -138,7 +146,10 @@ def test_shares_add_up_and_count_the_points(glass):
     assert made.window_fraction_of_accessible == pytest.approx(shares["window"] / accessible, rel=1e-14)
     assert made.over_bonded_fraction_of_accessible == pytest.approx(shares["over"] / accessible, rel=1e-14)
     np.testing.assert_array_equal(made.mismatch.values, np.abs(values - 2.0))
+    np.testing.assert_array_equal(made.signed_mismatch.values, values - 2.0)
     assert (made.mismatch.unit, made.field.unit) == ("v.u.", "v.u.")
+    assert made.mismatch.quantity == "bond valence mismatch of Mg2+"
+    assert made.signed_mismatch.quantity == "signed bond valence mismatch of Mg2+"
 
     rows = made.table()
     assert [row["region"] for row in rows] == [
@@ -223,6 +234,20 @@ def test_threads_do_not_change_a_bit(glass):
     np.testing.assert_array_equal(window_field(one, threads=3).values, surface)
 
 
+@pytest.mark.parametrize("blocking", ["all", "framework"])
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_several_ions_at_once_are_each_alone_to_the_last_bit(glass, blocking, precision):
+    ions = ("Mg2+", "Ca2+", "Li+", "Mo4+")
+    arguments = {"grid": (20, 33, 70), "exclusion_radius": 1.5, "blocking": blocking, "precision": precision}
+    together = bvs_maps(glass, ions, **arguments, threads=2)
+    assert [made.ion for made in together] == list(ions)
+    for made in together:
+        alone = bvs_map(glass, made.ion, **arguments)
+        np.testing.assert_array_equal(made.field.values, alone.field.values)
+        assert made.table() == alone.table()
+        assert made.field.parameters == alone.field.parameters
+
+
 def test_the_parameters_of_a_field_make_it_again(glass):
     made = bvs_map(glass, "Mg+2", spacing=0.3, cutoff=5.0, blocking="framework", anion="O2-", window=0.3)
     parameters = json.loads(json.dumps(made.field.parameters))
@@ -254,6 +279,53 @@ def test_inputs_are_not_changed_and_may_be_pymatgen(glass):
     assert glass == before
     again = bvs_map(to_pymatgen(glass), "Mg2+", grid=(8, 8, 8))
     np.testing.assert_allclose(again.field.values, made.field.values, rtol=TOLERANCE)
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 1.5]))
+def test_moved_turned_permuted_and_repeated_cells_have_the_same_map(seed, radius):
+    rng = np.random.default_rng(seed)
+    atoms = random_cell(rng)
+    n = rng.integers(1, 10, 3)
+    arguments = {"cutoff": 4.0, "exclusion_radius": radius}
+    made = bvs_map(atoms, "Mg2+", grid=tuple(n.tolist()), **arguments).field.values
+
+    def same(other, expected, grid):
+        found = bvs_map(other, "Mg2+", grid=tuple(np.asarray(grid).tolist()), **arguments).field.values
+        # a random tie is as good as impossible, an excluded point changes sides only there
+        np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
+        assert np.nanmax(relative(found, expected), initial=0.0) < 20 * TOLERANCE
+
+    step = rng.integers(0, 10, 3)
+    moved = atoms[rng.permutation(len(atoms))]
+    moved.positions += (step / n) @ atoms.cell.array
+    same(moved, np.roll(made, step, axis=(0, 1, 2)), n)
+    turned = atoms.copy()
+    turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    turned.set_cell(atoms.cell.array @ turn)
+    turned.positions = atoms.positions @ turn
+    same(turned, made, n)
+    same(atoms.repeat(2), np.tile(made, (2, 2, 2)), 2 * n)
+
+
+# what counts as an anion
+
+
+def test_only_negative_oxidation_states_are_anions():
+    """A thiosulfate: its outer S is an anion, its inner S is not."""
+    atoms = Atoms("S2", positions=[[0.0, 0.0, 0.0], [0.0, 0.0, 5.0]], cell=[9.0, 9.0, 9.0], pbc=True)
+    at = {"points": [0.0, 0.0, 2.5], "ion": "Mg2+", "anion": "S", "cutoff": 3.0, "r0": 2.2}
+    both = bond_valence_sum_at(atoms=atoms, **at)
+    np.testing.assert_allclose(both, 2.0 * math.exp((2.2 - 2.5) / 0.37), rtol=1e-14)
+    atoms.arrays["oxidation_states"] = np.array([-2, 6])
+    np.testing.assert_allclose(bond_valence_sum_at(atoms=atoms, **at), both / 2.0, rtol=1e-14)
+    # the anion's own exclusion radius holds for anions only
+    made = bvs_map(atoms, "Mg2+", anion="S", r0=2.2, grid=(9, 9, 9), exclusion_radius=0.5, anion_exclusion_radius=1.5)
+    assert np.isnan(made.field.values[0, 0, 1])
+    assert np.isfinite(made.field.values[0, 0, 6])
+    atoms.arrays["oxidation_states"] = np.array([4, 6])
+    with pytest.raises(ValueError, match="no S in S2 has a negative oxidation state: a bond valence sum needs"):
+        bvs_map(atoms, "Mg2+", anion="S", r0=2.2, grid=(2, 2, 2))
 
 
 # what blocks
@@ -311,6 +383,12 @@ def test_maps_agree_with_brute_force_over_images(seed):
     assert relative(values, sums)[~excluded].max(initial=0.0) < TOLERANCE
     assert relative(bond_valence_sum_at(points, atoms, "Mg2+", cutoff=cutoff), sums).max() < TOLERANCE
 
+    # float32: the same points excluded, the same anions counted; coordinates within a block good to 1e-7 of its size
+    single = bvs_map(atoms, "Mg2+", grid=grid, cutoff=cutoff, exclusion_radius=radius, precision="float32")
+    assert single.field.values.dtype == np.float32
+    np.testing.assert_array_equal(np.isnan(single.field.values.ravel()), excluded)
+    assert relative(single.field.values.ravel(), sums)[~excluded].max(initial=0.0) < 4e-6
+
     surface = window_field(made).values.ravel()
     expected = np.abs(sums - 2.0) - 0.4
     if radius > 0.0:
@@ -366,6 +444,12 @@ def test_a_point_at_the_very_radius_is_kept_and_one_at_the_very_cutoff_counts():
         assert (values[nearest == 3.25] >= math.exp((R0 - 3.25) / B) * (1 - 1e-14)).all()
         kept = ~np.isnan(values)
         assert relative(values, sums)[kept].max() < TOLERANCE
+        single = bvs_map(atoms, "Mg2+", grid=(64, 64, 64), exclusion_radius=1.75, cutoff=3.25, precision="float32")
+        np.testing.assert_array_equal(np.isnan(single.field.values.ravel()), nearest < 1.75)
+        np.testing.assert_array_equal(single.field.values.ravel()[kept] > 0.0, nearest[kept] <= 3.25)
+
+        everywhere = bvs_map(atoms, "Mg2+", grid=(64, 64, 64), exclusion_radius=0.0, cutoff=3.25)
+        np.testing.assert_array_equal(everywhere.field.values.ravel() > 0.0, nearest <= 3.25)
 
         closer = bvs_map(atoms, "Mg2+", grid=(64, 64, 64), exclusion_radius=math.nextafter(1.75, 2.0))
         np.testing.assert_array_equal(np.isnan(closer.field.values.ravel()), nearest <= 1.75)
@@ -407,6 +491,11 @@ def test_the_edge_of_the_window_is_outside():
         ({"ion": "Mg2+", "r0": -1.0}, "r0 = -1.0 Å must be greater than 0"),
         ({"ion": "Mg2+", "b": 0.3}, "b = 0.3 Å without r0"),
         ({"ion": "Mg2+", "r0": 1.7, "b": 0.001}, "b = 0.001 Å is too small .* must be at least 0.0062 Å"),
+        (
+            {"ion": "Mg2+", "r0": 1.7, "b": 0.02, "precision": "float32"},
+            "b = 0.02 Å is too small .* leaves float32; b must be at least 0.054 Å",
+        ),
+        ({"ion": "Mg2+", "precision": "float16"}, "precision = 'float16' must be 'float64' or 'float32'"),
         ({"ion": "Mg2+", "r0": 1.7, "parameters": "x.cif"}, "r0 = 1.7 Å and the file x.cif are given"),
         ({"ion": "Mg2+", "cutoff": -6.0}, "cutoff = -6.0 Å must be greater than 0"),
         ({"ion": "Mg2+", "cutoff": 1e5}, r"cutoff = 100000 Å reaches .* O from every point, more than 1e\+06"),
@@ -434,13 +523,28 @@ def test_bad_arguments_are_refused(arguments, message):
 
 def test_a_grid_beyond_memory_is_refused_with_the_numbers(monkeypatch):
     crystal = bulk("MgO", "rocksalt", a=4.212)
-    made = bvs_map(crystal, "Mg2+", grid=(50, 50, 50))
+    made = bvs_map(crystal, "Mg2+", grid=(60, 60, 60))
     monkeypatch.setattr(grids, "available_memory", lambda: 1_500_000)
     with pytest.raises(ValueError, match=r"^a grid of 60 × 60 × 60 points needs 1.7 MB of memory, and 1.5 MB are ava"):
         bvs_map(crystal, "Mg2+", grid=(60, 60, 60))
     bvs_map(crystal, "Mg2+", grid=(50, 50, 50))
-    with pytest.raises(ValueError, match=r"needs 2.0 MB of memory"):  # two fields side by side
+    bvs_map(crystal, "Mg2+", grid=(60, 60, 60), precision="float32")
+    with pytest.raises(ValueError, match=r"^a grid of 40 × 40 × 40 points needs 1.5 MB of memory"):
+        bvs_maps(crystal, ["Mg2+", "Li+", "Ca2+"], grid=(40, 40, 40))
+    with pytest.raises(ValueError, match=r"needs 1.7 MB of memory"):
         window_field(made)
+    with pytest.raises(ValueError, match=r"^a mismatch of 60 × 60 × 60 points beside its map needs 1.7 MB of memory"):
+        _ = made.mismatch
+
+
+def test_ions_are_named_once_each():
+    crystal = bulk("MgO", "rocksalt", a=4.212)
+    with pytest.raises(ValueError, match=r"^ions = Mg2\+, Mg2\+; give at least one, and each once"):
+        bvs_maps(crystal, ["Mg2+", "Mg+2"], grid=(2, 2, 2))
+    with pytest.raises(ValueError, match=r"^ions = none; give at least one"):
+        bvs_maps(crystal, [], grid=(2, 2, 2))
+    with pytest.raises(ValueError, match=r"no bond-valence parameters for Fe2\+–O"):
+        bvs_maps(crystal, ["Mg2+", "Fe2+"], grid=(2, 2, 2))
 
 
 def test_bad_structures_and_points_are_refused():

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from amorph import build, bvs_map, cli, free_volume, substitute
+from amorph import build, bvs_map, bvs_maps, cli, free_volume, substitute, window_convergence
 from amorph.calculators import make_calculator
 from amorph.cli.flags import arguments_of, takes
 from amorph.cli.verb import text_of
@@ -19,7 +19,7 @@ STAGES = {
     "relax": [relax, make_calculator],
     "substitute": [substitute],
     "free-volume": [free_volume],
-    "bvs": [bvs_map],
+    "bvs": [bvs_map, bvs_maps, window_convergence],
     "vasp-input": [write_vasp_input],
 }
 
@@ -56,7 +56,7 @@ def test_help_shows_choices_defaults_units_and_shapes(amorph):
     assert "--blocking all|framework" in text
     assert "--cutoff FLOAT Anions at this distance or nearer count [Å]. [default: 6.0]" in text
     assert "--grid INT INT INT" in text
-    assert '--ion STR The mobile ion: "Mg2+". [required]' in text
+    assert '--ion STR... The mobile ion: "Mg2+"; once for each of several. [required]' in text
     text = " ".join(amorph("build", "--help").out.split())
     assert "--supercell INT..." in text
     assert "[default: 3 3 3]" in text

@@ -1,0 +1,97 @@
+"""amorph bvs: several ions, mismatches, convergence, precision."""
+
+import json
+
+import numpy as np
+import pytest
+
+from amorph import bvs_map, read_field, read_structure, window_convergence
+
+BVS = ("bvs", "oxide.extxyz", "--ion", "Mg2+", "--blocking", "framework", "--exclusion-radius", 1.0)
+
+
+def test_several_ions_have_a_file_each(amorph, oxide, tmp_path):
+    words = ("bvs", "oxide.extxyz", "--ion", "Mg2+", "--ion", "Ca2+", "--grid", 10, 11, 12, "-o", "bvs.npz")
+    figures = json.loads(amorph(*words, "--json").out)["maps"]
+    assert [entry["ion"] for entry in figures] == ["Mg2+", "Ca2+"]
+    assert [entry["file"] for entry in figures] == ["bvs_Mg2+.npz", "bvs_Ca2+.npz"]
+    atoms = read_structure(tmp_path / "oxide.extxyz")
+    for entry in figures:
+        field, _ = read_field(tmp_path / entry["file"])
+        made = bvs_map(atoms, entry["ion"], grid=(10, 11, 12))
+        np.testing.assert_array_equal(field.values, made.field.values)
+        assert entry["window_fraction_of_cell"] == made.window_fraction_of_cell
+    called = amorph(*words)
+    assert called.status == 0
+    assert "bond valence sum of Ca2+ in oxide.extxyz\n" in called.out
+    assert "written to bvs_Ca2+.npz\n" in called.out
+
+
+def test_the_mismatch_is_written_with_its_sign_or_without(amorph, oxide, tmp_path):
+    fields = {}
+    for quantity in ("sum", "mismatch", "signed-mismatch"):
+        amorph(*BVS, "--r0", 1.3, "--grid", 20, 20, 20, "--quantity", quantity, "-o", f"{quantity}.npz", "-q")
+        fields[quantity], _ = read_field(tmp_path / f"{quantity}.npz")
+    signed = fields["signed-mismatch"].values
+    np.testing.assert_array_equal(signed, fields["sum"].values - 2.0)
+    np.testing.assert_array_equal(fields["mismatch"].values, np.abs(signed))
+    assert np.nanmin(signed) < 0.0
+    assert fields["signed-mismatch"].quantity == "signed bond valence mismatch of Mg2+"
+
+
+def test_single_precision_is_asked_for_and_written(amorph, oxide, tmp_path):
+    called = amorph(*BVS, "--grid", 20, 20, 20, "--precision", "float32", "-o", "single.npz")
+    assert called.status == 0
+    assert np.load(tmp_path / "single.npz")["values"].dtype == np.float32
+
+
+def test_convergence_gives_a_row_for_each_grid(amorph, oxide, tmp_path):
+    words = (*BVS, "--convergence", "--grids", 10, 20, "--windows", 0.2, 0.4)
+    called = amorph(*words)
+    lines = called.out.splitlines()
+    assert lines[0] == "share of the cell with |v − 2| < w v.u. for Mg2+ in oxide.extxyz"
+    assert lines[1].split() == ["grid", "spacing", "A", "excluded", "w", "=", "0.2", "w", "=", "0.4"]
+    assert lines[2].startswith("10 × 10 × 10")
+    assert len(lines) == 4
+    figures = json.loads(amorph(*words, "--json").out)
+    made = window_convergence(
+        read_structure(tmp_path / "oxide.extxyz"),
+        "Mg2+",
+        grids=(10, 20),
+        windows=(0.2, 0.4),
+        blocking="framework",
+        exclusion_radius=1.0,
+    )
+    assert figures["window_fractions_of_cell"] == made.window_fractions_of_cell.tolist()
+    assert figures["grids"] == [[10, 10, 10], [20, 20, 20]]
+
+
+def test_a_parameter_file_replaces_the_table(amorph, mgo, tmp_path):
+    (tmp_path / "mine.cif").write_text(
+        "data_mine\nloop_\n_valence_param_atom_1\n_valence_param_atom_1_valence\n_valence_param_atom_2\n"
+        "_valence_param_atom_2_valence\n_valence_param_Ro\n_valence_param_B\n_valence_param_ref_id\n"
+        "Fe 2 O -2 1.734 0.37 x\n"
+    )
+    words = ("bvs", "mgo.extxyz", "--ion", "Fe2+", "--parameters", "mine.cif", "--grid", 4, 4, 4, "--json")
+    figures = json.loads(amorph(*words).out)
+    assert (figures["r0"], figures["b"]) == (1.734, 0.37)
+    assert figures["source"] == "mine.cif ref. x, unverified"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((*BVS, "--grids", 10), "--grids has no place without --convergence; omit it"),
+        ((*BVS, "--convergence", "--grid", 4, 4, 4), "--grid has no place with --convergence; omit it"),
+        ((*BVS, "--convergence", "-o", "x.npz"), "--convergence makes no single map to write to x.npz; leave out"),
+        ((*BVS, "--ion", "Li+", "--r0", 1.7), "--r0 belongs to one ion, and 2 are given; map them one at a time"),
+        ((*BVS, "--ion", "Mg2+"), "ions = Mg2+, Mg2+; give at least one, and each once"),
+        ((*BVS, "--quantity", "valence"), "--quantity"),
+        ((*BVS, "--precision", "float16"), "--precision"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(amorph, oxide, words, message):
+    called = amorph(*words)
+    assert (called.status, called.out) == (2, "")
+    assert called.err.startswith(f"amorph: {message}") or message in called.err
+    assert called.err.count("\n") == 1
