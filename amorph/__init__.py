@@ -18,6 +18,8 @@ _PUBLIC = {
     "bvs_maps": "analysis.bvs",
     "window_convergence": "analysis.bvs_convergence",
     "distance_map": "analysis.distance",
+    "bvse_map": "analysis.bvse",
+    "with_oxidation_states": "analysis.oxidation_states",
     "isosurface": "analysis.isosurface",
     "CHGNetCalculator": "chgnet",
     "read_structure": "reading",

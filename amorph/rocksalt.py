@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 
 from amorph.parameters import Density, Length, Supercell, checked
 from amorph.structure import periodic_atoms
+from amorph.tables.oxidation_states import ANION_CHARGES, known_states
 from amorph.units import G_CM3_PER_U_A3
-
-ANION_CHARGES = {"F": -1, "O": -2, "Cl": -1, "N": -3, "Br": -1, "I": -1, "S": -2, "Se": -2, "Te": -2, "P": -3}
-"""Charge of each element that can form the anion sublattice [e], the most electronegative (Pauling) first."""
 
 NEUTRAL = 0.02
 """Charge per anion below which oxidation states count as balanced [e]; Li0.67Ti0.11Mo0.22O carries 0.01."""
@@ -303,7 +301,7 @@ def _oxidation_states(
     }
     for element in unknown:
         step: dict[Fraction, tuple[float, dict[str, float]]] = {}
-        for charge, frequency in _known_states(element).items():
+        for charge, frequency in known_states(element).items():
             for before, (score, chosen) in reached.items():
                 after = before + shares[element] * charge
                 better = score + float(shares[element]) * math.log(frequency)
@@ -321,21 +319,6 @@ def _oxidation_states(
         window = NEUTRAL if abs(closest) <= NEUTRAL else NEARLY_NEUTRAL
         states |= max((entry for q, entry in reached.items() if abs(q) <= window), key=lambda entry: entry[0])[1]
     return {element: states[element] for element in shares}
-
-
-def _known_states(element: str) -> dict[int, float]:
-    """Look up the positive oxidation states of an element and how often each is found."""
-    from pymatgen.analysis.bond_valence import PRIOR_PROB
-
-    found: dict[int, float] = {
-        int(species.oxi_state): float(count)
-        for species, count in PRIOR_PROB.items()
-        if species.symbol == element and species.oxi_state > 0
-    }
-    if not found:
-        raise ValueError(f"no oxidation state of {element} is known; give oxidation_states = {{'{element}': ...}}")
-    total = sum(found.values())
-    return {charge: count / total for charge, count in sorted(found.items())}
 
 
 def _matrix(supercell: Any) -> tuple[NDArray[np.int64], int]:

@@ -24,6 +24,7 @@ VERBS = {
     "verdict": "analyses",
     "free-volume": "analyses",
     "bvs": "maps",
+    "bvse": "energies",
     "isosurface": "maps",
     "vasp-input": "structures",
     "run": "runs",

@@ -1,4 +1,4 @@
-"""Pictures of structures: coordination polyhedra, ions and an isosurface in the cell, as PNG."""
+"""Pictures of structures: coordination polyhedra, ions, an isosurface and a path in the cell, as PNG."""
 
 import re
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from ase.data.colors import jmol_colors
 from numpy.typing import NDArray
 
 from amorph.analysis.isosurface import Mesh, contour
+from amorph.analysis.pathways import MigrationPath
 from amorph.analysis.polyhedra import coordination_polyhedra
 from amorph.export.rendering import Array, Camera, Scene, render
 from amorph.export.replacing import replacing
@@ -50,6 +51,7 @@ def write_picture(
     atoms: Atoms,
     mesh: Mesh | None = None,
     *,
+    pathway: MigrationPath | None = None,
     mobile: str = "Mg2+",
     polyhedra: Sequence[str] | None = None,
     surface_label: str | None = None,
@@ -59,7 +61,7 @@ def write_picture(
     elevation: Annotated[float, Interval(ge=-89, le=89), Unit("°")] = 14.0,
     opacity: Fraction = 0.55,
 ) -> None:
-    """Draw a structure, and a surface in it, as a PNG.
+    """Draw a structure, and a surface or a path in it, as a PNG.
 
     Cations are drawn as coordination polyhedra or as spheres, anions as small spheres, the cell by its edges. Neither
     a display nor a graphics library is needed.
@@ -72,6 +74,9 @@ def write_picture(
         Structure to draw.
     mesh
         Surface to draw with it, in the same cell.
+    pathway
+        Migration path to draw with it, in the same cell: a tube in one piece, its sites as spheres, its color from
+        yellow at its lowest value to purple at its barrier.
     mobile
         The mobile ion, or its element: drawn as spheres.
     polyhedra
@@ -92,17 +97,18 @@ def write_picture(
     Raises
     ------
     ValueError
-        Suffix other than ``.png``; a mesh from another cell; an ion that cannot be read.
+        Suffix other than ``.png``; a mesh or a path from another cell; an ion that cannot be read.
     """
     save = writer_for(path, {".png": _save_png}, "picture")
     atoms = periodic_atoms(atoms)
     atoms.wrap()
     cell = atoms.cell.array
-    if mesh is not None and not np.allclose(mesh.cell, cell, rtol=0, atol=1e-6):
-        raise ValueError(
-            f"the surface lies in the cell {mesh.cell.tolist()} Å, the structure in {cell.tolist()} Å; "
-            "pass the structure that the surface was made from"
-        )
+    for name, part in (("surface", mesh), ("path", pathway)):
+        if part is not None and not np.allclose(part.cell, cell, rtol=0, atol=1e-6):
+            raise ValueError(
+                f"the {name} lies in the cell {part.cell.tolist()} Å, the structure in {cell.tolist()} Å; "
+                f"pass the structure that the {name} was made from"
+            )
     styles = _styles(atoms, mobile, polyhedra)
     parts = SceneParts(opacity)
     parts.add_cell(cell)
@@ -111,6 +117,9 @@ def write_picture(
     if mesh is not None:
         parts.add_surface(mesh)
         legend.append((_surface_label(mesh) if surface_label is None else surface_label, _surface_sample()))
+    if pathway is not None:
+        parts.add_path(pathway.positions, _heights(pathway), pathway.sites)
+        legend.append((_path_label(pathway), _path_sample()))
     axes = _viewing_axes(azimuth, elevation)
     diagonal = max(float(np.linalg.norm(signs @ cell)) for signs in product((1, -1), repeat=3))
     scene = parts.scene()
@@ -181,6 +190,25 @@ def _surface_sample() -> Scene:
     parts = SceneParts(1.0)
     drop = contour(ScalarField(-values, np.eye(3) * 5.0, "", ""), -0.4)
     parts.add_surface(drop)
+    return parts.scene()
+
+
+def _heights(pathway: MigrationPath) -> Array:
+    """Measure how far each point of a path is from its best value to its barrier, from 0 to 1."""
+    from_barrier = np.abs(pathway.values - pathway.threshold)
+    return 1.0 - from_barrier / max(float(from_barrier.max()), 1e-300)
+
+
+def _path_label(pathway: MigrationPath) -> str:
+    best = max(pathway.values, key=lambda value: abs(value - pathway.threshold))
+    return f"path: {best:.3g} (yellow) to {pathway.threshold:.3g} {pathway.unit} (purple)"
+
+
+def _path_sample() -> Scene:
+    """A piece of a path for the legend: from one site over a barrier to the next."""
+    t = np.linspace(-1, 1, 41)
+    parts = SceneParts(1.0)
+    parts.add_path(np.column_stack([0.8 * t, 0 * t, 0.4 * (1 - t**2)]), 1 - t**2, (0, 40))
     return parts.scene()
 
 

@@ -19,6 +19,13 @@ _CELL_EDGE: Final = 0.06
 """Radius of the edges of the cell [Å]."""
 _POLYHEDRON_EDGE: Final = 0.025
 """Radius of the edges of polyhedra [Å]."""
+_PATH: Final = 0.16
+"""Radius of a path [Å]."""
+_SITE: Final = 0.34
+"""Radius of a site on a path [Å]."""
+PATH_LOW: Final = (255, 208, 20)
+PATH_HIGH: Final = (190, 20, 120)
+"""Colors of a path where it is lowest and where its barrier is."""
 _BOND: Final = 0.08
 """Radius of the bonds of cations with too few anions for a polyhedron [Å]."""
 
@@ -54,6 +61,17 @@ class SceneParts:
         """Add a surface, cut at the cell faces."""
         mesh = mesh.cut()
         self.triangles.append((mesh.vertices, mesh.normals, mesh.faces, linear_color(*_SURFACE)))
+
+    def add_path(self, positions: Array, heights: Array, sites: Sequence[int]) -> None:
+        """Add a path as a tube with its sites as spheres; `heights` runs from 0 to 1 at its barrier."""
+        low, high = linear_color(*PATH_LOW), linear_color(*PATH_HIGH)
+        colors = low + np.outer(heights, high - low)
+        for start, end, color in zip(positions[:-1], positions[1:], colors[:-1] / 2 + colors[1:] / 2, strict=True):
+            if not np.array_equal(start, end):
+                self.add_rod(start, end, _PATH, color, sides=12)
+        sizes = np.full(len(positions), _PATH)
+        sizes[list(sites)] = _SITE
+        self.spheres.append((positions, sizes, colors))
 
     def add_cell(self, cell: Array) -> None:
         """Add the twelve edges of the cell."""

@@ -1,5 +1,6 @@
 """Cited values: bond-valence parameters, soft-BV Morse parameters and radii, each row with its source."""
 
+import bisect
 import csv
 import functools
 from dataclasses import dataclass
@@ -7,15 +8,28 @@ from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 
-from ase.data import chemical_symbols, covalent_radii
+from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 
 from amorph.tables.ions import Ion, parse_ion
 
-__all__ = ["BondValence", "Ion", "SoftBondValence", "bond_valence", "parse_ion", "radii", "radius", "soft_bond_valence"]
+__all__ = [
+    "BondValence",
+    "Ion",
+    "SoftBondValence",
+    "bond_valence",
+    "bond_valence_charges",
+    "parse_ion",
+    "principal_quantum_number",
+    "radii",
+    "radius",
+    "soft_bond_valence",
+]
 
 _ANY = "any"
 _CIF_ANY = 9
 """How a bvparm .cif writes "whatever the oxidation state"."""
+_NOBLE_GASES = (2, 10, 18, 36, 54, 86)
+"""Atomic numbers of the elements that end the periods 1 to 6."""
 _LAST_CORDERO = 96
 """Curium, the last element of the source; ASE fills the rest with a constant."""
 
@@ -90,6 +104,22 @@ def bond_valence(ion: str | Ion, anion: str | Ion = "O2-", *, parameters: Path |
     raise ValueError(f"no bond-valence parameters for {cation}–{_anion_name(element, charge)}{where}; {remedy}")
 
 
+def bond_valence_charges(element: str, anion: str | Ion = "O2-", *, parameters: Path | None = None) -> tuple[int, ...]:
+    """List the charges of an element that :func:`bond_valence` has a row of its own for, the lowest first.
+
+    >>> bond_valence_charges("Mo")
+    (4, 5, 6)
+    """
+    second, charge = _anion(anion)
+    table = _bond_valences() if parameters is None else _read_bvparm(Path(parameters))
+    found = {
+        int(state)
+        for first, state, other, other_charge in table
+        if (first, other) == (element, second) and charge in (None, other_charge) and state != _ANY
+    }
+    return tuple(sorted(found))
+
+
 def soft_bond_valence(ion: str | Ion, anion: str | Ion = "O2-") -> SoftBondValence:
     """Look up the soft-BV Morse parameters of an ion.
 
@@ -108,6 +138,17 @@ def soft_bond_valence(ion: str | Ion, anion: str | Ion = "O2-") -> SoftBondValen
     raise ValueError(
         f"no soft-BV parameters for {cation}–{_anion_name(element, charge)}; the table has {known}, each with O2-"
     )
+
+
+def principal_quantum_number(element: str) -> int:
+    """Give the principal quantum number of an element's outermost shell: its period.
+
+    >>> [principal_quantum_number(element) for element in ("H", "Li", "Mg", "Ti", "Mo", "La")]
+    [1, 2, 3, 4, 5, 6]
+    """
+    if atomic_numbers.get(element, 0) == 0:
+        raise ValueError(f"unknown element '{element}'; give a chemical symbol")
+    return 1 + bisect.bisect_left(_NOBLE_GASES, atomic_numbers[element])
 
 
 @functools.cache

@@ -1,0 +1,389 @@
+"""Bond-valence site energy of a mobile ion: on a grid over the cell, and at points."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
+
+from amorph.analysis import grids
+from amorph.analysis.oxidation_states import resolve_oxidation_states
+from amorph.fields import ScalarField
+from amorph.parameters import Count, Length, NonNegativeLength, checked
+from amorph.tables import Ion, parse_ion, principal_quantum_number, radius, soft_bond_valence
+
+Convention = Literal["full", "half"]
+
+COULOMB: Final = 14.4
+"""e²/(4πε₀) as soft-BV rounds it [eV·Å]."""
+SCREENING: Final = 0.74
+"""f, the screening length of a repulsion over the sum of the covalent radii."""
+RADII: Final = "cordero_covalent"
+"""The set of covalent radii."""
+
+_LONGEST_CUTOFF = 100.0
+"""Every term has died out long before [Å]; some 250 Å would leave the exponential's range."""
+_MOST_ATOMS = 1_000_000
+"""Atoms within the cutoff of one point: beyond this the cutoff must be a slip."""
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """How the mobile ion interacts with the framework's atoms of one element and charge."""
+
+    element: str
+    """Chemical symbol."""
+    charge: float
+    """Oxidation state [e]."""
+    count: int
+    """Atoms of this kind in the cell."""
+    kind: Literal["Morse", "repulsion"]
+    """Morse potential of an anion, or screened Coulomb repulsion of a cation."""
+    depth: float
+    """Factor of the term [eV]: c·D0 of a Morse potential, 14.4·q1·q2/√(n1·n2)/(f·(r1 + r2)) of a repulsion."""
+    length: float
+    """Of a Morse potential b = 1/α, of a repulsion f·(r1 + r2) [Å]."""
+    r_min: float | None
+    """Distance of the minimum of a Morse potential [Å]."""
+    source: str
+    """Where the values come from; with "unverified" where nobody confirmed them in their first source."""
+
+    @property
+    def species(self) -> str:
+        """Element and charge, a mean charge as such: "Ti4+", "Mo3.5+"."""
+        size = "" if abs(self.charge) == 1 else f"{abs(self.charge):.4g}"
+        return f"{self.element}{size}{'+' if self.charge > 0 else '-'}"
+
+
+@dataclass(frozen=True, eq=False)
+class BvseMap:
+    """Bond-valence site energy of one ion on a grid."""
+
+    field: ScalarField
+    """Site energy at every point [eV], NaN where excluded; its parameters are the arguments that repeat it."""
+    atoms: Atoms
+    """The structure, every atom of it, with the oxidation states used."""
+    ion: str
+    """The mobile ion: "Li+"."""
+    convention: Convention
+    """"full": c = 1 before the Morse terms; "half": c = ½."""
+    cutoff: float
+    """Atoms at this distance or nearer count [Å]; nothing is shifted there."""
+    exclusion_radius: float
+    """Points nearer than this to an atom of the framework are excluded [Å]; 0: none is."""
+    charges: str
+    """Where the oxidation states come from."""
+    interactions: tuple[Interaction, ...]
+    """One for each element and charge of the framework."""
+    removed: int
+    """Atoms of the mobile element, which are no part of the framework."""
+    minimum: float
+    """Lowest site energy on the grid [eV]; NaN where every point is excluded."""
+    maximum: float
+    """Highest site energy on the grid [eV]."""
+    minimum_position: tuple[float, float, float]
+    """Where the lowest site energy is [Å]."""
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Number of points along each lattice vector."""
+        return self.field.grid
+
+    def table(self) -> list[dict[str, Any]]:
+        """Give the interactions with the framework, one row for each element and charge."""
+        return [
+            {
+                "species": each.species,
+                "count": each.count,
+                "interaction": each.kind,
+                "depth_eV": each.depth,
+                "length_A": each.length,
+                "r_min_A": each.r_min,
+                "source": each.source,
+            }
+            for each in self.interactions
+        ]
+
+
+@checked
+def bvse_map(
+    atoms: Atoms,
+    ion: str,
+    *,
+    grid: tuple[Count, Count, Count] | None = None,
+    spacing: Length | None = None,
+    cutoff: Length = 10.0,
+    convention: Convention = "full",
+    oxidation_states: str | Mapping[str, float] | None = None,
+    exclusion_radius: NonNegativeLength = 0.0,
+    threads: Count | None = None,
+) -> BvseMap:
+    r"""Map the bond-valence site energy that an ion would have at every point of a grid over the cell.
+
+    Parameters
+    ----------
+    atoms
+        Structure, periodic in three directions; any cell. Its atoms of the mobile element are left out.
+    ion
+        The mobile ion, a cation: "Li+".
+    grid
+        Number of points along each lattice vector; by default `spacing` decides.
+    spacing
+        Largest distance between neighbouring points along a lattice vector [Å], in place of a grid; by default 0.1 Å.
+    cutoff
+        Atoms at this distance or nearer count [Å]; the terms are cut off there, not shifted.
+    convention
+        "full": the Morse potential as it stands; "half": half of it, as BVlain has it.
+    oxidation_states
+        "given": those that the structure has; "formal": one for each element, balanced by composition; "fitted": for
+        each cation the one that its bond lengths fit; or the states of elements [e], as in Ti=4. By default those of
+        the structure and, in a structure without, formal ones.
+    exclusion_radius
+        Points nearer than this to an atom of the framework are excluded [Å]; 0 excludes none.
+    threads
+        Threads to work in, by default one for each processor; the result is the same to the last bit.
+
+    Returns
+    -------
+    BvseMap
+        The map, with its lowest and highest energy and the parameters of every interaction.
+
+    Raises
+    ------
+    ValueError
+        A structure that makes no sense, oxidation states that cannot be found, an ion without soft-BV parameters for
+        an anion of the structure, no anion in it, both a grid and a spacing, or a grid larger than memory.
+
+    Notes
+    -----
+    .. math::
+        E = c \sum_\mathrm{anions} D_0 \{[e^{(R_\mathrm{min} - R)/b} - 1]^2 - 1\}
+          + \sum_\mathrm{cations} \frac{14.4\,q_1 q_2}{\sqrt{n_1 n_2}\,R}\,\mathrm{erfc}\frac{R}{f (r_1 + r_2)}
+
+    with the Morse parameters of Chen & Adams (2019), Acta Cryst. B75, 18, the oxidation states q, the principal quantum
+    numbers n (the period), the covalent radii r of Cordero et al. (2008), doi:10.1039/B801115J, and f = 0.74. Nearer
+    than 0.01 Å to a cation its repulsion is that at 0.01 Å, some thousand eV: at the nucleus it would be infinite.
+
+    Examples
+    --------
+    Li in Li2O, at its own site and at the empty octahedral one:
+
+    >>> from ase.build import bulk
+    >>> crystal = bulk("Li2O", "fluorite", a=4.619)
+    >>> made = bvse_map(crystal, "Li+", grid=(4, 4, 4), threads=1)
+    >>> made.field.values[1, 1, 1] == made.minimum, made.field.values[2, 2, 2] > made.minimum
+    (np.True_, np.True_)
+    """
+    atoms, origin = resolve_oxidation_states(atoms, oxidation_states)
+    mobile, kinds = _kinds(atoms, ion, convention, cutoff)
+    points = grids.resolve_points(atoms.cell.array, grid, spacing)
+    values = np.zeros(points)
+    fill = _energies(grids.make_grid(atoms.cell.array, points), kinds, cutoff, exclusion_radius)
+    grids.over_slabs(values, fill, threads)
+    minimum, maximum, where = _extremes(values)
+    if oxidation_states is None:
+        oxidation_states = "given" if origin.startswith("given") else "formal"
+    arguments = {
+        "ion": mobile.name,
+        "grid": list(points),
+        "cutoff": cutoff,
+        "convention": convention,
+        "oxidation_states": oxidation_states if isinstance(oxidation_states, str) else dict(oxidation_states),
+        "exclusion_radius": exclusion_radius,
+    }
+    position = (np.array(where) / points) @ atoms.cell.array
+    return BvseMap(
+        ScalarField(values, atoms.cell.array, f"bond valence site energy of {mobile}", "eV", arguments),
+        atoms,
+        ion=mobile.name,
+        convention=convention,
+        cutoff=cutoff,
+        exclusion_radius=exclusion_radius,
+        charges=origin,
+        interactions=tuple(kind.interaction for kind in kinds),
+        removed=int((atoms.symbols == mobile.element).sum()),
+        minimum=minimum,
+        maximum=maximum,
+        minimum_position=(float(position[0]), float(position[1]), float(position[2])),
+    )
+
+
+@checked
+def site_energy_at(
+    points: ArrayLike,
+    atoms: Atoms,
+    ion: str,
+    *,
+    cutoff: Length = 10.0,
+    convention: Convention = "full",
+    oxidation_states: str | Mapping[str, float] | None = None,
+) -> NDArray[np.float64]:
+    """Give the bond-valence site energy that an ion would have at given points.
+
+    Parameters
+    ----------
+    points
+        (n, 3) or (3,) positions, anywhere [Å].
+    atoms
+        Structure, periodic in three directions; any cell. Its atoms of the mobile element are left out.
+    ion, cutoff, convention, oxidation_states
+        As in :func:`bvse_map`.
+
+    Returns
+    -------
+    (n,) array
+        Site energy at each point [eV].
+
+    Raises
+    ------
+    ValueError
+        As in :func:`bvse_map`, and points that are not finite or not triples.
+
+    Examples
+    --------
+    One O at the distance of the minimum: the depth D0 of Li+ and O2-, and half of it.
+
+    >>> oxygen = Atoms("O", cell=[30, 30, 30], pbc=True)
+    >>> [
+    ...     site_energy_at([1.94001, 0, 0], oxygen, "Li+", oxidation_states={"O": -2}, convention=c).round(5).item()
+    ...     for c in ("full", "half")
+    ... ]
+    [-0.98816, -0.49408]
+    """
+    from amorph.analysis._energy_kernels import site_energy_points
+
+    atoms, _ = resolve_oxidation_states(atoms, oxidation_states)
+    _, kinds = _kinds(atoms, ion, convention, cutoff)
+    where = np.atleast_2d(np.array(points, dtype=np.float64, order="C"))
+    if where.ndim != 2 or where.shape[1] != 3:
+        raise ValueError(f"points of the shape {np.shape(points)}; give (n, 3) positions in Å")
+    if not np.isfinite(where).all():
+        raise ValueError(f"point {int(np.argmin(np.isfinite(where).all(axis=1)))} is not finite; give positions in Å")
+    energies = np.zeros(len(where))
+    limit = grids.largest_square_within(cutoff)
+    for kind in kinds:
+        bins = grids.make_bins(atoms.cell.array, kind.positions)
+        site_energy_points(where, energies, tuple(bins), cutoff, limit, *kind.constants)
+    return energies
+
+
+@dataclass(frozen=True, eq=False)
+class _Kind:
+    """Atoms of one element and charge, and how they interact with the mobile ion."""
+
+    interaction: Interaction
+    positions: NDArray[np.float64]
+
+    @property
+    def constants(self) -> tuple[bool, float, float, float]:
+        """Whether the terms are Morse, and their scale, minimum and weight, as the kernels take them."""
+        each = self.interaction
+        if each.r_min is None:
+            return False, 1.0 / each.length, 0.0, each.depth
+        return True, math.log2(math.e) / each.length, each.r_min, each.depth
+
+
+def _kinds(atoms: Atoms, name: str, convention: Convention, cutoff: float) -> tuple[Ion, list[_Kind]]:
+    """Sort the framework's atoms by element and charge, and look up their interactions with the mobile ion."""
+    mobile = parse_ion(name)
+    if cutoff > _LONGEST_CUTOFF:
+        raise ValueError(
+            f"cutoff = {cutoff:g} Å is longer than {_LONGEST_CUTOFF:g} Å, where every term has died out; give a "
+            f"shorter one (default 10.0)"
+        )
+    framework = atoms[~(atoms.symbols == mobile.element)]
+    reached = 4.0 / 3.0 * math.pi * cutoff**3 * len(framework) / atoms.cell.volume
+    if reached > _MOST_ATOMS:
+        raise ValueError(
+            f"cutoff = {cutoff:g} Å reaches {reached:.1e} atoms from every point, more than {_MOST_ATOMS:.0e}; give a "
+            f"smaller one (default 10.0)"
+        )
+    states = framework.arrays["oxidation_states"]
+    if (neutral := np.flatnonzero(states == 0)).size:
+        raise ValueError(
+            f"{framework.symbols[neutral[0]]} has the oxidation state 0, for which the site energy has no term; give "
+            f"it another, as in oxidation_states = {{'{framework.symbols[neutral[0]]}': 2}}"
+        )
+    if not (states < 0).any():
+        raise ValueError(
+            f"no anion in {atoms.get_chemical_formula('metal')}: a site energy needs the anions that {mobile} bonds"
+        )
+    kinds = []
+    for element in dict.fromkeys(framework.symbols):
+        for charge in np.unique(states[framework.symbols == element]).tolist():
+            which = (framework.symbols == element) & (states == charge)
+            make = _repulsion if charge > 0 else _morse
+            interaction = make(mobile, element, charge, int(which.sum()), convention)
+            kinds.append(_Kind(interaction, np.ascontiguousarray(framework.positions[which])))
+    return mobile, kinds
+
+
+def _morse(mobile: Ion, element: str, charge: float, count: int, convention: Convention) -> Interaction:
+    if charge != round(charge):
+        raise ValueError(
+            f"{element} has the oxidation state {charge:g}, and soft-BV parameters are for whole ones; give it one, "
+            f"as in oxidation_states = {{'{element}': {round(charge)}}}"
+        )
+    values = soft_bond_valence(mobile, Ion(element, round(charge)))
+    return Interaction(
+        element,
+        charge,
+        count,
+        "Morse",
+        depth=values.d0 * (1.0 if convention == "full" else 0.5),
+        length=values.b,
+        r_min=values.r_min,
+        source=values.source if values.verified else f"{values.source}, unverified",
+    )
+
+
+def _repulsion(mobile: Ion, element: str, charge: float, count: int, convention: Convention) -> Interaction:
+    numbers = principal_quantum_number(mobile.element) * principal_quantum_number(element)
+    length = SCREENING * (radius(RADII, mobile.element) + radius(RADII, element))
+    return Interaction(
+        element,
+        charge,
+        count,
+        "repulsion",
+        depth=COULOMB * mobile.charge * charge / math.sqrt(numbers) / length,
+        length=length,
+        r_min=None,
+        source="f = 0.74, covalent radii of Cordero et al. (2008)",
+    )
+
+
+def _energies(grid: grids.Grid, kinds: list[_Kind], cutoff: float, exclusion_radius: float) -> Any:
+    """Prepare what adds the energies to a slab of zeros, NaN inside the spheres of the framework."""
+    from amorph.analysis._energy_kernels import site_energy_slab
+    from amorph.analysis._sphere_kernels import free_points
+
+    positions = np.concatenate([kind.positions for kind in kinds])
+    # a sphere that reaches across the whole cell excludes all of it, and a larger one no more
+    radii = np.full(len(positions), min(exclusion_radius, float(np.linalg.norm(grid.cell, axis=1).sum())))
+    spheres = (*grids.wrap(grid.cell, positions), radii, np.full(len(radii), 0.0))
+    spheres[3][:] = grids.smallest_square_reaching(float(radii[0]))
+    binned = [(tuple(grids.make_bins(grid.cell, kind.positions)), kind.constants) for kind in kinds]
+    limit = grids.largest_square_within(cutoff)
+    nz = len(grid.z)
+
+    def fill(first: int, slab: NDArray[np.float64]) -> None:
+        free = free_points(first, len(slab), tuple(grid), *spheres)
+        for bins, constants in binned:
+            site_energy_slab(first, slab, free, tuple(grid), bins, cutoff, limit, *constants)
+        if exclusion_radius > 0.0:
+            bits = np.unpackbits(free.view(np.uint8), axis=-1, count=nz, bitorder="little")
+            slab[bits == 0] = np.nan
+
+    return fill
+
+
+def _extremes(values: NDArray[np.float64]) -> tuple[float, float, tuple[int, ...]]:
+    """Find the lowest and the highest value and the grid point of the lowest, without a second copy of the field."""
+    low = np.fmin.reduce(values, axis=None)
+    if np.isnan(low):
+        return math.nan, math.nan, (0, 0, 0)
+    where = tuple(int(k) for k in np.unravel_index(np.nanargmin(values), values.shape))
+    return float(low), float(np.fmax.reduce(values, axis=None)), where

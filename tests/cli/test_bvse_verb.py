@@ -1,0 +1,66 @@
+"""The verb bvse on real input."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from amorph.analysis.bvse import bvse_map
+from amorph.reading import read_field, read_structure
+
+STRUCTURES = Path(__file__).parents[2] / "structures"
+
+
+def test_bvse_of_a_crystal_in_one_line(amorph, tmp_path):
+    called = amorph("bvse", STRUCTURES / "LiFePO4.cif", "--ion", "Li+", "--spacing", 0.5, "-o", "bvse.npz")
+    assert (called.status, called.err) == (0, "")
+    made = bvse_map(read_structure(STRUCTURES / "LiFePO4.cif"), "Li+", spacing=0.5)
+    field, atoms = read_field(tmp_path / "bvse.npz")
+    np.testing.assert_array_equal(field.values, made.field.values)
+    assert field.parameters == made.field.parameters
+    np.testing.assert_array_equal(atoms.arrays["oxidation_states"], made.atoms.arrays["oxidation_states"])
+    assert f"lowest site energy [eV]   {made.minimum:.4g}\n" in called.out
+    assert "oxidation states          given in the structure\n" in called.out
+    assert "framework                 without its 4 Li\n" in called.out
+    assert "convention                full: the Morse terms whole; cut off at 10 Å without a shift\n" in called.out
+    [oxygen] = [line for line in called.out.splitlines() if line.startswith("O2-")]
+    assert oxygen.split()[:6] == ["O2-", "16", "Morse", "0.9882", "0.516", "1.94"]
+    assert oxygen.endswith("Chen & Adams (2019) Acta Cryst. B75 18")
+
+
+def test_bvse_takes_states_a_convention_and_an_exclusion_radius(amorph, tmp_path):
+    given = ("--grid", 6, 5, 4, "--convention", "half", "--oxidation-states", "Fe=3", "--exclusion-radius", 1.2)
+    called = amorph("bvse", STRUCTURES / "LiFePO4.cif", "--ion", "Li+", *given, "--json", "-o", "bvse.cube")
+    figures = json.loads(called.out)
+    atoms = read_structure(STRUCTURES / "LiFePO4.cif")
+    made = bvse_map(atoms, "Li+", grid=(6, 5, 4), convention="half", oxidation_states={"Fe": 3}, exclusion_radius=1.2)
+    assert figures["minimum"] == made.minimum
+    assert figures["grid"] == [6, 5, 4]
+    assert figures["charges"] == "by element: Fe=3, the rest given in the structure"
+    assert [entry["charge"] for entry in figures["interactions"]] == [3.0, 5.0, -2.0]
+    assert np.isnan(made.field.values).any()
+    assert (tmp_path / "bvse.cube").is_file()
+
+
+def test_bvse_balances_what_has_no_states(amorph, oxide, tmp_path):
+    called = amorph("bvse", "oxide.extxyz", "--ion", "Mg2+", "--spacing", 0.8)
+    assert "oxidation states          given in the structure\n" in called.out
+    assert "framework                 every atom: it holds no Mg\n" in called.out
+    called = amorph("bvse", "oxide.extxyz", "--ion", "Mg2+", "--spacing", 0.8, "--oxidation-states", "formal")
+    assert "oxidation states          formal: balanced by composition\n" in called.out
+    assert [line.split()[0] for line in called.out.splitlines()[2:5]] == ["Li+", "Ti3.909+", "O2-"]
+
+
+def test_bvse_refuses_in_one_line(amorph):
+    file = STRUCTURES / "LiFePO4.cif"
+    for words, message in (
+        (("--ion", "Fe2+"), "amorph: no soft-BV parameters for Fe2+–O2-; the table has"),
+        (("--ion", "Li+", "--oxidation-states", "fitted"), "amorph: no bond-valence parameters for Fe and O2-"),
+        (("--ion", "Li+", "--oxidation-states", "guess"), "amorph: oxidation_states = 'guess' must be given, formal"),
+        (("--ion", "Li+", "--oxidation-states", "Ti=4"), "amorph: oxidation_states names Ti, which"),
+        (("--ion", "Li+", "-o", "map.txt"), "amorph: "),
+    ):
+        called = amorph("bvse", file, *words)
+        assert (called.status, called.out) == (2, "")
+        assert called.err.startswith(message)
+        assert called.err.count("\n") == 1
