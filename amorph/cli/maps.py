@@ -1,5 +1,6 @@
 """The verb of bond-valence maps: bvs."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,6 +10,7 @@ from cyclopts import Parameter
 from amorph.analysis.bvs import BvsMap, bvs_map, bvs_maps
 from amorph.analysis.bvs_convergence import window_convergence
 from amorph.analysis.grids import Task
+from amorph.analysis.oxidation_states import with_oxidation_states
 from amorph.cli.flags import arguments_of, takes
 from amorph.cli.verb import File, Json, Output, Quiet, check_output, figures_of, say, show, show_json, show_pairs, start
 from amorph.export.fields import FIELD_WRITERS, write_field
@@ -21,7 +23,24 @@ _CONVERGENCE = ("grids", "windows")
 _SHARES = ("under_bonded", "window", "over_bonded")
 
 
-@takes(bvs_map, window_convergence, read_structure)
+def _with_states(
+    atoms: Atoms, *, oxidation_states: str | Mapping[str, float] | None = None, parameters: Path | None = None
+) -> Atoms:
+    """Give the atoms oxidation states, which say what counts as an anion.
+
+    Parameters
+    ----------
+    oxidation_states
+        Which atoms of the anion's element count, those in a negative state: "given", the states that the structure has;
+        "formal", balanced by composition; "fitted", by bond lengths; or those of elements, as in S=6. By default those
+        of the structure, and in a structure without all atoms of the element count.
+    """
+    if oxidation_states is None:
+        return atoms
+    return with_oxidation_states(atoms, oxidation_states, parameters=parameters)
+
+
+@takes(bvs_map, window_convergence, _with_states, read_structure)
 def bvs(
     file: File,
     /,
@@ -54,6 +73,7 @@ def bvs(
     if len(ion) > 1 and (given := [name for name in ("r0", "b") if parameters.get(name) is not None]):
         raise ValueError(f"--{given[0]} belongs to one ion, and {len(ion)} are given; map them one at a time")
     atoms = read_structure(file, **arguments_of(read_structure, parameters))
+    atoms = _with_states(atoms, **arguments_of(_with_states, parameters))
     progress = None if quiet else Progress(visible=True).task
     if convergence:
         _converge(atoms, file, ion, arguments_of(window_convergence, parameters), progress, json=json, quiet=quiet)

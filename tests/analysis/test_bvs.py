@@ -1,6 +1,8 @@
 import itertools
 import json
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -535,6 +537,21 @@ def test_a_grid_beyond_memory_is_refused_with_the_numbers(monkeypatch):
         window_field(made)
     with pytest.raises(ValueError, match=r"^a mismatch of 60 × 60 × 60 points beside its map needs 1.7 MB of memory"):
         _ = made.mismatch
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process's memory is read from /proc")
+def test_a_map_takes_little_memory_beyond_its_own_array(glass):
+    def status(name):
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return 1024 * int(next(line.split()[1] for line in lines if line.startswith(name + ":")))
+
+    bvs_map(glass, "Mg2+", grid=(50, 50, 50))  # loads the kernels
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
+    before = status("VmRSS")
+    made = bvs_map(glass, "Mg2+", grid=(160, 160, 160))
+    assert made.field.values.nbytes == 8 * 160**3
+    # a copy would take 33 MB, a second float32 array half of it
+    assert status("VmHWM") - before < made.field.values.nbytes + 12_000_000
 
 
 def test_ions_are_named_once_each():

@@ -148,6 +148,16 @@ def test_a_huge_sphere_beside_a_point_is_found():
     np.testing.assert_allclose(field.values[0, 0, 0], 2.0 - 1e6, rtol=1e-15)
 
 
+def test_a_larger_sphere_behind_a_nearer_center_is_found():
+    # on a fine line of points, so that a block by itself reaches no farther than its nearest atom
+    positions = [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [2.0, 0.0, 0.0], [6.5, 0.0, 0.0]]
+    atoms = Atoms("Mg3O", positions=positions, cell=[12.0, 3.0, 3.0], pbc=True)
+    radii = {"Mg": 0.0, "O": 3.5}
+    field = distance_map(atoms, radii=radii, grid=(600, 1, 1))
+    np.testing.assert_allclose(field.values, brute_force(atoms, field, radii), atol=TOLERANCE)
+    np.testing.assert_allclose(field.values[130, 0, 0], 0.4, atol=TOLERANCE)  # x = 2.6: 0.6 from Mg, 3.9 − 3.5 from O
+
+
 # errors
 
 

@@ -4,8 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from ase import Atoms
 
 from amorph import bvs_map, read_field, read_structure, window_convergence
+from amorph.export.structures import write_structure
 
 BVS = ("bvs", "oxide.extxyz", "--ion", "Mg2+", "--blocking", "framework", "--exclusion-radius", 1.0)
 
@@ -64,6 +66,19 @@ def test_convergence_gives_a_row_for_each_grid(amorph, oxide, tmp_path):
     )
     assert figures["window_fractions_of_cell"] == made.window_fractions_of_cell.tolist()
     assert figures["grids"] == [[10, 10, 10], [20, 20, 20]]
+
+
+def test_oxidation_states_say_which_atoms_are_anions(amorph, tmp_path):
+    atoms = Atoms("S2", positions=[[0, 0, 0], [0, 0, 5]], cell=[10, 10, 10], pbc=True)
+    write_structure(tmp_path / "pair.extxyz", atoms)
+    words = ("bvs", "pair.extxyz", "--ion", "Mg2+", "--anion", "S", "--r0", 2.2, "--grid", 5, 5, 6)
+    words = (*words, "--exclusion-radius", 0, "-q", "-o")
+    amorph(*words, "all.npz")
+    assert amorph(*words, "none.npz", "--oxidation-states", "S=6").err.startswith("amorph: no S in S2 has a negative")
+    amorph(*words, "anions.npz", "--oxidation-states", "S=-2")
+    (every, _), (anions, structure) = (read_field(tmp_path / name) for name in ("all.npz", "anions.npz"))
+    np.testing.assert_array_equal(anions.values, every.values)
+    assert structure.arrays["oxidation_states"].tolist() == [-2, -2]
 
 
 def test_a_parameter_file_replaces_the_table(amorph, mgo, tmp_path):
