@@ -74,8 +74,8 @@ def reference(*, oxides: tuple[ReferenceOxide, ...] = ("MgO", "MoO2", "Li2TiO3")
 def export(
     *,
     structures: tuple[Literal["cif", "vasp", "lmp"], ...] = ("cif",),
-    fields: tuple[Literal["cube", "xsf"], ...] = ("cube",),
-    meshes: tuple[Literal["ply", "stl", "glb"], ...] = ("ply",),
+    fields: tuple[Literal["cube", "xsf", "vasp", "grd", "pgrid", "vti", "vts"], ...] = ("cube",),
+    meshes: tuple[Literal["ply", "stl", "obj", "glb", "vtp"], ...] = ("ply",),
     picture: bool = True,
 ) -> None:
     """Choose what is exported for other programs.

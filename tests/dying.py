@@ -87,12 +87,11 @@ def child(request, output):
 def serve():
     import matplotlib.figure
     import toys
-    import vtkmodules.vtkFiltersCore
 
     import amorph.cli.runs
     import amorph.pipeline
 
-    del matplotlib, toys, vtkmodules, amorph
+    del matplotlib, toys, amorph
     for line in sys.stdin:
         request = json.loads(line)
         reading, writing = os.pipe()

@@ -120,6 +120,7 @@ def bvse_map(
     oxidation_states: str | Mapping[str, float] | None = None,
     exclusion_radius: NonNegativeLength = 0.0,
     threads: Count | None = None,
+    progress: grids.Task | None = None,
 ) -> BvseMap:
     r"""Map the bond-valence site energy that an ion would have at every point of a grid over the cell.
 
@@ -145,6 +146,9 @@ def bvse_map(
         Points nearer than this to an atom of the framework are excluded [Å]; 0 excludes none.
     threads
         Threads to work in, by default one for each processor; the result is the same to the last bit.
+
+    progress
+        Where to show the progress of a long map, ``Progress(visible=True).task``; nowhere by default.
 
     Returns
     -------
@@ -182,7 +186,7 @@ def bvse_map(
     points = grids.resolve_points(atoms.cell.array, grid, spacing)
     values = np.zeros(points)
     fill = _energies(grids.make_grid(atoms.cell.array, points), kinds, cutoff, exclusion_radius)
-    grids.over_slabs(values, fill, threads)
+    grids.over_slabs(values, fill, threads, progress=progress, label=f"site energy of {mobile.name}")
     minimum, maximum, where = _extremes(values)
     if oxidation_states is None:
         oxidation_states = "given" if origin.startswith("given") else "formal"

@@ -4,9 +4,23 @@ from typing import Any
 
 from amorph.analysis.bvse import BvseMap, bvse_map
 from amorph.cli.flags import arguments_of, takes
-from amorph.cli.verb import File, Json, Output, Quiet, check_output, figures_of, say, show, show_json, show_pairs, start
+from amorph.cli.verb import (
+    File,
+    Json,
+    Output,
+    Quiet,
+    check_field,
+    check_output,
+    figures_of,
+    say,
+    show,
+    show_json,
+    show_pairs,
+    start,
+)
 from amorph.export.fields import FIELD_WRITERS, write_field
 from amorph.export.suffixes import writer_for
+from amorph.progress import Progress
 from amorph.reading import read_structure
 
 
@@ -23,12 +37,15 @@ def bvse(
 ) -> None:
     """Map the bond-valence site energy that an ion would have at every point of a grid over the cell.
 
-    The suffix of --output chooses the format.
+    The name of --output chooses the format: npz (which amorph isosurface and percolation read), cube, xsf, CHGCAR, grd,
+    pgrid, vti, vts.
     """
     start(quiet=quiet)
     check_output(output, lambda path: writer_for(path, FIELD_WRITERS, "field"))
     atoms = read_structure(file, **arguments_of(read_structure, parameters))
-    made = bvse_map(atoms, ion, **arguments_of(bvse_map, parameters))
+    check_field(output, atoms, parameters)
+    progress = None if quiet else Progress(visible=True).task
+    made = bvse_map(atoms, ion, progress=progress, **arguments_of(bvse_map, parameters))
     if output is not None:
         write_field(output, made.field, made.atoms)
     if json:

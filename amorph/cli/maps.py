@@ -12,7 +12,20 @@ from amorph.analysis.bvs_convergence import window_convergence
 from amorph.analysis.grids import Task
 from amorph.analysis.oxidation_states import with_oxidation_states
 from amorph.cli.flags import arguments_of, takes
-from amorph.cli.verb import File, Json, Output, Quiet, check_output, figures_of, say, show, show_json, show_pairs, start
+from amorph.cli.verb import (
+    File,
+    Json,
+    Output,
+    Quiet,
+    check_field,
+    check_output,
+    figures_of,
+    say,
+    show,
+    show_json,
+    show_pairs,
+    start,
+)
 from amorph.export.fields import FIELD_WRITERS, write_field
 from amorph.export.suffixes import writer_for
 from amorph.progress import Progress
@@ -60,8 +73,8 @@ def bvs(
 ) -> None:
     """Map the bond valence sum that an ion would have at every point of a grid over the cell.
 
-    The suffix of --output chooses the format: npz (which amorph isosurface reads), cube or xsf. With several ions each
-    has its file: of -o bvs.npz, bvs_Mg2+.npz and bvs_Ca2+.npz.
+    The name of --output chooses the format: npz (which amorph isosurface and percolation read), cube, xsf, CHGCAR, grd,
+    pgrid, vti, vts. With several ions each has its file: of -o bvs.npz, bvs_Mg2+.npz and bvs_Ca2+.npz.
     """
     start(quiet=quiet)
     check_output(output, lambda path: writer_for(path, FIELD_WRITERS, "field"))
@@ -73,6 +86,7 @@ def bvs(
     if len(ion) > 1 and (given := [name for name in ("r0", "b") if parameters.get(name) is not None]):
         raise ValueError(f"--{given[0]} belongs to one ion, and {len(ion)} are given; map them one at a time")
     atoms = read_structure(file, **arguments_of(read_structure, parameters))
+    check_field(output, atoms, parameters)
     atoms = _with_states(atoms, **arguments_of(_with_states, parameters))
     progress = None if quiet else Progress(visible=True).task
     if convergence:

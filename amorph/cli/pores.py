@@ -12,7 +12,19 @@ from amorph.analysis.uniformity import LocalFreeVolume, Uniformity, clark_evans,
 from amorph.analysis.voids import Voids, probe_curve
 from amorph.analysis.voids import voids as voids_of
 from amorph.cli.flags import arguments_of, takes
-from amorph.cli.verb import File, Json, Output, Quiet, check_output, say, show, show_json, show_pairs, start
+from amorph.cli.verb import (
+    File,
+    Json,
+    Output,
+    Quiet,
+    check_field,
+    check_output,
+    say,
+    show,
+    show_json,
+    show_pairs,
+    start,
+)
 from amorph.export.fields import FIELD_WRITERS, write_field
 from amorph.export.replacing import replacing
 from amorph.export.suffixes import writer_for
@@ -50,7 +62,7 @@ def voids(
 ) -> None:
     """Measure the voids between atoms: the largest spheres, what a probe reaches, how evenly they are spread.
 
-    The suffix of --output chooses the format of the map of distances: npz, cube or xsf.
+    The name of --output chooses the format of the map of distances: npz, cube, xsf, CHGCAR, grd, pgrid, vti, vts.
     """
     start(quiet=quiet)
     check_output(output, lambda path: writer_for(path, FIELD_WRITERS, "field"))
@@ -58,6 +70,7 @@ def voids(
     if free == "bvs" and ion is None:
         raise ValueError("--free bvs needs the ion whose bond valence is summed; give --ion, as in --ion Mg2+")
     atoms = read_structure(file, **arguments_of(read_structure, parameters))
+    check_field(output, atoms, parameters)
     made = voids_of(atoms, **arguments_of(voids_of, parameters))
     field, rule = _free(made, free, ion)
     spread = uniformity(field, **rule, **arguments_of(uniformity, parameters))

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+from ase import Atoms
 from cyclopts import Parameter
 
+from amorph.analysis.grids import resolve_points
 from amorph.cli.flags import whole_numbers
+from amorph.export.fields import check_field_file
 
 File = Annotated[Path, Parameter(help="Structure file: any format that ASE or pymatgen reads.")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON, and nothing else.")]
@@ -60,6 +63,13 @@ def check_output(path: Path | None, writer: Callable[[Path], object]) -> None:
         raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
     if not os.access(path.parent, os.W_OK):
         raise ValueError(f"cannot write {path}: the folder {path.parent} is read-only; choose another")
+
+
+def check_field(path: Path | None, atoms: Atoms, parameters: Mapping[str, Any]) -> None:
+    """Refuse a map's file that no disk can hold, before the map is made; `parameters` have its grid or spacing."""
+    if path is not None:
+        points = resolve_points(atoms.cell.array, parameters.get("grid"), parameters.get("spacing"))
+        check_field_file(path, points)
 
 
 class _StandardError(logging.Handler):
