@@ -7,15 +7,15 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from ase import Atoms
 from cyclopts import Parameter
 
-from amorph.analysis.grids import resolve_points
 from amorph.cli.flags import whole_numbers
-from amorph.export.fields import check_field_file
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 File = Annotated[Path, Parameter(help="Structure file: any format that ASE or pymatgen reads.")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON, and nothing else.")]
@@ -65,11 +65,15 @@ def check_output(path: Path | None, writer: Callable[[Path], object]) -> None:
         raise ValueError(f"cannot write {path}: the folder {path.parent} is read-only; choose another")
 
 
-def check_field(path: Path | None, atoms: Atoms, parameters: Mapping[str, Any]) -> None:
+def check_field(path: Path | None, atoms: "Atoms", parameters: Mapping[str, Any]) -> None:
     """Refuse a map's file that no disk can hold, before the map is made; `parameters` have its grid or spacing."""
-    if path is not None:
-        points = resolve_points(atoms.cell.array, parameters.get("grid"), parameters.get("spacing"))
-        check_field_file(path, points)
+    from amorph.analysis.grids import resolve_points
+    from amorph.export.fields import check_field_file
+
+    grid, spacing = parameters.get("grid"), parameters.get("spacing")
+    sound = (spacing is None or spacing > 0) and (grid is None or min(grid) > 0)  # the map itself refuses others
+    if path is not None and sound:
+        check_field_file(path, resolve_points(atoms.cell.array, grid, spacing))
 
 
 class _StandardError(logging.Handler):
