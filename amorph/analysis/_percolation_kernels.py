@@ -5,7 +5,8 @@ nothing winds, so a plain union-find joins runs of points along z; only what mee
 whole cells as offsets. The sweep over all values joins in any order, so there every point carries its offset from the
 root.
 
-A winding lattice is kept as three integer rows in echelon form: row c begins with column c, or is zero.
+A winding lattice is kept as three integer rows in Hermite normal form: row c begins with column c, or is zero, and what
+stands above a leading entry is smaller than it. Rows that were only in echelon form would grow with every vector.
 """
 
 import numpy as np
@@ -133,6 +134,17 @@ def find_runs(values, sign, threshold):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _reduce(basis):  # type: ignore[no-untyped-def]
+    """Bring echelon rows to Hermite normal form."""
+    for column in range(1, 3):
+        if basis[column, column] != 0:
+            for row in range(column):
+                factor = basis[row, column] // basis[column, column]
+                for k in range(3):
+                    basis[row, k] -= factor * basis[column, k]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def add_winding(basis, x, y, z):  # type: ignore[no-untyped-def]
     """Add a vector to the lattice that the rows of `basis` span; returns the rank."""
     vector = np.array((x, y, z), np.int64)
@@ -150,18 +162,8 @@ def add_winding(basis, x, y, z):  # type: ignore[no-untyped-def]
         if row[column] < 0:
             for k in range(3):
                 row[k] = -row[k]
+    _reduce(basis)
     return (basis[0, 0] != 0) + (basis[1, 1] != 0) + (basis[2, 2] != 0)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def reduce_basis(basis):  # type: ignore[no-untyped-def]
-    """Bring echelon rows to Hermite normal form: what stands above a leading entry is 0 or smaller than it."""
-    for column in range(1, 3):
-        if basis[column, column] != 0:
-            for row in range(column):
-                factor = basis[row, column] // basis[column, column]
-                for k in range(3):
-                    basis[row, k] -= factor * basis[column, k]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -257,7 +259,6 @@ def join_faces(shape, firsts, starts, stops, parts, n_parts):  # type: ignore[no
                     _meet(parents, offsets, bases, parts[a], parts[end_b - 1], x, y, -1)
     for part in range(n_parts):
         parents[part] = _root_and_offset(parents, offsets, part)[0]
-        reduce_basis(bases[part])
     return parents, bases
 
 
@@ -300,13 +301,14 @@ def paint(labels, firsts, starts, stops, parts, numbers):  # type: ignore[no-unt
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def sweep(values, order, shape, steps, highest, first, second):  # type: ignore[no-untyped-def]
+def sweep(values, order, shape, steps, tie, highest, first, second):  # type: ignore[no-untyped-def]
     """Add points in order of their values, and note when a region first winds in one, two and three directions.
 
     `values` is flat, `steps` (n, 3) leads from a point to all its neighbors, of which each component is −1, 0 or 1.
     Ends where a region winds in `highest` directions, or where the points `first` and `second` have met (−1: never).
-    Returns the point that closed each winding (−1: none), the winding lattice that its region then has, all points of
-    its value included, and the point that made first and second meet.
+    Returns the point that closed each winding (−1: none), the winding lattice and the lowest point that its region then
+    has, all points of its value included or above it by `tie` of its height above the lowest value, and the point that
+    made first and second meet.
     """
     nx, ny, nz = shape
     parents = np.full(values.size, -1, np.int32)
@@ -316,6 +318,7 @@ def sweep(values, order, shape, steps, highest, first, second):  # type: ignore[
     n_bases = 1  # slot 0 stands for a region that does not wind
     closed = np.full(3, -1, np.int64)
     windings = np.zeros((3, 3, 3), np.int64)
+    lows = np.full(3, -1, np.int64)
     best = settled = 0
     met = np.int64(-1)
     for number in range(order.size):
@@ -377,12 +380,15 @@ def sweep(values, order, shape, steps, highest, first, second):  # type: ignore[
             if one == _root_and_offset(parents, offsets, second)[0]:
                 met = p
                 break
-        if best > settled and (number + 1 == order.size or values[order[number + 1]] != values[p]):
-            for rank in range(settled, best):
-                root = _root_and_offset(parents, offsets, closed[rank])[0]
-                windings[rank] = bases[slots[root]]
-                reduce_basis(windings[rank])
-            settled = best
-            if best == highest:
+        while settled < best:
+            height = values[closed[settled]]
+            limit = height + tie * (height - values[order[0]])
+            if number + 1 < order.size and values[order[number + 1]] <= limit:
                 break
-    return closed, windings, met
+            root = _root_and_offset(parents, offsets, closed[settled])[0]
+            windings[settled] = bases[slots[root]]
+            lows[settled] = root  # the older root stays
+            settled += 1
+        if settled == highest:
+            break
+    return closed, windings, lows, met

@@ -198,7 +198,7 @@ def _between(field: ScalarField, start: Point, end: Point, side: Side) -> NDArra
         return bool(made.labels[inside[0]] == made.labels[inside[1]] > 0)
 
     values, order = points_in_order(field, side, joined)
-    _, _, met = sweep(values, order, field.grid, STEPS, _NEVER, first, second)
+    _, _, _, met = sweep(values, order, field.grid, STEPS, 0.0, _NEVER, first, second)
     if met < 0:
         raise ValueError(f"no path joins {_text(start)} and {_text(end)} Å: excluded points separate them")
     weights = _weights(values, values[order[0]], values[met])

@@ -12,19 +12,28 @@ dimension of the region: a channel along [110] winds by (1, 1, 0) and has one di
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import product
-from typing import Any, Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amorph.analysis import grids
+from amorph.analysis.percolation_result import Crossing, Percolation, PercolationThresholds, Region, Side, position_of
 from amorph.fields import ScalarField
 from amorph.parameters import checked
 
-Side = Literal["below", "above"]
+__all__ = [
+    "STEPS",
+    "Crossing",
+    "Percolation",
+    "PercolationThresholds",
+    "Region",
+    "Side",
+    "percolation",
+    "percolation_thresholds",
+    "points_in_order",
+]
 
 STEPS: Final = np.array([step for step in product((-1, 0, 1), repeat=3) if any(step)])
 """(26, 3) steps from a grid point to its neighbors."""
@@ -32,207 +41,8 @@ _SAMPLE: Final = 100_000
 """Values that a bracket around a threshold is chosen from."""
 _HALVINGS: Final = 6
 """How often that bracket is halved."""
-
-
-@dataclass(frozen=True, eq=False)
-class Region:
-    """One connected region of a field, its periodic images counted as one."""
-
-    number: int
-    """Its number in the labels; 1 is the largest."""
-    points: int
-    """Grid points in one cell."""
-    volume: float
-    """Volume in one cell [Å³]."""
-    dimension: int
-    """Independent directions in which it runs through the crystal: rank of its winding lattice."""
-    windings: NDArray[np.int64]
-    """(dimension, 3) basis of its winding lattice in lattice vectors, in Hermite normal form."""
-    spans: tuple[bool, bool, bool]
-    """Whether it meets an image of itself that is shifted along each axis, alone or together with others."""
-    extreme: float
-    """Its lowest value, or the highest on the side above, in the field's unit."""
-    extreme_position: NDArray[np.float64]
-    """(3,) grid point of that value, inside the cell [Å]."""
-
-
-@dataclass(frozen=True, eq=False)
-class Percolation:
-    """The connected regions of a field at a threshold, from the largest to the smallest."""
-
-    labels: NDArray[np.int32]
-    """(nx, ny, nz) number of the region at every point, 0 outside all of them."""
-    points: NDArray[np.int64]
-    """(n,) grid points of each region in one cell; regions of as many points in the order of their first points."""
-    dimensions: NDArray[np.int64]
-    """(n,) rank of the winding lattice of each region."""
-    windings: NDArray[np.int64]
-    """(n, 3, 3) its basis in lattice vectors: the first `dimension` rows, in Hermite normal form; the rest is 0."""
-    extremes: NDArray[np.float64]
-    """(n,) lowest value of each region, or the highest on the side above [`unit`]."""
-    extreme_indices: NDArray[np.int64]
-    """(n, 3) grid point of that value."""
-    threshold: float
-    """Points of this value are inside [`unit`]."""
-    side: Side
-    """Which side of the threshold is inside."""
-    cell: NDArray[np.float64]
-    """(3, 3) lattice vectors as rows [Å]."""
-    quantity: str
-    """What the field's values are."""
-    unit: str
-    """Unit of the field."""
-
-    def __len__(self) -> int:
-        return len(self.points)
-
-    @property
-    def volumes(self) -> NDArray[np.float64]:
-        """(n,) volume of each region in one cell [Å³]."""
-        return self.points * (abs(np.linalg.det(self.cell)) / self.labels.size)
-
-    @property
-    def dimension(self) -> int:
-        """The highest dimension of any region; dimensions of different regions do not add up."""
-        return int(self.dimensions.max(initial=0))
-
-    @property
-    def fraction_of_cell(self) -> float:
-        """Share of the cell inside regions."""
-        return float(self.points.sum() / self.labels.size)
-
-    @property
-    def fractions_by_dimension(self) -> tuple[float, float, float, float]:
-        """Shares of the cell inside regions of dimension 0, 1, 2 and 3."""
-        counts = np.bincount(self.dimensions, self.points, 4) / self.labels.size
-        none, one, two, three = counts.tolist()
-        return none, one, two, three
-
-    @property
-    def percolating_fraction_of_cell(self) -> float:
-        """Share of the cell inside regions that percolate."""
-        return sum(self.fractions_by_dimension[1:])
-
-    @property
-    def largest_share(self) -> float:
-        """Share of all inside points that the largest region has; 0 where there is none."""
-        return float(self.points[0] / self.points.sum()) if len(self) else 0.0
-
-    def region(self, number: int) -> Region:
-        """Give one region by its number in the labels, from 1.
-
-        Raises
-        ------
-        ValueError
-            There is no region of this number.
-        """
-        if not 1 <= number <= len(self):
-            raise ValueError(f"there is no region {number}; they are numbered from 1 to {len(self)}")
-        k = number - 1
-        dimension = int(self.dimensions[k])
-        along = self.windings[k].any(axis=0).tolist()
-        return Region(
-            number,
-            int(self.points[k]),
-            float(self.volumes[k]),
-            dimension,
-            self.windings[k, :dimension],
-            (along[0], along[1], along[2]),
-            float(self.extremes[k]),
-            _position(self.extreme_indices[k], self.labels.shape, self.cell),
-        )
-
-    def table(self) -> list[dict[str, Any]]:
-        """Give one row for every region that percolates, or for the largest where none does."""
-        shown = np.flatnonzero(self.dimensions) + 1 if self.dimension else np.arange(1, min(len(self), 1) + 1)
-        rows = []
-        for number in shown.tolist():
-            region = self.region(number)
-            rows.append(
-                {
-                    "region": number,
-                    "dimension": region.dimension,
-                    "windings": winding_text(region.windings),
-                    "volume_A3": region.volume,
-                    "fraction_of_cell": region.points / self.labels.size,
-                    f"extreme_{self.unit}": region.extreme,
-                    "at_x_y_z_A": region.extreme_position.round(2),
-                }
-            )
-        return rows
-
-
-@dataclass(frozen=True, eq=False)
-class Crossing:
-    """How a region first reaches a dimension as the threshold is moved."""
-
-    dimension: int
-    """The dimension that is reached."""
-    threshold: float
-    """The exact grid value at which it is reached [unit of the field]."""
-    barrier: float
-    """Distance from the extreme of the whole field to the threshold, never negative [unit of the field]."""
-    bottleneck_index: tuple[int, int, int]
-    """The grid point that closes the winding: its value is the threshold."""
-    bottleneck_position: NDArray[np.float64]
-    """(3,) where it is, inside the cell [Å]."""
-    windings: NDArray[np.int64]
-    """(m, 3) winding lattice at the threshold of the region that holds the bottleneck, in Hermite normal form."""
-
-
-@dataclass(frozen=True, eq=False)
-class PercolationThresholds:
-    """At which values of a field some region first reaches one, two and three dimensions."""
-
-    crossings: tuple[Crossing | None, Crossing | None, Crossing | None]
-    """For dimensions 1, 2 and 3; None where no region ever reaches it."""
-    extreme: float | None
-    """Lowest value of the field, or the highest on the side above [`unit`]; None where no value is finite."""
-    extreme_index: tuple[int, int, int] | None
-    """Its grid point."""
-    side: Side
-    """Which side of the thresholds is inside."""
-    grid: tuple[int, int, int]
-    """Number of points along each lattice vector."""
-    cell: NDArray[np.float64]
-    """(3, 3) lattice vectors as rows [Å]."""
-    quantity: str
-    """What the field's values are."""
-    unit: str
-    """Unit of the field."""
-
-    @property
-    def thresholds(self) -> tuple[float | None, float | None, float | None]:
-        """Values at which dimension 1, 2 and 3 are reached [`unit`]; None where never."""
-        one, two, three = (None if crossing is None else crossing.threshold for crossing in self.crossings)
-        return one, two, three
-
-    @property
-    def barriers(self) -> tuple[float | None, float | None, float | None]:
-        """Distances of the thresholds from the extreme [`unit`]; None where never."""
-        one, two, three = (None if crossing is None else crossing.barrier for crossing in self.crossings)
-        return one, two, three
-
-    @cached_property
-    def extreme_position(self) -> NDArray[np.float64] | None:
-        """(3,) where the extreme is, inside the cell [Å]."""
-        return None if self.extreme_index is None else _position(self.extreme_index, self.grid, self.cell)
-
-    def table(self) -> list[dict[str, Any]]:
-        """Give one row for each dimension."""
-        rows: list[dict[str, Any]] = []
-        for dimension, crossing in enumerate(self.crossings, start=1):
-            row: dict[str, Any] = {"dimension": f"{dimension}D"}
-            if crossing is None:
-                rows.append(row | {"windings": "never reached"})
-                continue
-            row[f"threshold_{self.unit}"] = crossing.threshold
-            row[f"barrier_{self.unit}"] = crossing.barrier
-            row["windings"] = winding_text(crossing.windings)
-            row["bottleneck_x_y_z_A"] = crossing.bottleneck_position.round(2)
-            rows.append(row)
-        keys = dict.fromkeys(key for row in sorted(rows, key=len, reverse=True) for key in row)
-        return [{key: row.get(key) for key in keys} for row in rows]
+_TIE: Final = 1e-9
+"""Share of a barrier by which rounding may part values that symmetry makes equal."""
 
 
 @checked
@@ -256,7 +66,7 @@ def percolation(field: ScalarField, *, threshold: float, side: Side = "below") -
     Raises
     ------
     ValueError
-        A grid of more than 2³¹ − 1 points.
+        A grid of more than 2³¹ − 1 points, or larger than memory.
 
     Notes
     -----
@@ -277,6 +87,10 @@ def percolation(field: ScalarField, *, threshold: float, side: Side = "below") -
     from amorph.analysis import _percolation_kernels as kernels
 
     _refuse_large(field)
+    # labels, and the field itself where it is not as the kernels take it
+    as_it_is = field.values.dtype == np.float64 and field.values.flags.c_contiguous
+    asked = f"labelling a grid of {field.values.size} points"
+    grids.refuse_beyond_memory((4 if as_it_is else 12) * field.values.size, asked, "give a field of fewer points")
     values = np.ascontiguousarray(field.values, dtype=np.float64)
     sign = _sign(side)
     firsts, starts, stops, lows, parts, n_parts = kernels.find_runs(values, sign, sign * threshold)
@@ -335,8 +149,10 @@ def percolation_thresholds(field: ScalarField, *, side: Side = "below") -> Perco
     Notes
     -----
     :math:`E_{nD}` is the lowest value at which one connected region has a winding lattice of rank n or more; ranks of
-    different regions are never added up. The barrier is :math:`E_{nD} - \min E` over the whole cell, so it counts a
-    pocket that no path reaches, too. Neighbors are as in :func:`percolation`.
+    different regions are never added up. The barrier is :math:`E_{nD} - \min E` over the whole cell, the usual
+    convention, so it counts a pocket that no path reaches, too; the region barrier counts from the lowest value of the
+    region itself. Neighbors are as in :func:`percolation`. Values that symmetry makes equal differ by rounding, so that
+    the threshold is that of one of them; the windings are those that all of them open together.
 
     Examples
     --------
@@ -353,20 +169,22 @@ def percolation_thresholds(field: ScalarField, *, side: Side = "below") -> Perco
     sign = _sign(side)
     highest = percolation(field, threshold=sign * np.finfo(np.float64).max, side=side).dimension
     values, order = points_in_order(field, side, lambda made: made.dimension == highest)
-    closed, windings, _ = sweep(values, order, field.grid, STEPS, highest, -1, -1)
+    closed, windings, lows, _ = sweep(values, order, field.grid, STEPS, _TIE, highest, -1, -1)
 
     def crossing(rank: int) -> Crossing | None:
         if closed[rank] < 0:
             return None
         value = values[closed[rank]]
         index = _unravel(int(closed[rank]), field.grid)
-        basis = windings[rank]
+        basis, low = windings[rank], int(lows[rank])
         return Crossing(
             rank + 1,
             float(sign * value) + 0.0,  # no −0.0
             float(value - values[order[0]]),
+            float(value - values[low]),
+            position_of(_unravel(low, field.grid), field.grid, field.cell),
             index,
-            _position(index, field.grid, field.cell),
+            position_of(index, field.grid, field.cell),
             basis[basis.any(axis=1)],
         )
 
@@ -382,15 +200,6 @@ def percolation_thresholds(field: ScalarField, *, side: Side = "below") -> Perco
     )
 
 
-def winding_text(windings: NDArray[np.int64]) -> str:
-    """Write winding vectors as a table shows them.
-
-    >>> winding_text(np.array([[1, 1, 0], [0, 2, 0]]))
-    '(1 1 0) (0 2 0)'
-    """
-    return " ".join(f"({x} {y} {z})" for x, y, z in windings.tolist()) or "none"
-
-
 def points_in_order(
     field: ScalarField, side: Side, reached: Callable[[Percolation], bool]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -400,12 +209,8 @@ def points_in_order(
     """
     _refuse_large(field)
     # values and order, and for each point its parent, its offset and its slot: 8 + 2·8 + 4·5 bytes
-    needed, available = 44 * field.values.size, grids.available_memory()
-    if needed > available:
-        raise ValueError(
-            f"the sweep over a grid of {field.values.size} points needs {needed / 1e9:.1f} GB of memory, and "
-            f"{available / 1e9:.1f} GB are available; give a field of fewer points"
-        )
+    asked = f"the sweep over a grid of {field.values.size} points"
+    grids.refuse_beyond_memory(44 * field.values.size, asked, "give a field of fewer points")
     sign = _sign(side)
     values = sign * np.asarray(field.values, dtype=np.float64).ravel()
     sample = values[:: values.size // _SAMPLE + 1]
@@ -418,8 +223,11 @@ def points_in_order(
             high = middle
         else:
             low = middle
-    enough = sample[high] if high < len(sample) else np.inf
-    chosen = np.flatnonzero(np.isfinite(values) & (values <= enough))
+    finite = np.isfinite(values)
+    enough = np.inf
+    if high < len(sample):
+        enough = sample[high] + 2.0 * _TIE * (sample[high] - np.min(values, where=finite, initial=np.inf))
+    chosen = np.flatnonzero(finite & (values <= enough))
     return values, chosen[np.argsort(values[chosen], kind="stable")]
 
 
@@ -438,8 +246,3 @@ def _sign(side: Side) -> float:
 def _unravel(place: int, grid: tuple[int, int, int]) -> tuple[int, int, int]:
     i, j, k = (int(index) for index in np.unravel_index(place, grid))
     return i, j, k
-
-
-def _position(index: Any, grid: tuple[int, ...], cell: NDArray[np.float64]) -> NDArray[np.float64]:
-    position: NDArray[np.float64] = np.asarray(index) / np.array(grid) @ cell
-    return position

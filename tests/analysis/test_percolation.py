@@ -186,6 +186,28 @@ def test_cosines_percolate_at_their_saddles():
     assert rows[1]["windings"] == "(1 0 0) (0 1 0)"
 
 
+def test_barriers_count_from_the_field_and_from_the_region_that_conducts():
+    values = np.full((6, 6, 6), 9.0)
+    values[:, 1, 1], values[0, 1, 1] = 2.0, 0.5  # a channel with a low point and a high one
+    values[3, 1, 1] = 3.0
+    values[4, 4, 4] = -5.0  # a pocket apart from it
+    one = percolation_thresholds(potential(values)).crossings[0]
+    assert (one.threshold, one.barrier, one.region_barrier) == (3.0, 8.0, 2.5)
+    np.testing.assert_allclose(one.region_extreme_position, [0.0, 8 / 6, 8 / 6])
+    row = percolation_thresholds(potential(-values), side="above").table()[0]
+    assert (row["threshold_eV"], row["barrier_eV"], row["region_barrier_eV"]) == (-3.0, 8.0, 2.5)
+
+
+def test_what_symmetry_makes_equal_is_equal_in_spite_of_rounding():
+    x, y, z = np.meshgrid(*[2 * np.pi * np.arange(8) / 8] * 3, indexing="ij")
+    noise = np.random.default_rng(0).normal(size=(8, 8, 8))
+    for size in (0.0, 1e-13):
+        found = percolation_thresholds(potential(-np.cos(x) - np.cos(y) - np.cos(z) + size * noise))
+        assert [each.windings.tolist() for each in found.crossings] == [np.eye(3).tolist()] * 3
+    found = percolation_thresholds(potential(-np.cos(x) - np.cos(y) - np.cos(z) + 1e-6 * noise))
+    assert [len(each.windings) for each in found.crossings] == [1, 2, 3]
+
+
 def test_what_is_not_finite_is_never_inside():
     values = np.zeros((4, 4, 4))
     values[2] = np.nan
@@ -314,19 +336,18 @@ def test_regions_and_thresholds_agree_with_walks_on_the_covering_space(seed):
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.lists(st.tuples(*[st.integers(-9, 9)] * 3), max_size=6))
 def test_lattice_basis_is_the_hermite_normal_form(vectors):
-    from amorph.analysis._percolation_kernels import add_winding, reduce_basis
+    from amorph.analysis._percolation_kernels import add_winding
 
     basis = np.zeros((3, 3), np.int64)
     for vector in vectors:
         add_winding(basis, *vector)
-    reduce_basis(basis)
+        for row in range(3):  # at every step: rows that are not reduced grow without bound
+            pivot = basis[row, row]
+            assert pivot >= 0
+            assert not basis[row, :row].any()
+            assert pivot > 0 or not basis[row].any()
+            assert pivot == 0 or ((basis[:row, row] >= 0) & (basis[:row, row] < pivot)).all()
     assert same_lattice(basis, vectors or np.zeros((1, 3)))
-    for row in range(3):
-        pivot = basis[row, row]
-        assert pivot >= 0
-        assert not basis[row, :row].any()
-        assert pivot > 0 or not basis[row].any()
-        assert pivot == 0 or ((basis[:row, row] >= 0) & (basis[:row, row] < pivot)).all()
 
 
 # errors
@@ -347,5 +368,9 @@ def test_bad_input_is_refused():
 
 def test_a_sweep_that_memory_cannot_hold_is_refused(monkeypatch):
     monkeypatch.setattr("amorph.analysis.grids.available_memory", lambda: 1000)
-    with pytest.raises(ValueError, match=r"the sweep over a grid of 27 points needs 0.0 GB of memory, and 0.0 GB are"):
+    with pytest.raises(
+        ValueError, match="the sweep over a grid of 27 points needs 1188 bytes of memory, and 1000 bytes are"
+    ):
         percolation_thresholds(potential(np.zeros((3, 3, 3))))
+    with pytest.raises(ValueError, match="labelling a grid of 125 points needs 1500 bytes of memory, and 1000 bytes"):
+        percolation(potential(np.zeros((10, 5, 5))[::2]), threshold=0.0)
