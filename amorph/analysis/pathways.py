@@ -156,8 +156,9 @@ def migration_path(
     `dimension`, as in :func:`~amorph.analysis.percolation.percolation_thresholds`, with the same neighbors. Of all
     paths within it the one with the smallest :math:`\int \exp(E/kT)\,\mathrm{d}s` is taken, which follows the valleys
     (the path of maximum flux of Berkowitz et al. 1983, doi:10.1063/1.445675, unverified), with kT a twentieth of the
-    threshold's distance from the field's extreme. The steps of the grid are then smoothed by moving its points to where
-    this integral is smaller, those beyond the barrier left out; the bottleneck, which is a grid point, stays.
+    threshold's distance from the field's extreme. Each site on the way is moved to the minimum of its well. The steps
+    of the grid are then smoothed by moving its points to where this integral is smaller, those beyond the barrier left
+    out; the bottleneck and the minima, which are grid points, stay.
 
     Examples
     --------
@@ -203,7 +204,7 @@ def _between(field: ScalarField, start: Point, end: Point, side: Side) -> NDArra
         raise ValueError(f"no path joins {_text(start)} and {_text(end)} Å: excluded points separate them")
     weights = _weights(values, values[order[0]], values[met])
     _, steps, offsets = cheapest_walks(weights, field.grid, _step_lengths(field), first, second)
-    walk = _walk_to(second, steps, offsets, field.grid)
+    walk = _through_minima(values.reshape(field.grid), _walk_to(second, steps, offsets, field.grid))
     moved: NDArray[np.int64] = walk - walk[0] + nearest[0]
     return moved
 
@@ -235,6 +236,7 @@ def _across(field: ScalarField, dimension: int, side: Side) -> NDArray[np.int64]
         back = _walk_to(int(np.ravel_multi_index(tuple(met), field.grid)), steps, offsets, field.grid)[::-1]
         loop = np.concatenate([begin, back + begin[-1] + step - back[0]])[::direction]
         walk = np.concatenate([walk, (loop + walk[-1] - loop[0])[1:]])
+    walk = _through_minima(values.reshape(field.grid), walk)
     along = walk[-1] - walk[0]
     lowest = int(np.argmin(values[np.ravel_multi_index(tuple((walk % grid).T), field.grid)]))
     walk = np.concatenate([walk[lowest:], walk[1 : lowest + 1] + along])
@@ -276,7 +278,7 @@ def _smoothed(field: ScalarField, side: Side, walk: NDArray[np.int64], end: Poin
     threshold = float(along[bottleneck])
     depth = threshold - float(np.min(values, where=np.isfinite(values), initial=np.inf))
     fixed = np.zeros(len(points), dtype=bool)
-    fixed[[0, bottleneck, -1]] = True
+    fixed[[*_sites(along), bottleneck]] = True
     sharpness = SHARPNESS / depth if depth > 0 else 0.0
     relax_path(values, field.cell / grid[:, None], points, fixed, threshold, sharpness, _SWEEPS)
     straighten_path(values, points, fixed, threshold, _ALLOWANCE * depth, _STRAIGHTENING)
@@ -301,6 +303,36 @@ def _smoothed(field: ScalarField, side: Side, walk: NDArray[np.int64], end: Poin
         field.quantity,
         field.unit,
     )
+
+
+def _through_minima(values: Array, walk: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Lead a walk through the minimum below each of its sites.
+
+    In a wide well exp(E/kT) is next to nothing wherever it leads, so that the cheapest walk cuts the corner.
+    """
+    along = values[tuple((walk % values.shape).T)]
+    parts, done, last = [], 0, None
+    for site in _sites(along)[1:-1]:
+        descent = _descent(values, walk[site])
+        if last is not None and (descent[-1] == last[-1]).all():
+            # both sites are on the slopes of one well: what the walk did between them is left out
+            parts[-1] = descent[-2::-1]
+        else:
+            parts += [walk[done : site + 1], descent[1:], descent[-2::-1]]
+        done, last = site + 1, descent
+    return np.concatenate([*parts, walk[done:]])
+
+
+def _descent(values: Array, point: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Go from a point of the grid to its lowest neighbor, and on until there is none lower."""
+    found = [point]
+    while True:
+        around = found[-1] + STEPS
+        heights = values[tuple((around % values.shape).T)]
+        heights = np.where(np.isfinite(heights), heights, np.inf)
+        if not heights.min() < values[tuple(found[-1] % values.shape)]:
+            return np.array(found)
+        found.append(around[np.argmin(heights)])
 
 
 def _sites(along: Array) -> tuple[int, ...]:

@@ -69,6 +69,25 @@ def test_a_path_follows_a_bent_valley_and_no_contour(side):
     assert path.threshold == sign * (sign * path.values).max()
 
 
+@pytest.mark.parametrize("side", ["below", "above"])
+def test_a_path_that_turns_in_wide_wells_goes_through_their_minima(side):
+    # a zigzag of wells at (2, 2) and (6, 4) Å with saddles between them: the short way cuts their corners
+    n = 32
+    x, y, z = np.meshgrid(*[8 * np.arange(n) / n] * 3, indexing="ij")
+    values = np.full((n, n, n), 0.0)
+    for at in ((2.0, 2.0), (6.0, 6.0)):
+        across = [(one - other + 4) % 8 - 4 for one, other in zip((x, y), at, strict=True)]
+        values -= np.exp(-(across[0] ** 2 + across[1] ** 2 + (z - 4) ** 2) / 4)
+    field = potential(values if side == "below" else -values)
+    path = migration_path(field, side=side)
+    sign = 1 if side == "below" else -1
+    lowest = values.min()
+    assert len(path.sites) >= 3
+    for site in path.sites:
+        assert sign * path.values[site] == pytest.approx(lowest, abs=1e-9)
+    assert path.barrier == pytest.approx(percolation_thresholds(field, side=side).barriers[0], abs=1e-9)
+
+
 def test_networks_that_only_meet_at_the_bottleneck_are_crossed_one_after_the_other():
     # a channel along x, one along y above it, and a higher hole that joins them
     values = np.full((8, 8, 8), 9.0)
