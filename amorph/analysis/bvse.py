@@ -84,8 +84,8 @@ class BvseMap:
     """Lowest site energy on the grid [eV]; NaN where every point is excluded."""
     maximum: float
     """Highest site energy on the grid [eV]."""
-    minimum_position: tuple[float, float, float]
-    """Where the lowest site energy is [Å]."""
+    minimum_position: tuple[float, float, float] | None
+    """Where the lowest site energy is [Å]; None where every point is excluded."""
 
     @property
     def grid(self) -> tuple[int, int, int]:
@@ -146,7 +146,6 @@ def bvse_map(
         Points nearer than this to an atom of the framework are excluded [Å]; 0 excludes none.
     threads
         Threads to work in, by default one for each processor; the result is the same to the last bit.
-
     progress
         Where to show the progress of a long map, ``Progress(visible=True).task``; nowhere by default.
 
@@ -187,7 +186,7 @@ def bvse_map(
     values = np.zeros(points)
     fill = _energies(grids.make_grid(atoms.cell.array, points), kinds, cutoff, exclusion_radius)
     grids.over_slabs(values, fill, threads, progress=progress, label=f"site energy of {mobile.name}")
-    minimum, maximum, where = _extremes(values)
+    minimum, maximum, index = _extremes(values)
     if oxidation_states is None:
         oxidation_states = "given" if origin.startswith("given") else "formal"
     arguments = {
@@ -198,7 +197,10 @@ def bvse_map(
         "oxidation_states": oxidation_states if isinstance(oxidation_states, str) else dict(oxidation_states),
         "exclusion_radius": exclusion_radius,
     }
-    position = (np.array(where) / points) @ atoms.cell.array
+    position = None
+    if index is not None:
+        x, y, z = (np.array(index) / points @ atoms.cell.array).tolist()
+        position = (x, y, z)
     return BvseMap(
         ScalarField(values, atoms.cell.array, f"bond valence site energy of {mobile}", "eV", arguments),
         atoms,
@@ -211,7 +213,7 @@ def bvse_map(
         removed=int((atoms.symbols == mobile.element).sum()),
         minimum=minimum,
         maximum=maximum,
-        minimum_position=(float(position[0]), float(position[1]), float(position[2])),
+        minimum_position=position,
     )
 
 
@@ -384,10 +386,10 @@ def _energies(grid: grids.Grid, kinds: list[_Kind], cutoff: float, exclusion_rad
     return fill
 
 
-def _extremes(values: NDArray[np.float64]) -> tuple[float, float, tuple[int, ...]]:
+def _extremes(values: NDArray[np.float64]) -> tuple[float, float, tuple[int, ...] | None]:
     """Find the lowest and the highest value and the grid point of the lowest, without a second copy of the field."""
     low = np.fmin.reduce(values, axis=None)
     if np.isnan(low):
-        return math.nan, math.nan, (0, 0, 0)
+        return math.nan, math.nan, None
     where = tuple(int(k) for k in np.unravel_index(np.nanargmin(values), values.shape))
     return float(low), float(np.fmax.reduce(values, axis=None)), where

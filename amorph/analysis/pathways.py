@@ -32,6 +32,8 @@ _LEAST_DEPTH: Final = 0.05
 _NEVER: Final = 4
 """A number of dimensions that no region reaches."""
 _DIRECTIONS: Final[tuple[Literal[1, -1], ...]] = (1, -1)
+_FARTHEST: Final = 1e6
+"""Cells from the origin to a site at most: farther off its coordinates tell no grid point."""
 _SWEEPS: Final = 200
 """Sweeps over a path at most, to take its staircase away."""
 _STRAIGHTENING: Final = 2
@@ -374,7 +376,10 @@ def _walk_to(
 
 def _nearest_point(field: ScalarField, name: str, site: Point) -> NDArray[np.int64]:
     """Find the grid point nearest to a site, in the site's own cell."""
-    point = np.rint(np.linalg.solve(field.cell.T, site) * field.grid).astype(np.int64)
+    fractional = np.linalg.solve(field.cell.T, site)
+    if np.abs(fractional).max() > _FARTHEST:
+        raise ValueError(f"{name} {_text(site)} Å is more than {_FARTHEST:g} cells away; give positions in Å")
+    point = np.rint(fractional * field.grid).astype(np.int64)
     if not np.isfinite(field.values[tuple(point % field.grid)]):
         raise ValueError(f"{name} {_text(site)} Å lies where the {field.quantity} is excluded; give another site")
     return point

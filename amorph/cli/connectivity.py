@@ -9,8 +9,9 @@ from cyclopts import Parameter
 from amorph.analysis.bvs import bvs_map
 from amorph.analysis.bvse import bvse_map
 from amorph.analysis.distance import distance_map
+from amorph.analysis.grids import Task
 from amorph.analysis.pathways import MigrationPath, migration_path
-from amorph.analysis.percolation import Percolation, Side, percolation_thresholds
+from amorph.analysis.percolation import Percolation, PercolationThresholds, Side, percolation_thresholds
 from amorph.analysis.percolation import percolation as regions_of
 from amorph.cli.flags import arguments_of, takes
 from amorph.cli.verb import Json, Quiet, check_output, figures_of, say, show, show_json, show_pairs, start
@@ -18,6 +19,7 @@ from amorph.export.pathways import PATH_WRITERS, write_path
 from amorph.export.suffixes import writer_for
 from amorph.fields import ScalarField
 from amorph.parameters import model_of
+from amorph.progress import Progress
 from amorph.reading import read_field, read_structure
 
 Quantity = Literal["bvse", "bvs", "mismatch", "distance"]
@@ -25,7 +27,7 @@ Site = tuple[float, float, float] | None
 _STAGES: dict[str, Any] = {"bvse": bvse_map, "bvs": bvs_map, "mismatch": bvs_map, "distance": distance_map}
 
 
-@takes(bvse_map, read_structure)
+@takes(bvse_map, bvs_map, distance_map, read_structure, skip=("window",))
 def percolation(
     file: Annotated[Path, Parameter(help="Structure, or a field in .npz, as amorph bvs or bvse writes it.")],
     /,
@@ -35,7 +37,8 @@ def percolation(
         Quantity | None,
         Parameter(
             help="What is mapped of a structure: bvse, the site energy (default); bvs, the bond valence sum; mismatch, "
-            "its distance from the ion's valence; distance, to the nearest atom."
+            "its distance from the ion's valence; distance, to the nearest atom. For bvs and mismatch the defaults "
+            "are those of amorph bvs: a cutoff of 6.0 Å and an exclusion radius of 1.7 Å."
         ),
     ] = None,
     side: Annotated[
@@ -64,15 +67,18 @@ def percolation(
 ) -> None:
     """Find at which threshold a map runs through the crystal in one, two and three directions, and the path it opens.
 
-    Of the site energy these are the migration barriers.
+    Of the site energy these are the migration barriers: the barrier counts from the lowest point of the cell, the
+    region barrier from the lowest point of the region that runs through.
     """
     start(quiet=quiet)
     check_output(path, lambda name: writer_for(name, PATH_WRITERS, "path"))
     if path is None and (origin or target or dimension):
         raise ValueError("--from, --to and --dimension belong to a path; give --path FILE to write it")
+    if (origin is None) != (target is None):
+        raise ValueError(f"--{'to' if target is None else 'from'} is missing; give both sites, or none")
     if origin and dimension:
         raise ValueError("--from and --to lead from site to site, --dimension across the cell; give one of them")
-    field, atoms = _field(file, ion, quantity, parameters)
+    field, atoms = _field(file, ion, quantity, parameters, None if quiet else Progress(visible=True).task)
     if side is None:
         side = "above" if field.quantity.startswith("distance") else "below"
     found = percolation_thresholds(field, side=side)
@@ -94,28 +100,31 @@ def percolation(
             figures["path"] |= {"length": way.length, "hops": way.table(), "file": path}
         show_json(figures)
     elif not quiet:
-        _show(file, field, found.table(), regions)
+        _show(file, field, found, regions)
         if way is not None and path is not None:
             _show_path(way, path)
 
 
 def _field(
-    file: Path, ion: str | None, quantity: Quantity | None, parameters: dict[str, Any]
+    file: Path, ion: str | None, quantity: Quantity | None, parameters: dict[str, Any], progress: Task | None
 ) -> tuple[ScalarField, Atoms]:
     """Read a field, or map what is asked of a structure."""
-    if file.suffix.lower() == ".npz" and ion is None and quantity is None:
-        if parameters:
-            raise ValueError(f"{_flag(parameters)} belongs to a structure, and {file} is a field; leave it out")
+    if file.suffix.lower() == ".npz":
+        asked = {"ion": ion, "quantity": quantity, **parameters}
+        if given := {name: value for name, value in asked.items() if value is not None}:
+            raise ValueError(f"{_flag(given)} belongs to a structure, and {file} is a field; leave it out")
         return read_field(file)
     quantity = "bvse" if quantity is None else quantity
     if ion is None and quantity != "distance":
-        raise ValueError(f"the mobile ion of {file} is missing; give it, as in --ion Li+, or --quantity distance")
+        raise ValueError(
+            f"the mobile ion of {file} is missing; give it, as in --ion Li+, or --quantity distance, or a field in .npz"
+        )
     stage = _STAGES[quantity]
     known = {*model_of(stage).model_fields, *model_of(read_structure).model_fields}
     if unknown := {name: value for name, value in parameters.items() if name not in known}:
         raise ValueError(f"{_flag(unknown)} has no meaning for --quantity {quantity}; leave it out")
     atoms = read_structure(file, **arguments_of(read_structure, parameters))
-    given = arguments_of(stage, parameters)
+    given = {**arguments_of(stage, parameters), "progress": progress}
     if quantity == "distance":
         return distance_map(atoms, **given), atoms
     made = stage(atoms, ion, **given)
@@ -139,13 +148,24 @@ def _figures_of_regions(regions: Percolation) -> dict[str, Any]:
     }
 
 
-def _show(file: Path, field: ScalarField, rows: list[dict[str, Any]], regions: Percolation | None) -> None:
-    show(rows, title=f"percolation of the {field.quantity} in {file.name}, grid {' × '.join(map(str, field.grid))}")
+def _show(file: Path, field: ScalarField, found: PercolationThresholds, regions: Percolation | None) -> None:
+    grid = " × ".join(map(str, field.grid))
+    show(found.table(), title=f"percolation of the {field.quantity} in {file.name}, grid {grid}")
+    say("")
+    name = "lowest" if found.side == "below" else "highest"
+    if found.extreme_position is None:
+        say("every point is excluded")
+    else:
+        show_pairs({f"{name} [{field.unit}]": found.extreme, "at x y z [Å]": found.extreme_position.round(2)})
     if regions is None:
         return
     say("")
     relation = "≤" if regions.side == "below" else "≥"
-    show(regions.table(), title=f"regions {relation} {regions.threshold:g} {field.unit}")
+    title = f"regions {relation} {regions.threshold:g} {field.unit}"
+    if not len(regions):
+        say(f"{title}: none")
+        return
+    show(regions.table(), title=title)
     say("")
     show_pairs(
         {

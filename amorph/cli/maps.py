@@ -117,6 +117,9 @@ def _show_map(made: BvsMap, file: Path, path: Path | None) -> None:
             "excluded": exclusion_of(made),
         }
     )
+    if made.excluded_fraction == 1.0:
+        others = " --blocking framework leaves out those of the mobile element;" if made.blocking == "all" else ""
+        say(f"every point is excluded:{others} --exclusion-radius gives the atoms less room")
     say(f"written to {path}" if path else "nothing written: -o FILE keeps the map")
 
 

@@ -205,5 +205,7 @@ def test_bad_input_is_refused():
         migration_path(field, start=(2.0, 2.0, 2.0), end=(10.0, 2.0, 2.0))
     with pytest.raises(ValueError, match=r"end 8 0 0\.1 Å lies where the well is excluded; give another site"):
         migration_path(field, start=(2.0, 2.0, 2.0), end=(8.0, 0.0, 0.1))
+    with pytest.raises(ValueError, match=r"end 1e\+30 0 0 Å is more than 1e\+06 cells away; give positions in Å"):
+        migration_path(field, start=(2.0, 2.0, 2.0), end=(1e30, 0.0, 0.0))
     with pytest.raises(ValueError, match="dimension = 4 must be less than or equal to 3"):
         migration_path(field, dimension=4)

@@ -68,6 +68,12 @@ def test_convergence_gives_a_row_for_each_grid(amorph, oxide, tmp_path):
     assert figures["grids"] == [[10, 10, 10], [20, 20, 20]]
 
 
+def test_where_every_point_is_excluded_the_way_out_is_said(amorph, mgo):
+    words = ("bvs", "mgo.extxyz", "--ion", "Mg2+", "--grid", 3, 3, 3, "--exclusion-radius", 9)
+    assert "every point is excluded: --blocking framework leaves out those of the mobile element;" in amorph(*words).out
+    assert "every point is excluded: --exclusion-radius gives" in amorph(*words, "--blocking", "framework").out
+
+
 def test_oxidation_states_say_which_atoms_are_anions(amorph, tmp_path):
     atoms = Atoms("S2", positions=[[0, 0, 0], [0, 0, 5]], cell=[10, 10, 10], pbc=True)
     write_structure(tmp_path / "pair.extxyz", atoms)

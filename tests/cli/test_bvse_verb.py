@@ -42,6 +42,13 @@ def test_bvse_takes_states_a_convention_and_an_exclusion_radius(amorph, tmp_path
     assert (tmp_path / "bvse.cube").is_file()
 
 
+def test_bvse_of_nothing_has_no_place(amorph):
+    command = ("bvse", STRUCTURES / "LiFePO4.cif", "--ion", "Li+", "--grid", 3, 3, 3, "--exclusion-radius", 30)
+    figures = json.loads(amorph(*command, "--json").out)
+    assert (figures["minimum"], figures["minimum_position"]) == (None, None)
+    assert "at x y z [Å]              –\n" in amorph(*command).out
+
+
 def test_bvse_balances_what_has_no_states(amorph, oxide, tmp_path):
     called = amorph("bvse", "oxide.extxyz", "--ion", "Mg2+", "--spacing", 0.8)
     assert "oxidation states          given in the structure\n" in called.out

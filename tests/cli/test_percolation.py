@@ -10,6 +10,7 @@ from amorph.analysis.bvse import bvse_map
 from amorph.analysis.distance import distance_map
 from amorph.analysis.pathways import migration_path
 from amorph.analysis.percolation import percolation, percolation_thresholds
+from amorph.cli.verb import text_of
 from amorph.export.fields import write_field
 from amorph.fields import ScalarField
 from amorph.reading import read_structure
@@ -29,7 +30,9 @@ def test_a_crystal_and_its_ion_suffice_for_the_barriers(amorph):
     assert (called.status, called.err) == (0, "")
     lines = called.out.splitlines()
     assert lines[0] == "percolation of the bond valence site energy of Li+ in LiFePO4.cif, grid 26 × 16 × 12"
-    assert [line.split()[0] for line in lines[2:]] == ["1D", "2D", "3D"]
+    assert [line.split()[0] for line in lines[2:5]] == ["1D", "2D", "3D"]
+    place = text_of(made.extreme_position.round(2))
+    assert lines[6:] == [f"lowest [eV]   {made.extreme:.4g}", f"at x y z [Å]  {place}"]
     assert "(0 1 0)" in lines[2]
     assert amorph("percolation", CRYSTAL, "--ion", "Li+", *COARSE, "--quiet").out == ""
 
@@ -58,6 +61,22 @@ def test_other_maps_of_a_structure(amorph, quantity, side):
     assert figures["side"] == side
     assert tuple(figures["thresholds"]) == percolation_thresholds(field, side=side).thresholds
     assert figures["quantity"] == field.quantity
+
+
+def test_the_framework_alone_may_block_a_bond_valence_map(amorph):
+    command = ("percolation", CRYSTAL, "--ion", "Li+", "--quantity", "mismatch", *COARSE, "--json")
+    made = bvs_map(read_structure(CRYSTAL), "Li+", spacing=0.4, blocking="framework", exclusion_radius=1.4)
+    figures = json.loads(amorph(*command, "--blocking", "framework", "--exclusion-radius", 1.4).out)
+    assert tuple(figures["thresholds"]) == percolation_thresholds(made.mismatch).thresholds
+    assert figures["thresholds"][0] is not None
+    assert json.loads(amorph(*command).out)["thresholds"] == [None] * 3
+
+
+def test_where_nothing_is_inside_it_is_said(amorph):
+    table = amorph("percolation", CRYSTAL, "--ion", "Li+", *COARSE, "--threshold", -100).out
+    assert table.endswith("\n\nregions ≤ -100 eV: none\n")
+    table = amorph("percolation", CRYSTAL, "--ion", "Li+", *COARSE, "--exclusion-radius", 30).out
+    assert table.endswith("\n\nevery point is excluded\n")
 
 
 def test_a_path_is_written_across_the_cell_or_between_sites(amorph, tmp_path):
@@ -101,6 +120,17 @@ def test_what_is_never_reached_is_said(amorph, tmp_path, mgo):
         (("mgo.extxyz",), "the mobile ion of mgo.extxyz is missing; give it, as in --ion Li+, or --quantity distance"),
         (("mgo.extxyz", "--ion", "Mg2+", "--dimension", 2), "belong to a path; give --path FILE"),
         (("mgo.extxyz", "--ion", "Mg2+", "--path", "p.cif"), "the suffix '.cif' names no format"),
+        (("field.npz", "--ion", "Li+"), "--ion belongs to a structure, and field.npz is a field; leave it out"),
+        (
+            ("field.npz", "--quantity", "bvs"),
+            "--quantity belongs to a structure, and field.npz is a field; leave it out",
+        ),
+        (("field.npz", "--path", "p.csv", "--from", 0, 0, 0), "--to is missing; give both sites, or none"),
+        (("field.npz", "--path", "p.csv", "--to", 0, 0, 0), "--from is missing; give both sites, or none"),
+        (
+            ("mgo.extxyz", "--ion", "Mg2+", "--blocking", "all"),
+            "--blocking has no meaning for --quantity bvse; leave it",
+        ),
         (
             ("mgo.extxyz", "--quantity", "distance", "--cutoff", 5.0),
             "--cutoff has no meaning for --quantity distance; leave it out",
