@@ -28,6 +28,23 @@ _EXCHANGED = (
     ("under-bonded share, ion removed", ("analysis", "bvs", "framework", "under_bonded_fraction_of_cell"), ""),
     ("over-bonded share, ion removed", ("analysis", "bvs", "framework", "over_bonded_fraction_of_cell"), ""),
     ("excluded share, ion removed", ("analysis", "bvs", "framework", "excluded_fraction"), ""),
+    ("mismatch whose window percolates, 1D", ("analysis", "connection", "mismatch", "1D"), "v.u."),
+    ("mismatch whose window percolates, 3D", ("analysis", "connection", "mismatch", "3D"), "v.u."),
+    ("v below which room percolates, 1D", ("analysis", "connection", "roomy", "1D"), "v.u."),
+    ("v below which room percolates, 3D", ("analysis", "connection", "roomy", "3D"), "v.u."),
+    ("migration barrier (BVSE), 1D", ("analysis", "bvse", "barriers_eV", "1D"), "eV"),
+    ("migration barrier (BVSE), 3D", ("analysis", "bvse", "barriers_eV", "3D"), "eV"),
+    ("room v ≤ V + window: clusters", ("analysis", "spread", "clusters"), ""),
+    ("  share of the largest", ("analysis", "spread", "largest_share"), ""),
+    ("  the same clusters placed at random", ("analysis", "spread", "placed_largest_share"), ""),
+    ("  dispersion (1 random, below it even)", ("analysis", "spread", "dispersion"), ""),
+    ("  varies like random grains of", ("analysis", "spread", "grain_volume_A3"), "Å³"),
+    ("  mean per ion", ("analysis", "spread", "local", "mean_A3"), "Å³"),
+    ("  its coefficient of variation", ("analysis", "spread", "local", "coefficient_of_variation"), ""),
+    ("largest included sphere, ion removed", ("analysis", "voids", "framework", "largest_included_radius"), "Å"),
+    ("largest free sphere, ion removed", ("analysis", "voids", "framework", "largest_free_radius"), "Å"),
+    ("probe-accessible share, ion removed", ("analysis", "voids", "framework", "accessible_fraction"), ""),
+    ("mean pore radius, ion removed", ("analysis", "voids", "framework", "mean_pore_radius"), "Å"),
 )
 
 
