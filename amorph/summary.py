@@ -130,8 +130,16 @@ def summarize(
 
 
 def figure_rows(exchanged: Sequence[Mapping[str, Any]], crystal: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """Set each figure of the glass, mean over its replicas, beside that of the crystal."""
-    return [_row(name, path, unit, exchanged, crystal) for name, path, unit in _EXCHANGED]
+    """Set each figure of the glass, mean over its replicas, beside that of the crystal.
+
+    What no study asked for is left out.
+    """
+    chains = [*exchanged, *([] if crystal is None else [crystal])]
+    return [
+        _row(name, path, unit, exchanged, crystal)
+        for name, path, unit in _EXCHANGED
+        if any(_has(figures, path) for figures in chains)
+    ]
 
 
 def _inherits(ratios: Iterable[float]) -> str:
@@ -159,6 +167,10 @@ def _row(
     if crystal is not None:
         row["crystal"] = _at(crystal, path)
     return row
+
+
+def _has(figures: Mapping[str, Any], path: tuple[str, ...]) -> bool:
+    return path[-1] in (_at(figures, path[:-1]) or {})
 
 
 def _at(figures: Mapping[str, Any], path: tuple[str, ...]) -> Any:
