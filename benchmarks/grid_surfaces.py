@@ -7,7 +7,7 @@ ends as one welded mesh without an open edge; the peer's is open at the cell fac
 import argparse
 
 import numpy as np
-from bvs import EDGE, shaken_cell
+from grid_bvs import EDGE, shaken_cell
 from timing import Comparison, compare, show
 
 from amorph.analysis.bvs import bvs_map, window_field
