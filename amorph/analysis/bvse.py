@@ -308,14 +308,15 @@ def _kinds(atoms: Atoms, name: str, convention: Convention, cutoff: float) -> tu
             f"smaller one (default 10.0)"
         )
     states = framework.arrays["oxidation_states"]
-    if (neutral := np.flatnonzero(states == 0)).size:
-        raise ValueError(
-            f"{framework.symbols[neutral[0]]} has the oxidation state 0, for which the site energy has no term; give "
-            f"it another, as in oxidation_states = {{'{framework.symbols[neutral[0]]}': 2}}"
-        )
     if not (states < 0).any():
         raise ValueError(
             f"no anion in {atoms.get_chemical_formula('metal')}: a site energy needs the anions that {mobile} bonds"
+        )
+    if (neutral := np.flatnonzero(states == 0)).size:
+        raise ValueError(
+            f"{framework.symbols[neutral[0]]} has the oxidation state 0, for which the site energy has no term; give "
+            f"it another, as in {{'{framework.symbols[neutral[0]]}': 2}} or --oxidation-states "
+            f"{framework.symbols[neutral[0]]}=2"
         )
     kinds = []
     for element in dict.fromkeys(framework.symbols):
@@ -331,7 +332,7 @@ def _morse(mobile: Ion, element: str, charge: float, count: int, convention: Con
     if charge != round(charge):
         raise ValueError(
             f"{element} has the oxidation state {charge:g}, and soft-BV parameters are for whole ones; give it one, "
-            f"as in oxidation_states = {{'{element}': {round(charge)}}}"
+            f"as in {{'{element}': {round(charge)}}} or --oxidation-states {element}={round(charge)}"
         )
     values = soft_bond_valence(mobile, Ion(element, round(charge)))
     return Interaction(

@@ -226,6 +226,7 @@ def points_in_order(
     finite = np.isfinite(values)
     enough = np.inf
     if high < len(sample):
+        # the sweep looks for ties above the threshold, which is at most this value
         enough = sample[high] + 2.0 * _TIE * (sample[high] - np.min(values, where=finite, initial=np.inf))
     chosen = np.flatnonzero(finite & (values <= enough))
     return values, chosen[np.argsort(values[chosen], kind="stable")]

@@ -58,6 +58,13 @@ def test_bvse_balances_what_has_no_states(amorph, oxide, tmp_path):
     assert [line.split()[0] for line in called.out.splitlines()[2:5]] == ["Li+", "Ti3.909+", "O2-"]
 
 
+def test_a_metal_lacks_its_anion_whatever_the_ion(amorph):
+    for ion in ("Mg2+", "Li+"):
+        assert amorph("bvse", STRUCTURES / "Mg.cif", "--ion", ion).err.startswith(
+            "amorph: no anion in Mg2: a site energy"
+        )
+
+
 def test_bvse_refuses_in_one_line(amorph):
     file = STRUCTURES / "LiFePO4.cif"
     for words, message in (
