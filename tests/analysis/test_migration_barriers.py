@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from amorph.analysis.bvse import bvse_map
+from amorph.analysis.pathways import migration_path
 from amorph.analysis.percolation import percolation_thresholds
 from amorph.reading import read_structure
 
@@ -53,3 +54,17 @@ def test_barriers_are_bvlains_on_its_own_points(name, ion, grid, bvlain):
     found = thresholds(name, ion, grid=grid).barriers
     for ours, theirs in zip(found, bvlain, strict=False):
         assert -0.001 < theirs - ours < 8 / 2**10 + 0.001
+
+
+def test_every_hop_of_a_spinel_has_the_barrier_of_its_sites():
+    # 8a – 16c – 8a: on a grid that holds both all hops are alike
+    field = bvse_map(read_structure(STRUCTURES / "MgTi2O4.cif"), "Mg2+", grid=(48, 48, 48)).field
+    found = percolation_thresholds(field)
+    assert found.crossings[0].windings.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    rows = migration_path(field).table()
+    assert len(rows) == 8
+    for row in rows:
+        higher, lower = sorted((row["barrier_eV"], row["reverse_barrier_eV"]), reverse=True)
+        assert higher == pytest.approx(found.barriers[0], abs=1e-9)
+        assert lower == pytest.approx(rows[0]["reverse_barrier_eV"], abs=1e-9)
+        assert row["length_A"] == pytest.approx(8.509 * 3**0.5 / 8, rel=1e-3)  # straight, as symmetry has it
