@@ -11,6 +11,7 @@ from annotated_types import Interval
 from ase.units import kB
 from numpy.typing import NDArray
 
+from amorph.analysis import grids
 from amorph.analysis.percolation import (
     STEPS,
     Percolation,
@@ -32,6 +33,8 @@ _LEAST_DEPTH: Final = 0.05
 _NEVER: Final = 4
 """A number of dimensions that no region reaches."""
 _DIRECTIONS: Final[tuple[Literal[1, -1], ...]] = (1, -1)
+_BYTES: Final = 72
+"""Memory for each point: 31 bytes of weights, costs, steps, offsets and marks, 16 of the field twice, and the heap."""
 _FARTHEST: Final = 1e6
 """Cells from the origin to a site at most: farther off its coordinates tell no grid point."""
 _SWEEPS: Final = 200
@@ -150,7 +153,7 @@ def migration_path(
     ------
     ValueError
         One site without the other, or both the same; a site that is excluded; sites that no path joins; a dimension
-        that no region reaches.
+        that no region reaches; a grid larger than memory.
 
     Notes
     -----
@@ -175,6 +178,8 @@ def migration_path(
     if (start is None) != (end is None):
         given, missing = ("start", "end") if end is None else ("end", "start")
         raise ValueError(f"{given} is given without {missing}; give both, or none for a path across the cell")
+    asked = f"a path over a grid of {field.values.size} points"
+    grids.refuse_beyond_memory(_BYTES * field.values.size, asked, "give a field of fewer points")
     if start is not None and end is not None:
         walk = _between(field, start, end, side)
     else:

@@ -208,9 +208,11 @@ def points_in_order(
     Points above some value that suffices for the regions to fulfil `reached` are left out; all are there if none does.
     """
     _refuse_large(field)
-    # values and order, and for each point its parent, its offset and its slot: 8 + 2·8 + 4·5 bytes
+    # values and order, and for each point its parent, offset and slot: 8 + 2·8 + 4·5 bytes; labelling a field of
+    # lower precision takes a copy of it
+    needed = (44 if field.values.dtype == np.float64 else 52) * field.values.size
     asked = f"the sweep over a grid of {field.values.size} points"
-    grids.refuse_beyond_memory(44 * field.values.size, asked, "give a field of fewer points")
+    grids.refuse_beyond_memory(needed, asked, "give a field of fewer points")
     sign = _sign(side)
     values = sign * np.asarray(field.values, dtype=np.float64).ravel()
     sample = values[:: values.size // _SAMPLE + 1]

@@ -195,6 +195,12 @@ def test_translation_and_repetition_leave_the_path_as_it_is():
 # errors
 
 
+def test_a_path_that_memory_cannot_hold_is_refused(monkeypatch):
+    monkeypatch.setattr("amorph.analysis.grids.available_memory", lambda: 1900)
+    with pytest.raises(ValueError, match="a path over a grid of 27 points needs 1944 bytes of memory, and 1900 bytes"):
+        migration_path(potential(np.zeros((3, 3, 3))))
+
+
 def test_bad_input_is_refused():
     values = np.zeros((4, 4, 4))
     values[0, 0, 0] = np.nan
