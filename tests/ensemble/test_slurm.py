@@ -47,6 +47,32 @@ def test_the_script_is_plain_shell_for_what_is_missing(plan, folder):
         assert f"{line}\n" in text
 
 
+def test_names_with_blanks_quotes_and_percent_signs_stay_whole(plan, folder, tmp_path):
+    directory = tmp_path / """it's "all" of 100 %"""
+    prepare(plan, directory)
+    lines = script(plan, directory).splitlines()
+    output = next(line for line in lines if line.startswith("#SBATCH --output="))
+    assert output == f"""#SBATCH --output="{tmp_path}/it's \\"all\\" of 100 %%/logs/slurm-%A_%a.txt\""""
+    at = next(line for line in lines if line.startswith("directory="))
+    said = subprocess.run(["bash", "-c", f'{at}; echo "$directory"'], capture_output=True, text=True, check=True)
+    assert said.stdout == f"{directory}\n"
+
+
+@pytest.mark.parametrize("time", [2, '"2"', '"1:30"', '"0:01:59"', '"0-0:2"'])
+def test_a_time_limit_that_leaves_no_time_is_refused(plan, folder, time):
+    path = folder / "ensemble.toml"
+    path.write_text(path.read_text().replace('"24:00:00"', str(time)))
+    with pytest.raises(ValueError, match=r"slurm\.seconds_to_stop = 120 s is not below the time of the queue, \d+ s"):
+        script(read_ensemble(path), folder / "all")
+
+
+@pytest.mark.parametrize("time", [3, '"2:01"', '"1-0"', '"1-0:0:0"', '"0:02:01"', '"UNLIMITED"'])
+def test_a_time_limit_that_leaves_time_is_taken(plan, folder, time):
+    path = folder / "ensemble.toml"
+    path.write_text(path.read_text().replace('"24:00:00"', str(time)))
+    assert f"#SBATCH --time={str(time).strip(chr(34))}\n" in script(read_ensemble(path), folder / "all")
+
+
 def test_an_option_of_ours_and_a_machine_without_a_queue_are_told(folder, plan, monkeypatch):
     path = folder / "ensemble.toml"
     path.write_text(path.read_text().replace("options.time", "options.array"))
