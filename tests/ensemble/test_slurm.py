@@ -124,12 +124,12 @@ def states(directory):
     return [member_status(directory, name).state for name in member_names(directory)]
 
 
-def submitted(folder, *, slower=1):
+def submitted(folder, *, slower=1, name="all"):
     """Submit the ensemble by its command; returns the number of the job."""
     write_files(folder, vary="")
     text = STUDY.replace("duration_ps = 0.5 }", f"duration_ps = {0.5 * slower} }}")
     (folder / "study.toml").write_text(text)
-    command = ["-m", "amorph", "ensemble", "run", str(folder / "ensemble.toml"), "--dir", str(folder / "all")]
+    command = ["-m", "amorph", "ensemble", "run", str(folder / "ensemble.toml"), "--dir", str(folder / name)]
     said = ask(sys.executable, *command, "--engine", "slurm")
     return re.search(r"as job (\d+)", said)[1]
 
@@ -139,8 +139,9 @@ def begun(directory):
 
 
 def test_an_array_runs_every_member_once(queue, folder):
-    job = submitted(folder)
-    directory = folder / "all"
+    name = """it's "all" of 100 %"""  # what sbatch, its file names and the shell each take for something else
+    job = submitted(folder, name=name)
+    directory = folder / name
     wait_for(lambda: set(states(directory)) <= {"done", "check failed"})
     wait_for(lambda: not ask("squeue", "-h"))
     completed = (queue / "completed.txt").read_text()
@@ -148,6 +149,7 @@ def test_an_array_runs_every_member_once(queue, folder):
     for log in directory.glob("*_*/run.log"):  # each stage was begun once
         begun_stages = re.findall(r"— (\S+)$", log.read_text(), re.M)
         assert len(begun_stages) == len(set(begun_stages)) > 5
+    assert len(list((directory / "logs").glob("slurm-*_*.txt"))) == 2
     # nothing is left to do, and that is said without a job
     said = ask(sys.executable, "-m", "amorph", "ensemble", "run", str(folder / "ensemble.toml"), "--dir",
                str(directory), "--engine", "slurm")  # fmt: skip
