@@ -73,7 +73,7 @@ def check_field(path: Path | None, atoms: "Atoms", parameters: Mapping[str, Any]
     grid, spacing = parameters.get("grid"), parameters.get("spacing")
     sound = (spacing is None or spacing > 0) and (grid is None or min(grid) > 0)  # the map itself refuses others
     if path is not None and sound:
-        precision = parameters.get("precision") or "float64"
+        precision: Any = parameters.get("precision") or "float64"
         points = resolve_points(atoms.cell.array, grid, spacing, bytes_per_point=np.dtype(precision).itemsize)
         check_field_file(path, points, precision=precision)
 

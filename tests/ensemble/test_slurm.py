@@ -147,7 +147,7 @@ def test_an_array_runs_every_member_once(queue, folder):
     completed = (queue / "completed.txt").read_text()
     assert len(re.findall(rf"JobState=COMPLETED .*WorkDir={HERE}", completed)) >= 2
     for log in directory.glob("*_*/run.log"):  # each stage was begun once
-        begun_stages = re.findall(r"— (\S+)$", log.read_text(), re.M)
+        begun_stages = re.findall(r"— (.+/\d_\w+)$", log.read_text(), re.M)
         assert len(begun_stages) == len(set(begun_stages)) > 5
     assert len(list((directory / "logs").glob("slurm-*_*.txt"))) == 2
     # nothing is left to do, and that is said without a job
