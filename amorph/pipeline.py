@@ -29,7 +29,7 @@ from amorph.measuring import void_figures
 from amorph.progress import Progress
 from amorph.recording import StopRequest, Work
 from amorph.rocksalt import build
-from amorph.run import RunDirectory, Stage, sha256_of, write_atomically
+from amorph.run import SUMMARY, RunDirectory, Stage, sha256_of, write_atomically
 from amorph.study import Study
 from amorph.substitution import substitute
 from amorph.summary import Summary, summarize
@@ -64,6 +64,8 @@ class Chain:
         stage = self.run.stage(f"{self.folder}{self.number}_{name}", parameters, inputs)
         figures = stage.finished()
         if figures is None:
+            # A summary from before would pass the run off as finished, with figures that are about to change.
+            (self.run.path / SUMMARY).unlink(missing_ok=True)
             self.stop.check(f"before {stage.directory}")
             log.info("— %s", stage.directory)
             started = time.time()
@@ -202,9 +204,10 @@ def run_study(
             crystal=crystal.figures if study["control"]["crystal"] else None,
             reference=reference.figures,
             models=(model, final_model),
+            forced=[entry["changed"] for entry in run.forced],
         )
         write_atomically(
-            directory / "summary.json",
+            directory / SUMMARY,
             (json.dumps(summary.figures, indent=2, ensure_ascii=False, default=float) + "\n").encode(),
         )
     return summary

@@ -16,7 +16,7 @@ import re
 import socket
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -28,6 +28,9 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
+
+SUMMARY = "summary.json"
+"""What a run of a study writes last: as long as it is there, the run is finished."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -196,6 +199,8 @@ class RunDirectory:
     provenance: Mapping[str, Any]
     force: bool = False
     """Continue a run of another configuration, and record the difference."""
+    forced: Sequence[Mapping[str, str]] = field(default=(), init=False)
+    """When the run was continued by force, and with what."""
     _lock: io.TextIOWrapper | None = field(default=None, repr=False)
     _log: logging.Handler | None = field(default=None, repr=False)
     _level: int = field(default=logging.NOTSET, repr=False)
@@ -243,19 +248,19 @@ class RunDirectory:
         # The kernel drops the lock with its process, so a stale lock file does no harm.
         self._lock = (self.path / "lock").open("a+", encoding="utf-8")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_soon(self._lock)
         except OSError as error:
-            if not isinstance(error, BlockingIOError):
-                self._lock.close()
-                self._lock = None
+            owner = ""
+            if isinstance(error, BlockingIOError):
+                self._lock.seek(0)
+                owner = self._lock.read().strip() or "another process"
+            self._lock.close()
+            self._lock = None
+            if not owner:
                 raise ValueError(
                     f"{self.path} cannot be locked ({error.strerror}), so two processes could mix their files in it; "
                     "use a --dir on another file system"
                 ) from None
-            self._lock.seek(0)
-            owner = self._lock.read().strip() or "another process"
-            self._lock.close()
-            self._lock = None
             raise ValueError(f"{self.path} is in use by {owner}; wait for it, or use another --dir") from None
         self._lock.seek(0)
         self._lock.truncate()
@@ -279,6 +284,7 @@ class RunDirectory:
             stored = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is damaged ({error}); use a new --dir") from None
+        self.forced = stored.get("provenance", {}).get("forced", [])
         if (there := _binding(stored)) != (here := _binding(whole)):
             changed = difference(there, here)
             if not self.force:
@@ -286,11 +292,27 @@ class RunDirectory:
                     f"{self.path} holds a run with {changed}; use a new --dir, or continue it all the same with --force"
                 )
             log.warning("%s is continued by force with %s", self.path, changed)
-            forced = {"date": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "changed": changed}
-            whole["provenance"]["forced"] = [*stored.get("provenance", {}).get("forced", []), forced]
+            self.forced = [*self.forced, {"date": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "changed": changed}]
+            whole["provenance"]["forced"] = self.forced
             write_atomically(path, tomli_w.dumps(whole).encode())
         commits = stored.get("provenance", {}).get("commit"), whole["provenance"].get("commit")
         return None if commits[0] == commits[1] else commits
+
+
+def _lock_soon(file: io.TextIOWrapper) -> None:
+    """Lock a file, or fail after a second: whoever looks at the status of a run holds its lock for a moment.
+
+    Raises
+    ------
+    BlockingIOError
+        Another process holds the lock and keeps it.
+    """
+    for _ in range(10):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(0.1)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @dataclass

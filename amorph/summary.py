@@ -61,7 +61,7 @@ class Summary:
     failed: Sequence[str]
     """Checks that failed: a glass that is none, a relaxation that did not converge. Empty if all held."""
     notes: Sequence[str]
-    """What a reader of the figures must know: the model's volumes against experiment."""
+    """What a reader of the figures must know: the model's volumes against experiment, what was continued by force."""
 
     def table(self) -> list[dict[str, Any]]:
         """One row per figure."""
@@ -76,6 +76,7 @@ def summarize(
     crystal: Mapping[str, Mapping[str, Any]] | None,
     reference: Mapping[str, Mapping[str, Any]],
     models: tuple[str, str],
+    forced: Sequence[str] = (),
 ) -> Summary:
     """Set the figures of a run side by side and list the checks that failed."""
     glass = host["relax"]["crystallinity"]
@@ -104,6 +105,7 @@ def summarize(
         for figures in reference.values()
         if figures["volume_ratio"]
     ]
+    notes += [f"continued by force: {changed}; what was finished before is as it was" for changed in forced]
     figures = {
         "title": study["run"]["title"],
         "model": models[0],

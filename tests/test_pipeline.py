@@ -16,9 +16,9 @@ import pytest
 from dying import HERE, Runs
 from toy_run import BRIEF, STUDY, assert_same, content, written
 
-from amorph.pipeline import rehearse, run_study, stop_on_signal
-from amorph.recording import Work
-from amorph.run import sha256_of
+from amorph.pipeline import Chain, rehearse, run_study, stop_on_signal
+from amorph.recording import Stopped, StopRequest, Work
+from amorph.run import RunDirectory, sha256_of
 from amorph.study import read_study, resolve
 
 NAMES = ["build", "melt_quench", "relax", "equilibrate", "substitute", "final_relax", "analysis", "export"]
@@ -303,12 +303,27 @@ def test_another_study_is_continued_by_force_and_says_so(runs, variant, tmp_path
     # what was finished stays as it was made, and says for what it was taken; what was missing is made anew
     grids = [figures(directory, f"replica_{n}/8_analysis")["bvs"]["all"]["grid"] for n in (0, 1)]
     assert grids[1][0] > grids[0][0]
+    notes = json.loads((directory / "summary.json").read_text())["notes"]
+    assert "continued by force: bvs.spacing 0.5 there, 0.4 here; what was finished before is as it was" in notes
     kept = json.loads((directory / "replica_0/8_analysis/stage.json").read_text())
     assert kept["parameters"]["bvs"]["spacing"] == 0.5
     assert [accepted["bvs"]["spacing"] for accepted in kept["accepted_for"]] == [0.4]
     before = content(directory)
     assert runs(other, directory).status == 4  # from now on without force
     assert_same(content(directory), before)
+
+
+def test_a_summary_goes_before_a_stage_is_redone(tmp_path):
+    config = {"run": {}}
+    with RunDirectory(tmp_path / "run", config, {}) as run:
+        Chain(run).then("first", {}, lambda _stage, _atoms: {})
+        (run.path / "summary.json").write_text("{}")
+        Chain(run).then("first", {}, lambda _stage, _atoms: {})
+        assert (run.path / "summary.json").exists()  # nothing was to be done
+        shutil.rmtree(run.path / "1_first")
+        with pytest.raises(Stopped):
+            Chain(run, stop=StopRequest(by="SIGTERM")).then("first", {}, lambda _stage, _atoms: {})
+        assert not (run.path / "summary.json").exists()
 
 
 def test_a_changed_result_is_refused(runs, variant, tmp_path):

@@ -1,5 +1,6 @@
 """The run directory: marks, lock, claim, checkpoints and files that grow."""
 
+import fcntl
 import logging
 import os
 import re
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 from dataclasses import dataclass
@@ -214,6 +216,17 @@ def test_the_same_process_is_refused_too_and_may_come_back(tmp_path):
         opened(tmp_path / "run").__enter__()
     with opened(tmp_path / "run"):
         pass
+
+
+def test_a_look_at_the_status_is_no_obstacle(tmp_path):
+    (tmp_path / "run").mkdir()
+    lock = (tmp_path / "run/lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_SH)  # what whoever looks holds for a moment
+    looking = threading.Timer(0.3, lock.close)
+    looking.start()
+    with opened(tmp_path / "run"):
+        pass
+    looking.join()
 
 
 def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):

@@ -203,7 +203,10 @@ def place_vertices(planes, first, n_planes, nz, mixed, starts, values, level, ma
                                 end = np.float64(values[from_a, to_b, from_c])
                             else:
                                 end = np.float64(values[from_a, from_b, c + 1 if c + 1 < nc else 0])
-                            fraction = (level - start) / (end - start)
+                            if np.isinf(end - start):  # values at the ends of the number range
+                                fraction = (0.5 * level - 0.5 * start) / (0.5 * end - 0.5 * start)
+                            else:
+                                fraction = (level - start) / (end - start)
                             at = -1
                         if at >= 0:
                             whole_a = at if axis == 0 else a

@@ -88,6 +88,8 @@ def ensemble_run(
         raise RuntimeError(f"{len(outcome.failed)} of {len(plan.members)} members failed; {name}: {error}")
     if outcome.stopped:
         raise Stopped(f"stopped by {stop.by or 'a signal to a member'}; run the same command again to continue")
+    if left := [name for name in outcome.elsewhere if name not in _finished(states)]:
+        raise Stopped(f"another process works on {', '.join(left)}; run the same command again when it has ended")
     if failed := [state["member"] for state in states if state["state"] == "check failed"]:
         raise CheckFailed(f"done and kept, but a check failed in {', '.join(failed)}; see amorph ensemble summary")
 
@@ -147,6 +149,12 @@ def _states(directory: Path) -> list[dict[str, Any]]:
     from amorph.ensemble.status import member_names, member_status
 
     return [member_status(directory, name).row() for name in member_names(directory)]
+
+
+def _finished(states: list[dict[str, Any]]) -> list[str]:
+    from amorph.ensemble.status import FINISHED
+
+    return [state["member"] for state in states if state["state"] in FINISHED]
 
 
 def _show_states(states: list[dict[str, Any]]) -> None:

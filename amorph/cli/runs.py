@@ -10,7 +10,8 @@ from amorph.progress import Progress
 
 
 def run(
-    study: Path,
+    study: Annotated[Path, Parameter(help="TOML file of the study.")],
+    /,
     *,
     directory: Annotated[Path | None, Parameter(name="--dir", help="The run directory; made, or continued.")] = None,
     dry_run: Annotated[
@@ -24,11 +25,6 @@ def run(
     """Run a study: composition, glass, ion exchange, free volume, bond-valence map, isosurface.
 
     The same command on the same directory continues a run that was stopped and skips what is finished.
-
-    Parameters
-    ----------
-    study
-        TOML file of the study.
     """
     import tomli_w
 

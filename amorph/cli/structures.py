@@ -141,7 +141,9 @@ def vasp_input(
     file: File,
     /,
     *,
-    directory: Annotated[Path, Parameter(help="Folder to write to; made if it does not exist.")] = Path("vasp"),
+    directory: Annotated[Path, Parameter(name="--dir", help="Folder to write to; made if it does not exist.")] = Path(
+        "vasp"
+    ),
     json: Json = False,
     quiet: Quiet = False,
     **parameters: Any,

@@ -52,6 +52,8 @@ def isosurface(
         ion: str | None = made.ion
         particular: dict[str, Any] = {"ion": ion, "window": mesh.level, "blocking": made.blocking}
         remarks = {"excluded": exclusion_of(made)}
+        if not len(mesh.faces):
+            remarks["note"] = "no point lies within the window, and no surface runs through the cell"
     else:
         if parameters.get("window") is not None:
             raise ValueError(f"--level {level:g} and --window {parameters['window']:g}: give one of them")

@@ -66,14 +66,16 @@ def check_output(path: Path | None, writer: Callable[[Path], object]) -> None:
 
 
 def check_field(path: Path | None, atoms: "Atoms", parameters: Mapping[str, Any]) -> None:
-    """Refuse a map's file that no disk can hold, before the map is made; `parameters` have its grid or spacing."""
+    """Refuse a map's file that no disk can hold, before the map is made; `parameters` have its grid and precision."""
     from amorph.analysis.grids import resolve_points
     from amorph.export.fields import check_field_file
 
     grid, spacing = parameters.get("grid"), parameters.get("spacing")
     sound = (spacing is None or spacing > 0) and (grid is None or min(grid) > 0)  # the map itself refuses others
     if path is not None and sound:
-        check_field_file(path, resolve_points(atoms.cell.array, grid, spacing))
+        precision: Any = parameters.get("precision") or "float64"
+        points = resolve_points(atoms.cell.array, grid, spacing, bytes_per_point=np.dtype(precision).itemsize)
+        check_field_file(path, points, precision=precision)
 
 
 class _StandardError(logging.Handler):

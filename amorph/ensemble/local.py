@@ -93,15 +93,7 @@ def run_local(
     """
     stop = stop or StopRequest()
     outcome = Outcome()
-    waiting = []
-    for member in members:
-        state = member_status(directory, member.name).state
-        if state in FINISHED:
-            outcome.finished.append(member.name)
-        elif state == "running":
-            outcome.elsewhere.append(member.name)
-        else:
-            waiting.append(member)
+    waiting = [member for member in members if not _done_elsewhere(outcome, member.name, directory)]
     update(len(outcome.finished), "")
     free = slots_of(workers, len(waiting))
     at_work: dict[str, _Process] = {}
@@ -116,7 +108,8 @@ def run_local(
                     process.ask_to_stop()
             while waiting and free:
                 member = waiting.pop(0)
-                at_work[member.name] = _Process(member.name, directory, free.pop())
+                if not _done_elsewhere(outcome, member.name, directory):  # another driver may share the directory
+                    at_work[member.name] = _Process(member.name, directory, free.pop())
             for name, process in list(at_work.items()):
                 if (status := process.poll()) is not None:
                     free.append(process.slot)
@@ -132,15 +125,24 @@ def run_local(
     return outcome
 
 
+def _done_elsewhere(outcome: Outcome, name: str, directory: Path) -> bool:
+    """File a member that is finished, or that another process works on; False for one that is to be run."""
+    state = member_status(directory, name).state
+    if state in FINISHED:
+        outcome.finished.append(name)
+    elif state == "running":
+        outcome.elsewhere.append(name)
+    return state in FINISHED or state == "running"
+
+
 def _file(outcome: Outcome, name: str, status: int, directory: Path) -> None:
-    said = member_status(directory, name)
     if status in (0, 4):
         outcome.finished.append(name)
     elif status == 3:
         outcome.stopped.append(name)
-    elif said.state == "running":  # another process was quicker
-        outcome.elsewhere.append(name)
-    else:
+    # Another driver was quicker, or it was killed after its last word: what lies there counts, not the status.
+    elif not _done_elsewhere(outcome, name, directory):
+        said = member_status(directory, name)
         outcome.failed[name] = said.note or (f"killed by signal {-status}" if status < 0 else f"exit status {status}")
         log.warning("%s failed: %s", name, outcome.failed[name])
 
@@ -152,7 +154,7 @@ class _Process:
         self.slot = slot
         study = directory / "studies" / f"{name}.toml"
         command = [sys.executable, "-m", "amorph", "run", str(study), "--dir", str(directory / name), "--quiet"]
-        self._log: IO[bytes] = (directory / "logs" / f"{name}.log").open("wb")
+        self._log: IO[bytes] = (directory / "logs" / f"{name}.log").open("ab")
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

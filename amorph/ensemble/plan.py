@@ -187,7 +187,6 @@ def _expand(base: Study, general: Mapping[str, Any], vary: Mapping[str, Sequence
     points = list(itertools.product(*vary.values()))
     if len(points) * general["members"] > MOST_MEMBERS:
         raise ValueError(f"{len(points)} combinations × {general['members']} members are more than {MOST_MEMBERS}")
-    width = max(3, len(str(len(points) - 1))), max(3, len(str(general["members"] - 1)))
     plain = {name: table for name, table in toml_form(base.tables).items() if table}
     members = []
     for point, values in enumerate(points):
@@ -200,8 +199,8 @@ def _expand(base: Study, general: Mapping[str, Any], vary: Mapping[str, Sequence
             stream = np.random.SeedSequence(general["seed"], spawn_key=(point, number))
             seed = int(stream.generate_state(1, np.uint64)[0] >> np.uint64(1))  # TOML's integers have a sign
             study = resolve(tables | {"run": tables["run"] | {"seed": seed}})
-            name = f"{point:0{width[0]}d}_{number:0{width[1]}d}"
-            members.append(Member(name, point, varied, seed, study))
+            # Names do not depend on how many there are: more members leave the first ones where they lie.
+            members.append(Member(f"{point:03d}_{number:03d}", point, varied, seed, study))
     return tuple(members)
 
 

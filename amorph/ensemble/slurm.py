@@ -1,5 +1,6 @@
 """The members of an ensemble as an array of SLURM jobs: a plain sbatch script, written out and submitted."""
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ _BODY: Final = """
 name=${members[$SLURM_ARRAY_TASK_ID]}
 cd "$start" || exit 1
 "$python" -m amorph run "$directory/studies/$name.toml" --dir "$directory/$name" --quiet \\
-    >"$directory/logs/$name.log" 2>&1 &
+    >>"$directory/logs/$name.log" 2>&1 &
 run=$!
 
 # USR1 comes before the time limit: the run writes a checkpoint and ends with status 3, and the job goes back into the
@@ -48,7 +49,7 @@ def script(plan: Ensemble, directory: Path, *, at_a_time: int | None = None) -> 
     Raises
     ------
     ValueError
-        An option that the script itself sets.
+        An option that the script itself sets; a time limit that leaves no time to run.
     """
     directory = directory.resolve()
     names = [
@@ -62,17 +63,23 @@ def script(plan: Ensemble, directory: Path, *, at_a_time: int | None = None) -> 
     for option in chosen["options"]:
         if option in _OURS:
             raise ValueError(f"slurm.options.{option}: the script sets it; leave it out")
+    limit = _seconds(str(chosen["options"].get("time", "")))
+    if limit is not None and limit <= chosen["seconds_to_stop"]:
+        raise ValueError(
+            f"slurm.seconds_to_stop = {chosen['seconds_to_stop']} s is not below the time of the queue, {limit} s: "
+            "every run would be asked to stop at its start, and queued again for ever; give more time"
+        )
     options: dict[str, str | int] = {
         "job-name": f"amorph-{directory.name}",
         "array": f"0-{len(names) - 1}" + (f"%{at_a_time}" if at_a_time else ""),
-        "output": f"{directory}/logs/slurm-%A_%a.txt",
+        "output": f"{str(directory).replace('%', '%%')}/logs/slurm-%A_%a.txt",
         "open-mode": "append",
         "signal": f"B:USR1@{chosen['seconds_to_stop']}",
         **chosen["options"],
     }
     lines = [
         "#!/bin/bash",
-        *(f"#SBATCH --{name}={value}" for name, value in options.items()),
+        *(f"#SBATCH --{name}={_quoted(value)}" for name, value in options.items()),
         "#SBATCH --requeue",
         "",
         *chosen["setup"],
@@ -82,6 +89,25 @@ def script(plan: Ensemble, directory: Path, *, at_a_time: int | None = None) -> 
         f"members=({' '.join(names)})",
     ]
     return "\n".join(lines) + "\n" + _BODY
+
+
+def _quoted(value: str | int) -> str:
+    """Write a value as sbatch reads it, which ends one at a blank."""
+    text = str(value)
+    if re.fullmatch(r"[\w.,:;/@%+=&|*!()\[\]-]*", text):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _seconds(time: str) -> int | None:
+    """Read a time limit as sbatch does: 90, 90:00, 1:30:00, 1-12, 1-12:30 or 1-12:30:00; None for any other."""
+    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", time.strip())
+    if found is None:
+        return None
+    days, first, second, third = (int(part or 0) for part in found.groups())
+    if found[1] or found[4]:
+        return 86400 * days + 3600 * first + 60 * second + third
+    return 60 * first + second
 
 
 def submit(plan: Ensemble, directory: Path, *, at_a_time: int | None = None) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from amorph.run import SUMMARY
+
 State = Literal["waiting", "running", "interrupted", "done", "check failed"]
 
 FINISHED: tuple[State, ...] = ("done", "check failed")
@@ -54,7 +56,7 @@ def member_status(directory: Path, name: str) -> MemberStatus:
     run = directory / name
     owner = _owner(run / "lock")
     if owner is None and (summary := summary_of(run)) is not None:
-        failed = list(summary.get("failed", ()))
+        failed = list(map(str, summary["failed"]))
         return MemberStatus(name, "check failed" if failed else "done", "", None, "; ".join(failed))
     if owner is None and not (run / "run.toml").exists():
         return MemberStatus(name, "waiting", "", None, "")
@@ -65,12 +67,15 @@ def member_status(directory: Path, name: str) -> MemberStatus:
 
 
 def summary_of(run: Path) -> Mapping[str, Any] | None:
-    """Read the summary that a finished run leaves; None where there is none yet."""
+    """Read the summary that a finished run leaves; None where there is none yet, or one that is damaged."""
     try:
-        content = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+        content = json.loads((run / SUMMARY).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    return content if isinstance(content, dict) else None
+    whole = (
+        isinstance(content, dict) and isinstance(content.get("failed"), list) and {"exchanged", "crystal"} <= {*content}
+    )
+    return content if whole else None
 
 
 def _owner(lock: Path) -> str | None:

@@ -1,7 +1,6 @@
 """Scalar fields as files."""
 
 import math
-import shutil
 from pathlib import Path
 from typing import Final
 
@@ -11,11 +10,12 @@ from ase import Atoms
 from amorph.export.chgcar import write_chgcar
 from amorph.export.cube import write_cube
 from amorph.export.npz import write_npz
+from amorph.export.replacing import check_room
 from amorph.export.suffixes import writer_for
 from amorph.export.vesta import write_grd, write_pgrid
 from amorph.export.vtk_grids import write_vti, write_vts
 from amorph.export.xsf import write_xsf
-from amorph.fields import ScalarField
+from amorph.fields import Precision, ScalarField
 
 FIELD_WRITERS: Final = {
     ".npz": write_npz,
@@ -30,19 +30,13 @@ FIELD_WRITERS: Final = {
 }
 """Writer of each format by its suffix, or by the beginning of a name without one of these suffixes."""
 
-_POINT_BYTES: Final = {
-    write_cube: 13,
-    write_xsf: 13,
-    write_chgcar: 13,
-    write_grd: 13,
-    write_pgrid: 4,
-    write_vti: 8,
-    write_vts: 20,
-}
-"""Bytes of a point in each format, at most."""
+_TEXT_BYTES: Final = 13 + 1 / 5
+"""Bytes of a number in text, with its share of the line ends."""
+_REPEATING: Final = (write_xsf, write_grd, write_vti, write_vts)
+"""Formats with the first point of each axis again as its last."""
 
 
-def check_field_file(path: str | Path, grid: tuple[int, int, int]) -> None:
+def check_field_file(path: str | Path, grid: tuple[int, int, int], *, precision: Precision = "float64") -> None:
     """Refuse a file of a field that no format or no disk can hold, before the field is made.
 
     Raises
@@ -51,15 +45,12 @@ def check_field_file(path: str | Path, grid: tuple[int, int, int]) -> None:
         Unknown suffix; a grid that takes more than is free on the disk.
     """
     writer = writer_for(path, FIELD_WRITERS, "field")
-    folder = Path(path).parent
-    if writer is write_npz or not folder.is_dir():  # excluded points take next to nothing there: the size is unknown
+    if writer is write_npz:  # excluded points take next to nothing there: the size shows when the field is made
         return
-    needed, free = _POINT_BYTES[writer] * math.prod(grid), shutil.disk_usage(folder).free
-    if needed > free:
-        raise ValueError(
-            f"cannot write {path}: {' × '.join(map(str, grid))} points take {needed / 1e9:.1f} GB in this format, and "
-            f"{free / 1e9:.1f} GB are free on the disk; give fewer points, or another place"
-        )
+    number = np.dtype(precision).itemsize
+    of_format = {write_pgrid: 4, write_vti: number, write_vts: number + 12}  # with a position of three float32
+    points = math.prod(n + 1 for n in grid) if writer in _REPEATING else math.prod(grid)
+    check_room(path, math.ceil(points * of_format.get(writer, _TEXT_BYTES)), f"{' × '.join(map(str, grid))} points")
 
 
 def write_field(path: str | Path, field: ScalarField, atoms: Atoms) -> None:
@@ -89,5 +80,5 @@ def write_field(path: str | Path, field: ScalarField, atoms: Atoms) -> None:
             f"the cell of the {field.quantity}, {field.cell.tolist()} Å, is not the cell of the structure, "
             f"{atoms.cell.array.tolist()} Å; pass the structure it was made from"
         )
-    check_field_file(path, field.grid)
+    check_field_file(path, field.grid, precision="float32" if field.values.dtype == np.float32 else "float64")
     writer(path, field, atoms)

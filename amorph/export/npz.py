@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from amorph.export.replacing import replacing
+from amorph.export.replacing import check_room, replacing
 from amorph.fields import ScalarField
 
 
@@ -42,6 +42,11 @@ def write_npz(path: str | Path, field: ScalarField, atoms: Atoms) -> None:
         Field to write.
     atoms
         Structure that the field belongs to, in the same cell.
+
+    Raises
+    ------
+    ValueError
+        The disk has no room for it.
     """
     arrays = {
         "values": field.values,
@@ -56,6 +61,8 @@ def write_npz(path: str | Path, field: ScalarField, atoms: Atoms) -> None:
     if "oxidation_states" in atoms.arrays:
         arrays["oxidation_states"] = atoms.arrays["oxidation_states"]
     compression = zipfile.ZIP_DEFLATED if _shrinks(field.values) else zipfile.ZIP_STORED
+    if compression == zipfile.ZIP_STORED:
+        check_room(path, field.values.nbytes, f"{' × '.join(map(str, field.grid))} points")
     # deflate's lowest level is twice as quick as its usual one, and no larger on maps that are mostly excluded
     with (
         replacing(path) as temporary,

@@ -1,6 +1,7 @@
 """Files that are whole or not there."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,3 +27,19 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_room(path: str | Path, needed: int, content: str) -> None:
+    """Refuse a file that takes more bytes than are free on its disk; `content` says what would take them.
+
+    Raises
+    ------
+    ValueError
+        It does.
+    """
+    folder = Path(path).parent
+    if folder.is_dir() and needed > (free := shutil.disk_usage(folder).free):
+        raise ValueError(
+            f"cannot write {path}: {content} take {needed / 1e9:.1f} GB in this format, and {free / 1e9:.1f} GB are "
+            "free on the disk; give fewer points, or another place"
+        )

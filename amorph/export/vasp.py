@@ -66,7 +66,7 @@ def write_vasp_input(
     spin_polarized
         Whether the calculation is spin polarized (ISPIN 2).
     potcar
-        PAW data set of an element, as in ``{"Mg" = "Mg_pv"}``; the rest as in the Materials Project's relaxations.
+        PAW data set of an element, as in Mg=Mg_pv; the rest as in the Materials Project's relaxations.
 
     Returns
     -------

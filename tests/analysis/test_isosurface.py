@@ -320,6 +320,14 @@ def test_a_level_outside_the_field_gives_an_empty_surface():
     assert contour(field, 9.0, capped=True).enclosed_volume == pytest.approx(field.cell_volume, rel=1e-12)
 
 
+def test_values_at_the_ends_of_the_number_range_have_a_surface():
+    values = np.full((4, 4, 4), -1.5e308)
+    values[1, 2, 3] = 1.5e308
+    there = np.where(values > 0, 1.0, -1.0)
+    largest, plain = (contour(ScalarField(v, np.eye(3) * 4, "x", ""), 0.0) for v in (values, there))
+    assert largest.vertices == pytest.approx(plain.vertices, abs=1e-15)
+
+
 def test_a_field_with_excluded_points_is_refused():
     field = noise((4, 4, 4), CUBE, seed=5)
     field.values[1, 2, 3] = np.nan

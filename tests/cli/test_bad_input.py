@@ -78,7 +78,7 @@ CASES = {
     "verdict nancell.extxyz": "nancell.extxyz: frame 0: the cell is not finite: [[nan, ",
     "free-volume flat.extxyz": "flat.extxyz: the cell has the volume 0 Å³; give three independent lattice vectors",
     "bvs negative.vasp --ion Mg2+ -o out.npz": "negative.vasp: the cell has the volume 1e-09 Å³; ",
-    "vasp-input open.extxyz --directory out": "open.extxyz: the structure is periodic along [False, False, False]; ",
+    "vasp-input open.extxyz --dir out": "open.extxyz: the structure is periodic along [False, False, False]; ",
     RELAX.replace("ok", "close"): "close.extxyz: atoms 0 (Mg) and 1 (O) are 0.200 Å apart; at least 0.5 Å is needed: ",
     MELT_QUENCH.replace("ok", "image"): "image.extxyz: atoms 0 (Mg) and 1 (O) are 0.200 Å apart; at least 0.5 Å",
     "verdict unknown.extxyz": "unknown.extxyz is no structure that ASE or pymatgen can read (",
@@ -171,7 +171,7 @@ CASES = {
     "isosurface missing.npz -o out.npz": "cannot write a surface or picture as 'out.npz': the suffix '.npz' names no",
     "substitute missing.cif -o folder/no/x.cif": "cannot write folder/no/x.cif: the folder folder/no does not exist",
     "relax missing.cif -o out.txt": "cannot write a structure as 'out.txt'",
-    "vasp-input ok.extxyz --directory ok.extxyz": "cannot write to ok.extxyz: it is a file; give the name of a folder",
+    "vasp-input ok.extxyz --dir ok.extxyz": "cannot write to ok.extxyz: it is a file; give the name of a folder",
     # words
     "bulid MgO": "there is no verb 'bulid'; did you mean build?",
     "make MgO": "there is no verb 'make'; give build, melt-quench, ",

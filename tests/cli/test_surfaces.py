@@ -59,6 +59,12 @@ def test_a_level_outside_the_field_gives_an_empty_surface_and_says_so(amorph, di
     assert json.loads(amorph("isosurface", "distance.npz", "--level", 7, "--json").out)["triangles"] == 0
 
 
+def test_a_window_without_points_gives_an_empty_surface_and_says_so(amorph, mgo):
+    amorph("bvs", "mgo.extxyz", "--ion", "Mg2+", "--grid", *(8, 8, 8), "-o", "bvs.npz")
+    assert "no point lies within the window" in amorph("isosurface", "bvs.npz", "--window", 1e-6).out
+    assert "no point lies within" not in amorph("isosurface", "bvs.npz", "--window", 5).out
+
+
 def test_what_cannot_be_drawn_is_one_line(amorph, distances):
     amorph("bvs", "mgo.extxyz", "--ion", "Mg2+", "--grid", *(8, 8, 8), "-o", "bvs.npz")
     for words, line in {

@@ -361,7 +361,7 @@ def test_isosurface_refuses_a_map_that_is_not_of_its_structure(amorph, mgo, tmp_
 
 
 def test_vasp_input_writes_the_four_files(amorph, oxide, tmp_path):
-    called = amorph("vasp-input", "oxide.extxyz", "--directory", "vasp", "--no-spin-polarized", "--potcar", "Ti=Ti")
+    called = amorph("vasp-input", "oxide.extxyz", "--dir", "vasp", "--no-spin-polarized", "--potcar", "Ti=Ti")
     assert called.status == 0
     assert sorted(path.name for path in (tmp_path / "vasp").iterdir()) == ["INCAR", "KPOINTS", "POSCAR", "POTCAR.spec"]
     assert called.out.endswith("in this order: Li_sv Ti O\n")

@@ -1,6 +1,7 @@
 """Members in processes of this machine: each once, whatever is killed."""
 
 import csv
+import fcntl
 import json
 import os
 import signal
@@ -13,7 +14,8 @@ import pytest
 from toy_ensemble import HERE, write_files
 from toy_run import assert_same, content
 
-from amorph.ensemble.local import slots_of
+from amorph.ensemble.local import run_local, slots_of
+from amorph.ensemble.plan import prepare, read_ensemble
 from amorph.ensemble.status import member_names, member_status
 from amorph.ensemble.summary import Statistics, summarize_ensemble
 
@@ -110,6 +112,98 @@ def test_a_member_that_fails_is_named_and_the_others_go_on(folder, command):
     assert "the run is unstable; reduce timestep_fs (now 20)" in done.stderr
     assert states(folder / "all")[0] in {"done", "check failed"}
     assert states(folder / "all")[1] == "interrupted"
+
+
+# two drivers, and what lies there
+
+
+@pytest.fixture
+def members(folder):
+    """An ensemble of two members, prepared, with nothing run."""
+    write_files(folder, vary="")
+    plan = read_ensemble(folder / "ensemble.toml")
+    prepare(plan, folder / "all")
+    return plan.members, folder / "all"
+
+
+def write_summary(run, **figures):
+    run.mkdir(exist_ok=True)
+    (run / "summary.json").write_text(json.dumps({"failed": [], "exchanged": [], "crystal": None} | figures))
+
+
+@pytest.mark.parametrize("status", [2, -9])  # refused, since another driver's process held the lock; killed at its end
+def test_a_member_that_is_done_counts_whatever_its_process_says(members, monkeypatch, status):
+    (first, second), directory = members
+
+    class Ended:
+        """A process beside which the member was finished."""
+
+        def __init__(self, name, directory, slot):
+            self.slot = slot
+            write_summary(directory / name)
+
+        def poll(self):
+            return status
+
+    monkeypatch.setattr("amorph.ensemble.local._Process", Ended)
+    outcome = run_local([first, second], directory, workers=1)
+    assert outcome.finished == FIRST
+    assert not outcome.failed
+
+
+def test_a_member_that_another_driver_finished_meanwhile_is_not_begun(members, monkeypatch):
+    (first, second), directory = members
+    begun = []
+
+    class Ended:
+        def __init__(self, name, directory, slot):
+            self.slot = slot
+            begun.append(name)
+            for each in FIRST:  # this one's work, and that of the other driver
+                write_summary(directory / each)
+
+        def poll(self):
+            return 0
+
+    monkeypatch.setattr("amorph.ensemble.local._Process", Ended)
+    assert run_local([first, second], directory, workers=1).finished == FIRST
+    assert begun == FIRST[:1]
+
+
+def test_a_driver_beside_another_says_what_it_left_and_keeps_its_log(members, command):
+    _, directory = members
+    log = directory / "logs/000_000.log"
+    log.write_text("said before\n")
+    for name in FIRST:
+        write_summary(directory / name)
+    (directory / FIRST[1] / "lock").write_text("pid 1 on elsewhere\n")
+    with (directory / FIRST[1] / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "another process works on 000_001; run the same command again when it has ended" in done.stderr
+    assert log.read_text() == "said before\n"
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"failed": 3, "exchanged": [], "crystal": null}', '{"failed": ['])
+def test_a_damaged_summary_is_none(members, text):
+    _, directory = members
+    (directory / FIRST[0]).mkdir()
+    (directory / FIRST[0] / "run.toml").touch()
+    (directory / FIRST[0] / "summary.json").write_text(text)
+    assert states(directory) == ["interrupted", "waiting"]
+    assert summarize_ensemble(directory).missing == tuple(FIRST)
+
+
+def test_members_with_and_without_a_control_are_averaged_apart(members):
+    _, directory = members
+    relaxed = [{"final_relax": {"cell_volume": volume}} for volume in (10.0, 14.0)]
+    write_summary(directory / FIRST[0], exchanged=relaxed, crystal={"final_relax": {"cell_volume": 8.0}})
+    write_summary(directory / FIRST[1], exchanged=relaxed[:1])
+    rows = {row["structure"]: row for row in summarize_ensemble(directory).table() if row["figure"] == "cell volume"}
+    # replicas of a member are no members: their mean counts once
+    assert (rows["glass"]["n"], rows["glass"]["mean"]) == (2, 11.0)
+    assert (rows["crystal"]["n"], rows["crystal"]["mean"], rows["crystal"]["low 95 %"]) == (1, 8.0, None)
 
 
 def test_cores_and_gpus_are_divided(monkeypatch):

@@ -33,6 +33,16 @@ def test_more_members_leave_the_first_ones_as_they_were(folder):
     assert before.items() <= after.items()
 
 
+def test_more_than_a_thousand_members_leave_the_first_ones_where_they_lie(folder, monkeypatch):
+    monkeypatch.setattr("amorph.ensemble.plan.resolve", lambda tables: tables)
+    text = (folder / "ensemble.toml").read_text()
+    (folder / "ensemble.toml").write_text(text.replace("members = 2", "members = 1002"))
+    names = [member.name for member in read_ensemble(folder / "ensemble.toml").members]
+    assert names[:2] == ["000_000", "000_001"]
+    assert names[999:1003] == ["000_999", "000_1000", "000_1001", "001_000"]
+    assert len(set(names)) == 2004
+
+
 def test_the_written_studies_are_studies_and_the_table_names_what_varies(folder):
     plan = read_ensemble(folder / "ensemble.toml")
     prepare(plan, folder / "all")

@@ -47,6 +47,32 @@ def test_the_script_is_plain_shell_for_what_is_missing(plan, folder):
         assert f"{line}\n" in text
 
 
+def test_names_with_blanks_quotes_and_percent_signs_stay_whole(plan, folder, tmp_path):
+    directory = tmp_path / """it's "all" of 100 %"""
+    prepare(plan, directory)
+    lines = script(plan, directory).splitlines()
+    output = next(line for line in lines if line.startswith("#SBATCH --output="))
+    assert output == f"""#SBATCH --output="{tmp_path}/it's \\"all\\" of 100 %%/logs/slurm-%A_%a.txt\""""
+    at = next(line for line in lines if line.startswith("directory="))
+    said = subprocess.run(["bash", "-c", f'{at}; echo "$directory"'], capture_output=True, text=True, check=True)
+    assert said.stdout == f"{directory}\n"
+
+
+@pytest.mark.parametrize("time", [2, '"2"', '"1:30"', '"0:01:59"', '"0-0:2"'])
+def test_a_time_limit_that_leaves_no_time_is_refused(plan, folder, time):
+    path = folder / "ensemble.toml"
+    path.write_text(path.read_text().replace('"24:00:00"', str(time)))
+    with pytest.raises(ValueError, match=r"slurm\.seconds_to_stop = 120 s is not below the time of the queue, \d+ s"):
+        script(read_ensemble(path), folder / "all")
+
+
+@pytest.mark.parametrize("time", [3, '"2:01"', '"1-0"', '"1-0:0:0"', '"0:02:01"', '"UNLIMITED"'])
+def test_a_time_limit_that_leaves_time_is_taken(plan, folder, time):
+    path = folder / "ensemble.toml"
+    path.write_text(path.read_text().replace('"24:00:00"', str(time)))
+    assert f"#SBATCH --time={str(time).strip(chr(34))}\n" in script(read_ensemble(path), folder / "all")
+
+
 def test_an_option_of_ours_and_a_machine_without_a_queue_are_told(folder, plan, monkeypatch):
     path = folder / "ensemble.toml"
     path.write_text(path.read_text().replace("options.time", "options.array"))
@@ -98,12 +124,12 @@ def states(directory):
     return [member_status(directory, name).state for name in member_names(directory)]
 
 
-def submitted(folder, *, slower=1):
+def submitted(folder, *, slower=1, name="all"):
     """Submit the ensemble by its command; returns the number of the job."""
     write_files(folder, vary="")
     text = STUDY.replace("duration_ps = 0.5 }", f"duration_ps = {0.5 * slower} }}")
     (folder / "study.toml").write_text(text)
-    command = ["-m", "amorph", "ensemble", "run", str(folder / "ensemble.toml"), "--dir", str(folder / "all")]
+    command = ["-m", "amorph", "ensemble", "run", str(folder / "ensemble.toml"), "--dir", str(folder / name)]
     said = ask(sys.executable, *command, "--engine", "slurm")
     return re.search(r"as job (\d+)", said)[1]
 
@@ -113,15 +139,17 @@ def begun(directory):
 
 
 def test_an_array_runs_every_member_once(queue, folder):
-    job = submitted(folder)
-    directory = folder / "all"
+    name = """it's "all" of 100 %"""  # what sbatch, its file names and the shell each take for something else
+    job = submitted(folder, name=name)
+    directory = folder / name
     wait_for(lambda: set(states(directory)) <= {"done", "check failed"})
     wait_for(lambda: not ask("squeue", "-h"))
     completed = (queue / "completed.txt").read_text()
     assert len(re.findall(rf"JobState=COMPLETED .*WorkDir={HERE}", completed)) >= 2
     for log in directory.glob("*_*/run.log"):  # each stage was begun once
-        begun_stages = re.findall(r"— (\S+)$", log.read_text(), re.M)
+        begun_stages = re.findall(r"— (.+/\d_\w+)$", log.read_text(), re.M)
         assert len(begun_stages) == len(set(begun_stages)) > 5
+    assert len(list((directory / "logs").glob("slurm-*_*.txt"))) == 2
     # nothing is left to do, and that is said without a job
     said = ask(sys.executable, "-m", "amorph", "ensemble", "run", str(folder / "ensemble.toml"), "--dir",
                str(directory), "--engine", "slurm")  # fmt: skip

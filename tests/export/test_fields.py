@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import ase.io
 import numpy as np
@@ -252,6 +253,33 @@ def test_a_grid_larger_than_the_disk_is_refused_before_any_work(tmp_path, name):
     ):
         check_field_file(tmp_path / name, (1_000_000, 1_000_000, 1_000))
     check_field_file(tmp_path / name, (10, 10, 10))
+
+
+@pytest.fixture
+def free(monkeypatch):
+    """Say how much is free on the disk."""
+
+    def set_free(number):
+        monkeypatch.setattr("amorph.export.replacing.shutil.disk_usage", lambda _: SimpleNamespace(free=number))
+
+    return set_free
+
+
+@pytest.mark.parametrize("name", ["f.cube", "f.xsf", "CHGCAR", "f.grd", "f.pgrid", "f.vti", "f.vts", "f.npz"])
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_what_is_asked_of_the_disk_is_what_the_file_takes(tmp_path, free, name, precision):
+    values = np.random.default_rng(0).normal(size=(30, 30, 60)).astype(precision)  # nothing for deflate to save
+    field, atoms = ScalarField(values, np.eye(3) * 9, "noise", "eV"), Atoms("O", cell=np.eye(3) * 9, pbc=True)
+    write_field(tmp_path / name, field, atoms)
+    size = (tmp_path / name).stat().st_size
+    (tmp_path / name).unlink()
+    free(int(1.03 * size))
+    write_field(tmp_path / name, field, atoms)
+    (tmp_path / name).unlink()
+    free(int(0.97 * size))
+    with pytest.raises(ValueError, match=r"30 × 30 × 60 points take \d.\d GB in this format, and .* GB are free"):
+        write_field(tmp_path / name, field, atoms)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["CHGCAR", "CHGCAR_bvs", "chgcar.1", "bvs.vasp"])
