@@ -8,12 +8,14 @@ from numba import njit
 from amorph.analysis._grid_kernels import (
     _LOOSE,
     _TILE,
+    BLOCK_ROOM,
     SLAB,
     _collect,
     _corner_box,
     _enclose,
     _exp2,
     _gather,
+    _square_outside,
     power_of_two,
 )
 from amorph.analysis._sphere_kernels import free_points
@@ -71,26 +73,34 @@ def _add_outer(points, m, images, count, limit, scale, r0, sums):  # type: ignor
 def _split(images, count, center, half, cutoff, inner, outer):  # type: ignore[no-untyped-def]
     """Copy the images that reach a box to `outer`, but those that reach all of it to `inner`, seen from its center.
 
-    The box lies within `half` of its center. `inner` is for sums of low precision, whose coordinates must be small; in
+    `half` are half the edges of the box. `inner` is for sums of low precision, whose coordinates must be small; in
     float64 nothing goes there, so that the order of a sum does not depend on the box. Returns how many there are of
     each.
     """
-    within = (cutoff - half) ** 2 / _LOOSE if inner.itemsize < 8 and cutoff > half else -1.0
-    reach = (cutoff + half) ** 2 * _LOOSE
+    is_single = inner.itemsize < 8
+    within = cutoff**2 / _LOOSE
+    reach = cutoff**2 * _LOOSE
     found_inner = found_outer = 0
     for n in range(count):
         x = images[0, n]
         y = images[1, n]
         z = images[2, n]
-        inner[0, found_inner] = x - center[0]
-        inner[1, found_inner] = y - center[1]
-        inner[2, found_inner] = z - center[2]
         outer[0, found_outer] = x
         outer[1, found_outer] = y
         outer[2, found_outer] = z
-        square = (x - center[0]) ** 2 + (y - center[1]) ** 2 + (z - center[2]) ** 2
-        found_inner += square <= within
-        found_outer += within < square <= reach
+        reaches = _square_outside(x, y, z, center, half) <= reach
+        if is_single:
+            dx = x - center[0]
+            dy = y - center[1]
+            dz = z - center[2]
+            inner[0, found_inner] = dx
+            inner[1, found_inner] = dy
+            inner[2, found_inner] = dz
+            farthest = (abs(dx) + half[0]) ** 2 + (abs(dy) + half[1]) ** 2 + (abs(dz) + half[2]) ** 2
+            found_inner += farthest <= within
+            found_outer += reaches & (farthest > within)
+        else:
+            found_outer += reaches
     return found_inner, found_outer
 
 
@@ -129,12 +139,13 @@ def bond_valence_slab(x0, planes, maps, grid, spheres, anions, cutoff, limit, bo
     images = np.empty((3, 256))
     inner = np.empty((3, 256), maps.dtype)
     outer = np.empty((3, 256))
-    points = np.empty((3, SLAB**3 + 1))
-    near = np.empty((3, SLAB**3), maps.dtype)
+    points = np.empty((3, BLOCK_ROOM))
+    near = np.empty((3, BLOCK_ROOM), maps.dtype)
     sums = np.empty(SLAB**3, maps.dtype)
     where = np.empty(SLAB**3 + 1, np.int64)
     counts = np.zeros((ions, 4), np.int64)
     center = np.empty(3)
+    half = np.empty(3)
     lanes = 64 // maps.itemsize
     accessible = 0
     for tile_y in range(0, ny, _TILE):
@@ -150,14 +161,14 @@ def bond_valence_slab(x0, planes, maps, grid, spheres, anions, cutoff, limit, bo
                     if m == 0:
                         continue
                     if count < 0:
-                        half = _corner_box(
+                        radius = _corner_box(
                             center, x0, x0 + planes - 1, tile_y, end_y - 1, tile_z, end_z - 1, xs, ys, zs
                         )
-                        images, count = _gather(center, cutoff + half, anions, images)
+                        images, count = _gather(center, cutoff + radius, anions, images)
                         if outer.shape[1] <= count:
                             inner = np.empty((3, images.shape[1] + 1), maps.dtype)
                             outer = np.empty((3, images.shape[1] + 1))
-                    half = _enclose(points, m, center)
+                    _enclose(points, m, center, half)
                     found_inner, found_outer = _split(images, count, center, half, cutoff, inner, outer)
                     padded = (m + lanes - 1) // lanes * lanes
                     for k in range(3):
@@ -170,11 +181,14 @@ def bond_valence_slab(x0, planes, maps, grid, spheres, anions, cutoff, limit, bo
                         sums[:padded] = 0.0
                         _add_inner(near, padded, inner, found_inner, scale, r0, sums)
                         _add_outer(points, padded, outer, found_outer, limit, scale, r0, sums)
+                        below = inside = 0
                         for n in range(m):
                             flat[starts[ion] + where[n]] = sums[n]
                             excess = np.float64(sums[n]) - target
-                            counts[ion, 1] += 1 if excess <= -window else 0
-                            counts[ion, 2] += 1 if abs(excess) < window else 0
+                            below += excess <= -window
+                            inside += abs(excess) < window
+                        counts[ion, 1] += below
+                        counts[ion, 2] += inside
     for ion in range(ions):
         counts[ion, 0] = planes * ny * nz - accessible
         counts[ion, 3] = accessible - counts[ion, 1] - counts[ion, 2]

@@ -9,7 +9,17 @@ import math
 import numpy as np
 from numba import njit
 
-from amorph.analysis._grid_kernels import _TILE, SLAB, _collect, _corner_box, _enclose, _exp2, _gather, _keep
+from amorph.analysis._grid_kernels import (
+    _TILE,
+    BLOCK_ROOM,
+    SLAB,
+    _collect,
+    _corner_box,
+    _enclose,
+    _exp2,
+    _gather,
+    _keep,
+)
 from amorph.analysis._wide_vectors import prefer_wide_vectors
 from amorph.kernel_cache import provide_cache_folder
 
@@ -118,10 +128,11 @@ def site_energy_slab(x0, slab, free, grid, atoms, cutoff, limit, is_morse, scale
     closest = CLOSEST * CLOSEST
     images = np.empty((3, 256))
     kept = np.empty((3, 256))
-    points = np.empty((3, SLAB**3 + 1))
+    points = np.empty((3, BLOCK_ROOM))
     sums = np.empty(SLAB**3)
     where = np.empty(SLAB**3 + 1, np.int64)
     center = np.empty(3)
+    half = np.empty(3)
     for tile_y in range(0, ny, _TILE):
         end_y = min(tile_y + _TILE, ny)
         for tile_z in range(0, nz, _TILE):
@@ -133,14 +144,14 @@ def site_energy_slab(x0, slab, free, grid, atoms, cutoff, limit, is_morse, scale
                     if m == 0:
                         continue
                     if count < 0:
-                        half = _corner_box(
+                        radius = _corner_box(
                             center, x0, x0 + planes - 1, tile_y, end_y - 1, tile_z, end_z - 1, xs, ys, zs
                         )
-                        images, count = _gather(center, cutoff + half, atoms, images)
+                        images, count = _gather(center, cutoff + radius, atoms, images)
                         if kept.shape[1] <= count:
                             kept = np.empty((3, images.shape[1] + 1))
-                    half = _enclose(points, m, center)
-                    found = _keep(images, count, center, cutoff + half, kept)
+                    _enclose(points, m, center, half)
+                    found = _keep(images, count, center, half, cutoff, kept)
                     padded = (m + SLAB - 1) // SLAB * SLAB
                     for n in range(m, padded):  # whole vectors: the last point again
                         for k in range(3):

@@ -62,13 +62,15 @@ def _trim(first, last, start, zs, cell, limit):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, error_model="numpy")
 def _clear_wrapped(bits, row, first, last, nz):  # type: ignore[no-untyped-def]
     """Clear a row's bits from first to last, both included, where they reach beyond the cell."""
-    if last - first + 1 >= nz:
-        _clear_bits(bits, row, 0, nz - 1)
-    elif first % nz <= last % nz:
-        _clear_bits(bits, row, first % nz, last % nz)
+    if first < 0 or first >= nz:  # a division takes as long as the rest
+        wrapped = first % nz
+        last += wrapped - first
+        first = wrapped
+    if last < nz:
+        _clear_bits(bits, row, first, last)
     else:
-        _clear_bits(bits, row, first % nz, nz - 1)
-        _clear_bits(bits, row, 0, last % nz)
+        _clear_bits(bits, row, first, nz - 1)
+        _clear_bits(bits, row, 0, min(last - nz, nz - 1))
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})

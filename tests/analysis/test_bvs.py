@@ -104,11 +104,11 @@ def test_magnesium_in_mgo_sums_its_shells(cutoff, shells):
         )
 
 
-def test_exponential_is_good_to_the_last_bits():
+def test_exponential_is_good_to_2e_14_of_itself():
     x = np.concatenate([np.linspace(-990.0, 990.0, 20_001), np.linspace(-1.0, 1.0, 20_001), [-0.5, 0.5, 0.0]])
     expected = np.exp2(x.astype(np.longdouble))
-    # one rounding of the fraction's sum and product each: 2 units of 1.1e-16 at most
-    assert float(np.max(np.abs(exp2(x) - expected) / expected)) < 3e-16
+    # what the polynomial leaves out, 2.1e-14, and one rounding of the fraction's sum and product each
+    assert float(np.max(np.abs(exp2(x) - expected) / expected)) < 2.2e-14
 
 
 def test_one_sphere_excludes_its_volume():
