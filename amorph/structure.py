@@ -15,7 +15,7 @@ MINIMUM_DISTANCE = 0.5
 """Closest approach of two atoms that is still a structure [Å]; H–H in H2 is 0.74 Å."""
 MAXIMUM_LENGTH = 1e6
 """Longest lattice vector or position [Å], a tenth of a millimeter: what is longer is no structure of atoms."""
-MINIMUM_HEIGHT = 0.01
+MINIMUM_HEIGHT = 0.001
 """Closest approach of opposite faces [Å]: through a thinner cell every search for neighbors would run for ever."""
 
 _ALWAYS: Final = frozenset({"N", "O", "F", "Cl", "Br"})
@@ -35,7 +35,7 @@ def periodic_atoms(structure: "Atoms | Structure") -> Atoms:
     Raises
     ------
     ValueError
-        No atoms; not periodic in three directions; a cell of zero volume or thinner than 0.01 Å; positions or cell that
+        No atoms; not periodic in three directions; a cell of zero volume or thinner than 0.001 Å; positions or cell that
         are not finite or beyond 0.1 mm; two atoms closer than 0.5 Å.
     """
     atoms = structure.copy() if isinstance(structure, Atoms) else _from_pymatgen(structure)

@@ -128,7 +128,7 @@ def moved(position):
         ),
         (
             broken(cell=[[4.2, 0, 0], [9e5, 4.2e-3, 0], [0, 0, 4.2]]),
-            r"opposite faces of the cell are 2e-08 Å apart; at least 0\.01 Å is needed: give the reduced cell",
+            r"opposite faces of the cell are 2e-08 Å apart; at least 0\.001 Å is needed: give the reduced cell",
         ),
         (moved([np.nan, 0, 0]), r"the position of atom 3 \(O\) is not finite"),
         (moved([0, 0, np.inf]), r"the position of atom 3 \(O\) is not finite"),
