@@ -30,6 +30,9 @@ HEADLINE_BOX: Final = 1 / 3
 _MEAN_DISTANCE: Final = math.gamma(4 / 3) * (4.0 * math.pi / 3.0) ** (-1 / 3)
 _DISTANCE_ERROR: Final = math.sqrt(math.gamma(5 / 3) / math.gamma(4 / 3) ** 2 - 1.0)
 
+_NOISE: Final = 1e-24
+"""Variances this small against the squared mean are rounding."""
+
 SmallVolume = Annotated[float, Ge(0), Unit("Å³")]
 
 
@@ -62,10 +65,11 @@ class BoxFluctuation:
     grain_volume: float
     """Volume of the grains that, equal and placed independently, would vary as much [Å³]."""
     dispersion: float
-    """Variance over that of the same clusters placed independently: 1 independent, below 1 more even, above 1
-    aggregated; NaN where that is 0."""
+    """Variance over that of the same clusters placed independently, where they may overlap: above 1 gathered; below 1
+    as clusters are that keep apart, which those of a random field do too. NaN where that is 0."""
     dispersion_error: float
-    """Standard deviation of this ratio among the independent placements: what 1 may be by chance."""
+    """Standard deviation of this ratio for one more independent placement: what 1 may be by chance; NaN for one
+    placement alone."""
     point_dispersion: float
     """The same in closed form, for clusters small against the box: lower where they are not."""
     voxel_ratio: float
@@ -257,13 +261,15 @@ def uniformity(
     with np.errstate(invalid="ignore", divide="ignore"):
         finite = 1.0 - shares
         mean = placed.mean(axis=0)
+        # of one more placement about the mean of these, which is uncertain itself
+        spread = placed.std(axis=0, ddof=1) * math.sqrt(1.0 + 1.0 / placements) if placements > 1 else mean * np.nan
         columns = zip(
             boxes,
             shares * cell_volume,
             np.sqrt(variance),
             variance * shares * cell_volume / (fraction * finite) if free else np.full(len(sides), np.nan),
             np.where(mean > 0.0, variance / mean, np.nan),
-            np.where(mean > 0.0, placed.std(axis=0, ddof=1 if placements > 1 else 0) / mean, np.nan),
+            np.where(mean > 0.0, spread / mean, np.nan),
             variance * shares * cell_volume**2 / (squares * finite) if free else np.full(len(sides), np.nan),
             variance * shares * field.values.size / (fraction * (1.0 - fraction) * finite)
             if 0.0 < fraction < 1.0
@@ -424,7 +430,9 @@ def _variances(density: NDArray[Any], sides: list[NDArray[np.int64]]) -> NDArray
     ]
     columns = power @ along[2].T
     total = np.einsum("ijb,bi,bj->b", columns, along[0], along[1], optimize=True)
-    return np.maximum(total / density.size**2, 0.0)
+    variance = total / density.size**2
+    # what rounding leaves of a density that is the same in every box
+    return np.where(variance > _NOISE * float(density.mean()) ** 2, variance, 0.0)
 
 
 def _window(count: int, points: int) -> NDArray[np.float64]:
