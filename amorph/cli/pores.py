@@ -10,12 +10,11 @@ from cyclopts import Parameter
 from amorph.analysis.atomic_radii import Radii
 from amorph.analysis.bvs import bvs_map
 from amorph.analysis.holes import Passage
+from amorph.analysis.local_free_volume import LocalFreeVolume, local_free_volume
 from amorph.analysis.uniformity import (
     ClarkEvans,
-    LocalFreeVolume,
     Uniformity,
     clark_evans,
-    local_free_volume,
     uniformity,
 )
 from amorph.analysis.voids import Voids, probe_curve

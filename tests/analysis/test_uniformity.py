@@ -6,7 +6,8 @@ import pytest
 from ase.build import bulk
 
 from amorph.analysis.distance import distance_map
-from amorph.analysis.uniformity import clark_evans, local_free_volume, uniformity
+from amorph.analysis.local_free_volume import local_free_volume
+from amorph.analysis.uniformity import clark_evans, uniformity
 from amorph.fields import ScalarField
 
 CELL = np.array([[24.0, 0.0, 0.0], [5.0, 20.0, 0.0], [-3.0, 4.0, 18.0]])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from amorph.analysis import voids as module
-from amorph.analysis.uniformity import local_free_volume
+from amorph.analysis.local_free_volume import local_free_volume
 from amorph.analysis.voids import probe_curve, voids
 
 

@@ -8,7 +8,8 @@ import re
 import numpy as np
 import pytest
 
-from amorph.analysis.uniformity import local_free_volume, uniformity
+from amorph.analysis.local_free_volume import local_free_volume
+from amorph.analysis.uniformity import uniformity
 from amorph.analysis.voids import voids
 from amorph.reading import read_field, read_structure
 
