@@ -19,8 +19,8 @@ slow: .venv/tested
 	$(BIN)/python -m pytest -m slow
 
 benchmarks: .venv/tested
-	$(BIN)/python benchmarks/grid_bvs.py
-	$(BIN)/python benchmarks/grid_distance.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmarks]'
+	$(BIN)/python benchmarks/grids.py
 
 clean:
 	rm -rf .venv runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -20,10 +20,12 @@ from ase import Atoms
 
 from amorph import stages
 from amorph.analysis.bvs import bvs_map
+from amorph.analysis.bvse import bvse_map
 from amorph.analysis.crystallinity import crystallinity
 from amorph.analysis.grids import resolve_points
 from amorph.analysis.voronoi import free_volume
 from amorph.calculators import calculator_name, make_calculator
+from amorph.measuring import void_figures
 from amorph.progress import Progress
 from amorph.recording import StopRequest, Work
 from amorph.rocksalt import build
@@ -131,11 +133,17 @@ def run_study(
         else:
             relax = partial(stages.relax_stage, calculator=final_calculator, work=work, melted=melted)
             chain.then("final_relax", study["final_relax"], relax)
-        analysis = {"free_volume": study["free_volume"], "bvs": study["bvs"]}
+        analysis = {name: study[name] for name in ("free_volume", "bvs", "bvse", "voids")}
         chain.then(
             "analysis",
             analysis,
-            partial(stages.analysis_stage, oxygen_volume=oxygen_volume, model=final_model, melted=melted),
+            partial(
+                stages.analysis_stage,
+                oxygen_volume=oxygen_volume,
+                model=final_model,
+                melted=melted,
+                rng=rng("analysis", replica),
+            ),
         )
         exports = {"bvs": study["bvs"], "isosurface": study["isosurface"], "export": study["export"]}
         chain.then("export", exports, partial(stages.export_stage, model=final_model))
@@ -223,8 +231,13 @@ def rehearse(study: Study) -> dict[str, Any]:
     exchanged = substitute(host, **{**study["substitute"], "minimum_distance": 0.0}, rng=rng).atoms
     free_volume(exchanged, **study["free_volume"])
     chosen = study["bvs"]
-    resolve_points(exchanged.cell.array, chosen["grid"], chosen["spacing"])
+    for table in ("bvs", "bvse", "voids"):
+        if study[table]:
+            resolve_points(exchanged.cell.array, study[table]["grid"], study[table]["spacing"])
     bvs = bvs_map(exchanged, **{**chosen, "grid": (2, 2, 2), "spacing": None})
+    void_figures(exchanged, chosen["ion"], {**study["voids"], "grid": (8, 8, 8), "spacing": None})
+    if study["bvse"]:
+        bvse_map(exchanged, **{**study["bvse"], "grid": (2, 2, 2), "spacing": None})
     return {"r0": bvs.r0, "b": bvs.b, "source": bvs.source}
 
 

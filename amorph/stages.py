@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,16 +9,27 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
 from amorph import crystals
-from amorph.analysis.bvs import BvsMap, bvs_map
-from amorph.analysis.crystallinity import Crystallinity, crystallinity
+from amorph.analysis.bvs import bvs_map
+from amorph.analysis.crystallinity import crystallinity
 from amorph.analysis.isosurface import isosurface
-from amorph.analysis.voronoi import FreeVolume, free_volume
+from amorph.analysis.voronoi import free_volume
 from amorph.calculators import calculator_name
 from amorph.export.fields import write_field
 from amorph.export.mesh import write_mesh
 from amorph.export.picture import write_picture
 from amorph.export.structures import write_structure
 from amorph.export.vasp import write_vasp_input
+from amorph.measuring import (
+    bond_valence_maps,
+    bvs_figures,
+    connection_figures,
+    crystallinity_figures,
+    density_g_cm3,
+    free_volume_figures,
+    site_energy_figures,
+    spread_figures,
+    void_figures,
+)
 from amorph.meltquench import check_sampling, judge, melt_pressures_GPa
 from amorph.reading import read_trajectory, read_vasp_relaxed
 from amorph.recording import Stopped, Work, read_thermo, record_dynamics, record_relaxation, write_csv
@@ -28,7 +38,6 @@ from amorph.rocksalt import build
 from amorph.run import Stage
 from amorph.schedule import named
 from amorph.substitution import substitute
-from amorph.units import G_CM3_PER_U_A3
 
 log = logging.getLogger(__name__)
 
@@ -246,9 +255,15 @@ def reference_stage(stage: Stage, *, calculator: BaseCalculator, work: Work) -> 
 
 
 def analysis_stage(
-    stage: Stage, atoms: Atoms, *, oxygen_volume: float | None, model: str, melted: bool | None
+    stage: Stage,
+    atoms: Atoms,
+    *,
+    oxygen_volume: float | None,
+    model: str,
+    melted: bool | None,
+    rng: np.random.Generator,
 ) -> Figures:
-    """Measure the free volume and map the bond valence."""
+    """Measure the free volume, the maps and how the room for the ion connects and spreads."""
     volumes = free_volume(atoms, **stage.parameters["free_volume"])
     write_csv(stage.directory / "voronoi_species.csv", volumes.table())
     write_csv(stage.directory / "voronoi_atoms.csv", volumes.per_atom_table())
@@ -262,12 +277,15 @@ def analysis_stage(
         same = volumes.with_oxygen_volume(oxygen_volume, source=f"MgO relaxed by {model}")
         figures["free_volume_same_potential"] = free_volume_figures(same)
     chosen = stage.parameters["bvs"]
-    figures["bvs"] = {}
-    for blocking in ("all", "framework"):
-        bvs = bvs_map(atoms, **{**chosen, "blocking": blocking})
-        figures["bvs"][blocking] = bvs_figures(bvs)
-        if blocking == chosen["blocking"]:
-            write_field(stage.directory / "bvs.npz", bvs.field, atoms)
+    maps = bond_valence_maps(atoms, chosen)
+    figures["bvs"] = {blocking: bvs_figures(bvs) for blocking, bvs in maps.items()}
+    figures["connection"] = connection_figures(maps)
+    figures["spread"] = spread_figures(maps, atoms, rng=rng)
+    figures["voids"] = void_figures(atoms, chosen["ion"], stage.parameters["voids"])
+    write_field(stage.directory / "bvs.npz", maps[chosen["blocking"]].field, atoms)
+    if stage.parameters["bvse"]:
+        figures["bvse"], site_energy = site_energy_figures(atoms, stage.parameters["bvse"])
+        write_field(stage.directory / "bvse.npz", site_energy, atoms)
     stage.write_structure(atoms)
     return figures
 
@@ -288,29 +306,3 @@ def export_stage(stage: Stage, atoms: Atoms, *, model: str) -> Figures:
         caption = f"{atoms.get_chemical_formula(mode='metal')}, {model}; {blocking}"
         write_picture(stage.directory / "picture.png", atoms, mesh, mobile=bvs.ion, caption=caption)
     return {"surface_area": mesh.area, "triangles": len(mesh.faces)}
-
-
-def crystallinity_figures(judged: Crystallinity) -> dict[str, Any]:
-    """Figures of a verdict."""
-    return asdict(judged) | {"reason": judged.reason}
-
-
-def free_volume_figures(volumes: FreeVolume) -> dict[str, Any]:
-    """Figures of the free volume: everything but the single atoms."""
-    return {key: value for key, value in asdict(volumes).items() if key not in {"volumes", "symbols"}}
-
-
-def bvs_figures(bvs: BvsMap) -> dict[str, Any]:
-    """Figures of a bond-valence map: everything but the map."""
-    names = ["ion", "target_valence", "window", "r0", "b", "source", "cutoff", "exclusion_radius", "blocking", "grid"]
-    names += ["excluded_fraction"]
-    names += [f"{share}_fraction_of_{whole}" for share in _SHARES for whole in ("cell", "accessible")]
-    return {name: getattr(bvs, name) for name in names}
-
-
-_SHARES = ("under_bonded", "window", "over_bonded")
-
-
-def density_g_cm3(atoms: Atoms) -> float:
-    """Mass density of a structure [g/cm³]."""
-    return float(atoms.get_masses().sum() / atoms.get_volume() * G_CM3_PER_U_A3)

@@ -10,7 +10,9 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge
 
 from amorph.analysis.bvs import bvs_map
+from amorph.analysis.bvse import bvse_map
 from amorph.analysis.isosurface import isosurface
+from amorph.analysis.voids import voids
 from amorph.analysis.voronoi import free_volume
 from amorph.calculators import make_calculator
 from amorph.export.vasp import write_vasp_input
@@ -121,6 +123,8 @@ TABLES: Mapping[str, Table] = {
     "reference": Table(reference, {}),
     "free_volume": Table(free_volume, {}),
     "bvs": Table(bvs_map, {}),
+    "bvse": Table(bvse_map, {}, optional=True),
+    "voids": Table(voids, {"spacing": 0.2}),
     "isosurface": Table(isosurface, {}),
     "export": Table(export, {}),
     "control": Table(control, {}),
@@ -187,6 +191,7 @@ def resolve(content: Mapping[str, Any]) -> Study:
     removal = (substitution["by"] or "vacancy").strip().lower() == "vacancy"
     inserted = substitution["ion"] if removal else substitution["by"]
     given["bvs"].setdefault("ion", inserted)
+    given["bvse"].setdefault("ion", inserted)
     given["free_volume"].setdefault("ion", inserted)
     tables: dict[str, Mapping[str, Any]] = {}
     for name, values in given.items():

@@ -28,6 +28,21 @@ _EXCHANGED = (
     ("under-bonded share, ion removed", ("analysis", "bvs", "framework", "under_bonded_fraction_of_cell"), ""),
     ("over-bonded share, ion removed", ("analysis", "bvs", "framework", "over_bonded_fraction_of_cell"), ""),
     ("excluded share, ion removed", ("analysis", "bvs", "framework", "excluded_fraction"), ""),
+    ("mismatch whose window percolates, 1D", ("analysis", "connection", "mismatch", "1D"), "v.u."),
+    ("mismatch whose window percolates, 3D", ("analysis", "connection", "mismatch", "3D"), "v.u."),
+    ("v below which room percolates, 1D", ("analysis", "connection", "roomy", "1D"), "v.u."),
+    ("v below which room percolates, 3D", ("analysis", "connection", "roomy", "3D"), "v.u."),
+    ("migration barrier (BVSE), 1D", ("analysis", "bvse", "barriers_eV", "1D"), "eV"),
+    ("migration barrier (BVSE), 3D", ("analysis", "bvse", "barriers_eV", "3D"), "eV"),
+    ("room v ≤ V + window, share of the cell", ("analysis", "spread", "free_fraction"), ""),
+    ("its largest cluster", ("analysis", "spread", "largest_share"), ""),
+    ("its spread, like that of random grains of", ("analysis", "spread", "grain_volume_A3"), "Å³"),
+    ("room per ion, mean", ("analysis", "spread", "local", "mean_A3"), "Å³"),
+    ("room per ion, coefficient of variation", ("analysis", "spread", "local", "coefficient_of_variation"), ""),
+    ("largest included sphere, ion removed", ("analysis", "voids", "framework", "largest_included_radius"), "Å"),
+    ("largest free sphere, ion removed", ("analysis", "voids", "framework", "largest_free_radius"), "Å"),
+    ("probe-accessible share, ion removed", ("analysis", "voids", "framework", "accessible_fraction"), ""),
+    ("mean pore radius, ion removed", ("analysis", "voids", "framework", "mean_pore_radius"), "Å"),
 )
 
 
@@ -113,8 +128,16 @@ def summarize(
 
 
 def figure_rows(exchanged: Sequence[Mapping[str, Any]], crystal: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """Set each figure of the glass, mean over its replicas, beside that of the crystal."""
-    return [_row(name, path, unit, exchanged, crystal) for name, path, unit in _EXCHANGED]
+    """Set each figure of the glass, mean over its replicas, beside that of the crystal.
+
+    What no study asked for is left out.
+    """
+    chains = [*exchanged, *([] if crystal is None else [crystal])]
+    return [
+        _row(name, path, unit, exchanged, crystal)
+        for name, path, unit in _EXCHANGED
+        if any(_has(figures, path) for figures in chains)
+    ]
 
 
 def _inherits(ratios: Iterable[float]) -> str:
@@ -142,6 +165,10 @@ def _row(
     if crystal is not None:
         row["crystal"] = _at(crystal, path)
     return row
+
+
+def _has(figures: Mapping[str, Any], path: tuple[str, ...]) -> bool:
+    return path[-1] in (_at(figures, path[:-1]) or {})
 
 
 def _at(figures: Mapping[str, Any], path: tuple[str, ...]) -> Any:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from bvs import EDGE, shaken_cell
+from grid_bvs import EDGE, shaken_cell
 from numpy.typing import NDArray
 from timing import Comparison, compare, show
 

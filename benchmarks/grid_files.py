@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from ase.io.cube import read_cube
 from ase.io.cube import write_cube as ase_write_cube
-from bvs import shaken_cell
+from grid_bvs import shaken_cell
 from pymatgen.io.ase import AseAtomsAdaptor
 from pymatgen.io.vasp import Chgcar, Poscar
 from timing import Comparison, compare, show

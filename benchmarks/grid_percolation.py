@@ -9,7 +9,7 @@ the winding lattice, the size and the extreme of every region.
 import argparse
 
 import numpy as np
-from bvs import shaken_cell
+from grid_bvs import shaken_cell
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.sparse import coo_array

@@ -7,7 +7,7 @@ ends as one welded mesh without an open edge; the peer's is open at the cell fac
 import argparse
 
 import numpy as np
-from bvs import EDGE, shaken_cell
+from grid_bvs import EDGE, shaken_cell
 from timing import Comparison, compare, show
 
 from amorph.analysis.bvs import bvs_map, window_field
@@ -19,7 +19,7 @@ def rows(*, quick: bool = False) -> list[Comparison]:
     """Compare in one thread and in all."""
     from skimage.measure import marching_cubes, mesh_surface_area
 
-    n = 60 if quick else 200
+    n, near = (60, 0.06) if quick else (200, 0.01)  # a coarse grid cuts the thin shells differently
     field = window_field(bvs_map(shaken_cell(np.random.default_rng(0)), "Mg2+", grid=(n, n, n)))
 
     def plain(field: ScalarField = field) -> tuple[np.ndarray, np.ndarray]:
@@ -28,7 +28,7 @@ def rows(*, quick: bool = False) -> list[Comparison]:
     def agreement(ours: Mesh, theirs: tuple[np.ndarray, np.ndarray]) -> str:
         wrapped = ScalarField(np.pad(field.values, (0, 1), mode="wrap"), field.cell, "", "")
         expected = mesh_surface_area(*plain(wrapped))
-        if len(ours.open_edges) or not abs(ours.area / expected - 1) < 0.01:
+        if len(ours.open_edges) or not abs(ours.area / expected - 1) < near:
             raise SystemExit(
                 f"the surfaces differ: {ours.area:.2f} and {expected:.2f} Å², {len(ours.open_edges)} open edges"
             )

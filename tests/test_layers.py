@@ -26,7 +26,7 @@ LAYERS = [
     {"rocksalt", "substitution", "chgnet", "analysis", "export", "reading"},
     {"schedule", "barostat", "stability", "dynamics", "meltquench", "deformation", "minimizer", "relaxation"},
     {"run"},
-    {"study", "recording", "stages", "summary", "estimate", "pipeline"},
+    {"study", "recording", "measuring", "stages", "summary", "estimate", "pipeline"},
     {"ensemble"},
     {"cli", "__main__", "__init__"},
 ]

@@ -43,7 +43,8 @@ def test_the_commands_run(checkout, capsys):
             words.append("--dry-run")  # days on a cluster
         assert main(words) == 0, (words, capsys.readouterr().err)
     made = {path.name for path in checkout.iterdir() if path.is_file()}
-    assert {words[words.index("-o") + 1] for _, *words in commands() if "-o" in words} == made
+    flags = ("-o", "--path")
+    assert {words[words.index(flag) + 1] for _, *words in commands() for flag in flags if flag in words} == made
 
 
 def test_the_python_runs(checkout, monkeypatch, capsys):

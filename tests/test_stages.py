@@ -11,7 +11,9 @@ from toys import Ions, Toy
 
 from amorph import recording, stages
 from amorph.analysis.bvs import bvs_map
+from amorph.analysis.bvse import bvse_map
 from amorph.crystals import BY_NAME
+from amorph.measuring import density_g_cm3
 from amorph.meltquench import melt_quench
 from amorph.parameters import parse
 from amorph.progress import Progress
@@ -134,7 +136,7 @@ def test_without_reference_crystals_there_is_no_oxygen_volume(tmp_path):
 
 def test_the_density_is_mass_over_volume():
     # MgO: 40.304 g/mol, four in 4.212 Å cubed: 4 · 40.304 / (0.602214 · 74.725) g/cm³
-    assert stages.density_g_cm3(BY_NAME["MgO"].atoms()) == pytest.approx(3.582, abs=2e-3)
+    assert density_g_cm3(BY_NAME["MgO"].atoms()) == pytest.approx(3.582, abs=2e-3)
 
 
 # sums
@@ -143,16 +145,35 @@ def test_the_density_is_mass_over_volume():
 def test_the_analysis_maps_what_its_figures_say(tmp_path, atoms):
     with RunDirectory(tmp_path / "run", {}, {}) as run:
         chosen = parse(bvs_map, {"ion": "Mg2+", "spacing": 0.5, "blocking": "framework"})
-        stage = run.stage("1_analysis", {"free_volume": {"ion": "Mg2+"}, "bvs": chosen})
-        figures = stages.analysis_stage(stage, atoms, oxygen_volume=10.0, model="Ions", melted=None)
+        energies = parse(bvse_map, {"ion": "Mg2+", "spacing": 0.5})
+        parameters = {"free_volume": {"ion": "Mg2+"}, "bvs": chosen, "bvse": energies, "voids": {"spacing": 0.4}}
+        stage = run.stage("1_analysis", parameters)
+        figures = stages.analysis_stage(
+            stage, atoms, oxygen_volume=10.0, model="Ions", melted=None, rng=np.random.default_rng(0)
+        )
         with (stage.directory / "voronoi_atoms.csv").open(newline="") as file:
             volumes = [float(row["volume [Å³]"]) for row in csv.DictReader(file)]
         field, kept = read_field(stage.directory / "bvs.npz")
+        site_energy, _ = read_field(stage.directory / "bvse.npz")
     assert sum(volumes) == pytest.approx(atoms.get_volume(), rel=1e-9)
     assert figures["volume_per_anion"] == pytest.approx(atoms.get_volume() / 32, rel=1e-12)
     assert field.parameters["blocking"] == "framework"
     assert np.isnan(field.values).mean() == pytest.approx(figures["bvs"]["framework"]["excluded_fraction"], abs=1e-12)
     assert figures["bvs"]["all"]["excluded_fraction"] > figures["bvs"]["framework"]["excluded_fraction"]
+    # one rule for what is free, whoever counts it
+    shares = figures["bvs"]["framework"]
+    free = shares["under_bonded_fraction_of_cell"] + shares["window_fraction_of_cell"]
+    assert figures["spread"]["free_fraction"] == pytest.approx(free, abs=1e-12)
+    local = figures["spread"]["local"]
+    assert local["mean_A3"] * local["ions"] == pytest.approx(free * atoms.get_volume(), rel=1e-9)
+    # what percolates in three directions percolates in one, and at less; the framework leaves more room than all atoms
+    for threshold in (*figures["connection"].values(), figures["bvse"]["barriers_eV"]):
+        known = [value for value in threshold.values() if value is not None]
+        assert known == sorted(known)
+    voids = figures["voids"]
+    assert voids["framework"]["largest_included_radius"] >= voids["all"]["largest_included_radius"]
+    assert voids["framework"]["largest_free_radius"] <= voids["framework"]["largest_included_radius"]
+    assert figures["bvse"]["minimum_eV"] == site_energy.values.min()
     assert (kept.numbers == atoms.numbers).all()
     other = figures["free_volume_same_potential"]
     assert other["oxygen_volume"] == 10.0

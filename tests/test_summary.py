@@ -77,9 +77,14 @@ def test_words_are_said_once_where_all_agree():
     assert row(summary(chains=mixed), "relaxation converged")["glass"] is True
 
 
-def test_a_figure_that_no_stage_gave_is_none():
-    found = row(summary(chains=[exchanged(), exchanged()], crystal=exchanged()), "f_V, V_O of the same potential's MgO")
-    assert (found["glass"], found["± sd"], found["crystal"]) == (None, None, None)
+def test_a_figure_that_no_stage_gave_is_left_out_and_one_that_some_gave_is_none_elsewhere():
+    crystal = exchanged()
+    crystal["analysis"]["bvse"] = {"barriers_eV": {"1D": 0.5, "3D": None}}
+    found = summary(chains=[exchanged(), exchanged()], crystal=crystal)
+    assert "f_V, V_O of the same potential's MgO" not in [row["figure"] for row in found.table()]
+    one, three = (row(found, f"migration barrier (BVSE), {n}D") for n in (1, 3))
+    assert (one["glass"], one["± sd"], one["crystal"]) == (None, None, 0.5)
+    assert (three["glass"], three["crystal"]) == (None, None)
 
 
 def test_every_row_has_the_same_columns():
