@@ -10,8 +10,9 @@ from ase import Atoms
 from amorph.analysis.bvs import BvsMap, bvs_map
 from amorph.analysis.bvse import bvse_map
 from amorph.analysis.crystallinity import Crystallinity
+from amorph.analysis.local_free_volume import local_free_volume
 from amorph.analysis.percolation import PercolationThresholds, percolation_thresholds
-from amorph.analysis.uniformity import local_free_volume, uniformity
+from amorph.analysis.uniformity import uniformity
 from amorph.analysis.voids import Voids, voids
 from amorph.analysis.voronoi import FreeVolume
 from amorph.fields import ScalarField

@@ -19,8 +19,12 @@ from amorph.neighbors import pair_list
 from amorph.parameters import checked
 from amorph.structure import periodic_atoms
 
+DEPTH: Final = 0.1
+"""By how much the sphere of a hole must shrink to leave for a larger one, for the two to be separate voids [Å]."""
 _JITTER: Final = 1e-6
 """How far neighbours are moved at random to bring them into general position [Å]; radii change by no more."""
+_EQUAL: Final = 4e-6
+"""Windows whose radii differ by no more may be equal before the jitter [Å]."""
 _SAME_HOLE: Final = 1e-4
 """Nearer than this two maxima are one hole, which the atoms around it lock in more than once [Å]."""
 _TOUCHES: Final = 3e-5
@@ -74,28 +78,33 @@ class Holes:
     cell: NDArray[np.float64]
     """(3, 3) lattice vectors as rows [Å]."""
 
-    def separate(self, *, least: float = 0.0) -> NDArray[np.int64]:
-        """Choose, from the largest down, the holes whose center no larger chosen hole's sphere covers.
+    def separate(self, *, least: float = 0.0, depth: float = DEPTH) -> NDArray[np.int64]:
+        """Choose one hole for each void: those out of which no way leads up that is not `depth` lower at some place.
 
-        One void has many shallow maxima; this leaves one for each void. Holes smaller than `least` [Å] are left out.
+        One void has many shallow maxima. The sphere of a separate hole must shrink by at least `depth` [Å] before it
+        can leave for a larger one (the persistence of the maximum). Moving every atom by δ changes a depth by no more
+        than 2δ. Among equal holes of one void, one is chosen; which is arbitrary, their number is not. Holes smaller
+        than `least` [Å] are left out.
 
         Returns
         -------
         (k,) array
             Numbers of the holes, the largest first.
         """
-        count = int(np.count_nonzero(self.radii >= least))
-        if count == 0:
-            return np.empty(0, np.int64)
-        stand_in = Atoms(["H"] * count, positions=self.positions[:count], cell=self.cell, pbc=True)
-        pairs = pair_list(stand_in, max(float(self.radii[0]), 0.1))
-        covers = (pairs.j > pairs.i) & (pairs.d < self.radii[pairs.i])
-        first, second = pairs.i[covers], pairs.j[covers]
-        starts = np.searchsorted(first, np.arange(count + 1))
-        chosen = np.ones(count, bool)
-        for hole in range(count):
-            if chosen[hole]:
-                chosen[second[starts[hole] : starts[hole + 1]]] = False
+        chosen = self.radii >= least
+        parents = list(range(len(self.radii)))
+
+        def top(hole: int) -> int:
+            while parents[hole] != hole:
+                parents[hole] = parents[parents[hole]]
+                hole = parents[hole]
+            return hole
+
+        for radius, (a, b) in zip(self.window_radii.tolist(), self.joined.tolist(), strict=True):
+            larger, smaller = sorted((top(a), top(b)))
+            if larger != smaller:
+                parents[smaller] = larger
+                chosen[smaller] &= self.radii[smaller] - radius >= depth
         return np.flatnonzero(chosen)
 
 
@@ -182,9 +191,10 @@ def _network(atoms: Atoms, own: NDArray[np.float64], largest: float) -> Holes:
     levels, centers, joined, shifts = _merge(ends[:, :, 3], ends[:, :, :3] + origins[:, None], cell)
     solver = _Solver(cell, grids.make_bins(cell, atoms.positions, own), float(own.max()))
     levels[0] = solver.solve(centers[0], levels[0])[0]
+    np.minimum(levels, levels[0], out=levels)  # equal holes differ by the jitter, and none is larger than the first
     windows = where[:, :3] + origins
     passages = []
-    for dimension, window, along in _thresholds(len(levels), joined, shifts):
+    for dimension, window, along in _thresholds(where[:, 3], len(levels), joined, shifts):
         radius, center = solver.solve(windows[window], where[window, 3])
         x, y, z = grids.wrap(cell, center[None])[1][0].tolist()
         passages.append(Passage(dimension, radius, (x, y, z), solver.solve(centers[along], levels[along])[0]))
@@ -221,10 +231,13 @@ def _merge(
     return levels.ravel()[chosen], centers, joined.reshape(-1, 2), shifts[:, 1] - shifts[:, 0]
 
 
-def _thresholds(count: int, joined: NDArray[np.int64], shifts: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+def _thresholds(
+    radii: NDArray[np.float64], count: int, joined: NDArray[np.int64], shifts: NDArray[np.int64]
+) -> list[tuple[int, int, int]]:
     """Open windows from the largest down until holes hang together without end in 1, 2 and 3 directions.
 
     Returns for each dimension the window that completes it and the largest hole on the way; hole 0 is the largest.
+    Windows as large as the one that completes it, which the jitter put behind it, are open to the way too.
     """
     parents = list(range(count))
     offsets = [np.zeros(3, np.int64) for _ in range(count)]
@@ -238,7 +251,13 @@ def _thresholds(count: int, joined: NDArray[np.int64], shifts: NDArray[np.int64]
         return hole, offset
 
     found: list[tuple[int, int, int]] = []
+    completing: list[tuple[int, int]] = []
     for window, (a, b) in enumerate(joined.tolist()):
+        known = len(found)
+        if len(completing) > known and radii[window] < radii[completing[known][0]] - _EQUAL:
+            found += [(k + 1, completing[k][0], find(completing[k][1])[0]) for k in range(known, len(completing))]
+            if len(found) == 3:
+                return found
         (root_a, offset_a), (root_b, offset_b) = find(a), find(b)
         step = offset_a + shifts[window] - offset_b
         if root_a == root_b:
@@ -253,10 +272,10 @@ def _thresholds(count: int, joined: NDArray[np.int64], shifts: NDArray[np.int64]
             basis = np.vstack([bases[root], bases[leaf]])
         rank = _rank(basis)
         bases[root] = basis if len(basis) == rank else _independent(basis)
-        while len(found) < rank:
-            found.append((len(found) + 1, window, root))
-        if rank == 3:
-            return found
+        while len(completing) < rank:
+            completing.append((window, root))
+    if len(completing) == 3:
+        return found + [(k + 1, completing[k][0], find(completing[k][1])[0]) for k in range(len(found), 3)]
     raise RuntimeError("the holes between the atoms do not hang together; displace the atoms by 1e-4 Å")
 
 

@@ -188,7 +188,7 @@ def tessellate(
 
 
 @checked
-def face_coordination(cells: Tessellation, *, smallest_share: Fraction = 0.01) -> FaceCoordination:
+def face_coordination(cells: Tessellation, *, smallest_share: Fraction = 0.05) -> FaceCoordination:
     r"""Count the neighbours of each atom by the faces that its cell shares with them.
 
     Parameters
@@ -196,7 +196,8 @@ def face_coordination(cells: Tessellation, *, smallest_share: Fraction = 0.01) -
     cells
         Voronoi or power tessellation.
     smallest_share
-        Smallest share of an atom's surface that a face must have to count.
+        Smallest share of an atom's surface that a face must have to count. Faces of 1 % or 2 % are those of the
+        second shell, seen between the atoms of the first.
 
     Notes
     -----

@@ -14,13 +14,10 @@ from annotated_types import Ge, Interval, Len
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
-from amorph.analysis import grids
 from amorph.analysis.percolation import Percolation, Side, percolation
 from amorph.fields import ScalarField
 from amorph.neighbors import pair_list
-from amorph.parameters import Count, Length, Unit, checked
-from amorph.structure import periodic_atoms
-from amorph.tables import parse_ion
+from amorph.parameters import Count, Unit, checked
 
 BOXES: Final = (1 / 8, 1 / 6, 1 / 5, 1 / 4, 1 / 3, 1 / 2)
 """Edges of the boxes over those of the cell. Half an edge leaves eight boxes that do not overlap, a third 27."""
@@ -29,6 +26,9 @@ HEADLINE_BOX: Final = 1 / 3
 
 _MEAN_DISTANCE: Final = math.gamma(4 / 3) * (4.0 * math.pi / 3.0) ** (-1 / 3)
 _DISTANCE_ERROR: Final = math.sqrt(math.gamma(5 / 3) / math.gamma(4 / 3) ** 2 - 1.0)
+
+_NOISE: Final = 1e-24
+"""Variances this small against the squared mean are rounding."""
 
 SmallVolume = Annotated[float, Ge(0), Unit("Å³")]
 
@@ -62,10 +62,11 @@ class BoxFluctuation:
     grain_volume: float
     """Volume of the grains that, equal and placed independently, would vary as much [Å³]."""
     dispersion: float
-    """Variance over that of the same clusters placed independently: 1 independent, below 1 more even, above 1
-    aggregated; NaN where that is 0."""
+    """Variance over that of the same clusters placed independently, where they may overlap: above 1 gathered; below 1
+    as clusters are that keep apart, which those of a random field do too. NaN where that is 0."""
     dispersion_error: float
-    """Standard deviation of this ratio among the independent placements: what 1 may be by chance."""
+    """Standard deviation of this ratio for one more independent placement: what 1 may be by chance; NaN for one
+    placement alone."""
     point_dispersion: float
     """The same in closed form, for clusters small against the box: lower where they are not."""
     voxel_ratio: float
@@ -136,49 +137,6 @@ class Uniformity:
             "dispersion_error": row.dispersion_error,
             "clark_evans_ratio": None if self.centers is None else self.centers.ratio,
             "clark_evans_error": None if self.centers is None else self.centers.standard_error,
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class LocalFreeVolume:
-    """The free volume around each ion of the mobile species."""
-
-    ion: str
-    """The species, as it was asked for."""
-    indices: NDArray[np.int64]
-    """(n,) the ions' places in the structure."""
-    volumes: NDArray[np.float64]
-    """(n,) volume of the free points that are nearer to this ion than to any other of its species [Å³]."""
-    far_volume: float
-    """Free volume farther than `within` from every one of them [Å³]; the volumes and this add up to all of it."""
-    within: float | None
-    """Farthest that a free point may be from its ion [Å]; None for any distance."""
-
-    @property
-    def mean(self) -> float:
-        """Mean over the ions [Å³]."""
-        return float(self.volumes.mean())
-
-    @property
-    def standard_deviation(self) -> float:
-        """Standard deviation over the ions, with the divisor n [Å³]."""
-        return float(self.volumes.std())
-
-    @property
-    def coefficient_of_variation(self) -> float:
-        """Standard deviation over mean: 0 where every ion has the same; NaN where none has any."""
-        return self.standard_deviation / self.mean if self.mean > 0.0 else math.nan
-
-    def figures(self) -> dict[str, float | int]:
-        """Name the figures that stand beside those of another structure."""
-        return {
-            "ions": len(self.volumes),
-            "mean_A3": self.mean,
-            "standard_deviation_A3": self.standard_deviation,
-            "minimum_A3": float(self.volumes.min()),
-            "maximum_A3": float(self.volumes.max()),
-            "coefficient_of_variation": self.coefficient_of_variation,
-            "far_volume_A3": self.far_volume,
         }
 
 
@@ -257,13 +215,15 @@ def uniformity(
     with np.errstate(invalid="ignore", divide="ignore"):
         finite = 1.0 - shares
         mean = placed.mean(axis=0)
+        # of one more placement about the mean of these, which is uncertain itself
+        spread = placed.std(axis=0, ddof=1) * math.sqrt(1.0 + 1.0 / placements) if placements > 1 else mean * np.nan
         columns = zip(
             boxes,
             shares * cell_volume,
             np.sqrt(variance),
             variance * shares * cell_volume / (fraction * finite) if free else np.full(len(sides), np.nan),
             np.where(mean > 0.0, variance / mean, np.nan),
-            np.where(mean > 0.0, placed.std(axis=0, ddof=1 if placements > 1 else 0) / mean, np.nan),
+            np.where(mean > 0.0, spread / mean, np.nan),
             variance * shares * cell_volume**2 / (squares * finite) if free else np.full(len(sides), np.nan),
             variance * shares * field.values.size / (fraction * (1.0 - fraction) * finite)
             if 0.0 < fraction < 1.0
@@ -337,77 +297,6 @@ def clark_evans(points: ArrayLike, cell: ArrayLike) -> ClarkEvans:
     return ClarkEvans(len(where), mean, expected, mean / expected, _DISTANCE_ERROR / math.sqrt(len(where)))
 
 
-@checked
-def local_free_volume(
-    field: ScalarField,
-    atoms: Atoms,
-    ion: str,
-    *,
-    threshold: float,
-    side: Side = "above",
-    within: Length | None = None,
-    threads: Count | None = None,
-) -> LocalFreeVolume:
-    """Share the free volume out among the ions of the mobile species, each free point to the nearest.
-
-    Parameters
-    ----------
-    field
-        Field that tells free points, on the cell of the structure.
-    atoms
-        The structure.
-    ion
-        The mobile ion: "Mg2+", or the bare element.
-    threshold
-        Value that decides, in the field's unit.
-    side
-        "above": free are points of the threshold or more; "below": of the threshold or less. NaN is never free.
-    within
-        Points farther than this from every one of the ions belong to none [Å]; by default all belong to one.
-    threads
-        Threads to work in, by default one for each processor; the result is the same to the last bit.
-
-    Raises
-    ------
-    ValueError
-        No such ion in the structure; a structure in another cell.
-
-    Examples
-    --------
-    The four Mg of MgO share the volume outside spheres of 1.7 Å evenly:
-
-    >>> from ase.build import bulk
-    >>> from amorph.analysis.distance import distance_map
-    >>> crystal = bulk("MgO", "rocksalt", a=4.212, cubic=True)
-    >>> field = distance_map(crystal, grid=(40, 40, 40))
-    >>> round(local_free_volume(field, crystal, "Mg2+", threshold=1.5).coefficient_of_variation, 1)
-    0.0
-    """
-    from amorph.analysis._pore_kernels import share_out
-
-    atoms = periodic_atoms(atoms)
-    element = ion if ion.isalpha() else parse_ion(ion).element
-    indices = np.flatnonzero(atoms.symbols == element)
-    if not len(indices):
-        raise ValueError(f"no {element} in {atoms.symbols.formula.format('hill')}; name an ion that it has")
-    if not np.allclose(field.cell, atoms.cell.array, rtol=0, atol=1e-9):
-        raise ValueError(f"the cell of the {field.quantity} is not that of the structure; pass the structure it is of")
-    inside = field.values >= threshold if side == "above" else field.values <= threshold
-    layout = grids.make_grid(field.cell, field.grid)
-    bins = grids.make_bins(field.cell, atoms.positions[indices], np.arange(len(indices), dtype=np.float64))
-    guess = (field.cell_volume / len(indices)) ** (1 / 3)
-    limit = math.inf if within is None else grids.largest_square_within(within)
-
-    def work(first: int, slab: NDArray[np.bool_]) -> NDArray[np.int64]:
-        counts = np.zeros(len(indices) + 1, np.int64)
-        share_out(first, slab, tuple(layout), tuple(bins), guess, limit, counts)
-        return counts
-
-    counts = np.sum(grids.over_slabs(inside, work, threads), axis=0)
-    volumes = counts * field.voxel_volume
-    return LocalFreeVolume(ion, indices, volumes[:-1], float(volumes[-1]), within)
-
-
 def _variances(density: NDArray[Any], sides: list[NDArray[np.int64]]) -> NDArray[np.float64]:
     """Compute the variance of the mean density in boxes of some numbers of points, over all places of each box."""
     from scipy.fft import rfftn
@@ -424,7 +313,9 @@ def _variances(density: NDArray[Any], sides: list[NDArray[np.int64]]) -> NDArray
     ]
     columns = power @ along[2].T
     total = np.einsum("ijb,bi,bj->b", columns, along[0], along[1], optimize=True)
-    return np.maximum(total / density.size**2, 0.0)
+    variance = total / density.size**2
+    # what rounding leaves of a density that is the same in every box
+    return np.where(variance > _NOISE * float(density.mean()) ** 2, variance, 0.0)
 
 
 def _window(count: int, points: int) -> NDArray[np.float64]:

@@ -91,7 +91,7 @@ class Voids:
 
     @property
     def cavities(self) -> NDArray[np.float64]:
-        """(n, 3) centers of the holes that hold the probe and that no larger one covers, the largest first [Å]."""
+        """(n, 3) centers of the separate holes that hold the probe, the largest first [Å]."""
         return self.holes.positions[self.holes.separate(least=self.probe_radius)]
 
     def pore_size_distribution(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -310,5 +310,5 @@ def _occupiable(sizes: ScalarField, probe_radius: float) -> float:
 
 
 def _sphere(name: str, radius: float, position: NDArray[np.float64] | None) -> dict[str, Any]:
-    where = None if position is None else position.round(3).tolist()
-    return {"sphere": name, "radius_A": radius, "diameter_A": 2.0 * radius, "center_x_y_z_A": where}
+    where = None if position is None else (position.round(3) + 0.0).tolist()  # + 0.0: no minus zero
+    return {"sphere": name, "radius [Å]": radius, "diameter [Å]": 2.0 * radius, "center x y z [Å]": where}

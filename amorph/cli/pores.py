@@ -1,14 +1,22 @@
 """The verb of voids: the largest spheres, what a probe reaches, and how evenly the free volume is spread."""
 
 import csv
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from amorph.analysis.atomic_radii import Radii
 from amorph.analysis.bvs import bvs_map
 from amorph.analysis.holes import Passage
-from amorph.analysis.uniformity import LocalFreeVolume, Uniformity, clark_evans, local_free_volume, uniformity
+from amorph.analysis.local_free_volume import LocalFreeVolume, local_free_volume
+from amorph.analysis.uniformity import (
+    ClarkEvans,
+    Uniformity,
+    clark_evans,
+    uniformity,
+)
 from amorph.analysis.voids import Voids, probe_curve
 from amorph.analysis.voids import voids as voids_of
 from amorph.cli.flags import arguments_of, takes
@@ -100,7 +108,7 @@ def _free(made: Voids, free: str, ion: str | None) -> tuple[ScalarField, dict[st
 def _print(
     file: Path, made: Voids, spread: Uniformity, local: LocalFreeVolume | None, free: str, rule: dict[str, Any]
 ) -> None:
-    between = "atoms as points" if made.radii is None else f"spheres, radii {made.radii}"
+    between = "atoms as points" if made.radii is None else f"spheres, radii {_named(made.radii)}"
     show(made.table(), title=f"voids of {file.name}, {between}")
     say("")
     show_pairs(
@@ -133,10 +141,7 @@ def _print(
             "  mean volume Σv²/Σv [Å³]": spread.mean_cluster_volume,
             f"spread in boxes of {row.box_volume:.4g} Å³": _spread(spread),
             "  as of random grains of [Å³]": row.grain_volume,
-            "centers of closed clusters": None
-            if spread.centers is None
-            else f"nearest {spread.centers.mean_distance:.3g} Å, {spread.centers.ratio:.3g} ± "
-            f"{spread.centers.standard_error:.2g} of random",
+            "centers of closed clusters": None if spread.centers is None else _nearest(spread.centers),
         }
     )
     if local is not None:
@@ -148,18 +153,33 @@ def _print(
         )
 
 
-def _spread(spread: Uniformity) -> str:
+def _named(radii: Radii) -> str:
+    return radii if isinstance(radii, str) else ", ".join(f"{name} {value:g} Å" for name, value in radii.items())
+
+
+def _spread(spread: Uniformity) -> str | None:
     row = spread.headline
     if spread.largest_share > _ONE_CLUSTER:
         return "one cluster holds nearly all: compare the grain volume"
-    return f"{row.dispersion:.3g} ± {row.dispersion_error:.2g} of random (below 1 even, above 1 gathered)"
+    if math.isnan(row.dispersion):
+        return None
+    return f"{row.dispersion:.3g} of the same clusters at random{_by_chance(row.dispersion_error)}; above 1 gathered"
+
+
+def _by_chance(error: float) -> str:
+    """Say how far from 1 the ratio of a random arrangement may be; nothing where that is unknown."""
+    return "" if math.isnan(error) else f" (1 ± {error:.2g} by chance)"
 
 
 def _distances(name: str, made: Voids) -> dict[str, str]:
     if len(made.cavities) < 2:
         return {}
-    found = clark_evans(made.cavities, made.field.cell)
-    return {name: f"nearest {found.mean_distance:.3g} Å, {found.ratio:.3g} ± {found.standard_error:.2g} of random"}
+    return {name: _nearest(clark_evans(made.cavities, made.field.cell))}
+
+
+def _nearest(found: ClarkEvans) -> str:
+    ratio = f"{found.ratio:.3g} of points at random{_by_chance(found.standard_error)}"
+    return f"nearest {found.mean_distance:.3g} Å, {ratio}"
 
 
 def _figures(

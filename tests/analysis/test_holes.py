@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.spacegroup import crystal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import Voronoi, cKDTree
 
 from amorph.analysis.distance import distance_map
-from amorph.analysis.holes import find_holes
+from amorph.analysis.holes import _thresholds, find_holes
 from amorph.analysis.percolation import percolation_thresholds
 
 # Gauss and Newton solve for spheres from the atoms in their places: positions of some 10 Å are good to 2e-15 Å.
@@ -158,6 +159,34 @@ def test_one_channel_through_layers():
 
 
 # invariance
+
+
+def spinel():
+    """MgAl2O4 with the parameters of structures/MgAl2O4.cif, rounded."""
+    sites = [(1 / 8, 1 / 8, 1 / 8), (1 / 2, 1 / 2, 1 / 2), (0.2624, 0.2624, 0.2624)]
+    return crystal("MgAlO", sites, spacegroup=227, setting=2, cellpar=[8.08, 8.08, 8.08, 90, 90, 90])
+
+
+@pytest.mark.parametrize("repeat", [(1, 1, 1), (2, 1, 1)])
+@pytest.mark.parametrize("rattle", [0.0, 1e-3, 1e-2])
+def test_a_spinel_has_the_sixteen_voids_of_its_empty_octahedra(repeat, rattle):
+    # 16c, in each of which lie six equal maxima that cover one another: which of them stands for the site is left to
+    # rounding, how many sites there are is not
+    atoms = spinel().repeat(repeat)
+    atoms.positions += rattle * np.random.default_rng(2).uniform(-1.0, 1.0, atoms.positions.shape)
+    found = find_holes(atoms)
+    assert len(found.separate(least=1.7)) == 16 * np.prod(repeat)
+    assert (np.diff(found.radii) <= 0.0).all()
+    assert (np.diff(found.window_radii) <= 0.0).all()
+
+
+def test_a_way_leads_through_every_window_as_large_as_its_narrowest():
+    # hole 1 hangs together with its images; hole 0, the larger, opens to it through a window of the same radius
+    shifts = np.array([[1, 0, 0], [0, 0, 0], [0, 1, 0], [0, 0, 1]])
+    joined = np.array([[1, 1], [0, 1], [1, 1], [1, 1]])
+    for behind, along in ((1e-6, 0), (1e-3, 1)):
+        radii = 2.0 - np.array([0.0, behind, 0.5, 0.6])
+        assert _thresholds(radii, 2, joined, shifts) == [(1, 0, along), (2, 2, 0), (3, 3, 0)]
 
 
 def test_rotation_translation_permutation_and_repetition():

@@ -156,6 +156,15 @@ def test_effective_coordination_weighs_faces_by_area():
     assert [row["neighbour"] for row in coordination.table()] == ["Fe", "any"]
 
 
+def test_second_shell_faces_do_not_count():
+    # Mg in spinel is a tetrahedron whose edges let faces of 0.7 % through to four more oxygen atoms; 12 Li of a layered
+    # oxide see each other and Co through faces of 2 %
+    for name, expected in (("spinel", {"Mg": 4.0, "Al": 6.0}), ("layered", {"Li": 6.0, "Co": 6.0})):
+        pairs = face_coordination(tessellate(CRYSTALS[name])).pairs
+        found = {pair.species: pair.coordination_number for pair in pairs if pair.neighbor == "any"}
+        assert {species: found[species] for species in expected} == expected
+
+
 # sum rules
 
 

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -5,7 +6,8 @@ import pytest
 from ase.build import bulk
 
 from amorph.analysis.distance import distance_map
-from amorph.analysis.uniformity import clark_evans, local_free_volume, uniformity
+from amorph.analysis.local_free_volume import local_free_volume
+from amorph.analysis.uniformity import clark_evans, uniformity
 from amorph.fields import ScalarField
 
 CELL = np.array([[24.0, 0.0, 0.0], [5.0, 20.0, 0.0], [-3.0, 4.0, 18.0]])
@@ -91,6 +93,56 @@ def test_one_blob_shows_in_the_grain_volume_and_the_largest_share():
     assert grains == sorted(grains)
     assert 0.7 * volume < grains[-1] < volume
     assert blob.headline.grain_volume > 10.0 * scattered.headline.grain_volume
+
+
+def waves(periods, n=48):
+    """One gyroid network; its sign decides which of two."""
+    x, y, z = np.meshgrid(*3 * [2.0 * np.pi * periods * np.arange(n) / n], indexing="ij")
+    return np.sin(x) * np.cos(y) + np.sin(y) * np.cos(z) + np.sin(z) * np.cos(x)
+
+
+def noise(width, n=48):
+    """A random field whose correlation falls off with `width` waves to the cell."""
+    k = np.fft.fftfreq(n) * n
+    squares = k[:, None, None] ** 2 + k[None, :, None] ** 2 + k[None, None, :] ** 2
+    white = np.random.default_rng(1).normal(size=(n, n, n))
+    return np.fft.ifftn(np.fft.fftn(white) * np.exp(-squares / width**2 / 2.0)).real
+
+
+def tenth(values):
+    cell = 20.0 * np.eye(3)
+    return uniformity(ScalarField(values, cell, "wave", "1"), threshold=np.quantile(values, 0.9))
+
+
+def test_the_grain_volume_orders_networks_from_even_to_gathered():
+    # one cluster holds all of the first, the fourth and the last: of one volume, so only its place tells them apart
+    even, wide = tenth(waves(3)), tenth(waves(1))
+    along = (np.arange(48) / 48 - 0.5) ** 2
+    sphere = tenth(-along[:, None, None] - along[:, None] - along)
+    grains = [made.headline.grain_volume for made in (even, tenth(noise(6)), tenth(noise(3)), wide, sphere)]
+    assert grains[0] < 0.01
+    assert all(2.0 * a < b for a, b in itertools.pairwise(grains[1:]))
+    assert (even.largest_share, wide.largest_share) == (1.0, 1.0)
+    assert (even.headline.dispersion, wide.headline.dispersion) == pytest.approx((1.0, 1.0))
+
+
+def test_a_random_field_has_a_dispersion_below_one():
+    # its clusters keep apart, those placed at random overlap: below 1 is not even
+    made = tenth(noise(3))
+    assert made.clusters > 10
+    assert made.headline.dispersion + 2.0 * made.headline.dispersion_error < 1.0
+    assert made.headline.grain_volume > 10.0
+
+
+def test_one_placement_knows_no_error_and_a_full_cell_has_no_variance():
+    values = noise(6, n=24)
+    field = ScalarField(values, 20.0 * np.eye(3), "wave", "1")
+    alone = uniformity(field, threshold=np.quantile(values, 0.9), placements=1).headline
+    assert math.isnan(alone.dispersion_error)
+    assert alone.dispersion > 0.0
+    full = uniformity(field, threshold=values.min())
+    assert full.headline.standard_deviation == 0.0
+    assert math.isnan(full.headline.dispersion)
 
 
 def test_half_a_cell():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from amorph.analysis import voids as module
+from amorph.analysis.local_free_volume import local_free_volume
 from amorph.analysis.voids import probe_curve, voids
 
 
@@ -43,7 +44,7 @@ def test_spheres_of_rocksalt():
     np.testing.assert_allclose(made.largest_included_radius, a * math.sqrt(3) / 4, rtol=1e-11)
     np.testing.assert_allclose(made.largest_free_radius, a / math.sqrt(8), rtol=1e-11)
     np.testing.assert_allclose(made.included_radius_along_free_path, a * math.sqrt(3) / 4, rtol=1e-11)
-    assert [row["diameter_A"] for row in made.table()] == [2.0 * row["radius_A"] for row in made.table()]
+    assert [row["diameter [Å]"] for row in made.table()] == [2.0 * row["radius [Å]"] for row in made.table()]
     assert made.probe_radius == 1.7
     # equal spheres at a quarter of the diagonal overlap; only those two sorts of hole hold the probe
     assert len(made.cavities) == 2
@@ -100,6 +101,29 @@ def test_shares_add_up():
 
 
 # invariance
+
+
+def test_a_repeat_changes_no_figure_that_docs_call_intensive():
+    atoms = skewed(3)
+    repeat = (2, 2, 1)
+    once, often = voids(atoms, grid=(12, 12, 12)), voids(atoms.repeat(repeat), grid=(24, 24, 12))
+    for name in (
+        "largest_included_radius",
+        "largest_free_radius",
+        "included_radius_along_free_path",
+        "void_fraction",
+        "center_fraction",
+        "accessible_fraction",
+        "locked_fraction",
+        "occupiable_fraction",
+        "mean_pore_radius",
+        "modal_pore_radius",
+    ):
+        np.testing.assert_allclose(getattr(often, name), getattr(once, name), rtol=1e-9, err_msg=name)
+    one = local_free_volume(once.field, atoms, "O", threshold=1.5)
+    four = local_free_volume(often.field, atoms.repeat(repeat), "O", threshold=1.5)
+    np.testing.assert_allclose(four.volumes, np.tile(one.volumes, 4), rtol=1e-12)
+    assert one.mean > 0.0
 
 
 def test_repetition_and_threads():

@@ -3,11 +3,13 @@
 import csv
 import json
 import math
+import re
 
 import numpy as np
 import pytest
 
-from amorph.analysis.uniformity import local_free_volume, uniformity
+from amorph.analysis.local_free_volume import local_free_volume
+from amorph.analysis.uniformity import uniformity
 from amorph.analysis.voids import voids
 from amorph.reading import read_field, read_structure
 
@@ -32,8 +34,13 @@ def test_prints_what_the_functions_give(amorph, oxide):
 def test_table_and_files(amorph, mgo, tmp_path):
     called = amorph("voids", "mgo.extxyz", "--spacing", 0.2, "-o", "distance.npz", "--curve", "pores.csv")
     assert (called.status, called.err) == (0, "")
-    assert "largest included                             1.824       3.648" in called.out
-    assert "largest free, 3D                             1.489       2.978" in called.out
+    lines = [line.split() for line in called.out.splitlines()]
+    assert ["largest", "included", "1.824", "3.648"] in [line[:4] for line in lines]
+    assert ["largest", "free,", "3D", "1.489", "2.978"] in [line[:5] for line in lines]
+    assert "radius [Å]  diameter [Å]  center x y z [Å]" in called.out
+    assert re.search(
+        r"distances of their centers +nearest 2.11 Å, 1.81 of points at random \(1 ± 0.13 by chance\)\n", called.out
+    )
     assert "written to distance.npz and pores.csv" in called.out
     field, atoms = read_field(tmp_path / "distance.npz")
     assert field.quantity == "distance to the nearest atom"
@@ -46,10 +53,21 @@ def test_table_and_files(amorph, mgo, tmp_path):
     assert amorph("voids", "mgo.extxyz", "--spacing", 0.3, "--quiet").out == ""
 
 
+def test_a_probe_larger_than_every_hole_leaves_dashes(amorph, mgo):
+    called = amorph("voids", "mgo.extxyz", "--spacing", 0.3, "--probe-radius", 3, "--ion", "Mg")
+    assert (called.status, called.err) == (0, "")
+    assert "nan" not in called.out
+    assert re.search(r"spread in boxes of 2.768 Å³ +–\n", called.out)
+    assert re.search(r"coefficient of variation +–\n", called.out)
+    figures = json.loads(amorph("voids", "mgo.extxyz", "--spacing", 0.3, "--probe-radius", 3, "--json").out)
+    assert figures["uniformity"]["dispersion"] is None
+
+
 def test_radii_and_the_bond_valence_map(amorph, mgo):
     flags = ("--spacing", 0.3, "--ion", "Mg2+", "--free", "bvs", "--radii", "Mg=0.72", "O=1.4")
     called = amorph("voids", "mgo.extxyz", *flags)
     assert (called.status, called.err) == (0, "")
+    assert "spheres, radii Mg 0.72 Å, O 1.4 Å" in called.out
     assert "free volume: bond valence sum ≤ 2.4 v.u." in called.out
     assert "free volume of each of 4 Mg2+" in called.out
     figures = json.loads(amorph("voids", "mgo.extxyz", *flags, "--json").out)
