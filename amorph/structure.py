@@ -35,8 +35,8 @@ def periodic_atoms(structure: "Atoms | Structure") -> Atoms:
     Raises
     ------
     ValueError
-        No atoms; not periodic in three directions; a cell of zero volume or thinner than 0.001 Å; positions or cell that
-        are not finite or beyond 0.1 mm; two atoms closer than 0.5 Å.
+        No atoms; not periodic in three directions; a cell of zero volume or thinner than 0.001 Å; positions or cell
+        that are not finite or beyond 0.1 mm; two atoms closer than 0.5 Å.
     """
     atoms = structure.copy() if isinstance(structure, Atoms) else _from_pymatgen(structure)
     if len(atoms) == 0:

@@ -114,7 +114,7 @@ def run_local(
                 if (status := process.poll()) is not None:
                     free.append(process.slot)
                     del at_work[name]
-                    _file(outcome, name, status, directory)
+                    _file(outcome, name, status, directory, told=told)
                     update(len(outcome.finished), f"{name} {member_status(directory, name).state}")
             time.sleep(_SECONDS_BETWEEN_LOOKS)
     finally:
@@ -135,10 +135,10 @@ def _done_elsewhere(outcome: Outcome, name: str, directory: Path) -> bool:
     return state in FINISHED or state == "running"
 
 
-def _file(outcome: Outcome, name: str, status: int, directory: Path) -> None:
+def _file(outcome: Outcome, name: str, status: int, directory: Path, *, told: bool) -> None:
     if status in (0, 4):
         outcome.finished.append(name)
-    elif status == 3:
+    elif status == 3 or (told and status == -signal.SIGTERM):  # asked before it had begun to listen
         outcome.stopped.append(name)
     # Another driver was quicker, or it was killed after its last word: what lies there counts, not the status.
     elif not _done_elsewhere(outcome, name, directory):

@@ -34,7 +34,8 @@ while kill -0 $run 2>/dev/null; do  # a trap has ended the wait, not the run
     status=$?
 done
 
-if [ $status -eq 3 ] && [ $again = yes ]; then
+unheard=$((128 + $(kill -l USR1)))  # asked before it had begun to listen
+if [ $again = yes ] && { [ $status -eq 3 ] || [ $status -eq $unheard ]; }; then
     scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
     sleep 60  # the queue ends this turn
 fi

@@ -161,7 +161,7 @@ def test_no_graphics_library_is_loaded(tmp_path):
         write_picture(sys.argv[1], atoms, contour(ScalarField(values, atoms.cell.array, "noise", ""), 0.0), width=200)
         with open("/proc/self/maps") as maps:
             libraries = {line.split()[-1].rsplit("/", 1)[-1] for line in maps if ".so" in line}
-        assert any("vtkFiltersCore" in name for name in libraries), "the check sees no libraries at all"
+        assert any("_multiarray_umath" in name for name in libraries), "the check sees no libraries at all"
         graphics = ("libGL", "libEGL", "libOSMesa", "libX11", "vtkRendering")
         sys.exit(", ".join(sorted(name for name in libraries if any(g in name for g in graphics))) or 0)
         """
