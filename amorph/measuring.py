@@ -72,6 +72,10 @@ def site_energy_figures(atoms: Atoms, chosen: Mapping[str, Any]) -> tuple[dict[s
         "charges": made.charges,
         "minimum_eV": made.minimum,
         "barriers_eV": dict(zip(_DIRECTIONS, found.barriers, strict=True)),
+        "region_barriers_eV": {
+            name: None if crossing is None else crossing.region_barrier
+            for name, crossing in zip(_DIRECTIONS, found.crossings, strict=True)
+        },
     }
     return figures, made.field
 

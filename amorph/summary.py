@@ -34,6 +34,7 @@ _EXCHANGED = (
     ("v below which room percolates, 3D", ("analysis", "connection", "roomy", "3D"), "v.u."),
     ("migration barrier (BVSE), 1D", ("analysis", "bvse", "barriers_eV", "1D"), "eV"),
     ("migration barrier (BVSE), 3D", ("analysis", "bvse", "barriers_eV", "3D"), "eV"),
+    ("the same from the region's own lowest site, 1D", ("analysis", "bvse", "region_barriers_eV", "1D"), "eV"),
     ("room v ≤ V + window, share of the cell", ("analysis", "spread", "free_fraction"), ""),
     ("its largest cluster", ("analysis", "spread", "largest_share"), ""),
     ("its spread, like that of random grains of", ("analysis", "spread", "grain_volume_A3"), "Å³"),

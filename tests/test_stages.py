@@ -170,6 +170,8 @@ def test_the_analysis_maps_what_its_figures_say(tmp_path, atoms):
     for threshold in (*figures["connection"].values(), figures["bvse"]["barriers_eV"]):
         known = [value for value in threshold.values() if value is not None]
         assert known == sorted(known)
+    for name, barrier in figures["bvse"]["region_barriers_eV"].items():
+        assert barrier is None or 0.0 <= barrier <= figures["bvse"]["barriers_eV"][name]
     voids = figures["voids"]
     assert voids["framework"]["largest_included_radius"] >= voids["all"]["largest_included_radius"]
     assert voids["framework"]["largest_free_radius"] <= voids["framework"]["largest_included_radius"]
