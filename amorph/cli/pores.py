@@ -219,6 +219,7 @@ def _figures(
             **spread.figures(),
             "free_volume_A3": spread.free_volume,
             "minimum_volume_A3": spread.minimum_volume,
+            "cluster_volumes_A3": spread.regions.volumes,
             "placements": spread.placements,
             "boxes": spread.table(),
         },

@@ -1,6 +1,7 @@
 import itertools
 import json
 import math
+import subprocess
 import sys
 from pathlib import Path
 
@@ -552,6 +553,35 @@ def test_a_map_takes_little_memory_beyond_its_own_array(glass):
     assert made.field.values.nbytes == 8 * 160**3
     # a copy would take 33 MB, a second float32 array half of it
     assert status("VmHWM") - before < made.field.values.nbytes + 12_000_000
+
+
+LARGE = """
+import resource
+import numpy as np
+from ase.build import bulk
+from amorph.analysis.bvs import bvs_map
+from amorph.progress import Progress
+
+atoms = bulk("MgO", "rocksalt", a=4.212, cubic=True) * (24, 24, 22)
+atoms.positions += np.random.default_rng(0).uniform(-0.4, 0.4, atoms.positions.shape)
+seen = []
+class Seen(Progress):
+    def task(self, label, total, **options):
+        seen.append(label)
+        return super().task(label, total, **options)
+made = bvs_map(atoms, "Mg2+", grid=(500, 500, 500), progress=Seen().task)
+print(len(atoms), made.window_fraction_of_cell, len(seen), 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_half_a_thousand_points_cubed_over_a_hundred_thousand_atoms_take_less_than_2_gb():
+    done = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, text=True, check=True)
+    atoms, window, tasks, peak = done.stdout.split()
+    assert int(atoms) == 101_376
+    assert 0.0 < float(window) < 1.0
+    assert int(tasks) == 1
+    assert int(peak) < 2e9  # of which the map itself takes 1e9
 
 
 def test_ions_are_named_once_each():
