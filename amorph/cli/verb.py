@@ -116,8 +116,7 @@ def show(rows: Iterable[Mapping[str, Any]], *, title: str | None = None) -> None
     columns = []
     for key in rows[0]:
         values = [row.get(key) for row in rows]
-        # the dotted key of a study stays as the file has it
-        cells = [str(key) if "." in str(key) else str(key).replace("_", " "), *map(text_of, values)]
+        cells = [_heading(str(key)), *map(text_of, values)]
         width = max(map(len, cells))
         right = any(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
         columns.append([cell.rjust(width) if right else cell.ljust(width) for cell in cells])
@@ -125,6 +124,17 @@ def show(rows: Iterable[Mapping[str, Any]], *, title: str | None = None) -> None
         say(title)
     for line in zip(*columns, strict=True):
         say("  ".join(line).rstrip())
+
+
+_UNITS = {"_eV": "eV", "_A": "Å", "_A2": "Å²", "_A3": "Å³", "_per_A": "1/Å", "_vu": "v.u.", "_v.u.": "v.u.", "_Å": "Å"}
+
+
+def _heading(key: str) -> str:
+    """Write a column's key as its heading: the unit in brackets; the dotted key of a study as its file has it."""
+    for suffix, unit in _UNITS.items():
+        if key.endswith(suffix):
+            return f"{key.removesuffix(suffix).replace('_', ' ')} [{unit}]"
+    return key if "." in key else key.replace("_", " ")
 
 
 def show_pairs(pairs: Mapping[str, Any]) -> None:

@@ -52,7 +52,7 @@ def test_convergence_gives_a_row_for_each_grid(amorph, oxide, tmp_path):
     called = amorph(*words)
     lines = called.out.splitlines()
     assert lines[0] == "share of the cell with |v − 2| < w v.u. for Mg2+ in oxide.extxyz"
-    assert lines[1].split() == ["grid", "spacing", "A", "excluded", "w", "=", "0.2", "w", "=", "0.4"]
+    assert lines[1].split() == ["grid", "spacing", "[Å]", "excluded", "w", "=", "0.2", "w", "=", "0.4"]
     assert lines[2].startswith("10 × 10 × 10")
     assert len(lines) == 4
     figures = json.loads(amorph(*words, "--json").out)

@@ -13,12 +13,20 @@ if ! munge -n >/dev/null 2>&1; then
 fi
 
 host=$(hostname -s)
+# Ports that nobody has: another SLURM may run on this machine.
+read -r control node < <(python3 - <<'PORTS'
+import socket
+with socket.socket() as a, socket.socket() as b:
+    a.bind(("", 0)), b.bind(("", 0))
+    print(a.getsockname()[1], b.getsockname()[1])
+PORTS
+)
 cat >"$folder/slurm.conf" <<CONF
 ClusterName=test
 SlurmctldHost=$host(127.0.0.1)
 SlurmUser=root
-SlurmctldPort=16817
-SlurmdPort=16818
+SlurmctldPort=$control
+SlurmdPort=$node
 AuthType=auth/munge
 StateSaveLocation=$folder/state
 SlurmdSpoolDir=$folder/spool
