@@ -25,11 +25,12 @@ from amorph.analysis.crystallinity import crystallinity
 from amorph.analysis.grids import resolve_points
 from amorph.analysis.voronoi import free_volume
 from amorph.calculators import calculator_name, make_calculator
+from amorph.durable import sha256_of, write_atomically
 from amorph.measuring import void_figures
 from amorph.progress import Progress
 from amorph.recording import StopRequest, Work
 from amorph.rocksalt import build
-from amorph.run import SUMMARY, RunDirectory, Stage, sha256_of, write_atomically
+from amorph.run import SUMMARY, RunDirectory, Stage
 from amorph.study import Study
 from amorph.substitution import substitute
 from amorph.summary import Summary, summarize

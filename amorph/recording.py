@@ -14,10 +14,11 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
+from amorph.durable import appended, read_checkpoint, write_atomically, write_checkpoint
 from amorph.dynamics import DynamicsState, Frame, Thermo, dynamics
 from amorph.progress import Progress
 from amorph.relaxation import Relaxed, RelaxFrame, RelaxState, relaxation
-from amorph.run import Stage, appended, read_checkpoint, structure_text, write_atomically, write_checkpoint
+from amorph.run import Stage, structure_text
 from amorph.schedule import named
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""The run directory: resolved configuration, stage marks, checkpoints, lock.
+"""The run directory: resolved configuration, stage marks, lock.
 
 A run is a directory. ``run.toml`` holds the fully resolved configuration, each stage has a numbered folder, and a
 stage's ``stage.json``, written last and by atomic rename, marks it finished. Running again skips what is finished,
@@ -7,16 +7,14 @@ refuses to mix what does not match, and continues what is not.
 
 import contextlib
 import fcntl
-import hashlib
 import io
 import json
 import logging
 import os
-import re
 import socket
 import time
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -25,7 +23,8 @@ import ase.io
 import numpy as np
 import tomli_w
 from ase import Atoms
-from numpy.typing import NDArray
+
+from amorph.durable import UNFINISHED, remove_unfinished, sha256_of, sync, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -33,47 +32,8 @@ SUMMARY = "summary.json"
 """What a run of a study writes last: as long as it is there, the run is finished."""
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is either whole or not there: temporary name, sync, rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    """Force a file, or the names in a folder, to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-_UNFINISHED = re.compile(r"\..+\.\d+(\.\w+)?")
-"""Temporary names, with a process id, of files whose writer was killed."""
-
-
-def _remove_unfinished(directory: Path) -> None:
-    for path in directory.iterdir():
-        if path.is_file() and _UNFINISHED.fullmatch(path.name):
-            path.unlink()
-
-
 def _write_json(path: Path, record: Mapping[str, Any]) -> None:
     write_atomically(path, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal text."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def structure_text(atoms: Atoms) -> bytes:
@@ -153,7 +113,7 @@ class Stage:
             if path.is_file() and path.name != "stage.json" and not path.name.startswith((".", "checkpoint"))
         }
         for name in outputs:
-            _sync(self.directory / name)
+            sync(self.directory / name)
         record = {
             "stage": self.name,
             "parameters": _jsonable(self.parameters),
@@ -169,7 +129,7 @@ class Stage:
 
     def _clear(self) -> None:
         """Remove what only an unfinished stage needs, or what a killed process left."""
-        _remove_unfinished(self.directory)
+        remove_unfinished(self.directory)
         for leftover in self.directory.glob("checkpoint*"):
             leftover.unlink()
 
@@ -215,7 +175,7 @@ class RunDirectory:
         self.path.mkdir(parents=True, exist_ok=True)
         self._acquire()
         try:
-            _remove_unfinished(self.path)
+            remove_unfinished(self.path)
             commits = self._claim(existing)
             self._log = logging.FileHandler(self.path / "run.log", encoding="utf-8")
         except BaseException:
@@ -315,88 +275,6 @@ def _lock_soon(file: io.TextIOWrapper) -> None:
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-@dataclass
-class AppendedFile:
-    """A text file that only grows, and can be cut back to where a checkpoint knew it."""
-
-    path: Path
-    size: int = 0
-
-    def __post_init__(self) -> None:
-        # Lines written after the last checkpoint are written again by the continued run, so they go.
-        self._file = self.path.open("ab")
-        if (length := self.path.stat().st_size) < self.size:
-            self._file.close()
-            raise ValueError(
-                f"{self.path} has {length} bytes where its checkpoint knows {self.size}: it was cut since; remove the "
-                f"folder {self.path.parent} to redo the stage"
-            )
-        self._file.truncate(self.size)
-
-    def append(self, text: str) -> None:
-        """Append in one write, so that a reader (or a kill) finds whole records."""
-        self._file.write(text.encode())
-        self._file.flush()
-
-    def sync(self) -> int:
-        """Force the content to disk and return its length in bytes."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return self.path.stat().st_size
-
-    def close(self) -> None:
-        """Sync and close."""
-        self.sync()
-        self._file.close()
-
-
-@contextlib.contextmanager
-def appended(path: Path, size: int) -> Iterator[AppendedFile]:
-    """Open a growing file, cut to `size` bytes, for the time of a stage."""
-    file = AppendedFile(path, size)
-    try:
-        yield file
-    finally:
-        file.close()
-
-
-def write_checkpoint(directory: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write ``checkpoint.npz`` with its own checksum; the one before stays as ``checkpoint_previous.npz``."""
-    content = io.BytesIO()
-    np.savez(content, **arrays)  # type: ignore[arg-type]  # numpy's stub takes **kwds for allow_pickle
-    body = content.getvalue()
-    path = directory / "checkpoint.npz"
-    if path.exists() and _body(path) is not None:  # a damaged one must not push out the whole one before it
-        path.replace(directory / "checkpoint_previous.npz")
-    write_atomically(path, hashlib.sha256(body).digest() + body)
-
-
-def read_checkpoint(directory: Path) -> dict[str, NDArray[Any]] | None:
-    """Read the newest checkpoint whose checksum holds; None where there is none.
-
-    Raises
-    ------
-    ValueError
-        There are checkpoints, and none is whole.
-    """
-    candidates = [directory / "checkpoint.npz", directory / "checkpoint_previous.npz"]
-    present = [path for path in candidates if path.exists()]
-    for path in present:
-        if (body := _body(path)) is not None:
-            with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
-                return dict(arrays)
-        log.warning("%s is damaged: its checksum does not match", path)
-    if present:
-        raise ValueError(f"every checkpoint in {directory} is damaged; remove the folder to redo the stage")
-    return None
-
-
-def _body(checkpoint: Path) -> bytes | None:
-    """Return what a checkpoint holds behind its checksum; None where the checksum does not match."""
-    raw = checkpoint.read_bytes()
-    return raw[32:] if len(raw) > 32 and hashlib.sha256(raw[32:]).digest() == raw[:32] else None
-
-
 def _binding(content: Mapping[str, Any]) -> dict[str, Any]:
     """Keep of a run's configuration and provenance what its numbers depend on."""
     free = {"run": ("title", "checkpoint_minutes")}
@@ -429,7 +307,7 @@ _NOTHING = object()
 
 def _foreign(path: Path) -> bool:
     """Tell a file that a run killed at its very start cannot have left."""
-    return path.name not in {"lock", "run.log"} and not _UNFINISHED.fullmatch(path.name)
+    return path.name not in {"lock", "run.log"} and not UNFINISHED.fullmatch(path.name)
 
 
 def _jsonable(value: Any) -> Any:

@@ -12,20 +12,20 @@ import pytest
 from dying import HERE, Runs
 from toy_run import BRIEF, assert_same, content, written
 
-from amorph.run import read_checkpoint, write_checkpoint
+from amorph.durable import read_checkpoint, write_checkpoint
 
 # In each child: the second checkpoint is written, and the process dies after so many bytes or operations of it.
 DYING_WRITER = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from amorph import run
+from amorph import durable
 
 folder = Path(sys.argv[1])
 for number in range(int(sys.argv[2])):
     directory = folder / str(number)
     directory.mkdir()
-    run.write_checkpoint(directory, {"step": np.array(1), "x": np.full(500, 1.0)})
+    durable.write_checkpoint(directory, {"step": np.array(1), "x": np.full(500, 1.0)})
     if (pid := os.fork()) == 0:
         rng = np.random.default_rng(number)
         kinds = ("open", "os.rename", "write", "fsync")
@@ -54,7 +54,7 @@ for number in range(int(sys.argv[2])):
             os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
         else:
             sys.addaudithook(die)
-        run.write_checkpoint(directory, {"step": np.array(2), "x": np.full(500, 2.0)})
+        durable.write_checkpoint(directory, {"step": np.array(2), "x": np.full(500, 2.0)})
         os._exit(0)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     print(kind if pid == 0 else number, status)

@@ -25,7 +25,7 @@ LAYERS = [
     },
     {"rocksalt", "substitution", "chgnet", "analysis", "export", "reading"},
     {"schedule", "barostat", "stability", "dynamics", "meltquench", "deformation", "minimizer", "relaxation"},
-    {"run"},
+    {"durable", "run"},
     {"study", "recording", "measuring", "stages", "summary", "estimate", "pipeline"},
     {"ensemble"},
     {"cli", "__main__", "__init__"},

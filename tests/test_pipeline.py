@@ -16,9 +16,10 @@ import pytest
 from dying import HERE, Runs
 from toy_run import BRIEF, STUDY, assert_same, content, written
 
+from amorph.durable import sha256_of
 from amorph.pipeline import Chain, rehearse, run_study, stop_on_signal
 from amorph.recording import Stopped, StopRequest, Work
-from amorph.run import RunDirectory, sha256_of
+from amorph.run import RunDirectory
 from amorph.study import read_study, resolve
 
 NAMES = ["build", "melt_quench", "relax", "equilibrate", "substitute", "final_relax", "analysis", "export"]

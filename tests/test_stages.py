@@ -13,6 +13,7 @@ from amorph import recording, stages
 from amorph.analysis.bvs import bvs_map
 from amorph.analysis.bvse import bvse_map
 from amorph.crystals import BY_NAME
+from amorph.durable import read_checkpoint
 from amorph.measuring import density_g_cm3
 from amorph.meltquench import melt_quench
 from amorph.parameters import parse
@@ -21,7 +22,7 @@ from amorph.reading import read_field
 from amorph.recording import Stopped, Work
 from amorph.relaxation import relax
 from amorph.rocksalt import build
-from amorph.run import RunDirectory, read_checkpoint
+from amorph.run import RunDirectory
 from amorph.schedule import QuenchSchedule, Segment
 from amorph.stages import WaitingForVasp
 

@@ -15,9 +15,10 @@ import numpy as np
 import tomli_w
 from annotated_types import Gt
 
+from amorph.durable import write_atomically
 from amorph.parameters import Count, Seed, Unit, checked, parse
 from amorph.pipeline import rehearse
-from amorph.run import difference, toml_form, write_atomically
+from amorph.run import difference, toml_form
 from amorph.study import Study, read_study, resolve
 
 MOST_MEMBERS: Final = 100_000

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from amorph.durable import write_atomically
 from amorph.ensemble.plan import Ensemble
 from amorph.ensemble.status import FINISHED, member_status
-from amorph.run import write_atomically
 
 _OURS: Final = ("array", "output", "open-mode", "signal", "requeue", "job-name")
 """Options of sbatch that the script sets."""
