@@ -7,7 +7,7 @@ import shlex
 import shutil
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -88,6 +88,7 @@ def configuration(chosen: Mapping[str, Any], directory: Path, missing: int) -> A
         drain_period=int(3600 * chosen["walltime_hours"]) - 2 * chosen["seconds_to_stop"] if queued else None,
         block_error_handler=give_up_on_blocks,
     )
+    executor.scale_in = _spare_waiting_blocks(executor.scale_in)
     if queued:  # listen everywhere; Parsl's own search for addresses would ask a web site
         executor.address, executor.all_addresses = None, _addresses()
     return Config(
@@ -96,6 +97,15 @@ def configuration(chosen: Mapping[str, Any], directory: Path, missing: int) -> A
         run_dir=str(directory / "parsl"),
         initialize_logging=False,  # it writes what it polls, 20 MB a day
     )
+
+
+def _spare_waiting_blocks(scale_in: Callable[..., list[str]]) -> Callable[..., list[str]]:
+    """Mend Parsl's way to end idle blocks: where it wants to end none, it ends all that have not reported yet."""
+
+    def mended(blocks: int, max_idletime: float | None = None) -> list[str]:
+        return scale_in(blocks, max_idletime) if blocks else []
+
+    return mended
 
 
 def block_provider(chosen: Mapping[str, Any], blocks: int) -> Any:

@@ -245,7 +245,6 @@ def kill_worker_and_driver_then_run_again(folder):
         wait_for(lambda: "continuing after step" in log.read_text())  # another worker goes on with it
         assert process_of(directory, "000_000") != lost
         process.kill()
-    killed = time.monotonic()
     wait_for(lambda: not processes_of(directory), 60)
     assert "interrupted" in states(directory)
     assert "SIGTERM: stopped" in log.read_text().splitlines()[-1]  # with a checkpoint of the moment
@@ -254,7 +253,15 @@ def kill_worker_and_driver_then_run_again(folder):
     assert set(states(directory)) <= DONE
     assert_each_stage_once(directory)
     wait_for(lambda: not processes_of(directory), 60)
-    return time.monotonic() - killed
+
+
+@pytest.mark.slow
+def test_a_block_with_more_workers_than_members_is_let_be(folder):
+    table(folder, "workers = 2")
+    path = folder / "ensemble.toml"
+    path.write_text(path.read_text().replace("members = 2", "members = 1"))
+    assert subprocess.run(driver(folder), capture_output=True, check=False, timeout=500).returncode in (0, 4)
+    assert len([*(folder / "all/parsl/000/submit_scripts").glob("*.sh")]) == 1
 
 
 @pytest.mark.slow
