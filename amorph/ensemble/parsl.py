@@ -158,7 +158,7 @@ class _Driver:
 
         error = future.exception()
         if isinstance(error, BadStateException):
-            raise RuntimeError(str(error.exception))
+            raise RuntimeError(error.reason)
         if error is None and (future.result() == _STOPPED or self._runs(name)):
             # Its block ends, or a run that its lost worker left behind has still had the lock.
             (self.outcome.stopped if told else self.waiting).append(name)

@@ -217,6 +217,19 @@ def test_what_becomes_of_members_by_how_their_tasks_end(folder, monkeypatch):
     assert not any(ends.values())
 
 
+def test_blocks_that_cannot_begin_end_the_driver(folder):
+    from parsl.executors.errors import BadStateException
+
+    def task(*_):
+        future = Future()
+        future.set_exception(BadStateException("the executor", RuntimeError("3 blocks ended")))
+        return future
+
+    driver = engine._Driver(folder, {}, StopRequest(), lambda _done, _note: None, waiting=["000_000"])
+    with pytest.raises(RuntimeError, match=r"^3 blocks ended$"):
+        driver.run(task, folder)
+
+
 # members
 
 
