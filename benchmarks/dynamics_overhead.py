@@ -1,7 +1,7 @@
 """What a step of recorded molecular dynamics costs beyond the force call, in processor time.
 
     python benchmarks/dynamics_overhead.py                       # 64, 216 and 1000 atoms
-    python benchmarks/dynamics_overhead.py --repeats 3 --profile # where the time goes
+    python benchmarks/dynamics_overhead.py --repeats 3 --profile  # where the time goes
 
 The force call is the calculator's ``calculate``: guards, neighbor list, model, forces and stress. Beyond it lie the
 integrator, the constraint, what ASE does between the two, the checks of every step, and every tenth step the
