@@ -1,5 +1,6 @@
 """The ZBL repulsion: universal screening, switching, and what it does to a model that lets atoms through."""
 
+import json
 from math import exp
 from pathlib import Path
 
@@ -15,10 +16,13 @@ from hypothesis import strategies as st
 from toys import Springs, Toy
 
 from amorph.calculators import calculator_name, make_calculator
+from amorph.cli import main
 from amorph.dynamics import dynamics
 from amorph.reading import read_structure
 from amorph.repulsion import INNER, OUTER, ZBLRepulsion, repulsion, switched, zbl
+from amorph.run import toml_form
 from amorph.schedule import QuenchSchedule, Segment
+from amorph.study import resolve
 
 Z = {name: float(atomic_numbers[name]) for name in ("H", "C", "N", "O", "F", "Mg", "Ti", "Mo")}
 
@@ -250,6 +254,21 @@ def test_one_key_chooses_it_and_the_name_says_so():
     assert calculator_name(chosen) == "Ions + ZBL"
     with pytest.raises(ValueError, match="repulsion"):
         make_calculator(factory="toys:Ions", repulsion="lj")
+
+
+def test_a_study_records_it_for_both_calculators():
+    study = resolve({"build": {"composition": "MgO", "lattice_constant": 4.2}, "calculator": {"repulsion": "zbl"}})
+    stored = toml_form(study.tables)
+    assert stored["calculator"]["repulsion"] == stored["final_calculator"]["repulsion"] == "zbl"
+    plain = resolve({"build": {"composition": "MgO", "lattice_constant": 4.2}})
+    assert plain["calculator"]["repulsion"] is None
+
+
+def test_a_flag_chooses_it_on_the_command_line(capsys):
+    mgo = Path(__file__).parent.parent / "structures/MgO.cif"
+    words = ["relax", str(mgo), "--factory", "toys:Ions", "--repulsion", "zbl", "--max-steps", "1", "--json"]
+    assert main(words) in (0, 4)
+    assert json.loads(capsys.readouterr().out)["model"] == "Ions + ZBL"
 
 
 def test_the_weights_behind_it_are_known():
