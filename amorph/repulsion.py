@@ -20,9 +20,10 @@ COULOMB = 14.399645
 WEIGHTS = np.array([0.18175, 0.50986, 0.28022, 0.02817])
 DECAYS = np.array([3.19980, 0.94229, 0.40290, 0.20162])
 """The universal screening function, φ(x) = Σ weight · exp(−decay · x)."""
-INNER, OUTER = 0.4, 0.6
+INNER, OUTER = 0.3, 0.5
 """Where the repulsion begins to be switched off and where it is gone, in sums of the covalent radii. The shortest bonds
-of oxides, Mo=O at 1.68 Å, stand at 0.76; in a melt of 3000 K, Ti–O comes down to 0.70 (CHGNet 0.3.0)."""
+of oxides, Mo=O at 1.68 Å, stand at 0.76; in a melt of 3000 K, Ti–O comes down to 0.70 and Li–Li to 0.61 (CHGNet
+0.3.0)."""
 
 
 def zbl(d: Vector, z1: Vector, z2: Vector) -> tuple[Vector, Vector, Vector]:
@@ -97,7 +98,7 @@ class ZBLRepulsion(Calculator):
     """A calculator with the ZBL repulsion added where atoms come closer than any bond.
 
     Models trained near equilibrium are soft or blind at half a bond's length, and hot atoms fall through. Beyond
-    0.6 sums of the covalent radii nothing is added, not even a zero: the results are the model's own, to the last bit.
+    half the sum of the covalent radii nothing is added, not even a zero: the results are the model's own, to the last bit.
 
     Parameters
     ----------

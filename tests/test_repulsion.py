@@ -1,5 +1,6 @@
 """The ZBL repulsion: universal screening, switching, and what it does to a model that lets atoms through."""
 
+import itertools
 import json
 from math import exp
 from pathlib import Path
@@ -108,7 +109,13 @@ def test_energy_and_force_are_those_of_lammps(z1, z2, inner, outer, d, energy, f
     assert one(switched, d, z1, z2, inner, outer) == pytest.approx([energy, -force], rel=5e-4)
 
 
-# what it leaves alone
+# what it holds apart, and what it leaves alone
+
+
+def test_half_an_angstrom_is_out_of_reach_of_a_melt():
+    for a, b in itertools.combinations_with_replacement(("Li", "O", "Mg", "Ti", "Mo"), 2):
+        met = repulsion(Atoms([a, b], positions=[[0, 0, 0], [0.5, 0, 0]], cell=[9, 9, 9], pbc=True))
+        assert met["energy"] > 100 * 0.2585, (a, b)  # kT at 3000 K [eV]
 
 
 @pytest.mark.parametrize(
@@ -264,9 +271,10 @@ def test_a_study_records_it_for_both_calculators():
     assert plain["calculator"]["repulsion"] is None
 
 
-def test_a_flag_chooses_it_on_the_command_line(capsys):
+def test_a_flag_chooses_it_on_the_command_line(capsys, tmp_path):
     mgo = Path(__file__).parent.parent / "structures/MgO.cif"
     words = ["relax", str(mgo), "--factory", "toys:Ions", "--repulsion", "zbl", "--max-steps", "1", "--json"]
+    words += ["--output", str(tmp_path / "relaxed.extxyz")]
     assert main(words) in (0, 4)
     assert json.loads(capsys.readouterr().out)["model"] == "Ions + ZBL"
 
