@@ -98,7 +98,7 @@ class ZBLRepulsion(Calculator):
     """A calculator with the ZBL repulsion added where atoms come closer than any bond.
 
     Models trained near equilibrium are soft or blind at half a bond's length, and hot atoms fall through. Beyond
-    half the sum of the covalent radii nothing is added, not even a zero: the results are the model's own, to the last bit.
+    half the sum of the covalent radii nothing is added, not even a zero: the results are the model's own, bit by bit.
 
     Parameters
     ----------

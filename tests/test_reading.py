@@ -217,6 +217,15 @@ def repacked(tmp_path, oxide, field, **changes):
     return tmp_path / "b.npz"
 
 
+def test_a_damaged_array_with_a_line_break_in_its_name_is_told_in_one_line(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("val\nues.npy", b"content")
+    whole = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "a.npz").write_bytes(whole.replace(b"content", b"cOntent"))
+    with pytest.raises(ValueError, match=r"is damaged at 'val\\nues\.npy'; give a field"):
+        read_field(tmp_path / "a.npz")
+
+
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
