@@ -113,7 +113,7 @@ class ZBLRepulsion(Calculator):
     Examples
     --------
     >>> from ase.calculators.emt import EMT
-    >>> copper = Atoms("Cu2", positions=[[0, 0, 0], [1.0, 0, 0]], calculator=ZBLRepulsion(EMT()))
+    >>> copper = Atoms("Cu2", positions=[[0, 0, 0], [0.8, 0, 0]], calculator=ZBLRepulsion(EMT()))
     >>> bool(copper.get_potential_energy() > EMT().get_potential_energy(copper) + 100.0)
     True
     """
