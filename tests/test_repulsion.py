@@ -155,7 +155,7 @@ def test_a_property_that_knows_nothing_of_pairs_passes_through():
             self.results["magmoms"] = np.arange(2.0)
 
     close = Atoms(
-        "O2", positions=[[0, 0, 0], [0.6, 0, 0]], cell=[9, 9, 9], pbc=True, calculator=ZBLRepulsion(Magnetic())
+        "O2", positions=[[0, 0, 0], [0.5, 0, 0]], cell=[9, 9, 9], pbc=True, calculator=ZBLRepulsion(Magnetic())
     )
     assert close.get_magnetic_moments().tolist() == [0.0, 1.0]
     assert close.get_potential_energy() > 10.0
