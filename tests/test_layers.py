@@ -21,6 +21,7 @@ LAYERS = [
         "calculators",
         "kernel_cache",
         "evaluation",
+        "repulsion",
         "crystals",
     },
     {"rocksalt", "substitution", "chgnet", "analysis", "export", "reading"},
