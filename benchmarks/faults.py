@@ -1,6 +1,7 @@
 """Kills and damaged files, counted: every run goes on, and ends with the bytes of one that nothing interrupted.
 
-Run ``python benchmarks/faults.py``; ``--quick`` does a tenth of it. The runs are those of the tests: a toy of ions through every stage, and a small one of CHGNet in processes of their own.
+Run ``python benchmarks/faults.py``; ``--quick`` does a tenth of it. The runs are those of the tests: a toy of
+ions through every stage, and a small one of CHGNet in processes of their own.
 """
 
 import argparse
