@@ -76,6 +76,7 @@ def _imported(factory: str) -> Callable[..., Any]:
 
 def calculator_name(calculator: Any) -> str:
     """Name the model behind a calculator, for results and reports."""
+    calculator = getattr(calculator, "stands_for", calculator)
     model = getattr(calculator, "model_name", None)
     kind = type(calculator).__name__.removesuffix("Calculator")
     return f"{kind} {model}" if model else kind

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
 
 from amorph import stages
 from amorph.analysis.bvs import bvs_map
@@ -91,6 +92,8 @@ def run_study(
     progress: Progress | None = None,
     max_hours: float | None = None,
     force: bool = False,
+    stop: StopRequest | None = None,
+    make: Callable[..., BaseCalculator] = make_calculator,
 ) -> Summary:
     """Run a study in a directory, or continue it there.
 
@@ -107,6 +110,10 @@ def run_study(
     force
         Continue although the study, the weights or a package version changed: the difference is recorded in run.toml,
         finished stages stay as they are.
+    stop
+        Asks the run to stop, from another thread; takes the place of `max_hours`.
+    make
+        Makes a calculator from the keys of its table in the study.
 
     Raises
     ------
@@ -115,10 +122,10 @@ def run_study(
     Stopped
         The process was asked to stop, or the time is up; the same call continues.
     """
-    stop = StopRequest(max_hours=max_hours)
+    stop = stop or StopRequest(max_hours=max_hours)
     cited = {} if (directory / "run.toml").exists() else {"bond_valence": rehearse(study)}
-    calculator = make_calculator(**study["calculator"])
-    final_calculator = make_calculator(**study["final_calculator"])
+    calculator = make(**study["calculator"])
+    final_calculator = make(**study["final_calculator"])
     model = calculator_name(calculator)
     final_model = "VASP" if study["vasp"] else calculator_name(final_calculator)
     work = Work(progress or Progress(), stop, checkpoint_minutes=study["run"]["checkpoint_minutes"])

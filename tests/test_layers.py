@@ -19,6 +19,7 @@ LAYERS = [
         "fields",
         "progress",
         "calculators",
+        "gathering",
         "kernel_cache",
         "evaluation",
         "crystals",

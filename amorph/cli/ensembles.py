@@ -35,8 +35,12 @@ def ensemble_run(
     ] = "local",
     workers: Annotated[
         int | None,
-        Parameter(help="Members at a time; by default one for each GPU, or one for each core."),
+        Parameter(help="Processes at a time; by default one for each GPU, or one for each core."),
     ] = None,
+    together: Annotated[
+        int,
+        Parameter(help="Members that each process advances at a time, their structures evaluated as one batch."),
+    ] = 1,
     max_hours: MaxHours = None,
     dry_run: Annotated[bool, Parameter(negative="", help="List the members and what varies, and do nothing.")] = False,
     json: Json = False,
@@ -54,6 +58,12 @@ def ensemble_run(
     start(quiet=quiet)
     if workers is not None and workers < 1:
         raise ValueError(f"workers = {workers} must be at least 1; leave it out for one for each core")
+    if together < 1:
+        raise ValueError(f"together = {together} must be at least 1; leave it out for members one by one")
+    if engine != "local" and together > 1:
+        raise ValueError(
+            f"together = {together} is for the local engine; start that one inside the job of a queue for batches there"
+        )
     if engine == "slurm" and max_hours is not None:
         raise ValueError(
             f"max_hours = {max_hours:g} h is for the local engine; give the queue's time in [slurm] options"
@@ -77,7 +87,7 @@ def ensemble_run(
         stop_on_signal(Work(stop=stop)),
         Progress(visible=not quiet).task("members", len(plan.members)) as update,
     ):
-        outcome = run_local(plan.members, directory, workers=workers, stop=stop, update=update)
+        outcome = run_local(plan.members, directory, workers=workers, together=together, stop=stop, update=update)
     states = _states(directory)
     if json:
         show_json(states)

@@ -47,10 +47,11 @@ class Outcome:
     """Members that another process works on."""
 
 
-def slots_of(workers: int | None, waiting: int) -> list[Slot]:
+def slots_of(workers: int | None, waiting: int, *, together: int = 1) -> list[Slot]:
     """Divide the cores and GPUs of this process among workers.
 
-    By default there are as many workers as GPUs, or as cores where there is no GPU, and no more than members wait.
+    By default there are as many workers as GPUs; where there is no GPU, as many as cores, or one that runs several
+    members together. There are no more than waiting members need.
 
     Raises
     ------
@@ -61,7 +62,8 @@ def slots_of(workers: int | None, waiting: int) -> list[Slot]:
     gpus = _gpus()
     if workers is not None and workers > len(cores):
         raise ValueError(f"workers = {workers} on {len(cores)} cores; give at most one for each core")
-    number = max(1, min(waiting, workers or min(len(gpus) or len(cores), len(cores))))
+    number = workers or min(len(gpus) or (len(cores) if together == 1 else 1), len(cores))
+    number = max(1, min(-(-waiting // together), number))
     share = len(cores) // number
     return [
         Slot(tuple(cores[k * share : (k + 1) * share]), gpus[k % len(gpus)] if gpus else None) for k in range(number)
@@ -73,6 +75,7 @@ def run_local(
     directory: Path,
     *,
     workers: int | None = None,
+    together: int = 1,
     stop: StopRequest | None = None,
     update: Callable[[int, str], None] = lambda _done, _note: None,
 ) -> Outcome:
@@ -85,7 +88,9 @@ def run_local(
     directory
         The ensemble's directory.
     workers
-        Members at a time; by default one for each GPU, or one for each core.
+        Processes at a time; by default one for each GPU, or one for each core.
+    together
+        Members that each process advances at a time, their structures evaluated as one batch.
     stop
         When it asks, the members at work write a checkpoint and stop.
     update
@@ -95,32 +100,37 @@ def run_local(
     outcome = Outcome()
     waiting = [member for member in members if not _done_elsewhere(outcome, member.name, directory)]
     update(len(outcome.finished), "")
-    free = slots_of(workers, len(waiting))
-    at_work: dict[str, _Process] = {}
+    free = slots_of(workers, len(waiting), together=together)
+    turns = [[member] for member in waiting]
+    if together > 1:  # each process goes through its share
+        turns = [waiting[k :: len(free)] for k in range(len(free))]
+    at_work: list[_Process] = []
     told = False
     try:
-        while waiting or at_work:
+        while turns or at_work:
             if stop.asked and not told:
                 told = True
-                outcome.stopped += [member.name for member in waiting]
-                waiting = []
-                for process in at_work.values():
+                outcome.stopped += [member.name for turn in turns for member in turn]
+                turns = []
+                for process in at_work:
                     process.ask_to_stop()
-            while waiting and free:
-                member = waiting.pop(0)
-                if not _done_elsewhere(outcome, member.name, directory):  # another driver may share the directory
-                    at_work[member.name] = _Process(member.name, directory, free.pop())
-            for name, process in list(at_work.items()):
-                if (status := process.poll()) is not None:
-                    free.append(process.slot)
-                    del at_work[name]
+            while turns and free:
+                names = [member.name for member in turns.pop(0)]
+                # another driver may share the directory
+                if names := [name for name in names if not _done_elsewhere(outcome, name, directory)]:
+                    at_work.append(_Process(names, directory, free.pop(), together))
+            for process in list(at_work):
+                for name, status in process.ended().items():
                     _file(outcome, name, status, directory, told=told)
                     update(len(outcome.finished), f"{name} {member_status(directory, name).state}")
+                if process.over:
+                    free.append(process.slot)
+                    at_work.remove(process)
             time.sleep(_SECONDS_BETWEEN_LOOKS)
     finally:
-        for process in at_work.values():
+        for process in at_work:
             process.ask_to_stop()
-        for process in at_work.values():
+        for process in at_work:
             process.wait()
     return outcome
 
@@ -148,28 +158,49 @@ def _file(outcome: Outcome, name: str, status: int, directory: Path, *, told: bo
 
 
 class _Process:
-    """One member at work."""
+    """A member at work, or several together."""
 
-    def __init__(self, name: str, directory: Path, slot: Slot) -> None:
+    def __init__(self, names: Sequence[str], directory: Path, slot: Slot, together: int) -> None:
+        self.names = set(names)
+        """Members that have not ended yet."""
         self.slot = slot
-        study = directory / "studies" / f"{name}.toml"
-        command = [sys.executable, "-m", "amorph", "run", str(study), "--dir", str(directory / name), "--quiet"]
-        self._log: IO[bytes] = (directory / "logs" / f"{name}.log").open("ab")
+        self.over = False
+        """Whether the process has ended."""
+        self._said = b""
+        if together == 1:
+            (name,) = names
+            study = directory / "studies" / f"{name}.toml"
+            words = ["amorph", "run", str(study), "--dir", str(directory / name), "--quiet"]
+            log_name = name
+        else:
+            words = ["amorph.ensemble.together", str(directory), str(together), *names]
+            log_name = "together"
+        self._log: IO[bytes] = (directory / "logs" / f"{log_name}.log").open("ab")
         self._process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", *words],
             stdin=subprocess.DEVNULL,
-            stdout=self._log,
+            stdout=self._log if together == 1 else subprocess.PIPE,
             stderr=self._log,
             env=_environment(slot),
             start_new_session=True,  # the terminal's interrupt reaches the driver alone, which passes it on once
             preexec_fn=_child_of(os.getpid(), slot.cores),  # noqa: PLW1509 (this process starts its children from one thread)
         )
+        if self._process.stdout is not None:
+            os.set_blocking(self._process.stdout.fileno(), False)
 
-    def poll(self) -> int | None:
-        status = self._process.poll()
+    def ended(self) -> dict[str, int]:
+        """Return the exit status of the members that ended since the last look."""
+        status = self._process.poll()  # before the reading, so that nothing said is missed
+        found = {}
+        if self._process.stdout is not None:
+            *lines, self._said = (self._said + (self._process.stdout.read() or b"")).split(b"\n")
+            found = {name: int(number) for name, number in (line.decode().split() for line in lines)}
+        self.names -= found.keys()
         if status is not None:
-            self._log.close()
-        return status
+            found |= dict.fromkeys(sorted(self.names), status)
+            self.over = True
+            self._close()
+        return found
 
     def ask_to_stop(self) -> None:
         if self._process.poll() is None:
@@ -177,7 +208,12 @@ class _Process:
 
     def wait(self) -> None:
         self._process.wait()
+        self._close()
+
+    def _close(self) -> None:
         self._log.close()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
 def _environment(slot: Slot) -> Mapping[str, str]:

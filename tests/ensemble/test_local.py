@@ -138,12 +138,14 @@ def test_a_member_that_is_done_counts_whatever_its_process_says(members, monkeyp
     class Ended:
         """A process beside which the member was finished."""
 
-        def __init__(self, name, directory, slot):
-            self.slot = slot
-            write_summary(directory / name)
+        over = True
 
-        def poll(self):
-            return status
+        def __init__(self, names, directory, slot, together):
+            self.slot, self.names = slot, names
+            write_summary(directory / names[0])
+
+        def ended(self):
+            return {self.names[0]: status}
 
     monkeypatch.setattr("amorph.ensemble.local._Process", Ended)
     outcome = run_local([first, second], directory, workers=1)
@@ -156,14 +158,16 @@ def test_a_member_that_another_driver_finished_meanwhile_is_not_begun(members, m
     begun = []
 
     class Ended:
-        def __init__(self, name, directory, slot):
-            self.slot = slot
-            begun.append(name)
+        over = True
+
+        def __init__(self, names, directory, slot, together):
+            self.slot, self.names = slot, names
+            begun.extend(names)
             for each in FIRST:  # this one's work, and that of the other driver
                 write_summary(directory / each)
 
-        def poll(self):
-            return 0
+        def ended(self):
+            return {self.names[0]: 0}
 
     monkeypatch.setattr("amorph.ensemble.local._Process", Ended)
     assert run_local([first, second], directory, workers=1).finished == FIRST
