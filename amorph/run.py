@@ -142,9 +142,14 @@ class Stage:
 
     def read_structure(self) -> Atoms:
         """Read the structure that the stage ended with."""
-        atoms = ase.io.read(self.structure, format="extxyz", index=-1)
-        assert isinstance(atoms, Atoms)  # one index, one structure
-        return atoms
+        return read_structure(self.structure)
+
+
+def read_structure(path: Path) -> Atoms:
+    """Read a structure that a stage wrote."""
+    atoms = ase.io.read(path, format="extxyz", index=-1)
+    assert isinstance(atoms, Atoms)  # one index, one structure
+    return atoms
 
 
 @dataclass
@@ -291,7 +296,7 @@ def _binding(content: Mapping[str, Any]) -> dict[str, Any]:
     tables = {
         name: {key: value for key, value in table.items() if key not in free.get(name, ())}
         for name, table in content.items()
-        if name != "provenance"
+        if name != "provenance" and table  # a table that is not used is none
     }
     made_by = content.get("provenance", {})
     return tables | {key: made_by.get(key, {}) for key in ("versions", "weights_sha256", "input_sha256")}
