@@ -19,7 +19,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
-from amorph import stages
+from amorph import melting, stages
 from amorph.analysis.bvs import bvs_map
 from amorph.analysis.bvse import bvse_map
 from amorph.analysis.crystallinity import crystallinity
@@ -149,7 +149,7 @@ def run_study(
                 source = directory / shared["run"] / f"{chain.number + 1}_{name}" / "structure.extxyz"
                 if not source.exists():
                     raise ValueError(f"{source} is not there; run the melt first")
-                chain.then(name, study[name], stages.inherit_stage, inherited=source)
+                chain.then(name, study[name], melting.inherit_stage, inherited=source)
             else:
                 chain.then(name, study[name], step)
 
@@ -187,7 +187,7 @@ def run_study(
         chain = Chain(run, stop=work.stop)
         if melt_only:
             begin(chain)
-            melt_only_stage = partial(stages.melt_stage, calculator=calculator, work=work, rng=rng("melt"))
+            melt_only_stage = partial(melting.melt_stage, calculator=calculator, work=work, rng=rng("melt"))
             chain.then("melt", study["melt_quench"] | study["snapshots"], melt_only_stage)
             summary = summarize_melt(study, chain.figures, model)
             write_summary(summary)
@@ -212,7 +212,7 @@ def run_study(
 
         melt = partial(stages.melt_quench_stage, calculator=calculator, work=work)
         relax = partial(stages.relax_stage, calculator=calculator, work=work)
-        molten, snapshot = _snapshot(directory / shared["run"], shared["snapshot"]) if shared else (None, {})
+        molten, snapshot = melting.snapshot(directory / shared["run"], shared["snapshot"]) if shared else (None, {})
         quench = partial(melt, rng=rng("melt_quench"), melted=molten)
         chain.then("melt_quench", study["melt_quench"], quench, **snapshot)
         melted = chain.figures["melt_quench"]["after_quench"]["melted"]
@@ -244,27 +244,6 @@ def run_study(
         )
         write_summary(summary)
     return summary
-
-
-def _snapshot(run: Path, number: int) -> tuple[bool, dict[str, Path]]:
-    """Find a snapshot of a shared melt: whether that melted, and the files that the quench depends on.
-
-    Raises
-    ------
-    ValueError
-        The melt is not done, or holds no such snapshot.
-    """
-    folder = next(iter(run.glob(f"[0-9]_melt/{stages.SNAPSHOTS}")), run).parent
-    snapshot, about = folder / stages.snapshot_file(number), folder / stages.SNAPSHOTS
-    if not about.exists():
-        raise ValueError(f"{run} holds no finished melt; run it first")
-    found = json.loads(about.read_text(encoding="utf-8"))
-    if not snapshot.exists():
-        raise ValueError(
-            f"{run} has no snapshot {number}: it holds {found['number']}, the effective number of independent frames "
-            f"being {found['effective_frames']:.1f}; melt for longer"
-        )
-    return bool(found["melted"]), {"structure": snapshot, "melt": about}
 
 
 def rehearse(study: Study) -> dict[str, Any]:

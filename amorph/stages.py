@@ -1,6 +1,5 @@
 """What each stage of a run does: reads one structure, writes into its folder, returns its figures."""
 
-import json
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -12,11 +11,9 @@ from ase.calculators.calculator import BaseCalculator
 from amorph import crystals
 from amorph.analysis.bvs import bvs_map
 from amorph.analysis.crystallinity import crystallinity
-from amorph.analysis.decorrelation import decorrelation
 from amorph.analysis.isosurface import isosurface
 from amorph.analysis.voronoi import free_volume
 from amorph.calculators import calculator_name
-from amorph.durable import write_atomically
 from amorph.export.fields import write_field
 from amorph.export.mesh import write_mesh
 from amorph.export.picture import write_picture
@@ -38,7 +35,7 @@ from amorph.reading import read_trajectory, read_vasp_relaxed
 from amorph.recording import Stopped, Work, read_thermo, record_dynamics, record_relaxation, write_csv
 from amorph.relaxation import relaxation
 from amorph.rocksalt import build
-from amorph.run import Stage, structure_text
+from amorph.run import Stage
 from amorph.schedule import named
 from amorph.substitution import substitute
 
@@ -116,97 +113,6 @@ def melt_quench_stage(
         log.info("pressure of the melt %.1f GPa, of which virial %.1f GPa", *pressures)
     log.info("%s: %s", stage.name, judgement.glass.reason)
     return figures
-
-
-def inherit_stage(stage: Stage, _atoms: Atoms) -> Figures:
-    """Take over the same stage of another run, which shares its melt.
-
-    Raises
-    ------
-    ValueError
-        It is not finished there, or was made with other parameters.
-    """
-    source = stage.inputs["inherited"].parent
-    figures = Stage(source, stage.parameters, {}).finished()
-    if figures is None:
-        raise ValueError(f"{source} is not finished; run the melt first")
-    write_atomically(stage.structure, stage.inputs["inherited"].read_bytes())
-    log.info("%s: as in %s", stage.name, source)
-    return figures
-
-
-SNAPSHOTS = "snapshots.json"
-"""What a melt found about its snapshots, beside them."""
-
-
-def snapshot_file(number: int) -> str:
-    """Name the file of a snapshot."""
-    return f"snapshot_{number:03d}.extxyz"
-
-
-def melt_stage(
-    stage: Stage, atoms: Atoms, *, calculator: BaseCalculator, rng: np.random.Generator, work: Work
-) -> Figures:
-    """Melt, find out how soon the melt forgets, and keep snapshots that are independent."""
-    parameters = stage.parameters
-    schedule = named(parameters["schedule"])
-    record_dynamics(stage, atoms, calculator, rng, work)
-    discarded = round(parameters["discard_ps"] * 1000.0 / schedule.timestep_fs)
-    every = parameters["sample_every"]
-    taken = [
-        (frame, row)
-        for frame, row in zip(
-            read_trajectory(stage.directory / "trajectory.extxyz"),
-            read_thermo(stage.directory / "thermo.csv"),
-            strict=True,
-        )
-        if row.step >= discarded and row.step % every == 0  # the last step may lie between two samples
-    ]
-    frames = [frame for frame, _ in taken]
-    judged = crystallinity(frames, supercell=parameters["supercell"], anion=parameters["anion"], start=atoms)
-    memory = decorrelation(
-        frames,
-        [row.potential_energy_eV for _, row in taken],
-        start=atoms,
-        interval_ps=schedule.time_ps(every),
-    )
-    for number, place in enumerate(memory.snapshots):
-        snapshot = frames[place].copy()
-        snapshot.wrap()
-        snapshot.info = dict(atoms.info)
-        write_atomically(stage.directory / snapshot_file(number), structure_text(snapshot))
-    found = {
-        "melted": judged.melted,
-        "reason": judged.reason,
-        "discard_ps": parameters["discard_ps"],
-        "frames": memory.frames,
-        "effective_frames": memory.effective_frames,
-        "decorrelation_time_ps": memory.time_ps,
-        "slowest": memory.slowest,
-        "number": len(memory.snapshots),
-        "spacing_ps": (memory.snapshots[1] if len(memory.snapshots) > 1 else memory.frames) * memory.interval_ps,
-        "correlation": memory.snapshot_correlation.tolist(),
-    }
-    write_atomically(stage.directory / SNAPSHOTS, (json.dumps(found, indent=2, ensure_ascii=False) + "\n").encode())
-    final = frames[-1].copy()
-    final.wrap()
-    final.info = dict(atoms.info)
-    stage.write_structure(final)
-    log.info("the melt: %s", judged.reason)
-    log.info(
-        "%d snapshots %.3g ps apart; %d frames are worth %.1f independent ones, %s being the slowest",
-        found["number"],
-        found["spacing_ps"],
-        memory.frames,
-        memory.effective_frames,
-        memory.slowest,
-    )
-    return {
-        "model": calculator_name(calculator),
-        "melt": crystallinity_figures(judged),
-        "snapshots": found,
-        "correlations": memory.table(),
-    }
 
 
 def relax_stage(

@@ -118,12 +118,18 @@ def run_local(
                 names = [member.name for member in turns.pop(0)]
                 # another driver may share the directory
                 if names := [name for name in names if not _done_elsewhere(outcome, name, directory)]:
-                    at_work.append(_Process(names, directory, free.pop(), together))
+                    slot = free.pop()
+                    at_work.append(
+                        _Process(names[0], directory, slot)
+                        if together == 1
+                        else _Together(names, directory, slot, together)
+                    )
             for process in list(at_work):
-                for name, status in process.ended().items():
+                ended, over = process.ended()
+                for name, status in ended.items():
                     _file(outcome, name, status, directory, told=told)
                     update(len(outcome.finished), f"{name} {member_status(directory, name).state}")
-                if process.over:
+                if over:
                     free.append(process.slot)
                     at_work.remove(process)
             time.sleep(_SECONDS_BETWEEN_LOOKS)
@@ -158,49 +164,37 @@ def _file(outcome: Outcome, name: str, status: int, directory: Path, *, told: bo
 
 
 class _Process:
-    """A member at work, or several together."""
+    """One member at work."""
 
-    def __init__(self, names: Sequence[str], directory: Path, slot: Slot, together: int) -> None:
-        self.names = set(names)
-        """Members that have not ended yet."""
+    def __init__(self, name: str, directory: Path, slot: Slot) -> None:
+        study = directory / "studies" / f"{name}.toml"
+        words = ["amorph", "run", str(study), "--dir", str(directory / name), "--quiet"]
+        self._start(words, directory / "logs" / f"{name}.log", slot)
+        self._names = {name}
+
+    def _start(self, words: Sequence[str], log_file: Path, slot: Slot, *, listen: bool = False) -> None:
         self.slot = slot
-        self.over = False
-        """Whether the process has ended."""
-        self._said = b""
-        if together == 1:
-            (name,) = names
-            study = directory / "studies" / f"{name}.toml"
-            words = ["amorph", "run", str(study), "--dir", str(directory / name), "--quiet"]
-            log_name = name
-        else:
-            words = ["amorph.ensemble.together", str(directory), str(together), *names]
-            log_name = "together"
-        self._log: IO[bytes] = (directory / "logs" / f"{log_name}.log").open("ab")
+        self._log: IO[bytes] = log_file.open("ab")
         self._process = subprocess.Popen(
             [sys.executable, "-m", *words],
             stdin=subprocess.DEVNULL,
-            stdout=self._log if together == 1 else subprocess.PIPE,
+            stdout=subprocess.PIPE if listen else self._log,
             stderr=self._log,
             env=_environment(slot),
             start_new_session=True,  # the terminal's interrupt reaches the driver alone, which passes it on once
             preexec_fn=_child_of(os.getpid(), slot.cores),  # noqa: PLW1509 (this process starts its children from one thread)
         )
-        if self._process.stdout is not None:
-            os.set_blocking(self._process.stdout.fileno(), False)
 
-    def ended(self) -> dict[str, int]:
-        """Return the exit status of the members that ended since the last look."""
-        status = self._process.poll()  # before the reading, so that nothing said is missed
-        found = {}
-        if self._process.stdout is not None:
-            *lines, self._said = (self._said + (self._process.stdout.read() or b"")).split(b"\n")
-            found = {name: int(number) for name, number in (line.decode().split() for line in lines)}
-        self.names -= found.keys()
+    def poll(self) -> int | None:
+        status = self._process.poll()
         if status is not None:
-            found |= dict.fromkeys(sorted(self.names), status)
-            self.over = True
-            self._close()
-        return found
+            self._log.close()
+        return status
+
+    def ended(self) -> tuple[dict[str, int], bool]:
+        """Return the exit status of each member that ended since the last look, and whether the process has ended."""
+        status = self.poll()
+        return ({} if status is None else dict.fromkeys(sorted(self._names), status)), status is not None
 
     def ask_to_stop(self) -> None:
         if self._process.poll() is None:
@@ -208,12 +202,34 @@ class _Process:
 
     def wait(self) -> None:
         self._process.wait()
-        self._close()
-
-    def _close(self) -> None:
         self._log.close()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+
+
+class _Together(_Process):
+    """Several members at work in one process; it says of each how it ended."""
+
+    def __init__(self, names: Sequence[str], directory: Path, slot: Slot, at_a_time: int) -> None:
+        words = ["amorph.ensemble.together", str(directory), str(at_a_time), *names]
+        self._start(words, directory / "logs" / "together.log", slot, listen=True)
+        self._names = set(names)
+        self._said = b""
+        assert self._process.stdout is not None  # it was asked for
+        self._output = self._process.stdout
+        os.set_blocking(self._output.fileno(), False)
+
+    def ended(self) -> tuple[dict[str, int], bool]:
+        status = self.poll()  # before the reading, so that nothing said is missed
+        *lines, self._said = (self._said + (self._output.read() or b"")).split(b"\n")
+        found = {name: int(number) for name, number in (line.decode().split() for line in lines)}
+        self._names -= found.keys()
+        if status is not None:
+            self._output.close()
+            found |= dict.fromkeys(sorted(self._names), status)
+        return found, status is not None
+
+    def wait(self) -> None:
+        super().wait()
+        self._output.close()
 
 
 def _environment(slot: Slot) -> Mapping[str, str]:

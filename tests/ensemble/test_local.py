@@ -138,14 +138,12 @@ def test_a_member_that_is_done_counts_whatever_its_process_says(members, monkeyp
     class Ended:
         """A process beside which the member was finished."""
 
-        over = True
-
-        def __init__(self, names, directory, slot, together):
-            self.slot, self.names = slot, names
-            write_summary(directory / names[0])
+        def __init__(self, name, directory, slot):
+            self.slot, self.name = slot, name
+            write_summary(directory / name)
 
         def ended(self):
-            return {self.names[0]: status}
+            return {self.name: status}, True
 
     monkeypatch.setattr("amorph.ensemble.local._Process", Ended)
     outcome = run_local([first, second], directory, workers=1)
@@ -158,16 +156,14 @@ def test_a_member_that_another_driver_finished_meanwhile_is_not_begun(members, m
     begun = []
 
     class Ended:
-        over = True
-
-        def __init__(self, names, directory, slot, together):
-            self.slot, self.names = slot, names
-            begun.extend(names)
+        def __init__(self, name, directory, slot):
+            self.slot, self.name = slot, name
+            begun.append(name)
             for each in FIRST:  # this one's work, and that of the other driver
                 write_summary(directory / each)
 
         def ended(self):
-            return {self.names[0]: 0}
+            return {self.name: 0}, True
 
     monkeypatch.setattr("amorph.ensemble.local._Process", Ended)
     assert run_local([first, second], directory, workers=1).finished == FIRST
@@ -219,6 +215,12 @@ def test_cores_and_gpus_are_divided(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-5f")
     assert [(slot.gpu, len(slot.cores)) for slot in slots_of(None, 100)] == [("2", 4), ("GPU-5f", 4)]
     assert [slot.gpu for slot in slots_of(4, 100)] == ["2", "GPU-5f", "2", "GPU-5f"]
+    # members in batches: one process for each GPU, or one with all cores
+    assert [(slot.gpu, len(slot.cores)) for slot in slots_of(None, 100, together=8)] == [("2", 4), ("GPU-5f", 4)]
+    assert len(slots_of(None, 8, together=8)) == 1
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert [slot.cores for slot in slots_of(None, 100, together=8)] == [(0, 1, 2, 3, 4, 5, 6, 7)]
+    assert len(slots_of(2, 100, together=8)) == 2
     with pytest.raises(ValueError, match="workers = 9 on 8 cores; give at most one for each core"):
         slots_of(9, 100)
 
