@@ -21,6 +21,7 @@ from amorph.ensemble.plan import check_snapshots, prepare, read_ensemble
 from amorph.ensemble.shared_melt import snapshots_of
 from amorph.ensemble.status import melt_names, member_names, member_status
 from amorph.ensemble.summary import Statistics, summarize_ensemble
+from amorph.estimate import estimate
 from amorph.pipeline import run_study
 from amorph.recording import Stopped, StopRequest
 from amorph.study import read_study
@@ -265,3 +266,9 @@ def test_the_status_is_live_on_a_terminal_as_long_as_a_member_runs(whole, tmp_pa
     os.close(terminal)
     os.close(other)
     assert b"3 done" in said or b"check failed" in said
+
+
+def test_the_cost_of_a_melt_is_that_of_its_steps_alone(folder):
+    plan = planned(folder)
+    assert [(stage.stage, stage.steps) for stage in estimate(plan.melts[0].study).stages] == [("melt", 1500)]
+    assert next(stage.steps for stage in estimate(plan.members[0].study).stages if stage.stage == "melt_quench") == 125
