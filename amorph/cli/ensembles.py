@@ -40,8 +40,11 @@ def ensemble_run(
     *,
     directory: Directory,
     engine: Annotated[
-        Literal["local", "slurm"],
-        Parameter(help="local: processes on this machine. slurm: an sbatch array, written out and submitted."),
+        Literal["local", "slurm", "parsl"],
+        Parameter(
+            help="local: processes on this machine. slurm: an sbatch array, written out and submitted. "
+            "parsl: Parsl's workers, here or in the jobs of a queue, by the table [parsl]."
+        ),
     ] = "local",
     workers: Annotated[
         int | None,
@@ -60,8 +63,8 @@ def ensemble_run(
 
     Each member is an ordinary run directory. The same command finishes what is missing; more members may be asked for.
     """
-    from amorph.ensemble.local import run_local
-    from amorph.ensemble.plan import check_snapshots, prepare, read_ensemble
+    from amorph.ensemble.local import Outcome, run_local
+    from amorph.ensemble.plan import Ensemble, check_snapshots, prepare, read_ensemble
     from amorph.ensemble.status import melt_names
     from amorph.pipeline import stop_on_signal
     from amorph.recording import StopRequest, Work
@@ -77,8 +80,10 @@ def ensemble_run(
         )
     if engine == "slurm" and max_hours is not None:
         raise ValueError(
-            f"max_hours = {max_hours:g} h is for the local engine; give the queue's time in [slurm] options"
+            f"max_hours = {max_hours:g} h is for the other engines; give the queue's time in [slurm] options"
         )
+    if engine == "parsl" and workers is not None:
+        raise ValueError(f"workers = {workers} is for the engines local and slurm; give workers in [parsl]")
     stop = StopRequest(max_hours=max_hours)
     plan = read_ensemble(file)
     if dry_run:
@@ -102,10 +107,18 @@ def ensemble_run(
         stop_on_signal(Work(stop=stop)),
         Progress(visible=not quiet).task("members", len(plan.melts) + len(plan.members)) as update,
     ):
-        outcome = run_local(plan.melts, directory, workers=workers, together=together, stop=stop, update=update)
+
+        def run(phase: Ensemble) -> Outcome:
+            if engine == "parsl":
+                from amorph.ensemble.parsl import run_parsl
+
+                return run_parsl(phase, directory, stop=stop, update=update)
+            return run_local(phase.members, directory, workers=workers, together=together, stop=stop, update=update)
+
+        outcome = run(replace(plan, members=plan.melts)) if plan.melts else Outcome()
         if len(outcome.finished) == len(plan.melts):
             check_snapshots(plan, directory)
-            outcome = run_local(plan.members, directory, workers=workers, together=together, stop=stop, update=update)
+            outcome = run(plan)
     states = _states(directory)
     if json:
         show_json(states)
