@@ -80,6 +80,7 @@ def _imported(factory: str) -> Callable[..., Any]:
 
 def calculator_name(calculator: Any) -> str:
     """Name the model behind a calculator, for results and reports."""
+    calculator = getattr(calculator, "stands_for", calculator)
     if isinstance(calculator, ZBLRepulsion):
         return f"{calculator_name(calculator.calculator)} + ZBL"
     model = getattr(calculator, "model_name", None)

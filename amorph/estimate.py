@@ -108,7 +108,8 @@ def estimate(study: Study) -> Estimate:
     rng = np.random.default_rng(study.seed)
     built = build(**study["build"], rng=rng)
     host = built.atoms
-    exchanged = substitute(host, **study["substitute"], rng=rng).atoms
+    only_melts = bool(study["snapshots"])
+    exchanged = host if only_melts else substitute(host, **study["substitute"], rng=rng).atoms
     trial = _trial_cell(host, built.lattice_constant, rng)
     melt = _measure(trial, study["calculator"])
     same = study["final_calculator"] == study["calculator"]
@@ -128,15 +129,16 @@ def estimate(study: Study) -> Estimate:
         steps = study[table]["max_steps"]
         stages.append(PlannedStage(stage, len(atoms), steps, steps * len(atoms) * cost.stress))
 
-    if study["build"]["lattice_constant"] == "relaxed":
+    if study["build"]["lattice_constant"] == "relaxed" and not study["melt"]:
         relaxation("starting_relax", host, "starting_relax", melt)
-    dynamics("melt_quench", "melt_quench")
-    relaxation("relax", host, "relax", melt)
-    dynamics("equilibrate", "equilibrate")
-    if not study["vasp"]:
+    dynamics("melt" if only_melts else "melt_quench", "melt_quench")
+    if not only_melts:
+        relaxation("relax", host, "relax", melt)
+        dynamics("equilibrate", "equilibrate")
+    if not (study["vasp"] or only_melts):
         for n in range(replicas):
             relaxation("final_relax" if replicas == 1 else f"replica_{n}/final_relax", exchanged, "final_relax", final)
-    if crystal:
+    if crystal and not only_melts:
         relaxation("crystal/relax", host, "relax", melt)
         if not study["vasp"]:
             relaxation("crystal/final_relax", exchanged, "final_relax", final)

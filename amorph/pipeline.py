@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
 
-from amorph import stages
+from amorph import melting, stages
 from amorph.analysis.bvs import bvs_map
 from amorph.analysis.bvse import bvse_map
 from amorph.analysis.crystallinity import crystallinity
@@ -30,10 +31,10 @@ from amorph.measuring import void_figures
 from amorph.progress import Progress
 from amorph.recording import StopRequest, Work
 from amorph.rocksalt import build
-from amorph.run import SUMMARY, RunDirectory, Stage
+from amorph.run import SUMMARY, RunDirectory, Stage, read_structure
 from amorph.study import Study
 from amorph.substitution import substitute
-from amorph.summary import Summary, summarize
+from amorph.summary import Summary, summarize, summarize_melt
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +59,10 @@ class Chain:
         work: Callable[[Stage, Atoms], Mapping[str, Any]],
         **inputs: Path,
     ) -> None:
-        """Do the next stage, or skip it where it is finished."""
+        """Do the next stage, or skip it where it is finished; it begins with the last structure or with the given."""
         self.number += 1
         if self.last is not None:
-            inputs["structure"] = self.last.structure
+            inputs.setdefault("structure", self.last.structure)
         stage = self.run.stage(f"{self.folder}{self.number}_{name}", parameters, inputs)
         figures = stage.finished()
         if figures is None:
@@ -70,7 +71,7 @@ class Chain:
             self.stop.check(f"before {stage.directory}")
             log.info("— %s", stage.directory)
             started = time.time()
-            atoms = Atoms() if self.last is None else self.last.read_structure()
+            atoms = read_structure(inputs["structure"]) if "structure" in inputs else Atoms()
             figures = stage.finish(work(stage, atoms), started=started)
         else:
             log.info("— %s is done", stage.directory)
@@ -91,6 +92,8 @@ def run_study(
     progress: Progress | None = None,
     max_hours: float | None = None,
     force: bool = False,
+    stop: StopRequest | None = None,
+    make: Callable[..., BaseCalculator] = make_calculator,
 ) -> Summary:
     """Run a study in a directory, or continue it there.
 
@@ -107,6 +110,10 @@ def run_study(
     force
         Continue although the study, the weights or a package version changed: the difference is recorded in run.toml,
         finished stages stay as they are.
+    stop
+        Asks the run to stop, from another thread; takes the place of `max_hours`.
+    make
+        Makes a calculator from the keys of its table in the study.
 
     Raises
     ------
@@ -115,10 +122,12 @@ def run_study(
     Stopped
         The process was asked to stop, or the time is up; the same call continues.
     """
-    stop = StopRequest(max_hours=max_hours)
-    cited = {} if (directory / "run.toml").exists() else {"bond_valence": rehearse(study)}
-    calculator = make_calculator(**study["calculator"])
-    final_calculator = make_calculator(**study["final_calculator"])
+    stop = stop or StopRequest(max_hours=max_hours)
+    melt_only, shared = bool(study["snapshots"]), study["melt"]
+    begun = (directory / "run.toml").exists()
+    cited = {} if begun or melt_only else {"bond_valence": rehearse(study)}
+    calculator = make(**study["calculator"])
+    final_calculator = make(**study["final_calculator"])
     model = calculator_name(calculator)
     final_model = "VASP" if study["vasp"] else calculator_name(final_calculator)
     work = Work(progress or Progress(), stop, checkpoint_minutes=study["run"]["checkpoint_minutes"])
@@ -127,6 +136,26 @@ def run_study(
 
     def rng(stage: str, replica: int = 0) -> np.random.Generator:
         return np.random.default_rng([study.seed, zlib.crc32(stage.encode()), replica])
+
+    def begin(chain: Chain) -> None:
+        """From the composition to the cell that melts; a shared melt began with one that is there."""
+        steps: dict[str, Callable[[Stage, Atoms], Mapping[str, Any]]] = {
+            "build": partial(stages.build_stage, rng=rng("build"))
+        }
+        if study["build"]["lattice_constant"] == "relaxed":
+            steps["starting_relax"] = partial(stages.relax_stage, calculator=calculator, work=work, melted=False)
+        for name, step in steps.items():
+            if shared:
+                source = directory / shared["run"] / f"{chain.number + 1}_{name}" / "structure.extxyz"
+                if not source.exists():
+                    raise ValueError(f"{source} is not there; run the melt first")
+                chain.then(name, study[name], melting.inherit_stage, inherited=source)
+            else:
+                chain.then(name, study[name], step)
+
+    def write_summary(summary: Summary) -> None:
+        text = json.dumps(summary.figures, indent=2, ensure_ascii=False, default=float) + "\n"
+        write_atomically(directory / SUMMARY, text.encode())
 
     def exchange(chain: Chain, replica: int, *, melted: bool | None) -> None:
         """From the host to the pictures: what glass and crystal go through alike."""
@@ -155,6 +184,14 @@ def run_study(
         stop_on_signal(work),
         RunDirectory(directory, study.tables, made_by | cited, force=force) as run,
     ):
+        chain = Chain(run, stop=work.stop)
+        if melt_only:
+            begin(chain)
+            melt_only_stage = partial(melting.melt_stage, calculator=calculator, work=work, rng=rng("melt"))
+            chain.then("melt", study["melt_quench"] | study["snapshots"], melt_only_stage)
+            summary = summarize_melt(study, chain.figures, model)
+            write_summary(summary)
+            return summary
         reference = Chain(run, "reference/", stop=work.stop)
         reference.then(
             "relax",
@@ -170,16 +207,14 @@ def run_study(
         # The oxygen volume of the same potential: VASP's own is not known here.
         oxygen_volume = None if study["vasp"] else reference.figures["relax"]["oxygen_volume"]
 
-        chain = Chain(run, stop=work.stop)
-        chain.then("build", study["build"], partial(stages.build_stage, rng=rng("build")))
-        if study["build"]["lattice_constant"] == "relaxed":
-            relax_start = partial(stages.relax_stage, calculator=calculator, work=work, melted=False)
-            chain.then("starting_relax", study["starting_relax"], relax_start)
+        begin(chain)
         crystal = chain.branch("crystal")
 
         melt = partial(stages.melt_quench_stage, calculator=calculator, work=work)
         relax = partial(stages.relax_stage, calculator=calculator, work=work)
-        chain.then("melt_quench", study["melt_quench"], partial(melt, rng=rng("melt_quench"), melted=None))
+        molten, snapshot = melting.snapshot(directory / shared["run"], shared["snapshot"]) if shared else (None, {})
+        quench = partial(melt, rng=rng("melt_quench"), melted=molten)
+        chain.then("melt_quench", study["melt_quench"], quench, **snapshot)
         melted = chain.figures["melt_quench"]["after_quench"]["melted"]
         chain.then("relax", study["relax"], partial(relax, melted=melted))
         chain.then("equilibrate", study["equilibrate"], partial(melt, rng=rng("equilibrate"), melted=melted))
@@ -207,10 +242,7 @@ def run_study(
             models=(model, final_model),
             forced=[entry["changed"] for entry in run.forced],
         )
-        write_atomically(
-            directory / SUMMARY,
-            (json.dumps(summary.figures, indent=2, ensure_ascii=False, default=float) + "\n").encode(),
-        )
+        write_summary(summary)
     return summary
 
 

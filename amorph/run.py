@@ -15,6 +15,7 @@ import socket
 import time
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -27,6 +28,8 @@ from ase import Atoms
 from amorph.durable import UNFINISHED, remove_unfinished, sha256_of, sync, write_atomically
 
 log = logging.getLogger(__name__)
+
+_AT_WORK: ContextVar[Path | None] = ContextVar("run directory that this thread works in", default=None)
 
 SUMMARY = "summary.json"
 """What a run of a study writes last: as long as it is there, the run is finished."""
@@ -139,9 +142,14 @@ class Stage:
 
     def read_structure(self) -> Atoms:
         """Read the structure that the stage ended with."""
-        atoms = ase.io.read(self.structure, format="extxyz", index=-1)
-        assert isinstance(atoms, Atoms)  # one index, one structure
-        return atoms
+        return read_structure(self.structure)
+
+
+def read_structure(path: Path) -> Atoms:
+    """Read a structure that a stage wrote."""
+    atoms = ase.io.read(path, format="extxyz", index=-1)
+    assert isinstance(atoms, Atoms)  # one index, one structure
+    return atoms
 
 
 @dataclass
@@ -165,6 +173,8 @@ class RunDirectory:
     _log: logging.Handler | None = field(default=None, repr=False)
     _level: int = field(default=logging.NOTSET, repr=False)
     """Level of the package's logger before the run's log was added."""
+    _before: Token[Path | None] | None = field(default=None, repr=False)
+    """What this thread worked in before."""
 
     def __enter__(self) -> Self:
         if self.path.exists() and not self.path.is_dir():
@@ -182,6 +192,9 @@ class RunDirectory:
             self._release()
             raise
         self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        # What no run says by itself (a shared force engine, a thread of an analysis) stands in every log.
+        self._log.addFilter(lambda _: _AT_WORK.get() in (None, self.path))
+        self._before = _AT_WORK.set(self.path)
         logger = logging.getLogger("amorph")
         logger.addHandler(self._log)
         self._level = logger.level
@@ -196,6 +209,8 @@ class RunDirectory:
             logger.setLevel(self._level)
             logger.removeHandler(self._log)
             self._log.close()
+        if self._before is not None:
+            _AT_WORK.reset(self._before)
         self._release()
 
     def stage(self, folder: str, parameters: Mapping[str, Any], inputs: Mapping[str, Path] | None = None) -> Stage:
@@ -281,7 +296,7 @@ def _binding(content: Mapping[str, Any]) -> dict[str, Any]:
     tables = {
         name: {key: value for key, value in table.items() if key not in free.get(name, ())}
         for name, table in content.items()
-        if name != "provenance"
+        if name != "provenance" and table  # a table that is not used is none
     }
     made_by = content.get("provenance", {})
     return tables | {key: made_by.get(key, {}) for key in ("versions", "weights_sha256", "input_sha256")}

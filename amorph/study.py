@@ -95,6 +95,30 @@ def export(
     """
 
 
+@checked
+def snapshots(*, discard_ps: Annotated[float, Ge(0), Unit("ps")]) -> None:
+    """End after the melt, and keep independent snapshots of it for quenches of their own.
+
+    Parameters
+    ----------
+    discard_ps
+        Time from the start of the dynamics that the melting may take; snapshots come from after it.
+    """
+
+
+@checked
+def melt(*, run: Path, snapshot: Annotated[int, Ge(0)]) -> None:
+    """Begin the quench with a snapshot of another run's melt, with velocities drawn anew.
+
+    Parameters
+    ----------
+    run
+        Run directory of the melt, as seen from this run's directory.
+    snapshot
+        Number of the snapshot, from 0.
+    """
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of the file: the function whose signature defines it, and the study's own defaults."""
@@ -115,6 +139,8 @@ TABLES: Mapping[str, Table] = {
     "build": Table(build, {}, required=True),
     "starting_relax": Table(relax, {"cell": "isotropic"}),
     "melt_quench": Table(melt_quench, {}),
+    "snapshots": Table(snapshots, {}, optional=True),
+    "melt": Table(melt, {}, optional=True),
     "relax": Table(relax, {"cell": "isotropic"}),
     "equilibrate": Table(melt_quench, {"schedule": "kawaguchi2025_equilibrate"}),
     "substitute": Table(substitute, {}),

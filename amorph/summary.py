@@ -63,6 +63,8 @@ class Summary:
     """Checks that failed: a glass that is none, a relaxation that did not converge. Empty if all held."""
     notes: Sequence[str]
     """What a reader of the figures must know: the model's volumes against experiment, what was continued by force."""
+    subject: str = "the minimised glass, before the exchange"
+    """What the verdict is on."""
 
     def table(self) -> list[dict[str, Any]]:
         """One row per figure."""
@@ -128,6 +130,30 @@ def summarize(
         failed=failed,
         notes=notes,
     )
+
+
+def summarize_melt(study: Study, figures: Mapping[str, Mapping[str, Any]], model: str) -> Summary:
+    """Say whether a melt that other runs quench is molten, and how many independent snapshots it holds."""
+    found, judged = figures["melt"]["snapshots"], figures["melt"]["melt"]
+    failed = [] if judged["melted"] else [f"no melt: {judged['reason']}"]
+    notes = [
+        f"{found['number']} snapshots {found['spacing_ps']:.3g} ps apart; {found['frames']} frames are worth "
+        f"{found['effective_frames']:.1f} independent ones, {found['slowest']} being the slowest"
+    ]
+    verdict = "molten" if judged["melted"] else "not molten"
+    whole = {
+        "title": study["run"]["title"],
+        "model": model,
+        "verdict": verdict,
+        "reason": judged["reason"],
+        "failed": failed,
+        "notes": notes,
+        "host": figures,
+        "exchanged": [],
+        "crystal": None,
+        "snapshots": found,
+    }
+    return Summary(whole, [], verdict, judged["reason"], failed, notes, subject="the melt")
 
 
 def figure_rows(exchanged: Sequence[Mapping[str, Any]], crystal: Mapping[str, Any] | None) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ LAYERS = [
         "fields",
         "progress",
         "calculators",
+        "gathering",
         "kernel_cache",
         "evaluation",
         "repulsion",
@@ -27,7 +28,7 @@ LAYERS = [
     {"rocksalt", "substitution", "chgnet", "analysis", "export", "reading"},
     {"schedule", "barostat", "stability", "dynamics", "meltquench", "deformation", "minimizer", "relaxation"},
     {"durable", "run"},
-    {"study", "recording", "measuring", "stages", "summary", "estimate", "pipeline"},
+    {"study", "recording", "measuring", "stages", "melting", "summary", "estimate", "pipeline"},
     {"ensemble"},
     {"cli", "__main__", "__init__"},
 ]

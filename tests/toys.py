@@ -17,6 +17,9 @@ class Toy(Calculator):
         super().__init__()
         self.evaluations = 0
 
+    def batch(self):
+        return OneByOne(self)
+
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
         self.evaluations += 1
@@ -30,6 +33,26 @@ class Toy(Calculator):
 
     def evaluate(self, atoms):
         raise NotImplementedError
+
+
+class OneByOne:
+    """A batch of structures for one calculator."""
+
+    def __init__(self, calculator):
+        self.calculator = calculator
+        self.sizes = []
+
+    def evaluate(self, structures, properties):
+        self.sizes.append(len(structures))
+        results = []
+        for number, atoms in enumerate(structures):
+            self.calculator.results = {}
+            try:
+                self.calculator.calculate(atoms, properties)
+            except ValueError as error:
+                raise ValueError(f"structure {number}: {error}") from None
+            results.append(dict(self.calculator.results))
+        return results
 
 
 class Springs(Toy):

@@ -1,8 +1,12 @@
 """The verbs of ensembles: ensemble run, ensemble status and ensemble summary."""
 
+import sys
+import time
 from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -18,8 +22,14 @@ from amorph.cli.verb import (
     show,
     show_json,
     start,
+    text_of,
 )
 from amorph.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_SECONDS_BETWEEN_LOOKS = 2.0
 
 Directory = Annotated[Path, Parameter(name="--dir", help="The ensemble's directory; made, or continued.")]
 
@@ -38,8 +48,12 @@ def ensemble_run(
     ] = "local",
     workers: Annotated[
         int | None,
-        Parameter(help="Members at a time; by default one for each GPU, or one for each core."),
+        Parameter(help="Processes at a time; by default one for each GPU, or one for each core."),
     ] = None,
+    together: Annotated[
+        int,
+        Parameter(help="Members that each process advances at a time, their structures evaluated as one batch."),
+    ] = 1,
     max_hours: MaxHours = None,
     dry_run: Annotated[bool, Parameter(negative="", help="List the members and what varies, and do nothing.")] = False,
     json: Json = False,
@@ -49,14 +63,21 @@ def ensemble_run(
 
     Each member is an ordinary run directory. The same command finishes what is missing; more members may be asked for.
     """
-    from amorph.ensemble.local import run_local
-    from amorph.ensemble.plan import prepare, read_ensemble
+    from amorph.ensemble.local import Outcome, run_local
+    from amorph.ensemble.plan import Ensemble, check_snapshots, prepare, read_ensemble
+    from amorph.ensemble.status import melt_names
     from amorph.pipeline import stop_on_signal
     from amorph.recording import StopRequest, Work
 
     start(quiet=quiet)
     if workers is not None and workers < 1:
         raise ValueError(f"workers = {workers} must be at least 1; leave it out for one for each core")
+    if together < 1:
+        raise ValueError(f"together = {together} must be at least 1; leave it out for members one by one")
+    if engine != "local" and together > 1:
+        raise ValueError(
+            f"together = {together} is for the local engine; start that one inside the job of a queue for batches there"
+        )
     if engine == "slurm" and max_hours is not None:
         raise ValueError(
             f"max_hours = {max_hours:g} h is for the other engines; give the queue's time in [slurm] options"
@@ -76,18 +97,28 @@ def ensemble_run(
     if engine == "slurm":
         from amorph.ensemble.slurm import submit
 
-        say(submit(plan, directory, at_a_time=workers))
+        if melting := any(name not in _finished(_states(directory)) for name in melt_names(directory)):
+            say("the melts come first; run the same command again when they are done")
+        else:
+            check_snapshots(plan, directory)
+        say(submit(replace(plan, members=plan.melts) if melting else plan, directory, at_a_time=workers))
         return
     with (
         stop_on_signal(Work(stop=stop)),
-        Progress(visible=not quiet).task("members", len(plan.members)) as update,
+        Progress(visible=not quiet).task("members", len(plan.melts) + len(plan.members)) as update,
     ):
-        if engine == "parsl":
-            from amorph.ensemble.parsl import run_parsl
 
-            outcome = run_parsl(plan, directory, stop=stop, update=update)
-        else:
-            outcome = run_local(plan.members, directory, workers=workers, stop=stop, update=update)
+        def run(phase: Ensemble) -> Outcome:
+            if engine == "parsl":
+                from amorph.ensemble.parsl import run_parsl
+
+                return run_parsl(phase, directory, stop=stop, update=update)
+            return run_local(phase.members, directory, workers=workers, together=together, stop=stop, update=update)
+
+        outcome = run(replace(plan, members=plan.melts)) if plan.melts else Outcome()
+        if len(outcome.finished) == len(plan.melts):
+            check_snapshots(plan, directory)
+            outcome = run(plan)
     states = _states(directory)
     if json:
         show_json(states)
@@ -95,7 +126,9 @@ def ensemble_run(
         _show_states(states)
     if outcome.failed:
         name, error = next(iter(outcome.failed.items()))
-        raise RuntimeError(f"{len(outcome.failed)} of {len(plan.members)} members failed; {name}: {error}")
+        of = len(plan.melts if name.startswith("melt") else plan.members)
+        kind = "melts" if name.startswith("melt") else "members"
+        raise RuntimeError(f"{len(outcome.failed)} of {of} {kind} failed; {name}: {error}")
     if outcome.stopped:
         raise Stopped(f"stopped by {stop.by or 'a signal to a member'}; run the same command again to continue")
     if left := [name for name in outcome.elsewhere if name not in _finished(states)]:
@@ -111,15 +144,42 @@ def ensemble_status(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show where the members of an ensemble stand: waiting, running, interrupted, done, check failed."""
+    """Show where the members of an ensemble stand: waiting, running, interrupted, done, check failed.
+
+    On a terminal the table is live as long as a member runs; elsewhere it is printed once.
+    """
     start(quiet=quiet)
     states = _states(directory)
+    if not (json or quiet) and sys.stdout.isatty():
+        states = _follow(directory, states)
     if json:
         show_json(states)
     elif not quiet:
         show(states)
         say("")
         _show_states(states)
+
+
+def _follow(directory: Path, states: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Keep the table on a terminal up to date as long as a member runs, or until Ctrl-C; returns the last states."""
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(console=Console(), auto_refresh=False, transient=True) as live, suppress(KeyboardInterrupt):
+        while any(state["state"] == "running" for state in states):
+            live.update(_live_table(states), refresh=True)
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            states = _states(directory)
+    return states
+
+
+def _live_table(states: list[dict[str, Any]]) -> "Table":
+    from rich.table import Table
+
+    table = Table(*states[0], box=None, caption=f"{_counts(states)}; Ctrl-C ends", caption_justify="left")
+    for state in states:
+        table.add_row(*(text_of(value) for value in state.values()))
+    return table
 
 
 def ensemble_summary(
@@ -144,9 +204,21 @@ def ensemble_summary(
     if output is not None:
         write_summary(output, summary)
     if json:
-        show_json({"figures": summary.table(), "apart": summary.apart, "missing": summary.missing})
+        show_json(
+            {
+                "figures": summary.table(),
+                "apart": summary.apart,
+                "missing": summary.missing,
+                "melts": summary.melts,
+            }
+        )
     elif not quiet:
         show(summary.table())
+        for name, found in summary.melts.items():
+            say(
+                f"{name}: {found['number']} snapshots {found['spacing_ps']:.3g} ps apart, worth "
+                f"{found['effective_frames']:.1f} independent ones; the errors of the glass count that"
+            )
         for name, reason in summary.apart.items():
             say(f"apart: {name}: {reason}")
         if summary.missing:
@@ -156,9 +228,10 @@ def ensemble_summary(
 
 
 def _states(directory: Path) -> list[dict[str, Any]]:
-    from amorph.ensemble.status import member_names, member_status
+    from amorph.ensemble.status import melt_names, member_names, member_status
 
-    return [member_status(directory, name).row() for name in member_names(directory)]
+    names = [*melt_names(directory), *member_names(directory)]
+    return [member_status(directory, name).row() for name in names]
 
 
 def _finished(states: list[dict[str, Any]]) -> list[str]:
@@ -168,5 +241,9 @@ def _finished(states: list[dict[str, Any]]) -> list[str]:
 
 
 def _show_states(states: list[dict[str, Any]]) -> None:
-    counts = Counter(state["state"] for state in states)
-    say(f"{len(states)} members: " + ", ".join(f"{number} {state}" for state, number in counts.items()))
+    say(_counts(states))
+
+
+def _counts(states: list[dict[str, Any]]) -> str:
+    members = [state["state"] for state in states if not state["member"].startswith("melt")]
+    return f"{len(members)} members: " + ", ".join(f"{number} {state}" for state, number in Counter(members).items())

@@ -60,10 +60,11 @@ def run(
     elif not quiet:
         if summary.rows:
             show(summary.table(), title=f"{study.stem}, {summary.figures['final_model']}")
-        say(f"\nverdict on the minimised glass, before the exchange: {summary.verdict} ({summary.reason})")
+        say(f"\nverdict on {summary.subject}: {summary.verdict} ({summary.reason})")
         for note in summary.notes:
             say(f"note: {note}")
         for folder in ("analysis", "export"):
-            say(f"{folder}: {', '.join(str(path) for path in sorted(directory.glob(f'**/*_{folder}')))}")
+            if paths := sorted(directory.glob(f"**/*_{folder}")):
+                say(f"{folder}: {', '.join(map(str, paths))}")
     if summary.failed:
         raise CheckFailed("done and kept, but " + "; ".join(summary.failed))

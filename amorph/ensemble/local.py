@@ -47,10 +47,11 @@ class Outcome:
     """Members that another process works on."""
 
 
-def slots_of(workers: int | None, waiting: int) -> list[Slot]:
+def slots_of(workers: int | None, waiting: int, *, together: int = 1) -> list[Slot]:
     """Divide the cores and GPUs of this process among workers.
 
-    By default there are as many workers as GPUs, or as cores where there is no GPU, and no more than members wait.
+    By default there are as many workers as GPUs; where there is no GPU, as many as cores, or one that runs several
+    members together. There are no more than waiting members need.
 
     Raises
     ------
@@ -61,7 +62,8 @@ def slots_of(workers: int | None, waiting: int) -> list[Slot]:
     gpus = _gpus()
     if workers is not None and workers > len(cores):
         raise ValueError(f"workers = {workers} on {len(cores)} cores; give at most one for each core")
-    number = max(1, min(waiting, workers or min(len(gpus) or len(cores), len(cores))))
+    number = workers or min(len(gpus) or (len(cores) if together == 1 else 1), len(cores))
+    number = max(1, min(-(-waiting // together), number))
     share = len(cores) // number
     return [
         Slot(tuple(cores[k * share : (k + 1) * share]), gpus[k % len(gpus)] if gpus else None) for k in range(number)
@@ -73,6 +75,7 @@ def run_local(
     directory: Path,
     *,
     workers: int | None = None,
+    together: int = 1,
     stop: StopRequest | None = None,
     update: Callable[[int, str], None] = lambda _done, _note: None,
 ) -> Outcome:
@@ -85,7 +88,9 @@ def run_local(
     directory
         The ensemble's directory.
     workers
-        Members at a time; by default one for each GPU, or one for each core.
+        Processes at a time; by default one for each GPU, or one for each core.
+    together
+        Members that each process advances at a time, their structures evaluated as one batch.
     stop
         When it asks, the members at work write a checkpoint and stop.
     update
@@ -95,32 +100,43 @@ def run_local(
     outcome = Outcome()
     waiting = [member for member in members if not _done_elsewhere(outcome, member.name, directory)]
     update(len(outcome.finished), "")
-    free = slots_of(workers, len(waiting))
-    at_work: dict[str, MemberProcess] = {}
+    free = slots_of(workers, len(waiting), together=together)
+    turns = [[member] for member in waiting]
+    if together > 1:  # each process goes through its share
+        turns = [waiting[k :: len(free)] for k in range(len(free))]
+    at_work: list[MemberProcess] = []
     told = False
     try:
-        while waiting or at_work:
+        while turns or at_work:
             if stop.asked and not told:
                 told = True
-                outcome.stopped += [member.name for member in waiting]
-                waiting = []
-                for process in at_work.values():
+                outcome.stopped += [member.name for turn in turns for member in turn]
+                turns = []
+                for process in at_work:
                     process.ask_to_stop()
-            while waiting and free:
-                member = waiting.pop(0)
-                if not _done_elsewhere(outcome, member.name, directory):  # another driver may share the directory
-                    at_work[member.name] = MemberProcess(member.name, directory, free.pop())
-            for name, process in list(at_work.items()):
-                if (status := process.poll()) is not None:
-                    free.append(process.slot)
-                    del at_work[name]
+            while turns and free:
+                names = [member.name for member in turns.pop(0)]
+                # another driver may share the directory
+                if names := [name for name in names if not _done_elsewhere(outcome, name, directory)]:
+                    slot = free.pop()
+                    at_work.append(
+                        MemberProcess(names[0], directory, slot)
+                        if together == 1
+                        else _Together(names, directory, slot, together)
+                    )
+            for process in list(at_work):
+                ended, over = process.ended()
+                for name, status in ended.items():
                     file_member(outcome, name, status, directory, told=told)
                     update(len(outcome.finished), f"{name} {member_status(directory, name).state}")
+                if over:
+                    free.append(process.slot)
+                    at_work.remove(process)
             time.sleep(_SECONDS_BETWEEN_LOOKS)
     finally:
-        for process in at_work.values():
+        for process in at_work:
             process.ask_to_stop()
-        for process in at_work.values():
+        for process in at_work:
             process.wait()
     return outcome
 
@@ -152,15 +168,19 @@ class MemberProcess:
     """One member at work."""
 
     def __init__(self, name: str, directory: Path, slot: Slot, *, hours: float | None = None) -> None:
-        self.slot = slot
         study = directory / "studies" / f"{name}.toml"
-        command = [sys.executable, "-m", "amorph", "run", str(study), "--dir", str(directory / name), "--quiet"]
-        command += [] if hours is None else ["--max-hours", f"{hours:.5f}"]
-        self._log: IO[bytes] = (directory / "logs" / f"{name}.log").open("ab")
+        words = ["amorph", "run", str(study), "--dir", str(directory / name), "--quiet"]
+        words += [] if hours is None else ["--max-hours", f"{hours:.5f}"]
+        self._start(words, directory / "logs" / f"{name}.log", slot)
+        self._names = {name}
+
+    def _start(self, words: Sequence[str], log_file: Path, slot: Slot, *, listen: bool = False) -> None:
+        self.slot = slot
+        self._log: IO[bytes] = log_file.open("ab")
         self._process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", *words],
             stdin=subprocess.DEVNULL,
-            stdout=self._log,
+            stdout=subprocess.PIPE if listen else self._log,
             stderr=self._log,
             env=_environment(slot),
             start_new_session=True,  # the terminal's interrupt reaches the driver alone, which passes it on once
@@ -173,6 +193,11 @@ class MemberProcess:
             self._log.close()
         return status
 
+    def ended(self) -> tuple[dict[str, int], bool]:
+        """Return the exit status of each member that ended since the last look, and whether the process has ended."""
+        status = self.poll()
+        return ({} if status is None else dict.fromkeys(sorted(self._names), status)), status is not None
+
     def ask_to_stop(self) -> None:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
@@ -180,6 +205,33 @@ class MemberProcess:
     def wait(self) -> None:
         self._process.wait()
         self._log.close()
+
+
+class _Together(MemberProcess):
+    """Several members at work in one process; it says of each how it ended."""
+
+    def __init__(self, names: Sequence[str], directory: Path, slot: Slot, at_a_time: int) -> None:
+        words = ["amorph.ensemble.together", str(directory), str(at_a_time), *names]
+        self._start(words, directory / "logs" / "together.log", slot, listen=True)
+        self._names = set(names)
+        self._said = b""
+        assert self._process.stdout is not None  # it was asked for
+        self._output = self._process.stdout
+        os.set_blocking(self._output.fileno(), False)
+
+    def ended(self) -> tuple[dict[str, int], bool]:
+        status = self.poll()  # before the reading, so that nothing said is missed
+        *lines, self._said = (self._said + (self._output.read() or b"")).split(b"\n")
+        found = {name: int(number) for name, number in (line.decode().split() for line in lines)}
+        self._names -= found.keys()
+        if status is not None:
+            self._output.close()
+            found |= dict.fromkeys(sorted(self._names), status)
+        return found, status is not None
+
+    def wait(self) -> None:
+        super().wait()
+        self._output.close()
 
 
 def _environment(slot: Slot) -> Mapping[str, str]:

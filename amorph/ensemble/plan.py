@@ -7,7 +7,7 @@ import io
 import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -16,6 +16,7 @@ import tomli_w
 from annotated_types import Ge, Gt
 
 from amorph.durable import write_atomically
+from amorph.ensemble.shared_melt import melt, snapshots_of, split
 from amorph.parameters import Count, Seed, Unit, checked, parse
 from amorph.pipeline import rehearse
 from amorph.run import difference, toml_form
@@ -120,6 +121,10 @@ class Member:
     """Seed of its run."""
     study: Study
     """What it runs, resolved."""
+    melt: str = ""
+    """Folder of the melt that it quenches; empty where it melts by itself."""
+    snapshot: int | None = None
+    """Number of the snapshot of that melt."""
 
     @property
     def text(self) -> bytes:
@@ -143,6 +148,8 @@ class Ensemble:
     """How they are queued: the table [slurm]."""
     parsl: Mapping[str, Any]
     """How Parsl runs them: the table [parsl]."""
+    melts: tuple[Member, ...] = ()
+    """Melts that members share, to be run before them."""
 
     @property
     def points(self) -> tuple[Mapping[str, Any], ...]:
@@ -164,8 +171,10 @@ def read_ensemble(path: Path) -> Ensemble:
         raise ValueError(f"{path} cannot be read: {error.strerror}; give an ensemble's TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is no TOML file: {error}; correct it there") from None
-    if unknown := [name for name in content if name not in {"ensemble", "vary", "slurm", "parsl"}]:
-        raise ValueError(f"{path}: unknown table [{unknown[0]}]; an ensemble has [ensemble], [vary], [slurm], [parsl]")
+    if unknown := [name for name in content if name not in {"ensemble", "vary", "melt", "slurm", "parsl"}]:
+        raise ValueError(
+            f"{path}: unknown table [{unknown[0]}]; an ensemble has [ensemble], [vary], [melt], [slurm], [parsl]"
+        )
     try:
         general = parse(ensemble, dict(content.get("ensemble", {})), table="ensemble")
         vary = _varied(content.get("vary", {}))
@@ -173,7 +182,11 @@ def read_ensemble(path: Path) -> Ensemble:
         tasks = parse(parsl, dict(content.get("parsl", {})), table="parsl")
         base = read_study(path.parent / general["study"])
         members = _expand(base, general, vary)
-        return Ensemble(general["title"] or str(base["run"]["title"]), vary, members, queue, tasks)
+        melts: tuple[Member, ...] = ()
+        if "melt" in content:
+            duration = parse(melt, dict(content["melt"]), table="melt")["duration_ps"]
+            melts, members = _share(members, duration, general["seed"])
+        return Ensemble(general["title"] or str(base["run"]["title"]), vary, members, queue, tasks, melts)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -192,14 +205,14 @@ def prepare(plan: Ensemble, directory: Path) -> None:
     if directory.exists() and not studies.exists() and any(directory.iterdir()):
         raise ValueError(f"{directory} is not empty and holds no studies/; give the ensemble a directory of its own")
     fresh = []
-    for member in plan.members:
+    for member in (*plan.melts, *plan.members):
         path = studies / f"{member.name}.toml"
         if not path.exists():
             fresh.append(member)
         elif path.read_bytes() != member.text:
             there, here = (tomllib.loads(text.decode()) for text in (path.read_bytes(), member.text))
             raise ValueError(f"{path} holds another study: {difference(there, here)}; use a new --dir")
-    for point in {member.point: member for member in fresh}.values():
+    for point in {member.point: member for member in fresh if not member.study["snapshots"]}.values():
         rehearse(point.study)
     for folder in (studies, directory / "logs"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -208,11 +221,42 @@ def prepare(plan: Ensemble, directory: Path) -> None:
     write_atomically(directory / "members.csv", _table(plan))
 
 
+def check_snapshots(plan: Ensemble, directory: Path) -> None:
+    """Refuse to quench from a melt that did not melt, or that holds fewer snapshots than are asked for.
+
+    Raises
+    ------
+    ValueError
+        One line that states the effective number, and the remedy.
+    """
+    for shared in plan.melts:
+        name = shared.name
+        wanted = 1 + max(member.snapshot or 0 for member in plan.members if member.melt == name)
+        found = snapshots_of(directory / name)
+        if found is None:
+            raise ValueError(f"{directory / name} holds no snapshots; run the same command again to finish the melt")
+        if not found["melted"]:
+            raise ValueError(
+                f"{name} did not melt ({found['reason']}), so no quench starts from it; raise the temperature or the "
+                "lattice constant in a new --dir"
+            )
+        if wanted > found["number"]:
+            needed = found["discard_ps"] + wanted * found["spacing_ps"]
+            raise ValueError(
+                f"{name} holds {found['number']} snapshots {found['spacing_ps']:.3g} ps apart (effective number of "
+                f"independent frames {found['effective_frames']:.1f}) and {wanted} members are asked: lower "
+                f"members, or give [melt] duration_ps = {needed:.3g} or more in a new --dir"
+            )
+
+
 def _table(plan: Ensemble) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["member", "seed", *plan.vary])
-    writer.writerows([member.name, member.seed, *member.varied.values()] for member in plan.members)
+    shared = ["melt", "snapshot"] if plan.melts else []
+    writer.writerow(["member", "seed", *shared, *plan.vary])
+    for member in plan.members:
+        place = [member.melt, member.snapshot] if shared else []
+        writer.writerow([member.name, member.seed, *place, *member.varied.values()])
     return text.getvalue().encode()
 
 
@@ -250,6 +294,23 @@ def _expand(base: Study, general: Mapping[str, Any], vary: Mapping[str, Sequence
             # Names do not depend on how many there are: more members leave the first ones where they lie.
             members.append(Member(f"{point:03d}_{number:03d}", point, varied, seed, study))
     return tuple(members)
+
+
+def _share(members: Sequence[Member], duration_ps: float, seed: int) -> tuple[tuple[Member, ...], tuple[Member, ...]]:
+    """Give members of the same cell, model and melt one melt, and each a snapshot of it."""
+    melts: dict[bytes, Member] = {}
+    quenches = []
+    for member in members:
+        # The stream that SeedSequence(seed).spawn(...)[point] has: none that a member draws from.
+        stream = np.random.SeedSequence(seed, spawn_key=(member.point,))
+        own_seed = int(stream.generate_state(1, np.uint64)[0] >> np.uint64(1))
+        melted, plain = split(member.study, duration_ps, seed=own_seed)
+        key = Member("", 0, {}, 0, split(member.study, duration_ps, seed=0)[0]).text
+        shared = melts.setdefault(key, Member(f"melt_{member.point:03d}", member.point, {}, own_seed, melted))
+        number = int(member.name.split("_")[1])
+        study = resolve(plain | {"melt": {"run": f"../{shared.name}", "snapshot": number}})
+        quenches.append(replace(member, study=study, melt=shared.name, snapshot=number))
+    return tuple(melts.values()), tuple(quenches)
 
 
 def _set(tables: dict[str, Any], key: str, value: Any) -> None:

@@ -50,6 +50,8 @@ def _figure(summary: EnsembleSummary) -> Any:
     columns = 3
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(4.2 * columns, 2.6 * rows), layout="constrained")
+    if summary.apart:
+        figure.suptitle(f"not counted, a check failed: {', '.join(summary.apart)}", fontsize=8, wrap=True)
     for k, (name, unit) in enumerate(names):
         axes = figure.add_subplot(rows, columns, k + 1)
         axes.set_title(name, fontsize=9)

@@ -29,15 +29,15 @@ class MemberStatus:
     step: int | None
     """Last sampled step of the stage, where it has steps."""
     note: str
-    """Who runs it, why it stopped, or which check failed."""
+    """Who runs it, why it stopped, or which check failed; of a shared melt, what snapshots it holds."""
 
     def row(self) -> dict[str, Any]:
         """Give the row of a table."""
         return {"member": self.name, "state": self.state, "stage": self.stage, "step": self.step, "note": self.note}
 
 
-def member_names(directory: Path) -> list[str]:
-    """List the members of an ensemble's directory.
+def member_rows(directory: Path) -> list[dict[str, str]]:
+    """Read the table of members of an ensemble's directory.
 
     Raises
     ------
@@ -46,9 +46,22 @@ def member_names(directory: Path) -> list[str]:
     """
     try:
         with (directory / "members.csv").open(encoding="utf-8", newline="") as file:
-            return [row["member"] for row in csv.DictReader(file)]
+            rows = list(csv.DictReader(file))
+        if not all(row["member"] for row in rows):
+            raise KeyError("member")
     except (OSError, KeyError, UnicodeDecodeError):
         raise ValueError(f"{directory} holds no members.csv; give the --dir of amorph ensemble run") from None
+    return rows
+
+
+def member_names(directory: Path) -> list[str]:
+    """List the members of an ensemble's directory."""
+    return [row["member"] for row in member_rows(directory)]
+
+
+def melt_names(directory: Path) -> list[str]:
+    """List the melts that members of an ensemble's directory share."""
+    return list(dict.fromkeys(row["melt"] for row in member_rows(directory) if row.get("melt")))
 
 
 def member_status(directory: Path, name: str) -> MemberStatus:
@@ -57,7 +70,8 @@ def member_status(directory: Path, name: str) -> MemberStatus:
     owner = _owner(run / "lock")
     if owner is None and (summary := summary_of(run)) is not None:
         failed = list(map(str, summary["failed"]))
-        return MemberStatus(name, "check failed" if failed else "done", "", None, "; ".join(failed))
+        said = failed or (list(map(str, summary["notes"])) if "snapshots" in summary else [])
+        return MemberStatus(name, "check failed" if failed else "done", "", None, "; ".join(said))
     if owner is None and not (run / "run.toml").exists():
         return MemberStatus(name, "waiting", "", None, "")
     stage, step = _stage_at_hand(run)

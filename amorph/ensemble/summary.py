@@ -1,19 +1,31 @@
 """Every figure of the chain over the members of an ensemble: mean, spread, and how sure the mean is."""
 
-import csv
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
-from amorph.ensemble.status import FINISHED, member_status, summary_of
+from amorph.analysis.decorrelation import effective_number
+from amorph.ensemble.shared_melt import snapshots_of
+from amorph.ensemble.status import FINISHED, melt_names, member_rows, member_status, summary_of
 from amorph.summary import figure_rows
+
+Point = tuple[tuple[str, str], ...]
+"""Varied keys and their values."""
+Structure = Literal["glass", "crystal"]
+_STRUCTURES: Final[tuple[Structure, ...]] = ("glass", "crystal")
+_PLACE: Final = {"member", "seed", "melt", "snapshot"}
+"""Columns of the table of members that tell members apart, not combinations."""
 
 CONFIDENCE = 0.95
 """Probability that the interval holds the mean of infinitely many members, if the figure is normally distributed."""
+
+LEAST = 1.5
+"""Independent members below which no standard error is given: it would rest on less than half a degree of freedom."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +38,19 @@ class Statistics:
     """Name of the figure."""
     unit: str
     """Its unit."""
-    structure: Literal["glass", "crystal"]
+    structure: Structure
     """The exchanged glass, or the crystal control."""
     values: tuple[float, ...]
     """Value of each member that counts, in `unit`."""
+    effective: float | None = None
+    """Effective number of independent members, where they quenched snapshots of one melt; else all are independent."""
+    apart: int = 0
+    """Members of the combination that are done and do not count."""
+
+    @property
+    def independent(self) -> float:
+        """Number of independent values that the mean is worth."""
+        return len(self.values) if self.effective is None else self.effective
 
     @property
     def mean(self) -> float:
@@ -43,18 +64,18 @@ class Statistics:
 
     @property
     def standard_error(self) -> float | None:
-        """Standard error of the mean, s/√n; None for one member."""
+        """Standard error of the mean, s/√n with the number of independent members; None for one."""
         sd = self.standard_deviation
-        return None if sd is None else sd / math.sqrt(len(self.values))
+        return None if sd is None or self.independent < LEAST else sd / math.sqrt(self.independent)
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95 % interval of the mean by Student's t with n − 1 degrees of freedom; None for one member."""
+        """95 % interval of the mean by Student's t with n − 1 degrees of freedom for n independent members."""
         from scipy.special import stdtrit
 
         if self.standard_error is None:
             return None
-        half = float(stdtrit(len(self.values) - 1, (1 + CONFIDENCE) / 2)) * self.standard_error
+        half = float(stdtrit(self.independent - 1, (1 + CONFIDENCE) / 2)) * self.standard_error
         return self.mean - half, self.mean + half
 
     def row(self) -> dict[str, Any]:
@@ -66,6 +87,8 @@ class Statistics:
             "unit": self.unit,
             "structure": self.structure,
             "n": len(self.values),
+            "independent": self.independent,
+            "apart": self.apart,
             "mean": self.mean,
             "sd": self.standard_deviation,
             "standard error": self.standard_error,
@@ -84,6 +107,8 @@ class EnsembleSummary:
     """Members that are done and not counted, and the check that failed: no glass, not converged."""
     missing: tuple[str, ...]
     """Members that are not done."""
+    melts: Mapping[str, Mapping[str, Any]]
+    """Melts that members share, and what is known of their snapshots."""
 
     def table(self) -> list[dict[str, Any]]:
         """One row per combination, figure and structure."""
@@ -100,36 +125,45 @@ def summarize_ensemble(directory: Path) -> EnsembleSummary:
     """
     apart: dict[str, str] = {}
     missing = []
-    collected: dict[tuple[tuple[tuple[str, str], ...], str, str, str], list[float]] = {}
-    for name, point in _members(directory):
+    apart_at: Counter[Point] = Counter()
+    collected: dict[tuple[Point, str, str, Structure], list[tuple[float, dict[str, str]]]] = {}
+    for member in member_rows(directory):
+        name = member["member"]
+        point = tuple((key, value) for key, value in member.items() if key not in _PLACE)
         status = member_status(directory, name)
         summary = summary_of(directory / name)
         if status.state not in FINISHED or summary is None:
             missing.append(name)
         elif status.state == "check failed":
             apart[name] = status.note
+            apart_at[point] += 1
         else:
             for row in figure_rows(summary["exchanged"], summary["crystal"]):
-                for structure in ("glass", "crystal"):
+                for structure in _STRUCTURES:
                     value = row.get(structure)
                     if isinstance(value, int | float) and not isinstance(value, bool):
-                        key = (tuple(point.items()), row["figure"], row["unit"], structure)
-                        collected.setdefault(key, []).append(float(value))
-    return EnsembleSummary(
-        tuple(
-            Statistics(dict(point), figure, unit, "glass" if structure == "glass" else "crystal", tuple(values))
-            for (point, figure, unit, structure), values in collected.items()
-        ),
-        apart,
-        tuple(missing),
-    )
+                        key = (point, row["figure"], row["unit"], structure)
+                        collected.setdefault(key, []).append((float(value), member))
+    melts = {name: found for name in melt_names(directory) if (found := snapshots_of(directory / name)) is not None}
+    statistics = [
+        Statistics(
+            dict(point),
+            figure,
+            unit,
+            structure,
+            tuple(value for value, _ in found),
+            # The crystal never melted: what its members share is the cell, and they differ by the exchange alone.
+            _independent([member for _, member in found], melts) if structure == "glass" else None,
+            apart_at[point],
+        )
+        for (point, figure, unit, structure), found in collected.items()
+    ]
+    return EnsembleSummary(tuple(statistics), apart, tuple(missing), melts)
 
 
-def _members(directory: Path) -> Sequence[tuple[str, dict[str, str]]]:
-    """List the members with the values that vary."""
-    try:
-        with (directory / "members.csv").open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        return [(row["member"], {k: v for k, v in row.items() if k not in {"member", "seed"}}) for row in rows]
-    except (OSError, KeyError, UnicodeDecodeError):
-        raise ValueError(f"{directory} holds no members.csv; give the --dir of amorph ensemble run") from None
+def _independent(members: Sequence[Mapping[str, str]], melts: Mapping[str, Mapping[str, Any]]) -> float | None:
+    """Effective number of members of one combination, which share one melt; None where they share none."""
+    if not members[0].get("melt"):
+        return None
+    correlation = np.array(melts[members[0]["melt"]]["correlation"])
+    return effective_number([int(member["snapshot"]) for member in members], correlation)

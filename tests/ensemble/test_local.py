@@ -139,11 +139,11 @@ def test_a_member_that_is_done_counts_whatever_its_process_says(members, monkeyp
         """A process beside which the member was finished."""
 
         def __init__(self, name, directory, slot):
-            self.slot = slot
+            self.slot, self.name = slot, name
             write_summary(directory / name)
 
-        def poll(self):
-            return status
+        def ended(self):
+            return {self.name: status}, True
 
     monkeypatch.setattr("amorph.ensemble.local.MemberProcess", Ended)
     outcome = run_local([first, second], directory, workers=1)
@@ -157,13 +157,13 @@ def test_a_member_that_another_driver_finished_meanwhile_is_not_begun(members, m
 
     class Ended:
         def __init__(self, name, directory, slot):
-            self.slot = slot
+            self.slot, self.name = slot, name
             begun.append(name)
             for each in FIRST:  # this one's work, and that of the other driver
                 write_summary(directory / each)
 
-        def poll(self):
-            return 0
+        def ended(self):
+            return {self.name: 0}, True
 
     monkeypatch.setattr("amorph.ensemble.local.MemberProcess", Ended)
     assert run_local([first, second], directory, workers=1).finished == FIRST
@@ -215,6 +215,12 @@ def test_cores_and_gpus_are_divided(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-5f")
     assert [(slot.gpu, len(slot.cores)) for slot in slots_of(None, 100)] == [("2", 4), ("GPU-5f", 4)]
     assert [slot.gpu for slot in slots_of(4, 100)] == ["2", "GPU-5f", "2", "GPU-5f"]
+    # members in batches: one process for each GPU, or one with all cores
+    assert [(slot.gpu, len(slot.cores)) for slot in slots_of(None, 100, together=8)] == [("2", 4), ("GPU-5f", 4)]
+    assert len(slots_of(None, 8, together=8)) == 1
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert [slot.cores for slot in slots_of(None, 100, together=8)] == [(0, 1, 2, 3, 4, 5, 6, 7)]
+    assert len(slots_of(2, 100, together=8)) == 2
     with pytest.raises(ValueError, match="workers = 9 on 8 cores; give at most one for each core"):
         slots_of(9, 100)
 
