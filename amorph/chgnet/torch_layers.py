@@ -20,6 +20,9 @@ from amorph.chgnet.graph import COSINE_SCALE
 from amorph.chgnet.torch_graph import Graph
 from amorph.chgnet.torch_sums import collect, spread
 
+CONSTANT = float(1 / np.sqrt(np.float32(2)))
+"""The first Fourier function before its norm; the chgnet package rounds it to float32 in any precision."""
+
 
 @dataclass(frozen=True, eq=False)
 class Output:
@@ -121,7 +124,8 @@ class Weights:
     site_bias: float
     atom_cutoff: float
     bond_cutoff: float
-    exponent: int
+    exponent: Tensor
+    """() power of the envelope, float64; as a number it would be a symbol to the compiler, which cannot take it."""
 
 
 def load(model: Folded, device: torch.device, dtype: torch.dtype) -> Weights:
@@ -183,7 +187,7 @@ def load(model: Folded, device: torch.device, dtype: torch.dtype) -> Weights:
         site_bias=model.site_bias,
         atom_cutoff=model.atom_cutoff,
         bond_cutoff=model.bond_cutoff,
-        exponent=model.exponent,
+        exponent=torch.tensor(float(model.exponent), dtype=torch.float64, device=device),
     )
 
 
@@ -225,19 +229,19 @@ def network(w: Weights, g: Graph, vector: Tensor, species: Tensor, recompute: bo
     return readout(w, a.double()), (moments.double() @ w.site + w.site_bias).abs()
 
 
-def radial_basis(d: Tensor, frequencies: Tensor, cutoff: float, exponent: int) -> Tensor:
+def radial_basis(d: Tensor, frequencies: Tensor, cutoff: float, exponent: Tensor) -> Tensor:
     """Radial Bessel functions under their envelope, which vanishes at the cutoff with its first two slopes."""
     x = d / cutoff
-    p = float(exponent)
+    p = exponent
     a, b, c = -(p + 1) * (p + 2) / 2, p * (p + 2), -p * (p + 1) / 2
-    envelope = torch.where(x < 1, 1 + x**exponent * (a + x * (b + x * c)), 0.0)
+    envelope = torch.where(x < 1, 1 + x**p * (a + x * (b + x * c)), 0.0)
     return (2 / cutoff) ** 0.5 * torch.sin(x[:, None] * frequencies) * (envelope / d)[:, None]
 
 
 def angular_basis(theta: Tensor, frequencies: Tensor) -> Tensor:
     """Fourier functions of an angle."""
     phase = theta[:, None] * frequencies
-    constant = torch.full_like(theta, 0.5**0.5)[:, None]
+    constant = torch.full_like(theta, CONSTANT)[:, None]
     return torch.cat([constant, torch.sin(phase), torch.cos(phase)], dim=1) / torch.pi**0.5
 
 
@@ -257,9 +261,7 @@ def atom_convolution(
         bonds = basis @ w.basis
     else:
         bonds = torch.cat([e @ w.bond, basis[len(e) :] @ w.basis])
-    hidden = (
-        spread(a @ w.center + w.bias, g.center) + spread(a @ w.neighbor, g.neighbor) + spread(bonds, g.bond)
-    )
+    hidden = spread(a @ w.center + w.bias, g.center) + spread(a @ w.neighbor, g.neighbor) + spread(bonds, g.bond)
     message = gated_output(hidden, w.output) * spread(weight, g.bond)
     return a + collect(message, g.center) @ w.mix
 

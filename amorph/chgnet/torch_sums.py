@@ -39,10 +39,19 @@ def collect(rows: Tensor, references: References) -> Tensor:
     return result
 
 
+@torch.library.custom_op("amorph::segment_sum", mutates_args=())
 def segment_sum(rows: Tensor, starts: Tensor) -> Tensor:
-    """Sum consecutive rows, (m, k) to (n, k), the n-th sum from starts[n] to starts[n + 1]."""
+    """Sum consecutive rows, (m, k) to (n, k), the n-th sum from starts[n] to starts[n + 1].
+
+    An operator of its own, because the compiler cannot take torch's apart when sizes are symbols.
+    """
     # Unchecked: the checks would copy the starts from the device.
     return torch.segment_reduce(rows, "sum", offsets=starts, axis=0, unsafe=True, initial=0)
+
+
+@segment_sum.register_fake
+def _(rows: Tensor, starts: Tensor) -> Tensor:
+    return rows.new_empty((starts.shape[0] - 1, rows.shape[1]))
 
 
 def _collected(rows: Tensor, starts: Tensor | None, order: Tensor | None, ends: Tensor | None) -> Tensor:
