@@ -97,7 +97,8 @@ class Captures:
     def _capture(self, evaluation: Callable[[], Tensor]) -> tuple[torch.cuda.CUDAGraph, Tensor]:
         """Run once to compile and to set up libraries, on a stream of its own, then capture."""
         start = time.perf_counter()
-        stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        current = torch.cuda.current_stream()
         stream.wait_stream(current)
         with torch.cuda.stream(stream):
             evaluation()

@@ -6,6 +6,7 @@ tell whether the structure may be trusted and had room.
 """
 
 import copy
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -193,9 +194,8 @@ class TorchEngine:
         while True:
             room = room_for(room, padded=self._padded)
             self._grant(len(inputs.species), room)
-            values = self._captures.run(
-                (room, gradient, self._recompute), lambda room=room: self._values(inputs, room, gradient)
-            )
+            evaluation = functools.partial(self._values, inputs, room, gradient)
+            values = self._captures.run((room, gradient, self._recompute), evaluation)
             sizes = Sizes(*map(int, values[-7:-4]))
             self._sizes = sizes
             if room_for(sizes, padded=self._padded) == room:

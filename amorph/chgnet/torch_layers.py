@@ -146,14 +146,22 @@ def load(model: Folded, device: torch.device, dtype: torch.dtype) -> Weights:
 
     def angle_layer(name: str, *, centered: bool) -> AngleLayer:
         matrix, bias = first_layer(arrays, name, centered=centered)
-        return AngleLayer(*(tensor(block) for block in np.split(matrix, 4)), tensor(bias))
+        first, second, angle, center = (tensor(block) for block in np.split(matrix, 4))
+        return AngleLayer(first, second, angle, center, tensor(bias))
 
     def atom_convolution_of(layer: str) -> AtomConvolution:
         matrix, bias = first_layer(arrays, f"{layer}.twoBody_atom", centered=False)
         center, bond, neighbor = np.split(matrix, 3)
         basis = arrays["bond_embedding.weight"].T @ bond
-        blocks = [tensor(block) for block in (center, neighbor, bond, basis, bias)]
-        return AtomConvolution(*blocks, output(f"{layer}.twoBody_atom"), tensor(mix_matrix(arrays, layer)))
+        return AtomConvolution(
+            center=tensor(center),
+            neighbor=tensor(neighbor),
+            bond=tensor(bond),
+            basis=tensor(basis),
+            bias=tensor(bias),
+            output=output(f"{layer}.twoBody_atom"),
+            mix=tensor(mix_matrix(arrays, layer)),
+        )
 
     def bond_convolution_of(layer: str) -> BondConvolution:
         name = f"{layer}.twoBody_bond"
@@ -257,10 +265,7 @@ def atom_convolution(
     w: AtomConvolution, g: Graph, a: Tensor, e: Tensor | None, basis: Tensor, weight: Tensor
 ) -> Tensor:
     """Update the atoms; `e` are the features of the short bonds, None while they are those of the length alone."""
-    if e is None:
-        bonds = basis @ w.basis
-    else:
-        bonds = torch.cat([e @ w.bond, basis[len(e) :] @ w.basis])
+    bonds = basis @ w.basis if e is None else torch.cat([e @ w.bond, basis[len(e) :] @ w.basis])
     hidden = spread(a @ w.center + w.bias, g.center) + spread(a @ w.neighbor, g.neighbor) + spread(bonds, g.bond)
     message = gated_output(hidden, w.output) * spread(weight, g.bond)
     return a + collect(message, g.center) @ w.mix
@@ -281,7 +286,7 @@ def angle_update(w: AngleUpdate, g: Graph, a: Tensor, e: Tensor, alpha: Tensor) 
 
 
 def _angle_layer(w: AngleLayer, g: Graph, a: Tensor, e: Tensor, alpha: Tensor) -> Tensor:
-    """First layer on (first bond, second bond, angle, center); all but the angle's part is known for each short edge."""
+    """First layer on (first bond, second bond, angle, center); all but the angle's part is known per short edge."""
     first = spread(e @ w.first, g.short_bond) + spread(a @ w.center + w.bias, g.short_center)
     second = spread(e @ w.second, g.short_bond)
     return torch.addmm(spread(first, g.first) + spread(second, g.second), alpha, w.angle)

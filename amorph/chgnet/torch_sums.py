@@ -28,14 +28,14 @@ class References:
 def spread(rows: Tensor, references: References) -> Tensor:
     """Read the row that each reference points to: (n, k) to (m, k)."""
     r = references
-    result: Tensor = _Spread.apply(rows, r.target, r.starts, r.order, r.ends)
+    result: Tensor = _Spread.apply(rows, r.target, r.starts, r.order, r.ends)  # type: ignore[no-untyped-call]
     return result
 
 
 def collect(rows: Tensor, references: References) -> Tensor:
     """Add up the rows that refer to the same target: (m, k) to (n, k)."""
     r = references
-    result: Tensor = _Collect.apply(rows, r.target, r.starts, r.order, r.ends)
+    result: Tensor = _Collect.apply(rows, r.target, r.starts, r.order, r.ends)  # type: ignore[no-untyped-call]
     return result
 
 
