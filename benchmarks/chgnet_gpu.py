@@ -3,10 +3,10 @@
     python benchmarks/chgnet_gpu.py                              # 216, 1000 and 8000 atoms on "cuda"
     python benchmarks/chgnet_gpu.py --device cpu --repeats 2     # the same code, slower
 
-Times are medians over calls on structures that move a little between them, after a first call that compiles and captures.
-A step is one of ASE's Langevin dynamics at 3000 K with its force call. The batch evaluates copies of the smallest
-structure, each rattled on its own. Agreement is with the same engine in float64, which the tests hold to stock CHGNet in
-float64 within 1e-9 eV/Å (tests/chgnet/test_torch_engine.py).
+Times are medians over calls on structures that move a little between them, after a first call that compiles and
+captures. A step is one of ASE's Langevin dynamics at 3000 K with its force call. The batch evaluates copies of the
+smallest structure, each rattled on its own. Agreement is with the same engine in float64, which the tests hold to stock
+CHGNet in float64 within 1e-9 eV/Å (tests/chgnet/test_torch_engine.py).
 """
 
 import argparse

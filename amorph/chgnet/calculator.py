@@ -39,8 +39,8 @@ class CHGNetCalculator(Calculator):
     engine
         "numba" (CPU only), "torch" or "chgnet"; "auto" takes the fastest that holds for the model and the device.
     threads
-        Threads of the numba engine; by default all cores that this process may use. Results depend on positions, cell and
-        this number alone, to the last bit.
+        Threads of the numba engine; by default all cores that this process may use. Results depend on positions, cell
+        and this number alone, to the last bit.
     trust
         Accept a model file of unknown sha256.
     sha256
