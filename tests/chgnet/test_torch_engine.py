@@ -7,8 +7,9 @@ import pytest
 import torch
 from ase.units import GPa
 from float64_stock import CLOSE, LARGE, SMALL, float64_stock, melt, rocksalt, skewed, slab, two_atoms, unwrapped
+from torch._dynamo.testing import CompileCounterWithBackend
 
-from amorph.chgnet import CHGNetBatch, CHGNetCalculator, torch_memory
+from amorph.chgnet import CHGNetBatch, CHGNetCalculator, torch_engine, torch_memory
 from amorph.chgnet.torch_capture import Compiled
 from amorph.chgnet.torch_engine import TorchEngine, bucket
 from amorph.chgnet.torch_graph import build
@@ -237,11 +238,13 @@ def test_says_once_where_a_network_does_not_compile(caplog):
 
 
 @pytest.mark.slow
-def test_compiles_for_all_sizes_at_once(engine):
+@pytest.mark.parametrize("recompute", [False, True])
+def test_compiles_for_all_sizes_at_once(engine, recompute, monkeypatch):
     """The compiler's tracer takes the whole network, forward and back, without a break."""
+    monkeypatch.setattr(torch_engine, "choose_recompute", lambda *counts, itemsize: recompute)
     traced = copy.copy(engine)
     traced._forget()
-    counter = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
+    counter = CompileCounterWithBackend("aot_eager")
     traced._network = torch.compile(engine._network._function, dynamic=True, fullgraph=True, backend=counter)
     for atoms in (rocksalt(1, 0.1), melt(16), slab()):
         result, reference = traced.evaluate(atoms, EVERYTHING), engine.evaluate(atoms, EVERYTHING)
