@@ -36,8 +36,8 @@ class Compiled:
             return self._function(*inputs)
         try:
             with warnings.catch_warnings():
-                # Inductor advises TF32, which would cost three digits of the forces.
-                warnings.filterwarnings("ignore", message="TensorFloat32", category=UserWarning)
+                # The compiler warns of its own calls, and advises TF32, which would cost three digits of the forces.
+                warnings.simplefilter("ignore")
                 return self._compiled(*inputs)
         except torch.OutOfMemoryError:
             raise

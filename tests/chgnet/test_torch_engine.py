@@ -9,7 +9,7 @@ from ase.units import GPa
 from float64_stock import CLOSE, LARGE, SMALL, float64_stock, melt, rocksalt, skewed, slab, two_atoms, unwrapped
 from torch._dynamo.testing import CompileCounterWithBackend
 
-from amorph.chgnet import CHGNetBatch, CHGNetCalculator, torch_engine, torch_memory
+from amorph.chgnet import CHGNetBatch, CHGNetCalculator, torch_engine, torch_layers, torch_memory
 from amorph.chgnet.torch_capture import Compiled
 from amorph.chgnet.torch_engine import TorchEngine, bucket
 from amorph.chgnet.torch_graph import build
@@ -245,10 +245,12 @@ def test_compiles_for_all_sizes_at_once(engine, recompute, monkeypatch):
     traced = copy.copy(engine)
     traced._forget()
     counter = CompileCounterWithBackend("aot_eager")
-    traced._network = torch.compile(engine._network._function, dynamic=True, fullgraph=True, backend=counter)
+    traced._network = Compiled(torch_layers.network, torch.device("cpu"))
+    traced._network._compiled = torch.compile(torch_layers.network, dynamic=True, fullgraph=True, backend=counter)
     for atoms in (rocksalt(1, 0.1), melt(16), slab()):
         result, reference = traced.evaluate(atoms, EVERYTHING), engine.evaluate(atoms, EVERYTHING)
         np.testing.assert_allclose(result["forces"], reference["forces"], atol=2e-5)
+    assert traced._network._compiled is not None
     assert counter.frame_count == 1
 
 
