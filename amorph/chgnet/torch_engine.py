@@ -7,6 +7,7 @@ tell whether the structure may be trusted and had room.
 
 import copy
 import functools
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,8 @@ from amorph.chgnet.torch_memory import choose_recompute
 from amorph.chgnet.torch_sums import segment_sum
 from amorph.chgnet.weights import Checkpoint
 from amorph.structure import MINIMUM_DISTANCE
+
+logger = logging.getLogger(__name__)
 
 SKIN = 1.0
 """Margin of the Verlet lists [Å]."""
@@ -208,6 +211,10 @@ class TorchEngine:
             return
         itemsize = self.weights.embedding.element_size()
         self._recompute = choose_recompute(self.device, atoms, room, itemsize=itemsize)
+        if self._recompute:
+            logger.info(
+                "CHGNet computes its layers twice, uncompiled: what they leave would not fit on %s", self.device
+            )
         self._granted = Sizes(*map(max, room, self._granted))
 
     def _cut(self, inputs: Inputs) -> Cut:
@@ -221,7 +228,9 @@ class TorchEngine:
             g = build(c, room)
         vector = g.vector.requires_grad_(gradient)
         with torch.set_grad_enabled(gradient):
-            energies, moments = self._network(self.weights, g, vector, inputs.species, self._recompute)
+            # The compiler cannot take layers that are computed again, at sizes that are symbols.
+            network = torch_layers.network if self._recompute else self._network
+            energies, moments = network(self.weights, g, vector, inputs.species, self._recompute)
             slope = torch.autograd.grad(energies.sum(), vector)[0] if gradient else torch.zeros_like(vector)
         with torch.no_grad():
             forces, virials = gather_forces(g, slope)
