@@ -15,6 +15,8 @@ from amorph.chgnet.weights import Checkpoint, load_checkpoint
 
 logger = logging.getLogger(__name__)
 
+ENGINES = ("auto", "numba", "torch", "chgnet")
+
 
 class Model(Protocol):
     """What evaluates a checked structure."""
@@ -26,17 +28,19 @@ class Model(Protocol):
 class CHGNetCalculator(Calculator):
     """Energies, forces, stresses and magnetic moments of CHGNet; only what is asked for is computed.
 
-    0.3.0 and r2scan, and models fine-tuned from them, run on the fast engine; 0.2.0 and others on the chgnet package.
+    0.3.0 and r2scan, and models fine-tuned from them, run on the fast engines; 0.2.0 and others on the chgnet package.
 
     Parameters
     ----------
     model
         "0.3.0" (PBE, GGA/GGA+U), "r2scan" or "0.2.0" from the chgnet package, or the path of a fine-tuned ``.pth.tar``.
     device
-        "cpu", "cuda", or "auto" for a GPU where there is one.
+        "cpu", "cuda", "cuda:1", or "auto" for a GPU where there is one.
+    engine
+        "numba" (CPU only), "torch" or "chgnet"; "auto" takes the fastest that holds for the model and the device.
     threads
-        Threads of the CPU engine; by default all cores that this process may use. Results depend on positions, cell and
-        this number alone, to the last bit.
+        Threads of the numba engine; by default all cores that this process may use. Results depend on positions, cell
+        and this number alone, to the last bit.
     trust
         Accept a model file of unknown sha256.
     sha256
@@ -49,7 +53,7 @@ class CHGNetCalculator(Calculator):
     weights_sha256 : str
         Digest of the file with the weights.
     engine : str
-        "numba" or "chgnet": what evaluates the model.
+        "numba", "torch" or "chgnet": what evaluates the model.
 
     Notes
     -----
@@ -73,6 +77,7 @@ class CHGNetCalculator(Calculator):
         model: Literal["0.3.0", "r2scan", "0.2.0"] | str | Path = "0.3.0",
         *,
         device: Literal["auto", "cpu", "cuda"] | str = "auto",
+        engine: Literal["auto", "numba", "torch", "chgnet"] = "auto",
         threads: int | None = None,
         trust: bool = False,
         sha256: str | None = None,
@@ -82,7 +87,7 @@ class CHGNetCalculator(Calculator):
         self.weights_sha256 = checkpoint.sha256
         self.device = choose_device(device)
         self.threads = _choose_threads(threads)
-        self._model, self.engine = _make_model(checkpoint, self.device, self.threads)
+        self._model, self.engine = _make_model(checkpoint, self.device, self.threads, engine)
         super().__init__(
             model=self.model_name,
             weights_sha256=self.weights_sha256,
@@ -112,13 +117,18 @@ class CHGNetCalculator(Calculator):
         """
         super().calculate(atoms, properties, system_changes)
         check_input(self.atoms)
-        check_memory(len(self.atoms), self.atoms.cell.volume)
+        if self.engine != "torch":  # which knows its counts before it takes memory of its device
+            check_memory(len(self.atoms), self.atoms.cell.volume)
         self.results.update(evaluate_checked(self._model, self.atoms, set(properties or ["energy"])))
 
 
 def evaluate_checked(model: Model, atoms: Atoms, properties: set[str]) -> dict[str, Any]:
     """Evaluate a structure that has passed the guards, and refuse to return what is not finite."""
-    results = model.evaluate(atoms, properties)
+    return finite(model.evaluate(atoms, properties), atoms)
+
+
+def finite(results: dict[str, Any], atoms: Atoms) -> dict[str, Any]:
+    """Refuse results that are not finite; add ASE's free energy."""
     for name, value in results.items():
         if not np.isfinite(value).all():
             raise ValueError(
@@ -127,15 +137,27 @@ def evaluate_checked(model: Model, atoms: Atoms, properties: set[str]) -> dict[s
     return results | {"free_energy": results["energy"]}
 
 
-def _make_model(checkpoint: Checkpoint, device: str, threads: int) -> tuple[Model, str]:
-    """Choose the fastest path that holds for a model, and name it."""
+def _make_model(checkpoint: Checkpoint, device: str, threads: int, engine: str) -> tuple[Model, str]:
+    """Make the engine that is asked for, or the fastest that holds for a model and a device, and name it."""
     from amorph.chgnet.folding import unsupported
 
+    if engine not in ENGINES:
+        raise ValueError(f"engine '{engine}' is unknown; choose {', '.join(ENGINES)}")
     reason = unsupported(checkpoint)
-    if reason is None and device == "cpu":
+    if reason is not None and engine in ("numba", "torch"):
+        raise ValueError(f"CHGNet {checkpoint.name} does not run on engine '{engine}': {reason}; use engine='auto'")
+    if engine == "numba" and device != "cpu":
+        raise ValueError(f"engine 'numba' runs on the CPU, not on device '{device}'; use engine='torch'")
+    if engine == "auto" and reason is None:
+        engine = "numba" if device == "cpu" else "torch"
+    if engine == "numba":
         from amorph.chgnet.engine import Engine
 
         return Engine(checkpoint, threads=threads), "numba"
+    if engine == "torch":
+        from amorph.chgnet.torch_engine import TorchEngine
+
+        return TorchEngine(checkpoint, device), "torch"
     from amorph.chgnet.stock import StockModel
 
     if reason is not None:

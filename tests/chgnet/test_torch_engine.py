@@ -1,0 +1,270 @@
+"""The torch engine on the CPU: stock CHGNet in float64, padding, batches, guards; on a GPU where there is one."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from ase.units import GPa
+from float64_stock import CLOSE, LARGE, SMALL, float64_stock, melt, rocksalt, skewed, slab, two_atoms, unwrapped
+from torch._dynamo.testing import CompileCounterWithBackend
+
+from amorph.chgnet import CHGNetBatch, CHGNetCalculator, torch_layers, torch_memory
+from amorph.chgnet.torch_capture import Compiled
+from amorph.chgnet.torch_engine import TorchEngine, bucket
+from amorph.chgnet.torch_graph import build
+from amorph.chgnet.torch_list import make_pairs
+from amorph.chgnet.weights import load_checkpoint
+from amorph.neighbors import pair_list
+
+EVERYTHING = {"energy", "forces", "stress", "magmoms"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Small tensors gain nothing from threads, and on a busy machine those wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return TorchEngine(load_checkpoint("0.3.0"), "cpu")
+
+
+def assert_same_bits(result, reference):
+    for name, value in reference.items():
+        assert np.array_equal(result[name], value), name
+
+
+@pytest.mark.parametrize("make", [skewed, two_atoms, unwrapped, slab, lambda: rocksalt(2, 0.2)])
+def test_lists_the_pairs_of_the_pair_list_in_its_order(make, monkeypatch):
+    atoms = make()
+    monkeypatch.setattr("amorph.chgnet.torch_list.CANDIDATES", 2000)  # several chunks
+    pairs = make_pairs(torch.from_numpy(atoms.positions), torch.from_numpy(atoms.cell.array), 7.0)
+    reference = pair_list(atoms, 7.0)
+    assert np.array_equal(pairs.i, reference.i)
+    assert np.array_equal(pairs.j, reference.j)
+    assert np.array_equal(pairs.shift, reference.S)
+    assert np.array_equal(pairs.i[pairs.reverse], pairs.j)
+    assert np.array_equal(pairs.shift[pairs.reverse], -pairs.shift)
+
+
+def test_angles_are_the_ordered_pairs_of_short_edges_of_one_center(engine):
+    twin = engine.twin()
+    atoms = skewed()
+    twin.evaluate(atoms, {"energy"})
+    graph = build(twin._cut(twin._inputs), twin._sizes)
+    center = graph.short_center.target
+    first, second = graph.first.target, graph.second.target
+    pairs = pair_list(atoms, 3.0)
+    assert np.array_equal(center, pairs.i[pairs.d < 3.0])
+    expected = [(f, s) for f in range(len(center)) for s in range(len(center)) if f != s and center[f] == center[s]]
+    assert list(zip(first.tolist(), second.tolist(), strict=True)) == expected
+    assert np.array_equal(second[graph.second.order], first)
+
+
+@pytest.mark.parametrize(
+    ("model", "make"),
+    [
+        *(pytest.param("0.3.0", make, id=f"0.3.0 {name}") for name, make in SMALL.items()),
+        pytest.param("0.3.0", CLOSE["close pair"], id="0.3.0 close pair"),
+        *(pytest.param("r2scan", SMALL[n], id=f"r2scan {n}") for n in ("eight atoms", "slab", "skewed cell")),
+        *(
+            pytest.param(model, make, id=f"{model} large {name}", marks=pytest.mark.slow)
+            for model in ("0.3.0", "r2scan")
+            for name, make in LARGE.items()
+        ),
+    ],
+)
+def test_equals_float64_stock(model, make, monkeypatch):
+    atoms, checkpoint = make(), load_checkpoint(model)
+    with monkeypatch.context() as patch:
+        reference = float64_stock(checkpoint, patch).evaluate(atoms, EVERYTHING)
+    # The package rounds the fractions of the composition to float32, in its energy alone.
+    exact = TorchEngine(checkpoint, "cpu", dtype=torch.float64).evaluate(atoms, EVERYTHING)
+    assert exact["energy"] == pytest.approx(reference["energy"], abs=1e-6 * len(atoms))
+    for name in ("forces", "stress", "magmoms"):
+        np.testing.assert_allclose(exact[name], reference[name], rtol=0, atol=1e-9)
+    result = TorchEngine(checkpoint, "cpu").evaluate(atoms, EVERYTHING)
+    error = {name: np.abs(result[name] - reference[name]) for name in EVERYTHING}
+    assert error["energy"] < 2e-6 * len(atoms)
+    assert error["forces"].max() < 1e-4
+    assert np.sqrt((error["forces"] ** 2).mean()) < 1e-5
+    assert error["stress"].max() < 1e-4 * GPa
+    assert error["magmoms"].max() < 1e-4
+
+
+def test_room_to_spare_changes_no_result(engine):
+    structures = [rocksalt(1, 0.1), two_atoms(), slab()]
+    exact = engine.twin().evaluate_many(structures, EVERYTHING)
+    padded = engine.twin()
+    padded._padded = True
+    for result, reference in zip(padded.evaluate_many(structures, EVERYTHING), exact, strict=True):
+        # Another number of rows may change how a matrix product is cut.
+        for name, value in reference.items():
+            np.testing.assert_allclose(result[name], value, rtol=1e-7, atol=2e-6)
+
+
+def test_room_follows_the_sizes_up_and_down(engine):
+    padded = engine.twin()
+    padded._padded = True
+    asked = []
+    padded.evaluate(melt(24), EVERYTHING)
+    run = padded._captures.run
+    padded._captures.run = lambda key, evaluation: asked.append(key[0]) or run(key, evaluation)
+    wide, narrow = melt(24), melt(24)
+    narrow.set_cell(narrow.cell.array * 0.95, scale_atoms=True)
+    first = padded.evaluate(wide, EVERYTHING)
+    padded.evaluate(narrow, EVERYTHING)
+    assert_same_bits(padded.evaluate(wide, EVERYTHING), first)
+    # The change of the cell is met with the old room, found wanting, and evaluated again.
+    assert [asked[0], asked[1]] == [asked[0]] * 2
+    assert asked[2].angles > asked[0].angles
+    assert asked[3:] == [asked[2], asked[0]]
+
+
+def test_buckets_leave_little_room_unused():
+    counts = np.arange(1, 100_000, 17)
+    rooms = np.array([bucket(int(count)) for count in counts])
+    assert (rooms >= counts).all()
+    assert (rooms <= np.maximum(counts * 1.126, counts + 64)).all()
+    assert all(bucket(int(room)) == room for room in rooms)
+
+
+def test_forces_do_not_depend_on_the_age_of_the_list(engine):
+    old = engine.twin()
+    rng = np.random.default_rng(11)
+    atoms = melt(24)
+    start = atoms.positions.copy()
+    old.evaluate(atoms, {"forces"})
+    for _ in range(2):
+        atoms.positions = start + rng.uniform(-0.25, 0.25, start.shape)
+        assert_same_bits(old.evaluate(atoms, EVERYTHING), engine.twin().evaluate(atoms, EVERYTHING))
+    assert old._lists.rebuilds == 1
+    atoms.positions[0] += [1.2, 0, 0]
+    assert_same_bits(old.evaluate(atoms, EVERYTHING), engine.twin().evaluate(atoms, EVERYTHING))
+    assert old._lists.rebuilds == 2
+
+
+def test_recomputing_layers_gives_the_same_forces_and_stores_less(engine, monkeypatch):
+    atoms = rocksalt(2, 0.1)
+    stored, recomputing = engine.twin(), engine.twin()
+    reference, most = stored_bytes(stored, atoms)
+    need = torch_memory.needed_bytes(64, stored._sizes, itemsize=4, recompute=False)
+    # The estimate covers what autograd keeps and what one layer works with, and not much more.
+    assert 0.6 * need < most < need
+    monkeypatch.setattr(torch_memory, "free_bytes", lambda device: need - 1)
+    result, least = stored_bytes(recomputing, atoms)
+    assert recomputing._recompute
+    assert least < 0.15 * most
+    assert_same_bits(result, reference)
+
+
+def stored_bytes(engine, atoms):
+    """Evaluate, and count the bytes that are kept for the way back."""
+    kept = {}
+
+    def keep(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        result = engine.evaluate(atoms, EVERYTHING)
+    return result, sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+
+
+def test_refuses_what_does_not_fit_on_the_device(engine, monkeypatch):
+    monkeypatch.setattr(torch_memory, "free_bytes", lambda device: 1_000_000)
+    with pytest.raises(ValueError, match=r"2 atoms with \d+ angles need about 0\.0 GB on cpu .* 0\.0 GB are free"):
+        engine.twin().evaluate(two_atoms(), {"energy"})
+
+
+def test_a_batch_equals_one_by_one_within_rounding():
+    structures = [rocksalt(1, 0.1, seed=1), two_atoms(), melt(24), skewed()]
+    calculator = CHGNetCalculator(device="cpu", engine="torch")
+    batch = CHGNetBatch(calculator)
+    rng = np.random.default_rng(0)
+    for _ in range(2):
+        results = batch.evaluate(structures, ("forces", "stress", "magmoms"))
+        for atoms, result in zip(structures, results, strict=True):
+            alone = calculator.model.evaluate(atoms, EVERYTHING)
+            assert result["energy"] == pytest.approx(alone["energy"], abs=1e-6 * len(atoms))
+            np.testing.assert_allclose(result["forces"], alone["forces"], atol=2e-5)
+            np.testing.assert_allclose(result["stress"], alone["stress"], atol=1e-6)
+            np.testing.assert_allclose(result["magmoms"], alone["magmoms"], atol=1e-5)
+        for atoms in structures:
+            atoms.positions += rng.normal(scale=0.05, size=atoms.positions.shape)
+    # Replicas that stay within their skin keep their lists.
+    assert batch._models[0]._lists.rebuilds < 2 * len(structures)
+
+
+def test_refuses_close_and_isolated_atoms_by_name():
+    calculator = CHGNetCalculator(device="cpu", engine="torch")
+    close, far = two_atoms(), two_atoms()
+    close.positions[1] = close.positions[0] + [0.3, 0, 0]
+    far.set_cell(far.cell.array * 10, scale_atoms=True)
+    with pytest.raises(ValueError, match=r"^atom 0 \(Mg\) and atom 1 \(O\) are 0\.300 Å apart"):
+        calculator.get_potential_energy(close)
+    with pytest.raises(ValueError, match=r"^atoms 0 \(Mg\), 1 \(O\) have no neighbor within 6 Å"):
+        calculator.get_potential_energy(far)
+    for bad in (close, far):
+        with pytest.raises(ValueError, match=r"structure 1: atoms? 0 \(Mg\)"):
+            CHGNetBatch(calculator).evaluate([two_atoms(), bad])
+
+
+def test_engine_is_chosen_and_refused_by_name():
+    assert CHGNetCalculator(device="cpu").engine == "numba"
+    assert CHGNetCalculator(device="cpu", engine="torch").parameters["engine"] == "torch"
+    assert CHGNetCalculator(device="cpu", engine="chgnet").engine == "chgnet"
+    with pytest.raises(ValueError, match="engine 'C' is unknown; choose auto, numba, torch, chgnet"):
+        CHGNetCalculator(device="cpu", engine="C")
+    with pytest.raises(ValueError, match=r"0\.2\.0 does not run on engine 'torch': gMLP_norm"):
+        CHGNetCalculator("0.2.0", device="cpu", engine="torch")
+
+
+def test_says_once_where_a_network_does_not_compile(caplog):
+    def broken(*inputs):
+        raise RuntimeError("no compiler\nand more")
+
+    network = Compiled(lambda x: 2 * x, torch.device("cpu"))
+    network._compiled = broken
+    assert [network(1), network(2)] == [2, 4]
+    assert [record.message for record in caplog.records] == [
+        "CHGNet runs on cpu without torch.compile: RuntimeError: no compiler"
+    ]
+
+
+@pytest.mark.slow
+def test_compiles_for_all_sizes_at_once(engine):
+    """The compiler's tracer takes the whole network, forward and back, without a break."""
+    traced = copy.copy(engine)
+    traced._forget()
+    counter = CompileCounterWithBackend("aot_eager")
+    traced._network = Compiled(torch_layers.network, torch.device("cpu"))
+    traced._network._compiled = torch.compile(torch_layers.network, dynamic=True, fullgraph=True, backend=counter)
+    for atoms in (rocksalt(1, 0.1), melt(16), slab()):
+        result, reference = traced.evaluate(atoms, EVERYTHING), engine.evaluate(atoms, EVERYTHING)
+        np.testing.assert_allclose(result["forces"], reference["forces"], atol=2e-5)
+    assert traced._network._compiled is not None
+    # Once more where a structure has sizes that happen to be equal or divisible.
+    assert counter.frame_count < 3
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("make", [*SMALL.values(), *LARGE.values()])
+def test_gpu_equals_the_cpu_in_float64_and_itself_to_the_last_bit(make):
+    checkpoint, atoms = load_checkpoint("0.3.0"), make()
+    reference = TorchEngine(checkpoint, "cpu", dtype=torch.float64).evaluate(atoms, EVERYTHING)
+    gpu = TorchEngine(checkpoint, "cuda")
+    result = gpu.evaluate(atoms, EVERYTHING)
+    assert gpu._captures._on
+    assert gpu._network._compiled is not None
+    error = np.abs(result["forces"] - reference["forces"])
+    assert error.max() < 1e-4
+    assert np.sqrt((error**2).mean()) < 1e-5
+    np.testing.assert_allclose(result["stress"], reference["stress"], atol=1e-4 * GPa)
+    np.testing.assert_allclose(result["magmoms"], reference["magmoms"], atol=1e-4)
+    assert_same_bits(gpu.evaluate(atoms, EVERYTHING), result)
