@@ -1,24 +1,44 @@
 """Stock CHGNet cast to float64, the reference for the engine, and the structures that it is compared on."""
 
+import functools
+
+import chgnet.model.model
 import numpy as np
 import torch
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import bulk, fcc111
+from ase.calculators.calculator import Calculator
+from ase.md.langevin import Langevin
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from torch.utils.checkpoint import checkpoint as recomputed
 
 from amorph.chgnet.stock import StockModel
 from amorph.chgnet.weights import Checkpoint
 
 
-def float64_stock(checkpoint: Checkpoint, monkeypatch) -> StockModel:
+def float64_stock(checkpoint: Checkpoint, monkeypatch, *, thrifty: bool = True) -> StockModel:
     """Cast the chgnet package's model to float64; its composition model and batches need their input cast too."""
-    import chgnet.model.model
-
-    stock = StockModel(checkpoint)
+    stock = thrifty_stock(checkpoint, monkeypatch) if thrifty else StockModel(checkpoint)
     stock._model.double()
     monkeypatch.setattr(chgnet.model.model, "TORCH_DTYPE", torch.float64)
     reference = stock._model.composition_model
     energy = reference._get_energy
     monkeypatch.setattr(reference, "_get_energy", lambda composition: energy(composition.double()))
+    return stock
+
+
+def thrifty_stock(checkpoint: Checkpoint, monkeypatch) -> StockModel:
+    """Let the chgnet package compute its layers again on the way back instead of keeping what they held.
+
+    The package also prepares to differentiate its forces, for training; left out, 1000 atoms fit in 10 GB in float64.
+    """
+    stock, gradient = StockModel(checkpoint), torch.autograd.grad
+    model = stock._model
+    for layer in (*model.atom_conv_layers, *model.bond_conv_layers, *model.angle_layers):
+        monkeypatch.setattr(layer, "forward", functools.partial(recomputed, layer.forward, use_reentrant=False))
+    monkeypatch.setattr(
+        torch.autograd, "grad", lambda *arguments, **options: gradient(*arguments, **options | {"create_graph": False})
+    )
     return stock
 
 
@@ -45,6 +65,18 @@ def melt(atoms_count: int = 48, seed: int = 0) -> Atoms:
         if all(np.linalg.norm(gap - edge * np.round(gap / edge)) > 1.4 for gap in gaps):
             placed.append(trial)
     return Atoms(rng.choice([3, 8, 8, 22, 42], atoms_count), positions=placed, cell=[edge] * 3, pbc=True)
+
+
+def molten(calculator: Calculator, repeat: int = 2, seed: int = 0, picoseconds: float = 1.0) -> Atoms:
+    """Rocksalt after some time at 3000 K, with the velocities it has then."""
+    rng = np.random.default_rng(seed)
+    atoms = rocksalt(repeat, 0.1, seed, a=4.3)
+    atoms.calc = calculator
+    MaxwellBoltzmannDistribution(atoms, temperature_K=6000, rng=rng)
+    dynamics = Langevin(atoms, 2 * units.fs, temperature_K=3000, friction=0.02 / units.fs, fixcm=False, rng=rng)
+    dynamics.run(round(picoseconds * 500))
+    atoms.calc = None
+    return atoms
 
 
 def skewed() -> Atoms:
