@@ -26,10 +26,9 @@ from amorph.chgnet.weights import load_checkpoint
 from amorph.neighbors import pair_list
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "chgnet"))
-from float64_stock import CLOSE, LARGE, SMALL, float64_stock, molten, rocksalt, thrifty_stock
+from float64_stock import AMPLITUDES, LARGE, SMALL, float64_stock, molten, rocksalt, thrifty_stock
 
 PROPERTIES = ("energy", "forces", "stress", "magmoms")
-AMPLITUDES = (0.05, 0.1, 0.2, 0.35)
 BOUNDS = (2e-6, 1e-4, 1e-5, 1e-4, 1e-4)
 """Energy per atom [eV], force [eV/Å], rms force [eV/Å], stress [GPa], magnetic moment [μB]."""
 
@@ -85,7 +84,7 @@ def structures(repeats: list[int]) -> dict[str, Callable[[str], Atoms]]:
             for repeat in repeats
             for amplitude in AMPLITUDES
         }
-    made = {name: lambda _, make=make: make() for name, make in (SMALL | LARGE | CLOSE).items()}
+    made = {name: lambda _, make=make: make() for name, make in (SMALL | LARGE).items()}
     for seed in range(3):
         made[f"melt at 3000 K, {seed}"] = lambda model, seed=seed: molten(
             CHGNetCalculator(model, device="cpu", threads=1), seed=seed

@@ -1,6 +1,6 @@
 """Stock CHGNet cast to float64, the reference for the engine, and the structures that it is compared on."""
 
-import functools
+from functools import partial
 
 import chgnet.model.model
 import numpy as np
@@ -14,6 +14,9 @@ from torch.utils.checkpoint import checkpoint as recomputed
 
 from amorph.chgnet.stock import StockModel
 from amorph.chgnet.weights import Checkpoint
+
+AMPLITUDES = (0.05, 0.1, 0.2, 0.3, 0.35)
+"""Normal displacements of the rattled rocksalt [Å]; at 0.35 atoms come as close as 0.6 Å."""
 
 
 def float64_stock(checkpoint: Checkpoint, monkeypatch, *, thrifty: bool = True) -> StockModel:
@@ -35,7 +38,7 @@ def thrifty_stock(checkpoint: Checkpoint, monkeypatch) -> StockModel:
     stock, gradient = StockModel(checkpoint), torch.autograd.grad
     model = stock._model
     for layer in (*model.atom_conv_layers, *model.bond_conv_layers, *model.angle_layers):
-        monkeypatch.setattr(layer, "forward", functools.partial(recomputed, layer.forward, use_reentrant=False))
+        monkeypatch.setattr(layer, "forward", partial(recomputed, layer.forward, use_reentrant=False))
     monkeypatch.setattr(
         torch.autograd, "grad", lambda *arguments, **options: gradient(*arguments, **options | {"create_graph": False})
     )
@@ -130,24 +133,26 @@ def close_pair() -> Atoms:
     return Atoms("MoO", positions=[[0.0, 0.0, 0.0], [0.5, 0.5, 0.495]], cell=[4.0, 4.1, 4.2], pbc=True)
 
 
-LARGE = {
-    "rocksalt, rattled 0.05 Å": lambda: rocksalt(2, 0.05),
-    "rocksalt, rattled 0.1 Å": lambda: rocksalt(2, 0.1, seed=2),
-    "rocksalt, rattled 0.25 Å": lambda: rocksalt(2, 0.25, seed=1),
-    "melt": melt,
-    "all elements": all_elements,
-}
+def pressed() -> Atoms:
+    """A primitive cell of aluminum at 1.9 Å: no forces, and a stress of hundreds of GPa."""
+    atoms = bulk("Al", "fcc", a=2.7)
+    atoms.set_cell(atoms.cell.array @ [[1.0, 0.02, 0.0], [0.0, 1.0, 0.0], [0.03, 0.0, 1.0]], scale_atoms=True)
+    return atoms
+
+
 SMALL = {
-    "melt": lambda: melt(16),
+    "packing": lambda: melt(16),
     "one atom": one_atom,
+    "one atom, pressed": pressed,
     "two atoms": two_atoms,
+    "two atoms at 0.86 Å": close_pair,
     "eight atoms": lambda: rocksalt(1, 0.1, seed=4),
     "skewed cell": skewed,
     "unwrapped": unwrapped,
     "slab": slab,
 }
-CLOSE = {
-    "close pair": close_pair,
-    "rocksalt, rattled 0.35 Å": lambda: rocksalt(2, 0.35, seed=1),
+LARGE = {f"rocksalt 64, {amplitude} Å": partial(rocksalt, 2, amplitude, seed=2) for amplitude in AMPLITUDES} | {
+    "rocksalt 216, 0.35 Å": lambda: rocksalt(3, 0.35, seed=1),
+    "packing": melt,
+    "all elements": all_elements,
 }
-"""Atoms as close as 0.86 and 1.09 Å: bonds whose forces are differences of large numbers."""
