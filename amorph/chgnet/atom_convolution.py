@@ -3,8 +3,7 @@
 A tile holds six bonds, each as two rows: the message to i from j (rows 0–5) and to j from i (rows 6–11). Sums over the
 bonds of an atom go to a buffer that belongs to the chunk of bonds alone.
 
-Notation of one row: h the first layer's output (core | gate), u = silu(h), z = u W the centered second layer,
-n = z / rms(z), y = n · scale + shift, message m = silu(y_core) · σ(y_gate) · w.
+Notation of one row as in `gated`; the message is m = silu(y_core) · σ(y_gate) · w.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -13,11 +12,10 @@ n = z / rms(z), y = n · scale + shift, message m = silu(y_core) · σ(y_gate) �
 import numpy as np
 from numba import njit
 
+from amorph.chgnet.gated import second_backward, second_forward, through_norm
 from amorph.chgnet.simd import (
     load,
-    logistic2,
-    logistic4,
-    product,
+    logistic,
     splat,
     store,
     tabulated,
@@ -25,16 +23,22 @@ from amorph.chgnet.simd import (
     total,
 )
 
-TILE = 6
-SCRATCH = 4 * 12 * 128
+TILE = 24
+_ROWS = 2 * TILE
+_FULL = _ROWS * 128
+_INVERSES = _ROWS + 16
+SCRATCH = 3 * _FULL + 2 * _INVERSES + 128
 """float32 elements of working memory that one tile needs."""
 
 REFINED = 360
 """Intervals of the radial tables, the first ones, that the tables of messages cut finer: 0.5 to 1.25 Å."""
 REFINEMENT = 4
 """Parts that each of them is cut into."""
+COARSENING = 6
+"""Intervals that the tables of the first layers take as one: they are smooth, and have to stay in the second cache."""
 
 _ONE = np.float32(1)
+_ZERO = np.float32(0)
 
 
 @njit(cache=True, nogil=True)
@@ -47,6 +51,13 @@ def _refined(knot, t):
     if part == REFINEMENT:  # t rounded to 1
         part -= 1
     return np.int64(knot) * REFINEMENT + part, place - np.float32(part), REFINEMENT
+
+
+@njit(cache=True, nogil=True)
+def _coarse(knot, t):
+    """Find the row of the tables of first layers and weights (6 · 192 coefficients each), and the place in it."""
+    interval = np.int64(knot) // COARSENING
+    return interval * 1152, (np.float32(np.int64(knot) - interval * COARSENING) + t) * np.float32(1 / COARSENING)
 
 
 @njit(cache=True, nogil=True)
@@ -88,117 +99,45 @@ def _hidden(first, count, i, j, short, knot, t, atoms, bonds, table, u, du, want
         b = first + r
         at_i, at_j = np.int64(i[b]) * 256, np.int64(j[b]) * 256
         s = np.int64(short[b]) * 128
-        place = np.int64(knot[b]) * 1152
-        x = splat(t[b])
-        for k in range(0, 128, 32):
-            if s >= 0:
-                e0, e1 = load(bonds, s + k), load(bonds, s + k + 16)
-            else:
-                p = place + k
-                e0 = tabulated(table, p, 192, x)
-                p += 16
-                e1 = tabulated(table, p, 192, x)
-            h0 = e0 + load(atoms, at_i + k) + load(atoms, at_j + 128 + k)
-            h1 = e1 + load(atoms, at_i + k + 16) + load(atoms, at_j + 144 + k)
-            g0 = e0 + load(atoms, at_j + k) + load(atoms, at_i + 128 + k)
-            g1 = e1 + load(atoms, at_j + k + 16) + load(atoms, at_i + 144 + k)
-            s0, s1, s2, s3 = logistic4(h0, h1, g0, g1)
+        place, part = _coarse(knot[b], t[b])
+        x = splat(part)
+        for k in range(0, 128, 16):
+            own = load(bonds, s + k) if s >= 0 else tabulated(table, place + k, 192, x)
+            h_i = own + load(atoms, at_i + k) + load(atoms, at_j + 128 + k)
+            h_j = own + load(atoms, at_j + k) + load(atoms, at_i + 128 + k)
+            s_i, s_j = logistic(h_i), logistic(h_j)
             to_i, to_j = r * 128 + k, (TILE + r) * 128 + k
-            u0, u1, u2, u3 = h0 * s0, h1 * s1, g0 * s2, g1 * s3
-            store(u, to_i, u0)
-            store(u, to_i + 16, u1)
-            store(u, to_j, u2)
-            store(u, to_j + 16, u3)
+            u_i, u_j = h_i * s_i, h_j * s_j
+            store(u, to_i, u_i)
+            store(u, to_j, u_j)
             if want_slope:
                 # silu' = σ + h σ (1 − σ)
-                store(du, to_i, s0 + u0 * (_ONE - s0))
-                store(du, to_i + 16, s1 + u1 * (_ONE - s1))
-                store(du, to_j, s2 + u2 * (_ONE - s2))
-                store(du, to_j + 16, s3 + u3 * (_ONE - s3))
-
-
-@njit(cache=True, nogil=True)
-def _second(source, weights, target):
-    """Multiply core and gate of 12 rows with their 64 × 64 matrices."""
-    for side in range(2):
-        for row in range(0, 12, 6):
-            at = row * 128 + side * 64
-            product(source, at, 128, weights, side * 4096, 64, 64, target, at, 128)
-
-
-@njit(cache=True, nogil=True)
-def _norm(z, row, vectors):
-    """Add the bias to z of one row; return 1 / rms of core and gate."""
-    core, gate = splat(np.float32(0)), splat(np.float32(0))
-    for k in range(0, 64, 16):
-        c = load(z, row + k) + load(vectors, k)
-        g = load(z, row + 64 + k) + load(vectors, 64 + k)
-        store(z, row + k, c)
-        store(z, row + 64 + k, g)
-        core = core + c * c
-        gate = gate + g * g
-    epsilon, mean = np.float32(1e-5), np.float32(1 / 64)
-    return _ONE / np.sqrt(total(core) * mean + epsilon), _ONE / np.sqrt(total(gate) * mean + epsilon)
+                store(du, to_i, s_i + u_i * (_ONE - s_i))
+                store(du, to_j, s_j + u_j * (_ONE - s_j))
 
 
 @njit(cache=True, nogil=True)
 def forward(first, last, i, j, short, knot, t, atoms, bonds, table, weights, vectors, sums, scratch):
     """Sum the messages of atom convolution 1, 2 or 3 (or 0, for many elements) over a chunk of bonds."""
-    u, z = scratch[:1536], scratch[1536:3072]
+    u, n, inverses = scratch[:_FULL], scratch[_FULL : 2 * _FULL], scratch[3 * _FULL :]
     for b0 in range(first, last, TILE):
         count = min(TILE, last - b0)
         _hidden(b0, count, i, j, short, knot, t, atoms, bonds, table, u, u, False)
-        _second(u, weights, z)
+        second_forward(_ROWS, u, weights, vectors, n, inverses)
         for r in range(count):
             b = b0 + r
-            place = np.int64(knot[b]) * 1152 + 128
-            x = splat(t[b])
+            place, part = _coarse(knot[b], t[b])
+            x = splat(part)
             row_i, row_j = r * 128, (TILE + r) * 128
-            core_i, gate_i = _norm(z, row_i, vectors)
-            core_j, gate_j = _norm(z, row_j, vectors)
             at_i, at_j = np.int64(i[b]) * 64, np.int64(j[b]) * 64
             for k in range(0, 64, 16):
-                p = place + k
-                w = tabulated(table, p, 192, x)
+                w = tabulated(table, place + 128 + k, 192, x)
                 scale_c, scale_g = load(vectors, 128 + k), load(vectors, 192 + k)
                 shift_c, shift_g = load(vectors, 256 + k), load(vectors, 320 + k)
-                yc_i = load(z, row_i + k) * core_i * scale_c + shift_c
-                yg_i = load(z, row_i + 64 + k) * gate_i * scale_g + shift_g
-                yc_j = load(z, row_j + k) * core_j * scale_c + shift_c
-                yg_j = load(z, row_j + 64 + k) * gate_j * scale_g + shift_g
-                a, c, d, e = logistic4(yc_i, yg_i, yc_j, yg_j)
-                store(sums, at_i + k, load(sums, at_i + k) + yc_i * a * c * w)
-                store(sums, at_j + k, load(sums, at_j + k) + yc_j * d * e * w)
-
-
-@njit(cache=True, nogil=True)
-def _gate_backward(z, row, core, gate, vectors, upstream, at, weight, g):
-    """Go back from a message to z of one row: z becomes dE/dz, g[:64] becomes dE/dw.
-
-    With m = silu(y_c) σ(y_g) w and y = n scale + shift, n = z / rms(z):
-    dE/dz = (dE/dn − n mean(n · dE/dn)) / rms(z).
-    """
-    mean_c, mean_g = splat(np.float32(0)), splat(np.float32(0))
-    for k in range(0, 64, 16):
-        n_c, n_g = load(z, row + k) * core, load(z, row + 64 + k) * gate
-        scale_c, scale_g = load(vectors, 128 + k), load(vectors, 192 + k)
-        y_c, y_g = n_c * scale_c + load(vectors, 256 + k), n_g * scale_g + load(vectors, 320 + k)
-        s_c, s_g = logistic2(y_c, y_g)
-        active = y_c * s_c
-        up = load(upstream, at + k)
-        store(g, 128 + k, up * active * s_g)
-        up = up * load(weight, k) * s_g
-        d_c = up * (s_c + active * (_ONE - s_c)) * scale_c
-        d_g = up * active * (_ONE - s_g) * scale_g
-        store(g, k, d_c)
-        store(g, 64 + k, d_g)
-        mean_c = mean_c + d_c * n_c
-        mean_g = mean_g + d_g * n_g
-    m_c = splat(total(mean_c) * np.float32(1 / 64) * core)
-    m_g = splat(total(mean_g) * np.float32(1 / 64) * gate)
-    for k in range(0, 64, 16):
-        store(z, row + k, (load(g, k) - load(z, row + k) * m_c) * core)
-        store(z, row + 64 + k, (load(g, 64 + k) - load(z, row + 64 + k) * m_g) * gate)
+                c_i, g_i = load(n, row_i + k) * scale_c + shift_c, load(n, row_i + 64 + k) * scale_g + shift_g
+                c_j, g_j = load(n, row_j + k) * scale_c + shift_c, load(n, row_j + 64 + k) * scale_g + shift_g
+                store(sums, at_i + k, load(sums, at_i + k) + c_i * logistic(c_i) * logistic(g_i) * w)
+                store(sums, at_j + k, load(sums, at_j + k) + c_j * logistic(c_j) * logistic(g_j) * w)
 
 
 @njit(cache=True, nogil=True)
@@ -211,40 +150,50 @@ def backward(
     Adds dE/dd to `slope`, the gradient of the first layer's atom part (center | neighbor) to `atom_gradient`; writes
     that of its bond part to `bond_gradient` for short bonds, whose features are not a function of the length alone.
     """
-    u, z, du = scratch[:1536], scratch[1536:3072], scratch[3072:4608]
-    weight, weight_slope, g = scratch[4608:4672], scratch[4672:4736], scratch[4736:4928]
+    u, n, du = scratch[:_FULL], scratch[_FULL : 2 * _FULL], scratch[2 * _FULL : 3 * _FULL]
+    inverses, zeros = scratch[3 * _FULL : 3 * _FULL + 2 * _INVERSES], scratch[-64:]
+    zeros[:] = 0
     for b0 in range(first, last, TILE):
         count = min(TILE, last - b0)
         _hidden(b0, count, i, j, short, knot, t, atoms, bonds, table, u, du, True)
-        _second(u, weights, z)
+        second_forward(_ROWS, u, weights, vectors, n, inverses)
         for r in range(count):
             b = b0 + r
-            place = np.int64(knot[b]) * 1152 + 128
-            x = splat(t[b])
-            for k in range(0, 64, 16):
-                store(weight, k, tabulated(table, place + k, 192, x))
-                store(weight_slope, k, tabulated_slope(table, place + k, 192, x))
-            result = splat(np.float32(0))
+            place, part = _coarse(knot[b], t[b])
+            x = splat(part)
+            result = splat(_ZERO)
             for side in range(2):
-                row = (r + TILE * side) * 128
-                core, gate = _norm(z, row, vectors)
-                at = np.int64(i[b] if side == 0 else j[b]) * 64
-                _gate_backward(z, row, core, gate, vectors, upstream, at, weight, g)
+                line = r + TILE * side
+                row, at = line * 128, np.int64(i[b] if side == 0 else j[b]) * 64
+                along_c, along_g = splat(_ZERO), splat(_ZERO)
                 for k in range(0, 64, 16):
-                    result = result + load(g, 128 + k) * load(weight_slope, k)
+                    n_c, n_g = load(n, row + k), load(n, row + 64 + k)
+                    scale_c, scale_g = load(vectors, 128 + k), load(vectors, 192 + k)
+                    y_c, y_g = n_c * scale_c + load(vectors, 256 + k), n_g * scale_g + load(vectors, 320 + k)
+                    s_c, s_g = logistic(y_c), logistic(y_g)
+                    active = y_c * s_c
+                    up = load(upstream, at + k) * s_g
+                    result = result + up * active * tabulated_slope(table, place + 128 + k, 192, x)
+                    up = up * tabulated(table, place + 128 + k, 192, x)
+                    d_c = up * (s_c + active * (_ONE - s_c)) * scale_c
+                    d_g = up * active * (_ONE - s_g) * scale_g
+                    store(u, row + k, d_c)
+                    store(u, row + 64 + k, d_g)
+                    along_c, along_g = along_c + d_c * n_c, along_g + d_g * n_g
+                through_norm(u, n, row, inverses[line], inverses[_INVERSES + line], along_c, along_g)
             slope[b] += np.float64(total(result)) / step
-        _second(z, transposed, u)
+        second_backward(_ROWS, u, transposed, zeros, n)
         for r in range(count):
             b = b0 + r
             at_i, at_j = np.int64(i[b]) * 256, np.int64(j[b]) * 256
             s = np.int64(short[b]) * 128
-            place = np.int64(knot[b]) * 1152
-            x = splat(t[b])
+            place, part = _coarse(knot[b], t[b])
+            x = splat(part)
             row_i, row_j = r * 128, (TILE + r) * 128
             result = splat(np.float32(0))
             for k in range(0, 128, 16):
-                to_i = load(u, row_i + k) * load(du, row_i + k)
-                to_j = load(u, row_j + k) * load(du, row_j + k)
+                to_i = load(n, row_i + k) * load(du, row_i + k)
+                to_j = load(n, row_j + k) * load(du, row_j + k)
                 store(atom_gradient, at_i + k, load(atom_gradient, at_i + k) + to_i)
                 store(atom_gradient, at_j + 128 + k, load(atom_gradient, at_j + 128 + k) + to_i)
                 store(atom_gradient, at_j + k, load(atom_gradient, at_j + k) + to_j)

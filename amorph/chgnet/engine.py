@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from amorph.chgnet import atom_convolution, bond_convolution, bonds, graph, readout
 from amorph.chgnet.folding import Array, Folded, fold
 from amorph.chgnet.graph import Graph, VerletList
-from amorph.chgnet.linear import add_ends, add_parts, linear
+from amorph.chgnet.linear import add_edges, add_ends, add_parts, linear, weigh, weigh_backward
 from amorph.chgnet.simd import aligned
 from amorph.chgnet.tables import Tables, angular_step
 from amorph.chgnet.weights import Checkpoint
@@ -28,6 +28,9 @@ SKIN = 1.0
 
 MAX_TABLED_ELEMENTS = 6
 """Up to so many elements the first atom convolution is read from tables (6 MB per ordered pair)."""
+
+SCRATCH = max(bond_convolution.SCRATCH, atom_convolution.SCRATCH, readout.SCRATCH)
+"""float32 elements of working memory of one thread."""
 
 _SERIAL = 20_000_000
 """Multiplications below which a second thread costs more than it saves."""
@@ -44,8 +47,11 @@ KERNELS = [
     bonds.embed_backward,
     readout.readout,
     linear,
+    add_edges,
     add_ends,
     add_parts,
+    weigh,
+    weigh_backward,
     *graph.KERNELS,
 ]
 
@@ -89,7 +95,7 @@ class Engine:
         self.threads = threads
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self._space = Workspace()
-        self._scratch = [aligned(bond_convolution.SCRATCH) for _ in range(threads)]
+        self._scratch = [aligned(SCRATCH) for _ in range(threads)]
         self._skin = skin
         self._list = self.verlet_list()
         self._elements: tuple[int, ...] = ()
@@ -146,7 +152,7 @@ class Engine:
         """
         twin = copy.copy(self)
         twin._pool, twin._space = None, Workspace()
-        twin._scratch = [aligned(bond_convolution.SCRATCH)]
+        twin._scratch = [aligned(SCRATCH)]
         twin._list = twin.verlet_list()
         return twin
 
@@ -182,11 +188,9 @@ class Engine:
         if bias is None and not add:
             shift = self._space.zeros("no bias", outputs)
         parts = self.threads if rows * inputs * outputs > _SERIAL else 1
-        bounds = 6 * np.linspace(0, -(-rows // 6), parts + 1).astype(np.int64)
-        self.run(
-            linear,
-            [(int(a), int(b), x, inputs, flat, shift, outputs, y, add) for a, b in itertools.pairwise(bounds)],
-        )
+        tiles = _rows(rows) // 6
+        bounds = [6 * (tiles * part // parts) for part in range(parts + 1)]
+        self.run(linear, [(a, b, x, inputs, flat, shift, outputs, y, add) for a, b in itertools.pairwise(bounds)])
 
 
 class _Transposes:
@@ -232,6 +236,7 @@ class _Step:
         self.e = [self._new(f"e{layer}", s, 64) for layer in range(4)]
         self.w = self._new("w", s, 64)
         self.alpha = [self._new(f"alpha{layer}", self.angles if layer else 0, 64) for layer in range(3)]
+        self.plain = [self._new(f"plain messages{layer}", s, 64) for layer in range(3)]
 
     def _new(self, name: str, rows: int, width: int) -> Array:
         return self.space.empty(name, _rows(rows) * width)
@@ -347,7 +352,7 @@ class _Step:
             bond_convolution.forward,
             [
                 (
-                    *chunk, layer, g.angle_edges, g.angle_knot, g.angle_t, g.edge_bond, self.edge_center, g.edge_start,
+                    *chunk, layer, g.angle_edges, g.angle_knot, g.angle_t, g.edge_bond, self.edge_center,
                     u_bonds, u_atoms, u_table, u_matrix, u_norms, old, self.alpha[layer],
                     products, atoms, self.tables.angle_in_bond, convolution.angle.ravel(), out.weights, out.vectors,
                     self.w, sums,
@@ -356,7 +361,7 @@ class _Step:
             ],
         )  # fmt: skip
         messages = self._new("short messages", self.shorts, 64)
-        add_ends(sums, 64, g.ends, messages)
+        weigh(sums, g.ends, self.w, self.plain[layer], messages)
         self.e[layer + 1][:] = self.e[layer]
         self.engine.linear(messages, self.shorts, convolution.mix, None, self.e[layer + 1], add=True)
 
@@ -414,7 +419,7 @@ class _Step:
             atom_convolution.backward,
             [
                 (
-                    *chunk, g.i, g.j, short, g.knot, g.t, products, bond_products, table, self.tables.step,
+                    *chunk, g.i, g.j, short, g.knot, g.t, products, bond_products, table, self.tables.coarse_step,
                     out.weights, out.transposed, out.vectors, upstream, self.slope,
                     sums[k * size : (k + 1) * size], bond_sums,
                 )
@@ -436,11 +441,10 @@ class _Step:
         g, convolution, engine = self.graph, self.model.bond_convolutions[layer], self.engine
         upstream = self._new("short messages", self.shorts, 64)
         engine.linear(self.bond_gradient, self.shorts, self.back.bond[layer]["mix"], None, upstream)
+        weigh_backward(self.plain[layer], g.ends, self.w, upstream, self.weight_gradient)
         (u_bonds, u_atoms, u_table, u_matrix, u_norms), (products, atoms) = self._bond_parts(layer)
         edge_sums = self._zeros("edge gradient", self.edges, 256)
-        atom_sums = self._zeros("center gradient", self.atoms, 128)
         update_edges = self._zeros("update edge gradient", self.edges, 256) if layer else edge_sums
-        update_atoms = self._zeros("update center gradient", self.atoms, 128) if layer else atom_sums
         update_back = self.back.angle[layer - 1]["angle"].ravel() if layer else u_matrix
         out = convolution.output
         # Level 2 leaves dE/dα[1] in the place of α[2]; level 1 finds it there.
@@ -449,16 +453,17 @@ class _Step:
             bond_convolution.backward,
             [
                 (
-                    *chunk, layer, g.angle_edges, g.angle_knot, g.angle_t, g.edge_bond, self.edge_center, g.edge_start,
+                    *chunk, layer, g.angle_edges, g.angle_knot, g.angle_t, g.edge_bond, self.edge_center,
                     u_bonds, u_atoms, u_table, u_matrix, update_back, u_norms, old, self.alpha[layer],
                     products, atoms, self.tables.angle_in_bond, convolution.angle.ravel(),
                     self.back.bond[layer]["angle"].ravel(), out.weights, out.transposed, out.vectors, self.w,
-                    angular_step(), upstream, self.angle_slope, edge_sums, atom_sums, update_edges, update_atoms,
-                    self.weight_gradient,
+                    angular_step(), upstream, self.angle_slope, edge_sums, update_edges, self.weight_gradient,
                 )
                 for chunk in self.angle_chunks
             ],
         )  # fmt: skip
+        atom_sums = self._new("center gradient", self.atoms, 128)
+        add_edges(edge_sums, g.edge_start, atom_sums)
         engine.linear(atom_sums, self.atoms, self.back.bond[layer]["atom"], None, self.gradient, add=True)
         both = self._new("bond gradient", self.shorts, 256)
         add_ends(edge_sums, 256, g.ends, both)
@@ -466,4 +471,5 @@ class _Step:
         if layer:
             add_ends(update_edges, 256, g.ends, both)
             engine.linear(both, self.shorts, self.back.angle[layer - 1]["bonds"], None, self.bond_gradient, add=True)
-            self.update_gradient = update_atoms
+            self.update_gradient = self._new("update center gradient", self.atoms, 128)
+            add_edges(update_edges, g.edge_start, self.update_gradient)

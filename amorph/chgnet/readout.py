@@ -9,7 +9,7 @@ from numba import njit
 from amorph.chgnet.simd import load, logistic, product, splat, store, total
 
 ROWS = 6
-SCRATCH = 9 * ROWS * 64
+SCRATCH = 7 * ROWS * 64
 
 _ONE = np.float32(1)
 _MEAN = np.float32(1 / 64)
@@ -24,7 +24,8 @@ def readout(first, last, atoms, norm, weights, transposed, biases, final, final_
     size = ROWS * 64
     x, y, inverse = scratch[:size], scratch[size : 2 * size], np.empty(ROWS, np.float32)
     slopes = scratch[2 * size : 5 * size]
-    normed = scratch[5 * size : 6 * size]
+    normed, zeros = scratch[5 * size : 6 * size], scratch[6 * size : 6 * size + 64]
+    zeros[:] = 0
     for row in range(first, last, ROWS):
         for r in range(ROWS):
             mean, square = splat(np.float32(0)), splat(np.float32(0))
@@ -40,10 +41,10 @@ def readout(first, last, atoms, norm, weights, transposed, biases, final, final_
                 store(normed, r * 64 + k, n)
                 store(x, r * 64 + k, n * load(norm, k) + load(norm, 64 + k))
         for layer in range(3):
-            product(x, 0, 64, weights, layer * 4096, 64, 64, y, 0, 64)
+            product(x, 0, 64, weights, layer * 4096, 64, 64, biases, layer * 64, 0, y, 0, 64)
             for r in range(ROWS):
                 for k in range(0, 64, 16):
-                    h = load(y, r * 64 + k) + load(biases, layer * 64 + k)
+                    h = load(y, r * 64 + k)
                     s = logistic(h)
                     u = h * s
                     store(x, r * 64 + k, u)
@@ -59,7 +60,7 @@ def readout(first, last, atoms, norm, weights, transposed, biases, final, final_
         for layer in range(2, -1, -1):
             for k in range(0, size, 16):
                 store(x, k, load(x, k) * load(slopes, layer * size + k))
-            product(x, 0, 64, transposed, layer * 4096, 64, 64, y, 0, 64)
+            product(x, 0, 64, transposed, layer * 4096, 64, 64, zeros, 0, 0, y, 0, 64)
             for k in range(0, size, 16):
                 store(x, k, load(y, k))
         # x = n scale + shift with n = (a − mean) / rms: dE/da = (dE/dn − mean(dE/dn) − n mean(n dE/dn)) / rms.

@@ -178,14 +178,14 @@ def total(typing_context: Any, value: Any) -> Any:
 
 @intrinsic
 def exp_minus(typing_context: Any, value: Any) -> Any:
-    """Compute exp(−x), with x limited to ±20 so that products of four results stay finite.
+    """Compute exp(−x), with x limited to ±30.
 
     2ⁿ·2ᶠ with |f| ≤ ½ and a polynomial for 2ᶠ; relative error 3e-7.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x = _call(builder, "minnum", [arguments[0], _constant(20.0)])
-        x = _call(builder, "maxnum", [x, _constant(-20.0)])
+        x = _call(builder, "minnum", [arguments[0], _constant(30.0)])
+        x = _call(builder, "maxnum", [x, _constant(-30.0)])
         scale = _constant(-1.4426950408889634)
         # Added to a number this constant rounds it to an integer n and leaves n + 127 in the low bits.
         rounding = _constant(1.5 * 2**23 + 127)
@@ -212,45 +212,17 @@ def _exp2_polynomial(degree: int) -> list[float]:
 _EXP2 = _exp2_polynomial(5)
 
 
-@intrinsic
-def _vanish(typing_context: Any, x: Any, value: Any) -> Any:
-    """Return `value` where x > −20, else 0."""
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        above = builder.fcmp_ordered(">", arguments[0], _constant(-20.0))
-        return builder.select(above, arguments[1], _constant(0.0))
-
-    return vector(vector, vector), codegen
-
-
 _ONE = np.float32(1.0)
 
 
 @register_jitable
-def logistic(a: Any) -> Any:
-    """Compute σ(x) = 1 / (1 + exp(−x)), and 0 where it is below 2e-9.
+def logistic(x: Any) -> Any:
+    """Compute σ(x) = 1 / (1 + exp(−x)).
 
-    Hidden layers reach x = −300: the residue x σ(−20) would be a systematic error of every silu.
+    Hidden layers reach x = −300, where silu is x σ(−30) = −3e-11: small enough to be no systematic error, and large
+    enough that products of several σ stay clear of subnormal numbers, which processors multiply slowly.
     """
-    return _vanish(a, _ONE / (exp_minus(a) + _ONE))
-
-
-@register_jitable
-def logistic2(a: Any, b: Any) -> Any:
-    """Compute two logistic functions with one division, which costs more than all the rest."""
-    p, q = exp_minus(a) + _ONE, exp_minus(b) + _ONE
-    r = _ONE / (p * q)
-    return _vanish(a, r * q), _vanish(b, r * p)
-
-
-@register_jitable
-def logistic4(a: Any, b: Any, c: Any, d: Any) -> Any:
-    """Compute four logistic functions with one division."""
-    p, q, s, t = exp_minus(a) + _ONE, exp_minus(b) + _ONE, exp_minus(c) + _ONE, exp_minus(d) + _ONE
-    pq, st = p * q, s * t
-    r = _ONE / (pq * st)
-    u, v = r * st, r * pq
-    return _vanish(a, u * q), _vanish(b, u * p), _vanish(c, v * t), _vanish(d, v * s)
+    return _ONE / (exp_minus(x) + _ONE)
 
 
 @register_jitable
@@ -272,47 +244,119 @@ def tabulated_slope(table: Any, place: Any, width: Any, x: Any) -> Any:
     return load(table, place + width) + x * value
 
 
+def _tile_product(context: Any, builder: Any, types_: Any, arguments: Any) -> list[list[Any]]:
+    """Emit 6 × 64 sums that start at `d` and grow by the product of `a` and `b`; return them, in registers."""
+    a_type, b_type, d_type = types_[0], types_[3], types_[7]
+    a, a0, lda, b, b0, ldb, inner, d, d0, ldd = arguments
+    width = COLUMNS // LANES
+    integer = inner.type
+
+    def row_of(array_type: Any, array: Any, start: Any, stride: Any, row: int) -> Any:
+        at = builder.add(start, builder.mul(stride, ir.Constant(integer, row)))
+        return _address(context, builder, array_type, array, at)
+
+    def vectors_at(pointer: Any) -> list[Any]:
+        places = (builder.gep(pointer, [ir.Constant(integer, LANES * column)]) for column in range(width))
+        return [builder.load(builder.bitcast(place, _VECTOR.as_pointer()), align=4) for place in places]
+
+    starts = [vectors_at(row_of(d_type, d, d0, ldd, row)) for row in range(ROWS)]
+    sums = [[cgutils.alloca_once_value(builder, value) for value in row] for row in starts]
+    a_rows = [row_of(a_type, a, a0, lda, row) for row in range(ROWS)]
+    b_data = _address(context, builder, b_type, b, b0)
+    with cgutils.for_range(builder, inner) as loop:
+        columns = vectors_at(builder.gep(b_data, [builder.mul(loop.index, ldb)]))
+        for row in range(ROWS):
+            factor = _splat(builder, builder.load(builder.gep(a_rows[row], [loop.index])))
+            for column in range(width):
+                old = builder.load(sums[row][column])
+                builder.store(_call(builder, "fma", [factor, columns[column], old]), sums[row][column])
+    return [[builder.load(place) for place in row] for row in sums]
+
+
+def _write_tile(context: Any, builder: Any, c_type: Any, place: Any, rows: list[list[Any]]) -> None:
+    """Store 6 × 64 elements at `place`, an array, an offset and the distance of two rows."""
+    c, c0, ldc = place
+    for row, values in enumerate(rows):
+        at = builder.add(c0, builder.mul(ldc, ir.Constant(ldc.type, row)))
+        pointer = _address(context, builder, c_type, c, at)
+        for column, value in enumerate(values):
+            place = builder.gep(pointer, [ir.Constant(ldc.type, LANES * column)])
+            builder.store(value, builder.bitcast(place, _VECTOR.as_pointer()), align=4)
+
+
 @intrinsic
 def product(
-    typing_context: Any, a: Any, a0: Any, lda: Any, b: Any, b0: Any, ldb: Any, inner: Any, c: Any, c0: Any, ldc: Any
-) -> Any:
-    """Multiply 6 × `inner` elements of `a` by `inner` × 64 of `b`; write 6 × 64 to `c`.
+    typing_context: Any,
+    a: Any, a0: Any, lda: Any, b: Any, b0: Any, ldb: Any, inner: Any, d: Any, d0: Any, ldd: Any,
+    c: Any, c0: Any, ldc: Any,
+) -> Any:  # fmt: skip
+    """Write 6 × 64 elements c = d + a b, with 6 × `inner` of `a` and `inner` × 64 of `b`.
 
-    Each row's result is the same whatever the other rows hold.
+    With ldd = 0 one row of `d`, a bias, serves all. Each row's result is the same whatever the other rows hold.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        a, a0, lda, b, b0, ldb, inner, c, c0, ldc = arguments
-        a_type, b_type, c_type = signature.args[0], signature.args[3], signature.args[7]
-        width = COLUMNS // LANES
-        zero = _constant(0.0)
-        sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(width)] for _ in range(ROWS)]
-        integer = inner.type
-        a_rows = [
-            _address(context, builder, a_type, a, builder.add(a0, builder.mul(lda, ir.Constant(integer, row))))
-            for row in range(ROWS)
-        ]
-        b_data = _address(context, builder, b_type, b, b0)
-        with cgutils.for_range(builder, inner) as loop:
-            b_row = builder.gep(b_data, [builder.mul(loop.index, ldb)])
-            columns = [
-                builder.load(
-                    builder.bitcast(builder.gep(b_row, [ir.Constant(integer, LANES * column)]), _VECTOR.as_pointer()),
-                    align=4,
-                )
-                for column in range(width)
-            ]
-            for row in range(ROWS):
-                factor = _splat(builder, builder.load(builder.gep(a_rows[row], [loop.index])))
-                for column in range(width):
-                    old = builder.load(sums[row][column])
-                    builder.store(_call(builder, "fma", [factor, columns[column], old]), sums[row][column])
-        for row in range(ROWS):
-            c_row = _address(context, builder, c_type, c, builder.add(c0, builder.mul(ldc, ir.Constant(integer, row))))
-            for column in range(width):
-                address = builder.gep(c_row, [ir.Constant(integer, LANES * column)])
-                builder.store(builder.load(sums[row][column]), builder.bitcast(address, _VECTOR.as_pointer()), align=4)
+        rows = _tile_product(context, builder, signature.args[:10], arguments[:10])
+        _write_tile(context, builder, signature.args[10], arguments[10:], rows)
         return context.get_dummy_value()
 
     n = types.intp
-    return types.void(a, n, n, b, n, n, n, c, n, n), codegen
+    return types.void(a, n, n, b, n, n, n, d, n, n, c, n, n), codegen
+
+
+@intrinsic
+def normed_product(
+    typing_context: Any,
+    a: Any, a0: Any, lda: Any, b: Any, b0: Any, ldb: Any, d: Any, d0: Any, ldd: Any, c: Any, c0: Any, ldc: Any,
+    inverses: Any, i0: Any,
+) -> Any:  # fmt: skip
+    """Write 6 × 64 elements c = z / rms(z) with z = d + a b, and 1 / rms(z) of the rows to `inverses`.
+
+    rms(z) = √(mean(z²) + 1e-5) over the 64 elements of a row. Sixteen elements of `inverses` are written, six of which
+    mean something.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        inner = ir.Constant(arguments[1].type, COLUMNS)
+        kinds = (*signature.args[:6], types.intp, *signature.args[6:9])
+        rows = _tile_product(context, builder, kinds, [*arguments[:6], inner, *arguments[6:9]])
+        squares = []
+        for row in rows:
+            square = builder.fmul(row[0], row[0])
+            for value in row[1:]:
+                square = _call(builder, "fma", [value, value, square])
+            squares.append(square)
+        mean = _call(builder, "fma", [_totals(builder, squares), _constant(1 / COLUMNS), _constant(1e-5)])
+        inverse = builder.fdiv(_constant(1.0), _call(builder, "sqrt", [mean]))
+        place = _address(context, builder, signature.args[12], *arguments[12:])
+        builder.store(inverse, builder.bitcast(place, _VECTOR.as_pointer()), align=4)
+        undefined = ir.Constant(_VECTOR, ir.Undefined)
+        factors = [builder.shuffle_vector(inverse, undefined, _lanes([row] * LANES)) for row in range(ROWS)]
+        normed = [[builder.fmul(value, factor) for value in row] for row, factor in zip(rows, factors, strict=True)]
+        _write_tile(context, builder, signature.args[9], arguments[9:12], normed)
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(a, n, n, b, n, n, d, n, n, c, n, n, inverses, n), codegen
+
+
+def _lanes(numbers: list[int]) -> ir.Constant:
+    return ir.Constant(_INTS, numbers)
+
+
+def _totals(builder: Any, vectors: list[Any]) -> Any:
+    """Return a vector whose lane k is the sum of the lanes of the k-th vector, always in the same order.
+
+    Each round folds the groups of partial sums to half their width and puts the groups of two vectors into one.
+    """
+    width = LANES
+    while width > 1:
+        half = width // 2
+        low = [first + lane for first in range(0, 2 * LANES, width) for lane in range(half)]
+        folded = []
+        for first in range(0, len(vectors), 2):
+            pair = vectors[first], vectors[min(first + 1, len(vectors) - 1)]
+            parts = [builder.shuffle_vector(*pair, _lanes([lane + shift for lane in low])) for shift in (0, half)]
+            folded.append(builder.fadd(*parts))
+        vectors, width = folded, half
+    return vectors[0]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from amorph.chgnet.atom_convolution import REFINED, REFINEMENT
+from amorph.chgnet.atom_convolution import COARSENING, REFINED, REFINEMENT
 from amorph.chgnet.folding import (
     NORM_EPSILON,
     WIDTH,
@@ -38,7 +38,7 @@ Curve = tuple[Double, Double]
 RADIAL_START = MINIMUM_DISTANCE
 RADIAL_INTERVALS = 2640
 """A multiple of 11, so that the bond graph's cutoff of 3 Å falls on a knot as the atom graph's 6 Å does."""
-ANGULAR_INTERVALS = 400
+ANGULAR_INTERVALS = 200
 
 
 def radial_step(model: Folded) -> float:
@@ -57,6 +57,7 @@ class Tables:
     def __init__(self, model: Folded) -> None:
         self._model = model
         self.step = radial_step(model)
+        self.coarse_step = self.step * COARSENING
         self._knots = RADIAL_START + self.step * np.arange(RADIAL_INTERVALS + 1, dtype=np.float64)
         self.convolution = tuple(self._bond_in_atom_convolution(layer) for layer in (1, 2, 3))
         """For atom convolutions 1, 2, 3: first layer of the bond (128 channels) and bond weight (64)."""
@@ -110,7 +111,9 @@ class Tables:
 
     def _bond_in_atom_convolution(self, layer: int) -> Array:
         block = np.asarray(self._model.atom_convolutions[layer].bond, dtype=np.float64)
-        return quintics(lambda d: _join(_map(self._bond(d), block), self._weight(d)), self._knots, self.step)
+        return quintics(
+            lambda d: _join(_map(self._bond(d), block), self._weight(d)), self._knots[::COARSENING], self.coarse_step
+        )
 
     def _bond(self, d: Double) -> Curve:
         """Bond features of the atom graph."""
