@@ -4,11 +4,12 @@ import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from ase.calculators.calculator import BaseCalculator
 
 from amorph.parameters import checked
+from amorph.repulsion import ZBLRepulsion
 
 CHGNET = "amorph.chgnet:CHGNetCalculator"
 
@@ -19,6 +20,7 @@ def make_calculator(
     factory: str = CHGNET,
     model: str | None = None,
     device: str | None = None,
+    repulsion: Literal["zbl"] | None = None,
     arguments: Annotated[dict[str, Any], "keyword arguments of the factory"] = {},  # noqa: B006 (never mutated)
 ) -> BaseCalculator:
     """Make the ASE calculator that a run file or the command line names.
@@ -32,6 +34,8 @@ def make_calculator(
         Model name that the factory takes as ``model=`` (CHGNet: 0.3.0, r2scan, 0.2.0, or a file).
     device
         Device that the factory takes as ``device=`` ("cpu", "cuda").
+    repulsion
+        Short-range repulsion for hot melts, added where atoms come closer than any bond: zbl.
     arguments
         Further keyword arguments for the factory.
 
@@ -50,7 +54,7 @@ def make_calculator(
     if isinstance(calculator, type) or not hasattr(calculator, "get_property"):
         what = f"the class {calculator.__name__}" if isinstance(calculator, type) else f"a {type(calculator).__name__}"
         raise ValueError(f"calculator factory {factory!r} returned {what}, no ASE calculator; name what makes one")
-    return calculator
+    return ZBLRepulsion(calculator) if repulsion == "zbl" else calculator
 
 
 def _imported(factory: str) -> Callable[..., Any]:
@@ -76,6 +80,8 @@ def _imported(factory: str) -> Callable[..., Any]:
 
 def calculator_name(calculator: Any) -> str:
     """Name the model behind a calculator, for results and reports."""
+    if isinstance(calculator, ZBLRepulsion):
+        return f"{calculator_name(calculator.calculator)} + ZBL"
     model = getattr(calculator, "model_name", None)
     kind = type(calculator).__name__.removesuffix("Calculator")
     return f"{kind} {model}" if model else kind

@@ -16,6 +16,7 @@ from amorph.deformation import Deformation, MovingCell
 from amorph.evaluation import evaluate
 from amorph.minimizer import Lbfgs
 from amorph.parameters import Count, Force, Unit, checked
+from amorph.stability import MinimizationGuard
 from amorph.structure import periodic_atoms
 from amorph.units import GPA_PER_EV_A3
 
@@ -205,7 +206,8 @@ def relax(
     ValueError
         Bad input; constraints on the atoms; a moving cell without stress.
     RuntimeError
-        Energy, forces or stress are not finite.
+        Energy, forces, stress or positions are not finite; two atoms come closer than 0.5 Å; the volume is four times
+        the start's or a quarter of it.
 
     Examples
     --------
@@ -285,6 +287,7 @@ class _Relaxation:
         # atoms, leaves the cell of 64 atoms hundreds of times too soft and doubles the steps.
         scale = float(np.sqrt(self.start_volume * BULK_MODULUS_GPA / GPA_PER_EV_A3 / ATOM_STIFFNESS))
         self.deformation = Deformation(start_cell, cell, scale)
+        self.guard = MinimizationGuard(self.start_volume)
         self.minimizer = Lbfgs(stiffness=ATOM_STIFFNESS, memory=MEMORY, length=self._length)
         self.step, self.x = 0, self.deformation.variables(atoms.positions)
         if state is not None:
@@ -317,6 +320,7 @@ class _Relaxation:
 
     def _frame(self) -> RelaxFrame:
         atoms, step = self.atoms, self.step
+        self.guard.check_structure(atoms, step)
         try:
             evaluate(atoms, ["energy", "forces"] if self.cell == "fixed" else ["energy", "forces", "stress"])
             energy, forces = float(atoms.get_potential_energy()), atoms.get_forces()
@@ -327,11 +331,7 @@ class _Relaxation:
             raise RuntimeError(f"step {step} of the minimisation led where the calculator gives up: {error}") from error
         max_force = float(np.linalg.norm(forces, axis=1).max())
         residual = self._residual(stress)
-        if not np.isfinite([energy, max_force]).all() or (self.cell != "fixed" and not np.isfinite(residual)):
-            raise RuntimeError(
-                f"the energy ({energy} eV), a force ({max_force} eV/Å) or the stress is not finite at step {step} of "
-                "the minimisation; check the starting structure"
-            )
+        self.guard.check_results(atoms, energy, forces, 0.0 if self.cell == "fixed" else residual, step)
         within = self.cell == "fixed" or residual <= self.pressure_tolerance_GPa
         return RelaxFrame(
             step=step,

@@ -1,4 +1,4 @@
-"""Is the running dynamics still sane? Checked at every step."""
+"""Is the running dynamics or minimisation still sane? Checked at every step."""
 
 import numpy as np
 from ase import Atoms
@@ -15,6 +15,9 @@ TEMPERATURE_FLOOR_K = 1000.0
 """Added to that limit [K]: what a strained starting structure may release at a low target."""
 VOLUME_LIMIT = 2.0
 """Largest ratio of the volume to the starting volume, either way, under pressure control."""
+
+MINIMIZATION_VOLUME_LIMIT = 4.0
+"""The same in a minimisation, which may start from a guessed density."""
 
 
 class Stability:
@@ -40,7 +43,8 @@ class Stability:
         if kelvin > limit:
             raise RuntimeError(
                 f"temperature {kelvin:.0f} K at step {step} is above the limit of {limit:.0f} K for the "
-                f"{target_K:.0f} K target: the run is unstable; {self.remedy}"
+                f"{target_K:.0f} K target, atom {(k := _fastest(atoms))} ({atoms.symbols[k]}) the fastest: the run is "
+                f"unstable; {self.remedy}"
             )
         volume = float(atoms.get_volume())
         if not self._start_volume / VOLUME_LIMIT < volume < self._start_volume * VOLUME_LIMIT:
@@ -52,7 +56,8 @@ class Stability:
             i, j, d = close
             raise RuntimeError(
                 f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]}) are {d:.3f} Å apart at step {step}, "
-                f"closer than {MINIMUM_DISTANCE} Å: the run is unstable; {self.remedy}"
+                f"closer than {MINIMUM_DISTANCE} Å: the run is unstable; {self.remedy}, or, in a hot melt, choose a "
+                'calculator with repulsion = "zbl"'
             )
 
     def _finite(self, atoms: Atoms, forces: NDArray[np.float64], step: int) -> None:
@@ -60,17 +65,81 @@ class Stability:
         if not np.isfinite(energy):
             raise RuntimeError(f"the energy is {energy} eV at step {step}: the run is unstable; {self.remedy}")
         for what, values in (("force on", forces), ("position of", atoms.positions)):
-            if (broken := np.flatnonzero(~np.isfinite(values).all(axis=1))).size:
-                k = int(broken[0])
+            if (k := _not_finite(values)) is not None:
                 raise RuntimeError(
                     f"the {what} atom {k} ({atoms.symbols[k]}) is not finite at step {step}: the run is unstable; "
                     f"{self.remedy}"
                 )
 
 
+class MinimizationGuard:
+    """What stops a minimisation within the step in which it leaves what is a structure."""
+
+    def __init__(self, start_volume: float) -> None:
+        self._start_volume = start_volume
+        self._closeness = _Closeness()
+
+    def check_structure(self, atoms: Atoms, step: int) -> None:
+        """Stop before the calculator is asked about positions or a cell that no structure has.
+
+        Raises
+        ------
+        RuntimeError
+            What is wrong, at which step and atoms, the limit, and what to do.
+        """
+        if (k := _not_finite(atoms.positions)) is not None:
+            raise RuntimeError(
+                f"the position of atom {k} ({atoms.symbols[k]}) is not finite at step {step} of the minimisation; "
+                "check the starting structure"
+            )
+        ratio = float(atoms.get_volume()) / self._start_volume
+        if not 1.0 / MINIMIZATION_VOLUME_LIMIT < ratio < MINIMIZATION_VOLUME_LIMIT:
+            raise RuntimeError(
+                f"the volume is {ratio:.2f} times the start at step {step} of the minimisation, beyond a factor of "
+                f"{MINIMIZATION_VOLUME_LIMIT:g}: the cell runs away; check the starting density, or relax with "
+                "cell = 'fixed' first"
+            )
+        if (close := self._closeness.find(atoms)) is not None:
+            i, j, d = close
+            raise RuntimeError(
+                f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]}) are {d:.3f} Å apart at step {step} of "
+                f"the minimisation, closer than {MINIMUM_DISTANCE} Å: check the starting structure, or choose a "
+                'calculator with repulsion = "zbl"'
+            )
+
+    def check_results(self, atoms: Atoms, energy: float, forces: NDArray[np.float64], stress: float, step: int) -> None:
+        """Stop where the energy [eV], a force [eV/Å] or the stress [GPa] is not finite.
+
+        Raises
+        ------
+        RuntimeError
+            What is not finite, at which step and atom, and what to do.
+        """
+        k = _not_finite(forces)
+        for what, sound in (
+            (f"the energy ({energy} eV)", np.isfinite(energy)),
+            (f"the force on atom {k} ({atoms.symbols[k or 0]})", k is None),
+            ("the stress", np.isfinite(stress)),
+        ):
+            if not sound:
+                raise RuntimeError(
+                    f"{what} is not finite at step {step} of the minimisation; check the starting structure"
+                )
+
+
+def _not_finite(vectors: NDArray[np.float64]) -> int | None:
+    """Find the first atom whose vector is not finite."""
+    broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    return int(broken[0]) if broken.size else None
+
+
 def temperature_K(atoms: Atoms) -> float:
     """Return the kinetic temperature over 3N − 3 degrees of freedom [K]."""
     return float(2.0 * atoms.get_kinetic_energy() / ((3 * len(atoms) - 3) * ase_units.kB))
+
+
+def _fastest(atoms: Atoms) -> int:
+    return int(np.argmax((atoms.get_momenta() ** 2).sum(axis=1) / atoms.get_masses()))
 
 
 class _Closeness:
@@ -84,6 +153,7 @@ class _Closeness:
         self.slack = 0.0
 
     def find(self, atoms: Atoms) -> tuple[int, int, float] | None:
+        """Return two atoms that are too close, and their distance [Å]; None as long as there are none."""
         if self.cell is not None and np.array_equal(self.cell, atoms.cell.array):
             moved = np.linalg.norm(atoms.positions - self.positions, axis=1).max()
             if moved < self.slack:

@@ -6,9 +6,11 @@ As a script, a process that has everything imported and forks one child per requ
 import itertools
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -38,7 +40,10 @@ class Runs:
         self.process.stdout.close()
 
     def __call__(self, study, directory, *, die=None, signals=("SIGKILL",), flags=()):
-        """Run, and send itself the signals at the n-th force call or file operation: ("call", n), ("file", n)."""
+        """Run, and send itself the signals at the n-th force call, before the n-th file operation, with a part of the
+        n-th write on disk, or after n seconds: ("call", n), ("file", n), ("write", n), ("time", n). EACCES and ENOMEM
+        are no signals, but what :func:`befall` does.
+        """
         request = {"study": str(study), "directory": str(directory), "die": die, "signals": signals, "flags": flags}
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
@@ -46,14 +51,74 @@ class Runs:
         return SimpleNamespace(**reply)
 
 
-def die_at(kind, number, signals, directory):
-    """Arrange for the signals to come at the n-th force call, or just before the n-th file operation."""
+class Cut:
+    """A file whose owner may die with a part of a write on disk."""
+
+    def __init__(self, file, die, share):
+        self.file, self.die, self.share = file, die, share
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+    def write(self, content):
+        def begin():
+            self.file.write(content[: int(self.share * len(content))])
+            self.file.flush()
+
+        self.die(begin)
+        return self.file.write(content)
+
+
+def befall(name, directory):
+    """Send this process a signal, or take from it the right to write (EACCES) or the memory it needs (ENOMEM)."""
+    if name == "EACCES":
+        if os.geteuid() == 0:
+            os.seteuid(65534)  # no bits of a mode bind root
+        else:
+            for folder in [Path(directory), *Path(directory).rglob("*/")]:
+                folder.chmod(0o500)
+    elif name == "ENOMEM":
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, used + 2**28))
+        bytearray(2**30)
+    else:
+        os.kill(os.getpid(), signal.Signals[name])
+
+
+def die_at(kind, number, signals, directory, *, share=None):
+    """Arrange for the signals to come as :class:`Runs` has it; `share` is the part of the write that is on disk."""
     left = itertools.count(number - 1, -1)
 
-    def one():
+    def now():
+        for name in signals:
+            befall(name, directory)
+
+    def one(begin=lambda: None):
         if next(left) == 0:
-            for name in signals:
-                os.kill(os.getpid(), signal.Signals[name])
+            begin()
+            now()
+
+    if kind == "time":
+        timer = threading.Timer(number, now)
+        timer.daemon = True
+        timer.start()
+        return
+    if kind == "write":
+        opened = Path.open
+
+        def cut(path, mode="r", *arguments, **options):
+            file = opened(path, mode, *arguments, **options)
+            ours = set(mode) & set("wax") and str(path).startswith(directory)
+            return Cut(file, one, number % 97 / 97 if share is None else share) if ours else file
+
+        Path.open = cut
+        return
 
     if kind == "call":
         from toys import Ions
@@ -68,6 +133,41 @@ def die_at(kind, number, signals, directory):
             one()
 
     sys.addaudithook(hook)
+
+
+# In each child: the second checkpoint is written, and the process dies at a moment of its own kind.
+CHECKPOINTS = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from amorph import durable
+from dying import die_at
+
+folder = Path(sys.argv[1])
+for number in range(int(sys.argv[2])):
+    directory = folder / str(number)
+    directory.mkdir()
+    durable.write_checkpoint(directory, {"step": np.array(1), "x": np.full(500, 1.0)})
+    kind = ("file", "write", "sync")[number % 3]
+    if (pid := os.fork()) == 0:
+        if kind == "sync":
+            sync, left = os.fsync, [number // 3 % 2]  # of the content, or of the folder once the name is there
+            os.fsync = lambda it: (sync(it), left.append(left.pop() - 1), left[0] < 0 and os.kill(os.getpid(), 9))
+        elif kind == "file":
+            die_at(kind, 1 + number // 3 % 4, ("SIGKILL",), str(directory))
+        else:
+            die_at(kind, 1, ("SIGKILL",), str(directory), share=np.random.default_rng(number).random())
+        durable.write_checkpoint(directory, {"step": np.array(2), "x": np.full(500, 2.0)})
+        os._exit(0)
+    print(kind, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def kill_checkpoints(folder, number):
+    """Kill so many writers inside the write of their second checkpoint; return kind and status of each."""
+    command = [sys.executable, "-c", CHECKPOINTS, str(folder), str(number)]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True, timeout=600)
+    return [(kind, int(status)) for kind, status in (line.split() for line in done.stdout.splitlines())]
 
 
 def child(request, output):

@@ -374,7 +374,10 @@ class Broken(Toy):
     [
         (Broken(energy=np.nan), "the energy is nan eV at step 9: the run is unstable; reduce timestep_fs \\(now 1\\)"),
         (Broken(force=np.inf), "the force on atom 2 \\(Ar\\) is not finite at step 9"),
-        (Broken(force=1e4), "temperature [0-9]+ K at step 9 is above the limit of [0-9]+ K for the 60 K target"),
+        (
+            Broken(force=1e4),
+            "temperature [0-9]+ K at step 9 is above the limit of [0-9]+ K for the 60 K target, atom 2",
+        ),
         (Broken(error=ValueError("atoms 0 and 1 are 0.1 Å apart")), "the calculator gives up at step 9: atoms 0 and 1"),
     ],
 )

@@ -9,65 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dying import HERE, Runs
+from dying import HERE, Runs, kill_checkpoints
 from toy_run import BRIEF, assert_same, content, written
 
 from amorph.durable import read_checkpoint, write_checkpoint
 
-# In each child: the second checkpoint is written, and the process dies after so many bytes or operations of it.
-DYING_WRITER = """
-import os, signal, sys
-from pathlib import Path
-import numpy as np
-from amorph import durable
-
-folder = Path(sys.argv[1])
-for number in range(int(sys.argv[2])):
-    directory = folder / str(number)
-    directory.mkdir()
-    durable.write_checkpoint(directory, {"step": np.array(1), "x": np.full(500, 1.0)})
-    if (pid := os.fork()) == 0:
-        rng = np.random.default_rng(number)
-        kinds = ("open", "os.rename", "write", "fsync")
-        kind, left = kinds[number % 4], [int(rng.integers(1, 4))]
-        def die(event, arguments):
-            if event == kind and str(arguments[0]).startswith(str(directory)):
-                left[0] -= 1
-                if left[0] == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-        if kind == "write":
-            opened = Path.open
-            def cut(self, mode="r", *a, **k):
-                file = opened(self, mode, *a, **k)
-                if "w" not in mode:
-                    return file
-                class Cut:
-                    def __enter__(self): return self
-                    def __exit__(self, *_): pass
-                    def write(self, content):
-                        file.write(content[: int(rng.integers(0, len(content)))])
-                        file.flush()
-                        os.kill(os.getpid(), signal.SIGKILL)
-                return Cut()
-            Path.open = cut
-        elif kind == "fsync":
-            os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
-        else:
-            sys.addaudithook(die)
-        durable.write_checkpoint(directory, {"step": np.array(2), "x": np.full(500, 2.0)})
-        os._exit(0)
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    print(kind if pid == 0 else number, status)
-"""
-
 
 def test_a_kill_inside_the_write_of_a_checkpoint_leaves_a_whole_one(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", DYING_WRITER, tmp_path, "50"], capture_output=True, text=True, check=True, timeout=120
-    )
-    statuses = [int(line.split()[1]) for line in done.stdout.splitlines()]
-    assert len(statuses) == 50
-    assert statuses.count(-signal.SIGKILL) >= 30  # the others died of nothing: fewer operations than was drawn
+    assert [status for _, status in kill_checkpoints(tmp_path, 50)] == [-signal.SIGKILL] * 50
     steps = []
     for number in range(50):
         read = read_checkpoint(tmp_path / str(number))
@@ -153,6 +102,27 @@ def test_a_disk_gone_read_only_is_told_and_costs_nothing(runs, whole, disk):
     disk.set("rw")
     assert_same(content(directory), before)
     assert runs(study, directory).status == outcome.status
+    assert_same(content(directory), content(whole_run))
+
+
+# what else a machine takes away
+
+
+@pytest.mark.parametrize(("fault", "said"), [("EACCES", "Permission denied"), ("ENOMEM", "MemoryError")])
+@pytest.mark.parametrize("call", [30, 120])  # in the melt and in a minimisation
+def test_lost_permission_and_exhausted_memory_are_told_and_cost_nothing(runs, whole, tmp_path, fault, said, call):
+    study, whole_run, outcome = whole
+    directory = tmp_path / "run"
+    stopped = runs(study, directory, die=("call", call), signals=(fault,))
+    assert stopped.status in (1, 2), stopped.said
+    assert stopped.said.count("\n") == 1
+    assert said in stopped.said
+    for folder in (directory, *directory.rglob("*/")):
+        folder.chmod(0o755)
+        read_checkpoint(folder)  # raises where none is whole
+    assert list(directory.rglob("checkpoint.npz"))
+    assert runs(study, directory).status == outcome.status
+    assert "continuing after step" in (directory / "run.log").read_text()
     assert_same(content(directory), content(whole_run))
 
 

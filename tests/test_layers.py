@@ -21,6 +21,7 @@ LAYERS = [
         "calculators",
         "kernel_cache",
         "evaluation",
+        "repulsion",
         "crystals",
     },
     {"rocksalt", "substitution", "chgnet", "analysis", "export", "reading"},
@@ -33,7 +34,13 @@ LAYERS = [
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
 # One room, one library: who may import what is heavy or guarded.
-ONLY_IN = {"torch": {"chgnet"}, "chgnet": {"chgnet"}, "vtkmodules": {"tests"}, "pyvoro2": {"tests"}}
+ONLY_IN = {
+    "torch": {"chgnet"},
+    "chgnet": {"chgnet"},
+    "vtkmodules": {"tests"},
+    "pyvoro2": {"tests"},
+    "parsl": {"ensemble"},
+}
 
 
 def imports_of(path: Path) -> set[str]:

@@ -125,7 +125,7 @@ def test_a_melt_of_an_earlier_stage_counts():
     assert judge(frames, [0, 50, 100], COLD, start=argon(), anion="Ar").glass.melted is None
 
 
-@pytest.mark.parametrize(("every", "count"), [(5, 9), (1, 10), (25, 2), (100, 1)])
+@pytest.mark.parametrize(("every", "count"), [(5, 9), (4, 10), (25, 2), (100, 1)])
 def test_a_crystal_that_grew_in_the_cooling_is_not_diluted_by_melt(hot, every, count):
     liquid = hot.frames[40]
     steps = list(range(0, 1501, every))

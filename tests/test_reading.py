@@ -217,6 +217,15 @@ def repacked(tmp_path, oxide, field, **changes):
     return tmp_path / "b.npz"
 
 
+def test_a_damaged_array_with_a_line_break_in_its_name_is_told_in_one_line(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("val\nues.npy", b"content")
+    whole = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "a.npz").write_bytes(whole.replace(b"content", b"cOntent"))
+    with pytest.raises(ValueError, match=r"is damaged at 'val\\nues\.npy'; give a field"):
+        read_field(tmp_path / "a.npz")
+
+
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
@@ -384,6 +393,30 @@ def test_json_imports_no_module_that_it_names(tmp_path, oxide, monkeypatch):
     (tmp_path / "a.yaml").write_text(json.dumps(content))  # JSON is YAML too
     with pytest.raises(ValueError, match="is no structure"):
         read_structure(tmp_path / "a.yaml")
+
+
+NAMELESS = "{}\n1.0\n4.2 0 0\n0 4.2 0\n0 0 4.2\n1 1\nDirect\n0 0 0\n.5 .5 .5\n"
+
+
+@pytest.mark.parametrize("name", ["POSCAR", "CONTCAR_7", "a.vasp", "a.poscar", "CHGCAR"])
+def test_a_poscar_that_names_no_elements_gets_none_from_elsewhere(tmp_path, name):
+    # ASE would open the OUTCAR; pymatgen would call them H and He
+    (tmp_path / "OUTCAR").write_text(2 * " POTCAR: PAW_PBE Mg 13Apr2007\n POTCAR: PAW_PBE O 08Apr2002\n")
+    (tmp_path / name).write_text(NAMELESS.format("a crystal"))
+    with pytest.raises(ValueError, match=r"names no elements|is no structure"):
+        read_structure(tmp_path / name)
+
+
+def test_a_poscar_of_vasp_4_names_its_elements_in_the_first_line(tmp_path):
+    (tmp_path / "POSCAR").write_text(NAMELESS.format("Mg O of old"))
+    assert str(read_structure(tmp_path / "POSCAR").symbols) == "MgO"
+
+
+def test_an_input_that_includes_other_files_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "a.dat").write_text("includefile secret\n%block positions_abs\nMg 0 0 0\n%endblock positions_abs\n")
+    monkeypatch.setattr("amorph.reading.structures.filetype", lambda _: "onetep-in")
+    with pytest.raises(ValueError, match="is a ONETEP input, which may include other files, which is not read"):
+        read_structure(tmp_path / "a.dat")
 
 
 GARBLED = ["a.extxyz", "a.cif", "a.vasp", "a.traj", "a.json", "a.lammpstrj", "a.lmp", "XDATCAR", "a.npz"]

@@ -305,9 +305,52 @@ class Broken(Toy):
 
 
 def test_a_broken_calculator_stops_the_run():
-    with pytest.raises(RuntimeError, match=r"the energy \(nan eV\).* is not finite at step 3 of the minimisation"):
+    with pytest.raises(RuntimeError, match=r"the energy \(nan eV\) is not finite at step 3 of the minimisation"):
         relax(argon(), Broken(energy=np.nan))
     with pytest.raises(
         RuntimeError, match="step 3 of the minimisation led where the calculator gives up: no neighbour"
     ):
         relax(argon(), Broken(error=ValueError("no neighbour within 6 Å")))
+
+
+class Runaway(Toy):
+    """Pushes or pulls as hard as it is told, wherever the atoms are."""
+
+    def __init__(self, *, virial=0.0, pull=0.0, forces=None, stress_breaks=False):
+        super().__init__()
+        self.virial, self.pull, self.broken, self.stress_breaks = virial, pull, forces, stress_breaks
+
+    def evaluate(self, atoms):
+        apart = atoms.positions[1] - atoms.positions[0]
+        forces = np.zeros((len(atoms), 3))
+        forces[0], forces[1] = (sign * self.pull * apart / np.linalg.norm(apart) for sign in (1, -1))
+        if self.broken and self.evaluations == 2:
+            forces[self.broken] = np.nan
+        virial = np.full((3, 3), np.nan) if self.stress_breaks else self.virial * np.eye(3)
+        return -float(self.evaluations), forces, virial
+
+
+@pytest.mark.parametrize("cell", ["isotropic", "free"])
+@pytest.mark.parametrize(("virial", "ratio"), [(300.0, r"[4-9]\.\d\d"), (-300.0, r"0\.[01]\d|0\.2[0-5]")])
+def test_a_cell_that_runs_away_stops_the_minimisation(cell, virial, ratio):
+    volumes = []
+    start = argon(5.3, 1)
+    with pytest.raises(RuntimeError, match=rf"the volume is ({ratio}) times the start at step \d+ of .*cell runs away"):
+        for frame in relaxation(start, Runaway(virial=virial), cell=cell):
+            volumes.append(frame.atoms.get_volume() / start.get_volume())  # noqa: PERF401 (lost with the error)
+    assert 0.25 < min(volumes) <= max(volumes) < 4.0
+
+
+def test_atoms_that_fall_together_stop_the_minimisation_before_the_calculator_sees_them():
+    distances = []
+    with pytest.raises(RuntimeError, match=r"atoms 0 \(Ar\) and 1 \(Ar\) are 0\.\d+ Å apart at step \d+ of the minim"):
+        for frame in relaxation(argon(5.3, 1), Runaway(pull=5.0)):
+            distances.append(frame.atoms.get_distance(0, 1))  # noqa: PERF401 (as above)
+    assert min(distances) >= 0.5
+
+
+def test_what_is_not_finite_is_named():
+    with pytest.raises(RuntimeError, match=r"the force on atom 2 \(Ar\) is not finite at step 1 of the minimisation"):
+        relax(argon(5.3, 1), Runaway(pull=1.0, forces=2))
+    with pytest.raises(RuntimeError, match="the stress is not finite at step 0 of the minimisation"):
+        relax(argon(5.3, 1), Runaway(pull=1.0, stress_breaks=True), cell="free")

@@ -216,6 +216,7 @@ def test_run_toml_says_everything_and_the_same_study_goes_on(tmp_path):
         ({**CONFIG, "bvs": {"cutoff": 5.0, "r0": None}}, PROVENANCE, r"bvs\.cutoff 6\.0 there, 5\.0 here"),
         ({**CONFIG, "bvs": {"cutoff": 6.0, "r0": 1.7}}, PROVENANCE, r"bvs\.r0 nothing there, 1\.7 here"),
         (CONFIG, {"versions": {"numpy": "2.1"}}, r"versions\.numpy '2\.0' there, '2\.1' here"),
+        (CONFIG, {**PROVENANCE, "weights_sha256": {"X": "ab"}}, r"weights_sha256\.X nothing there, 'ab' here"),
     ],
 )
 def test_another_study_is_refused_with_the_difference(tmp_path, config, provenance, said):

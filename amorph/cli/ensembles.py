@@ -30,8 +30,11 @@ def ensemble_run(
     *,
     directory: Directory,
     engine: Annotated[
-        Literal["local", "slurm"],
-        Parameter(help="local: processes on this machine. slurm: an sbatch array, written out and submitted."),
+        Literal["local", "slurm", "parsl"],
+        Parameter(
+            help="local: processes on this machine. slurm: an sbatch array, written out and submitted. "
+            "parsl: Parsl's workers, here or in the jobs of a queue, by the table [parsl]."
+        ),
     ] = "local",
     workers: Annotated[
         int | None,
@@ -56,8 +59,10 @@ def ensemble_run(
         raise ValueError(f"workers = {workers} must be at least 1; leave it out for one for each core")
     if engine == "slurm" and max_hours is not None:
         raise ValueError(
-            f"max_hours = {max_hours:g} h is for the local engine; give the queue's time in [slurm] options"
+            f"max_hours = {max_hours:g} h is for the other engines; give the queue's time in [slurm] options"
         )
+    if engine == "parsl" and workers is not None:
+        raise ValueError(f"workers = {workers} is for the engines local and slurm; give workers in [parsl]")
     stop = StopRequest(max_hours=max_hours)
     plan = read_ensemble(file)
     if dry_run:
@@ -77,7 +82,12 @@ def ensemble_run(
         stop_on_signal(Work(stop=stop)),
         Progress(visible=not quiet).task("members", len(plan.members)) as update,
     ):
-        outcome = run_local(plan.members, directory, workers=workers, stop=stop, update=update)
+        if engine == "parsl":
+            from amorph.ensemble.parsl import run_parsl
+
+            outcome = run_parsl(plan, directory, stop=stop, update=update)
+        else:
+            outcome = run_local(plan.members, directory, workers=workers, stop=stop, update=update)
     states = _states(directory)
     if json:
         show_json(states)

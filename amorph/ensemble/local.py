@@ -1,6 +1,5 @@
 """The members of an ensemble on this machine: one process each, cores and GPUs divided among them."""
 
-import ctypes
 import logging
 import os
 import signal
@@ -12,14 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from amorph.ensemble.leash import end_with
 from amorph.ensemble.plan import Member
 from amorph.ensemble.status import FINISHED, member_status
 from amorph.recording import StopRequest
 
 log = logging.getLogger(__name__)
 
-_PR_SET_PDEATHSIG = 1
-"""Of Linux's prctl: the signal that a process gets when the one that started it dies."""
 _SECONDS_BETWEEN_LOOKS = 0.2
 
 
@@ -31,6 +29,8 @@ class Slot:
     """Numbers of its cores."""
     gpu: str | None
     """Its GPU, as CUDA_VISIBLE_DEVICES names it; None without."""
+    threads: int | None = None
+    """Its threads; None for one on each core."""
 
 
 @dataclass
@@ -57,7 +57,7 @@ def slots_of(workers: int | None, waiting: int) -> list[Slot]:
     ValueError
         More workers than cores.
     """
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    cores = own_cores()
     gpus = _gpus()
     if workers is not None and workers > len(cores):
         raise ValueError(f"workers = {workers} on {len(cores)} cores; give at most one for each core")
@@ -96,7 +96,7 @@ def run_local(
     waiting = [member for member in members if not _done_elsewhere(outcome, member.name, directory)]
     update(len(outcome.finished), "")
     free = slots_of(workers, len(waiting))
-    at_work: dict[str, _Process] = {}
+    at_work: dict[str, MemberProcess] = {}
     told = False
     try:
         while waiting or at_work:
@@ -109,12 +109,12 @@ def run_local(
             while waiting and free:
                 member = waiting.pop(0)
                 if not _done_elsewhere(outcome, member.name, directory):  # another driver may share the directory
-                    at_work[member.name] = _Process(member.name, directory, free.pop())
+                    at_work[member.name] = MemberProcess(member.name, directory, free.pop())
             for name, process in list(at_work.items()):
                 if (status := process.poll()) is not None:
                     free.append(process.slot)
                     del at_work[name]
-                    _file(outcome, name, status, directory, told=told)
+                    file_member(outcome, name, status, directory, told=told)
                     update(len(outcome.finished), f"{name} {member_status(directory, name).state}")
             time.sleep(_SECONDS_BETWEEN_LOOKS)
     finally:
@@ -135,7 +135,8 @@ def _done_elsewhere(outcome: Outcome, name: str, directory: Path) -> bool:
     return state in FINISHED or state == "running"
 
 
-def _file(outcome: Outcome, name: str, status: int, directory: Path, *, told: bool) -> None:
+def file_member(outcome: Outcome, name: str, status: int, directory: Path, *, told: bool) -> None:
+    """File a member by the exit status of its run, or by what lies in its directory."""
     if status in (0, 4):
         outcome.finished.append(name)
     elif status == 3 or (told and status == -signal.SIGTERM):  # asked before it had begun to listen
@@ -147,13 +148,14 @@ def _file(outcome: Outcome, name: str, status: int, directory: Path, *, told: bo
         log.warning("%s failed: %s", name, outcome.failed[name])
 
 
-class _Process:
+class MemberProcess:
     """One member at work."""
 
-    def __init__(self, name: str, directory: Path, slot: Slot) -> None:
+    def __init__(self, name: str, directory: Path, slot: Slot, *, hours: float | None = None) -> None:
         self.slot = slot
         study = directory / "studies" / f"{name}.toml"
         command = [sys.executable, "-m", "amorph", "run", str(study), "--dir", str(directory / name), "--quiet"]
+        command += [] if hours is None else ["--max-hours", f"{hours:.5f}"]
         self._log: IO[bytes] = (directory / "logs" / f"{name}.log").open("ab")
         self._process = subprocess.Popen(
             command,
@@ -183,7 +185,8 @@ class _Process:
 def _environment(slot: Slot) -> Mapping[str, str]:
     environment = dict(os.environ)
     # Libraries that count the machine's cores instead of the process's own.
-    environment |= {name: str(len(slot.cores)) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")}
+    threads = str(slot.threads or len(slot.cores))
+    environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), threads)
     if slot.gpu is not None:
         environment["CUDA_VISIBLE_DEVICES"] = slot.gpu
     return environment
@@ -191,17 +194,18 @@ def _environment(slot: Slot) -> Mapping[str, str]:
 
 def _child_of(parent: int, cores: tuple[int, ...]) -> Callable[[], None]:
     """Prepare what a new process does before its program: keep to its cores, and stop when the driver dies."""
-    libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
     def before() -> None:
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, cores)
-        if libc is not None:
-            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-            if os.getppid() != parent:  # it died before the call
-                os.kill(os.getpid(), signal.SIGTERM)
+        end_with(parent)
 
     return before
+
+
+def own_cores() -> list[int]:
+    """List the cores that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 def _gpus() -> list[str]:

@@ -9,11 +9,11 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 import tomli_w
-from annotated_types import Gt
+from annotated_types import Ge, Gt
 
 from amorph.durable import write_atomically
 from amorph.parameters import Count, Seed, Unit, checked, parse
@@ -62,6 +62,50 @@ def slurm(
     """
 
 
+@checked
+def parsl(
+    *,
+    provider: Literal["local", "slurm", "pbs", "lsf"] = "local",
+    workers: Count = 1,
+    cores_per_worker: Count = 1,
+    gpus: Annotated[int, Ge(0)] = 0,
+    blocks: Count = 1,
+    walltime_hours: Annotated[float, Gt(0), Unit("h")] = 24.0,
+    seconds_to_stop: Annotated[int, Gt(0), Unit("s")] = 120,
+    queue: str = "",
+    account: str = "",
+    directives: Sequence[str] = (),
+    setup: Sequence[str] = (),
+) -> None:
+    """Set how Parsl runs the members.
+
+    Parameters
+    ----------
+    provider
+        Where: processes of this machine, or the jobs of a queue.
+    workers
+        Members at a time in a block, which is one job on one node.
+    cores_per_worker
+        Cores of each member.
+    gpus
+        GPUs of a block; each worker is pinned to one of its own.
+    blocks
+        Blocks at a time.
+    walltime_hours
+        Time of a block in the queue [h]. Members that are not done by then go on in the next block.
+    seconds_to_stop
+        Time before the end of a block at which its members are to have begun to write their checkpoints [s].
+    queue
+        Queue, or partition, of the blocks.
+    account
+        Account, or project, that pays.
+    directives
+        Further lines at the head of a block's script: "#SBATCH --constraint=milan".
+    setup
+        Lines of shell before the workers: "module load python", "source venv/bin/activate".
+    """
+
+
 @dataclass(frozen=True)
 class Member:
     """One run of the ensemble."""
@@ -97,6 +141,8 @@ class Ensemble:
     """The members, point after point."""
     slurm: Mapping[str, Any]
     """How they are queued: the table [slurm]."""
+    parsl: Mapping[str, Any]
+    """How Parsl runs them: the table [parsl]."""
 
     @property
     def points(self) -> tuple[Mapping[str, Any], ...]:
@@ -118,15 +164,16 @@ def read_ensemble(path: Path) -> Ensemble:
         raise ValueError(f"{path} cannot be read: {error.strerror}; give an ensemble's TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is no TOML file: {error}; correct it there") from None
-    if unknown := [name for name in content if name not in {"ensemble", "vary", "slurm"}]:
-        raise ValueError(f"{path}: unknown table [{unknown[0]}]; an ensemble has [ensemble], [vary] and [slurm]")
+    if unknown := [name for name in content if name not in {"ensemble", "vary", "slurm", "parsl"}]:
+        raise ValueError(f"{path}: unknown table [{unknown[0]}]; an ensemble has [ensemble], [vary], [slurm], [parsl]")
     try:
         general = parse(ensemble, dict(content.get("ensemble", {})), table="ensemble")
         vary = _varied(content.get("vary", {}))
         queue = parse(slurm, dict(content.get("slurm", {})), table="slurm")
+        tasks = parse(parsl, dict(content.get("parsl", {})), table="parsl")
         base = read_study(path.parent / general["study"])
         members = _expand(base, general, vary)
-        return Ensemble(general["title"] or str(base["run"]["title"]), vary, members, queue)
+        return Ensemble(general["title"] or str(base["run"]["title"]), vary, members, queue, tasks)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 

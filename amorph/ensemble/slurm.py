@@ -15,6 +15,9 @@ from amorph.ensemble.status import FINISHED, member_status
 _OURS: Final = ("array", "output", "open-mode", "signal", "requeue", "job-name")
 """Options of sbatch that the script sets."""
 
+_SCRIPT: Final = "array.sh"
+"""Name of the batch script in the ensemble's directory."""
+
 _BODY: Final = """
 name=${members[$SLURM_ARRAY_TASK_ID]}
 cd "$start" || exit 1
@@ -53,10 +56,13 @@ def script(plan: Ensemble, directory: Path, *, at_a_time: int | None = None) -> 
         An option that the script itself sets; a time limit that leaves no time to run.
     """
     directory = directory.resolve()
+    queued = _queued(directory / _SCRIPT)
     names = [
         member.name
         for member in plan.members
-        if (state := member_status(directory, member.name).state) not in FINISHED and state != "running"
+        if (state := member_status(directory, member.name).state) not in FINISHED
+        and state != "running"
+        and member.name not in queued
     ]
     if not names:
         return None
@@ -92,6 +98,31 @@ def script(plan: Ensemble, directory: Path, *, at_a_time: int | None = None) -> 
     return "\n".join(lines) + "\n" + _BODY
 
 
+def _queued(path: Path) -> set[str]:
+    """Name the members that wait or run in the queue: those of the arrays that a script at this path was submitted for.
+
+    Each array keeps the script as it was then, whatever has been written over it since.
+    """
+    if shutil.which("squeue") is None:
+        return set()
+    tasks = _said("squeue", "--me", "--noheader", "--array", "--format=%F %A %K %o").splitlines()
+    names: set[str] = set()
+    members: dict[str, list[str]] = {}
+    for array, job, index, command in (task.split(maxsplit=3) for task in tasks if len(task.split()) > 3):
+        if command.strip() != str(path):
+            continue
+        if array not in members:
+            listed = re.search(r"^members=\((.*)\)$", _said("scontrol", "write", "batch_script", job, "-"), re.M)
+            members[array] = listed[1].split() if listed else []
+        if index.isdigit() and int(index) < len(members[array]):
+            names.add(members[array][int(index)])
+    return names
+
+
+def _said(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
 def _quoted(value: str | int) -> str:
     """Write a value as sbatch reads it, which ends one at a blank."""
     text = str(value)
@@ -123,8 +154,8 @@ def submit(plan: Ensemble, directory: Path, *, at_a_time: int | None = None) -> 
     """
     text = script(plan, directory, at_a_time=at_a_time)
     if text is None:
-        return "every member is done or at work: nothing to submit"
-    path = directory.resolve() / "array.sh"
+        return "every member is done, at work or in the queue: nothing to submit"
+    path = directory.resolve() / _SCRIPT
     write_atomically(path, text.encode())
     if shutil.which("sbatch") is None:
         raise ValueError(f"there is no sbatch on this machine; {path} is written: submit it where there is one")

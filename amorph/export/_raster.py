@@ -16,9 +16,11 @@ OFFSET: Final = 0.06
 """How far above its surface a point is lit [Å], so that it does not shade itself."""
 _ON_EDGE: Final = 1e-6
 """How close to an edge counts as on it [pixels]."""
+_BLOCK: Final = 1024
+"""Points that are lit together."""
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def fill_triangles(vertices: Any, faces: Any, depth: Any, index: Any) -> None:
     """Enter the number of each triangle where it is the nearest so far."""
     for f in range(len(faces)):
@@ -37,7 +39,7 @@ def fill_triangles(vertices: Any, faces: Any, depth: Any, index: Any) -> None:
                     index[row, column] = f
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def fill_discs(discs: Any, radii: Any, rise: Any, depth: Any, index: Any, first: int) -> None:
     """Enter the number of each sphere, counted from `first`; `rise` is its depth per pixel."""
     height, width = depth.shape
@@ -85,19 +87,35 @@ def gather_light(points: Any, normals: Any, turns: Any, starts: Any, strengths: 
     `turns` and `starts` take a point to column, row and depth of each lamp's map; the third row of `turns` points at
     the lamp. A lamp shines on what its map holds nothing nearer for.
     """
-    for k in range(len(points)):
-        nx, ny, nz = normals[k]
-        x, y, z = points[k, 0] + OFFSET * nx, points[k, 1] + OFFSET * ny, points[k, 2] + OFFSET * nz
-        total = 0.0
+    # Lamp by lamp over points that lie side by side: they share a corner of its map, which stays in the cache, and
+    # loops over single-precision arrays without branches become vector instructions.
+    size, offset, none = maps.shape[1], np.float32(OFFSET), np.float32(0.0)
+    normal, raised = np.empty((3, _BLOCK), np.float32), np.empty((3, _BLOCK), np.float32)
+    place, height = np.empty(_BLOCK, np.uint32), np.empty(_BLOCK, np.float32)
+    received, total = np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.float32)
+    for first in range(0, len(points), _BLOCK):
+        count = min(_BLOCK, len(points) - first)
+        for k in range(count):
+            total[k] = none
+            for i in range(3):
+                normal[i, k] = normals[first + k, i]
+                raised[i, k] = points[first + k, i] + offset * normal[i, k]
+        nx, ny, nz = normal
+        x, y, z = raised
         for lamp in range(len(turns)):
-            cosine = turns[lamp, 2, 0] * nx + turns[lamp, 2, 1] * ny + turns[lamp, 2, 2] * nz
-            if cosine > 0:
-                column = int(turns[lamp, 0, 0] * x + turns[lamp, 0, 1] * y + turns[lamp, 0, 2] * z + starts[lamp, 0])
-                row = int(turns[lamp, 1, 0] * x + turns[lamp, 1, 1] * y + turns[lamp, 1, 2] * z + starts[lamp, 1])
-                height = turns[lamp, 2, 0] * x + turns[lamp, 2, 1] * y + turns[lamp, 2, 2] * z + starts[lamp, 2]
-                if height + OFFSET >= maps[lamp, row, column]:
-                    total += cosine * strengths[lamp]
-        light[k] = total
+            (ax, ay, az), (bx, by, bz), (cx, cy, cz) = turns[lamp]
+            a, b, c = starts[lamp]
+            nearest, strength = maps[lamp].ravel(), strengths[lamp]
+            for k in range(count):
+                column = np.int32(ax * x[k] + ay * y[k] + az * z[k] + a)
+                row = np.int32(bx * x[k] + by * y[k] + bz * z[k] + b)
+                place[k] = row * size + column
+                height[k] = cx * x[k] + cy * y[k] + cz * z[k] + c + offset
+                received[k] = max(cx * nx[k] + cy * ny[k] + cz * nz[k], none) * strength
+            for k in range(count):
+                total[k] += received[k] if height[k] >= nearest[place[k]] else none
+        for k in range(count):
+            light[first + k] = total[k]
 
 
 @njit(cache=True)

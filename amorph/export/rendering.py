@@ -279,12 +279,16 @@ class _Lamps:
             strengths.astype(np.float32),
             np.full((len(turns), size, size), -np.inf, np.float32),
         )
-        index = np.empty((size, size), np.int32)
         radii = scene.spheres.radii * np.float32(scale)
         rise = np.full(len(radii), 1 / scale, np.float32)
-        for turn, start, depth in zip(lamps.turns, lamps.starts, lamps.maps, strict=True):
+
+        def look(turn: Array, start: Array, depth: Array) -> None:
+            index = np.empty((size, size), np.int32)
             fill_triangles(_place(scene.triangles.vertices, turn, start), scene.triangles.faces, depth, index)
             fill_discs(_place(scene.spheres.centers, turn, start), radii, rise, depth, index, 0)
+
+        with ThreadPoolExecutor(config.NUMBA_NUM_THREADS) as pool:
+            list(pool.map(look, lamps.turns, lamps.starts, lamps.maps))
         return lamps
 
     def light(self, points: Array, normals: Array) -> Array:

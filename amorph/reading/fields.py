@@ -24,7 +24,7 @@ def read_field(path: str | Path) -> tuple[ScalarField, Atoms]:
     try:
         with zipfile.ZipFile(path) as archive:
             if broken := archive.testzip():
-                raise ValueError(f"{path} is damaged at {broken}; {remedy}")
+                raise ValueError(f"{path} is damaged at {broken!r}; {remedy}")
         with np.load(path, allow_pickle=False) as arrays:
             content = {name: arrays[name] for name in arrays.files}
     except ValueError as error:

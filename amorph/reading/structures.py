@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -25,8 +26,10 @@ _REFUSED = {
     "bundletrajectory": "a bundle trajectory",
     "eon": "an EON folder",
     "cp2k-restart": "a CP2K restart",
+    "onetep-in": "a ONETEP input, which may include other files",
 }
-"""ASE formats that are left unread: databases and folders, and one whose reader never ends on a damaged file."""
+"""ASE formats that are left unread: databases and folders, one that reads files which the user did not name, and one
+whose reader never ends on a damaged file."""
 _NOT_BY_PYMATGEN = ("*.json*", "*.mson*", "*.yaml*", "*.yml*")
 """Names whose pymatgen reader imports the modules that the file names: a file could run code."""
 _HEAD = 8192
@@ -130,11 +133,22 @@ def _ase(path: Path, index: str, format: str | None) -> list[Atoms]:
     kind = format or filetype(file)
     if kind in _REFUSED:
         raise RefusedError(f"is {_REFUSED[kind]}, which is not read; export its structure first, as extended XYZ")
+    if kind == "vasp":
+        _refuse_nameless(path)
     read: Any = ase_read(file, index=index, format=format, do_not_split_by_at_sign=True)
     frames = list(read) if isinstance(read, list) else [read]
     for frame in frames:
         _refuse_partial(frame.info.get("occupancy"))
     return frames
+
+
+def _refuse_nameless(path: Path) -> None:
+    """Refuse a POSCAR without elements: ASE would look for an OUTCAR beside it, pymatgen would take H and He."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[:6]
+    counts = lines[5].split() if len(lines) == 6 else []
+    named = lines[0].split()[: len(counts)] if lines else []
+    if counts and counts[0].isdecimal() and not (len(named) == len(counts) and set(named) <= set(atomic_numbers)):
+        raise RefusedError("names no elements; write their symbols as a line above the numbers of atoms")
 
 
 def _read_cif(path: Path, index: str) -> list[Atoms]:
@@ -244,7 +258,9 @@ def _read_with_pymatgen(path: Path) -> Atoms:
         raise UnknownFileTypeError("no JSON or YAML through pymatgen")
     if ".cif" in path.name.lower() and not _SYMMETRY_OPERATIONS.search(path.read_bytes()):
         raise UnknownFileTypeError("pymatgen takes a space group that it does not know for P 1")
-    structure = Structure.from_file(path)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Elements in POSCAR cannot be determined")
+        structure = Structure.from_file(path)
     if not structure.is_ordered:
         listed = next(str(site.species_string) for site in structure if not site.is_ordered)
         raise RefusedError(f"has a partly occupied site ({listed}); write an ordered supercell of it first")

@@ -145,7 +145,7 @@ def test_a_member_that_is_done_counts_whatever_its_process_says(members, monkeyp
         def poll(self):
             return status
 
-    monkeypatch.setattr("amorph.ensemble.local._Process", Ended)
+    monkeypatch.setattr("amorph.ensemble.local.MemberProcess", Ended)
     outcome = run_local([first, second], directory, workers=1)
     assert outcome.finished == FIRST
     assert not outcome.failed
@@ -165,7 +165,7 @@ def test_a_member_that_another_driver_finished_meanwhile_is_not_begun(members, m
         def poll(self):
             return 0
 
-    monkeypatch.setattr("amorph.ensemble.local._Process", Ended)
+    monkeypatch.setattr("amorph.ensemble.local.MemberProcess", Ended)
     assert run_local([first, second], directory, workers=1).finished == FIRST
     assert begun == FIRST[:1]
 

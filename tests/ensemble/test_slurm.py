@@ -1,24 +1,18 @@
 """An ensemble on a real SLURM: submitted, asked to stop, queued again, cancelled, continued."""
 
-import os
 import re
-import shutil
-import signal
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
 import pytest
-from toy_ensemble import HERE, STUDY, write_files
+from toy_ensemble import HERE, ask, begun, states, wait_for, write_files
 
 from amorph.ensemble.plan import prepare, read_ensemble
 from amorph.ensemble.slurm import script, submit
-from amorph.ensemble.status import member_names, member_status
 
 pytestmark = pytest.mark.xdist_group("slurm")  # one queue on one machine
-PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
 
 
 # the script
@@ -87,55 +81,16 @@ def test_an_option_of_ours_and_a_machine_without_a_queue_are_told(folder, plan, 
 # the queue
 
 
-@pytest.fixture(scope="module")
-def queue(tmp_path_factory):
-    """A SLURM of one node for the time of this file."""
-    path = f"{os.environ['PATH']}:/usr/sbin"
-    missing = [name for name in PROGRAMS if shutil.which(name, path=path) is None]
-    if os.geteuid() != 0 or missing:
-        reason = f"no {', '.join(missing)} on this machine" if missing else "only root can start a SLURM of its own"
-        (pytest.fail if os.environ.get("SLURM_REQUIRED") else pytest.skip)(f"{reason}: left out")
-    folder = tmp_path_factory.mktemp("slurm")
-    subprocess.run([HERE / "ensemble/start_slurm.sh", folder], check=True, timeout=60, capture_output=True)
-    before = os.environ.get("SLURM_CONF")
-    os.environ["SLURM_CONF"] = str(folder / "slurm.conf")
-    yield folder
-    subprocess.run(["scancel", "--user", "root"], check=False, capture_output=True, timeout=60)
-    for name in ("slurmd", "slurmctld"):
-        os.kill(int((folder / f"{name}.pid").read_text()), signal.SIGKILL)
-    if before is None:
-        del os.environ["SLURM_CONF"]
-    else:
-        os.environ["SLURM_CONF"] = before
-
-
-def ask(*words):
-    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
-
-
-def wait_for(condition, seconds=240):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"it did not happen; the queue: {ask('squeue')}"
-        time.sleep(0.2)
-
-
-def states(directory):
-    return [member_status(directory, name).state for name in member_names(directory)]
-
-
 def submitted(folder, *, slower=1, name="all"):
     """Submit the ensemble by its command; returns the number of the job."""
-    write_files(folder, vary="")
-    text = STUDY.replace("duration_ps = 0.5 }", f"duration_ps = {0.5 * slower} }}")
-    (folder / "study.toml").write_text(text)
+    write_files(folder, vary="", slower=slower)
+    return re.search(r"as job (\d+)", submission(folder, name))[1]
+
+
+def submission(folder, name="all"):
+    """What the command says that submits the ensemble."""
     command = ["-m", "amorph", "ensemble", "run", str(folder / "ensemble.toml"), "--dir", str(folder / name)]
-    said = ask(sys.executable, *command, "--engine", "slurm")
-    return re.search(r"as job (\d+)", said)[1]
-
-
-def begun(directory):
-    return all((directory / name / "2_melt_quench/thermo.csv").exists() for name in member_names(directory))
+    return ask(sys.executable, *command, "--engine", "slurm")
 
 
 def test_an_array_runs_every_member_once(queue, folder):
@@ -157,17 +112,38 @@ def test_an_array_runs_every_member_once(queue, folder):
     assert job
 
 
-@pytest.mark.slow  # the queue holds a job back for two minutes before its next turn
-def test_a_warned_member_writes_a_checkpoint_and_is_queued_again(queue, folder):
-    job = submitted(folder, slower=20)
+@pytest.mark.slow  # the queue's limits are whole minutes, and it holds a job back for two before its next turn
+def test_a_member_is_warned_before_the_time_limit_and_queued_again(queue, folder):
+    write_files(folder, vary="[slurm]\noptions.time = 2\nseconds_to_stop = 80\n", slower=200)
+    job = re.search(r"as job (\d+)", submission(folder))[1]
     directory = folder / "all"
     wait_for(lambda: begun(directory))
-    ask("scancel", "--batch", "--signal=USR1", job)  # what the queue sends before the time limit
     wait_for(lambda: "running" not in states(directory))
+    assert "SIGUSR1: stopped" in (directory / "000_000/run.log").read_text()
     assert (directory / "000_000/2_melt_quench/checkpoint.npz").exists()
     wait_for(lambda: ask("squeue", "-h", "-o", "%t").split().count("PD") == 2)
+    assert "nothing to submit" in submission(folder)  # they are no one's but the queue's
     wait_for(lambda: "continuing after step" in (directory / "000_000/run.log").read_text())
     ask("scancel", job)
+    wait_for(lambda: not ask("squeue", "-h"))
+
+
+def test_what_waits_in_the_queue_is_not_submitted_twice(queue, folder):
+    name = "all of it"
+    vary = '[slurm]\noptions.begin = "now+1hour"\n'
+    write_files(folder, vary=vary)
+    submission(folder, name)
+    assert "in the queue: nothing to submit" in submission(folder, name)
+    path = folder / "ensemble.toml"
+    path.write_text(path.read_text().replace("members = 2", "members = 4"))
+    submission(folder, name)
+    assert "members=(000_002 000_003)\n" in (folder / name / "array.sh").read_text()
+    assert "in the queue: nothing to submit" in submission(folder, name)
+    assert ask("squeue", "-h", "-r", "-o", "%t").split() == ["PD"] * 4
+    ask("scancel", "--user", "root")
+    wait_for(lambda: not ask("squeue", "-h"))
+    assert "as job" in submission(folder, name)
+    ask("scancel", "--user", "root")
     wait_for(lambda: not ask("squeue", "-h"))
 
 
@@ -187,7 +163,8 @@ def test_a_cancelled_member_stops_with_a_checkpoint_and_goes_on_when_submitted_a
     assert not list(Path("/proc").glob("[0-9]*/cwd/000_000"))
 
 
-def test_the_shipped_ensemble_is_one():
-    path = HERE.parent / "workflows/ensemble.toml"
-    assert "slurm" in tomllib.loads(path.read_text())
+@pytest.mark.parametrize(("name", "engine"), [("ensemble", "slurm"), ("ensemble_cluster", "parsl")])
+def test_the_shipped_ensembles_are_ensembles(name, engine):
+    path = HERE.parent / "workflows" / f"{name}.toml"
+    assert engine in tomllib.loads(path.read_text())
     assert len(read_ensemble(path).members) > 1
