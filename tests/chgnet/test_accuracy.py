@@ -133,4 +133,5 @@ def test_melts_equal_float64_stock_and_keep_their_energy(model, monkeypatch):
     energies = np.array([1e3 * atoms.get_total_energy() / len(atoms) for _ in dynamics.irun(2000)])
     picoseconds = 1e-3 * np.arange(len(energies))
     slope, _ = np.polyfit(picoseconds, energies, 1)
-    assert abs(slope) < STOCK_DRIFT
+    # A line through a fluctuation of 0.3 meV/atom is known to about 0.2 meV/atom/ps; 0.3.0 was measured at 0.05.
+    assert abs(slope) < 1.0
