@@ -1,7 +1,7 @@
 """Errors of the CHGNet engine against the chgnet package in float64, beside those of the package in float32.
 
     python benchmarks/chgnet_accuracy.py                     # 1 to 216 atoms, both models
-    python benchmarks/chgnet_accuracy.py --repeats 2 5       # rattled rocksalt of 8 · 2³ and 8 · 5³ atoms (10 GB)
+    python benchmarks/chgnet_accuracy.py --repeats 2 5       # rattled rocksalt of 8 · 2³ and 8 · 5³ atoms (3 GB)
 
 For each structure two lines, "ours" and "stock" (float32): error of the energy per atom, largest and rms error of the
 force components, largest errors of the stress and of the magnetic moments. The rest describes the structure: its
@@ -80,7 +80,7 @@ def structures(repeats: list[int]) -> dict[str, Callable[[str], Atoms]]:
     """Name the structures and how each is made, given the model."""
     if repeats:
         return {
-            f"rocksalt, rattled {amplitude} Å": lambda _, r=repeat, a=amplitude: rocksalt(r, a, seed=1)
+            f"rocksalt {8 * repeat**3}, {amplitude} Å": lambda _, r=repeat, a=amplitude: rocksalt(r, a, seed=1)
             for repeat in repeats
             for amplitude in AMPLITUDES
         }

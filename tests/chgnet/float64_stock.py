@@ -33,7 +33,7 @@ def float64_stock(checkpoint: Checkpoint, monkeypatch, *, thrifty: bool = True) 
 def thrifty_stock(checkpoint: Checkpoint, monkeypatch) -> StockModel:
     """Let the chgnet package compute its layers again on the way back instead of keeping what they held.
 
-    The package also prepares to differentiate its forces, for training; left out, 1000 atoms fit in 10 GB in float64.
+    The package also prepares to differentiate its forces, for training; left out, 1000 atoms fit in 3 GB in float64.
     """
     stock, gradient = StockModel(checkpoint), torch.autograd.grad
     model = stock._model
