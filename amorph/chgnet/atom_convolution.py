@@ -21,6 +21,7 @@ from amorph.chgnet.simd import (
     tabulated,
     tabulated_slope,
     total,
+    zero,
 )
 
 TILE = 24
@@ -38,7 +39,6 @@ COARSENING = 6
 """Intervals that the tables of the first layers take as one: they are smooth, and have to stay in the second cache."""
 
 _ONE = np.float32(1)
-_ZERO = np.float32(0)
 
 
 @njit(cache=True, nogil=True)
@@ -57,7 +57,7 @@ def _refined(knot, t):
 def _coarse(knot, t):
     """Find the row of the tables of first layers and weights (6 · 192 coefficients each), and the place in it."""
     interval = np.int64(knot) // COARSENING
-    return interval * 1152, (np.float32(np.int64(knot) - interval * COARSENING) + t) * np.float32(1 / COARSENING)
+    return interval * 1152, (np.float32(np.int64(knot) - interval * COARSENING) + t) / np.float32(COARSENING)
 
 
 @njit(cache=True, nogil=True)
@@ -85,7 +85,7 @@ def first_backward(first, last, i, j, kind, kinds, knot, t, table, step, upstrea
         place, x = interval * 384, splat(part)
         to_i, to_j = (zi * kinds + zj) * size + place, (zj * kinds + zi) * size + place
         at_i, at_j = np.int64(i[b]) * 64, np.int64(j[b]) * 64
-        result = splat(np.float32(0))
+        result = zero(upstream)
         for k in range(0, 64, 16):
             result = result + load(upstream, at_i + k) * tabulated_slope(table, to_i + k, 64, x)
             result = result + load(upstream, at_j + k) * tabulated_slope(table, to_j + k, 64, x)
@@ -161,11 +161,11 @@ def backward(
             b = b0 + r
             place, part = _coarse(knot[b], t[b])
             x = splat(part)
-            result = splat(_ZERO)
+            result = zero(n)
             for side in range(2):
                 line = r + TILE * side
                 row, at = line * 128, np.int64(i[b] if side == 0 else j[b]) * 64
-                along_c, along_g = splat(_ZERO), splat(_ZERO)
+                along_c, along_g = zero(n), zero(n)
                 for k in range(0, 64, 16):
                     n_c, n_g = load(n, row + k), load(n, row + 64 + k)
                     scale_c, scale_g = load(vectors, 128 + k), load(vectors, 192 + k)
@@ -190,7 +190,7 @@ def backward(
             place, part = _coarse(knot[b], t[b])
             x = splat(part)
             row_i, row_j = r * 128, (TILE + r) * 128
-            result = splat(np.float32(0))
+            result = zero(n)
             for k in range(0, 128, 16):
                 to_i = load(n, row_i + k) * load(du, row_i + k)
                 to_j = load(n, row_j + k) * load(du, row_j + k)

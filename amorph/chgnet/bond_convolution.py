@@ -32,6 +32,7 @@ from amorph.chgnet.simd import (
     tabulated,
     tabulated_slope,
     total,
+    zero,
 )
 
 TILE = 24
@@ -42,7 +43,6 @@ SCRATCH = 4 * _FULL + 2 * _HALF + 2 * _INVERSES + 128
 """float32 elements of working memory that one tile needs."""
 
 _ONE = np.float32(1)
-_ZERO = np.float32(0)
 _MEAN = np.float32(1 / 64)
 
 
@@ -91,7 +91,7 @@ def _update_normed(
         center = np.int64(edge_center[e1]) * 128
         place = np.int64(knot[a0 + r]) * 1152 + 64
         x = splat(t[a0 + r])
-        core, gate = splat(_ZERO), splat(_ZERO)
+        core, gate = zero(n), zero(n)
         for k in range(0, 64, 16):
             c = load(bonds, s1 + k) + load(bonds, s2 + k) + load(atoms, center + k)
             g = load(bonds, s1 + 64 + k) + load(bonds, s2 + 64 + k) + load(atoms, center + 64 + k)
@@ -225,7 +225,7 @@ def backward(
             e1, e2 = angle_edges[a0 + r, 0], angle_edges[a0 + r, 1]
             s1, s2 = np.int64(edge_bond[e1]) * 64, np.int64(edge_bond[e2]) * 64
             at2, row = np.int64(e2) * 64, r * 128
-            along_c, along_g = splat(_ZERO), splat(_ZERO)
+            along_c, along_g = zero(n), zero(n)
             for k in range(0, 64, 16):
                 n_c, n_g = load(n, row + k), load(n, row + 64 + k)
                 scale_c, scale_g = load(vectors, 128 + k), load(vectors, 192 + k)
@@ -247,7 +247,7 @@ def backward(
             at1, at2 = np.int64(e1) * 256, np.int64(e2) * 256 + 128
             place = np.int64(knot[a0 + r]) * 768
             x = splat(t[a0 + r])
-            result = splat(_ZERO)
+            result = zero(n)
             for k in range(0, 128, 16):
                 back = load(n, r * 128 + k) * load(du, r * 128 + k)
                 store(bond_gradient, at1 + k, load(bond_gradient, at1 + k) + back)
@@ -257,7 +257,7 @@ def backward(
                 else:
                     store(n, r * 128 + k, back)
             if level == 0:
-                slope[a0 + r] += total(result) / np.float32(angle_step)
+                slope[a0 + r] += total(result) / angle_step
         if level == 0:
             continue
         # g is dE/d(new angles): what this convolution sends, and at level 1 what later layers sent.
@@ -273,7 +273,7 @@ def backward(
         )  # fmt: skip
         for r in range(count):
             row = r * 128
-            along_c, along_g = splat(_ZERO), splat(_ZERO)
+            along_c, along_g = zero(n), zero(n)
             for k in range(0, 64, 16):
                 n_c, n_g = load(n, row + k), load(n, row + 64 + k)
                 scale_c, scale_g = load(update_norms, k), load(update_norms, 64 + k)
@@ -291,7 +291,7 @@ def backward(
             at1, at2 = np.int64(e1) * 256, np.int64(e2) * 256 + 128
             place = np.int64(knot[a0 + r]) * 1152
             x = splat(t[a0 + r])
-            result = splat(_ZERO)
+            result = zero(n)
             for k in range(0, 128, 16):
                 back = load(u, row + k)
                 store(update_bond_gradient, at1 + k, load(update_bond_gradient, at1 + k) + back)
@@ -301,7 +301,7 @@ def backward(
             if level == 1:
                 for k in range(0, 64, 16):
                     result = result + load(g, r * 64 + k) * tabulated_slope(update_table, place + k, 192, x)
-                slope[a0 + r] += total(result) / np.float32(angle_step)
+                slope[a0 + r] += total(result) / angle_step
         if level == 2:
             _times(u, 128, update_back, 128, 64, g, 64, g)
             _write(g, a0, count, new_angles)

@@ -6,7 +6,7 @@
 import numpy as np
 from numba import njit
 
-from amorph.chgnet.simd import load, splat, store, tabulated, tabulated_slope, total
+from amorph.chgnet.simd import load, splat, store, tabulated, tabulated_slope, total, zero
 
 
 @njit(cache=True, nogil=True)
@@ -31,7 +31,7 @@ def embed_backward(bond, knot, t, table, step, ends, feature_gradient, weight_gr
         place = np.int64(knot[bond[s]]) * 768
         x = splat(t[bond[s]])
         first, second = np.int64(ends[s, 0]) * 64, np.int64(ends[s, 1]) * 64
-        result = splat(np.float32(0))
+        result = zero(table)
         for k in range(0, 64, 16):
             result = result + load(feature_gradient, s * 64 + k) * tabulated_slope(table, place + k, 128, x)
             g = load(weight_gradient, first + k) + load(weight_gradient, second + k)

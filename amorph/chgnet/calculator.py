@@ -26,7 +26,7 @@ class Model(Protocol):
 
 
 class CHGNetCalculator(Calculator):
-    """Energies, forces, stresses and magnetic moments of CHGNet; only what is asked for is computed.
+    """Energies, forces, stresses and magnetic moments of CHGNet; moments only where they are asked for.
 
     0.3.0 and r2scan, and models fine-tuned from them, run on the fast engines; 0.2.0 and others on the chgnet package.
 

@@ -6,6 +6,7 @@ back runs the same blocks in reverse. Nothing but a few vectors per atom, bond a
 
 import copy
 import itertools
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,10 +19,14 @@ from amorph.chgnet import atom_convolution, bond_convolution, bonds, graph, read
 from amorph.chgnet.folding import Array, Folded, fold
 from amorph.chgnet.graph import Graph, VerletList
 from amorph.chgnet.linear import add_edges, add_ends, add_parts, linear, weigh, weigh_backward
+from amorph.chgnet.memory import check_memory
+from amorph.chgnet.precision import FEWEST_ATOMS, beyond_float32
 from amorph.chgnet.simd import aligned
 from amorph.chgnet.tables import Tables, angular_step
 from amorph.chgnet.weights import Checkpoint
 from amorph.kernel_cache import announced
+
+logger = logging.getLogger(__name__)
 
 SKIN = 1.0
 """Margin of the Verlet list [Å]; about ten steps of 2 fs in an oxide melt at 3000 K."""
@@ -57,16 +62,17 @@ KERNELS = [
 
 
 class Workspace:
-    """Named float32 buffers that only grow, kept between steps."""
+    """Named buffers of one precision that only grow, kept between steps."""
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: Any) -> None:
+        self._dtype = dtype
         self._buffers: dict[str, Array] = {}
 
     def empty(self, name: str, count: int) -> Array:
         """Return `count` elements with any content."""
         buffer = self._buffers.get(name)
         if buffer is None or buffer.size < count:
-            buffer = self._buffers[name] = aligned(int(count * 1.1) + 64)
+            buffer = self._buffers[name] = aligned(int(count * 1.1) + 64, self._dtype)
         return buffer[:count]
 
     def zeros(self, name: str, count: int) -> Array:
@@ -87,15 +93,18 @@ def _rows(count: int) -> int:
 
 
 class Engine:
-    """One model on the CPU."""
+    """One model on the CPU, in float32 where that is exact enough and in float64 where not."""
 
-    def __init__(self, checkpoint: Checkpoint, *, threads: int, skin: float = SKIN) -> None:
-        self.model: Folded = fold(checkpoint)
+    def __init__(self, checkpoint: Checkpoint, *, threads: int, skin: float = SKIN, dtype: Any = np.float32) -> None:
+        self.dtype = dtype
+        self._checkpoint = checkpoint
+        self._double: Engine | None = None
+        self.model: Folded = fold(checkpoint, dtype)
         self.tables = Tables(self.model)
         self.threads = threads
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
-        self._space = Workspace()
-        self._scratch = [aligned(SCRATCH) for _ in range(threads)]
+        self._space = Workspace(dtype)
+        self._scratch = [aligned(SCRATCH, dtype) for _ in range(threads)]
         self._skin = skin
         self._list = self.verlet_list()
         self._elements: tuple[int, ...] = ()
@@ -104,10 +113,13 @@ class Engine:
         self._warm = False
 
     def evaluate(self, atoms: Atoms, properties: set[str]) -> dict[str, Any]:
-        """Compute energy [eV] and, where asked, forces [eV/Å], stress [eV/Å³, ASE's order] and magmoms [μB].
+        """Compute energy [eV], forces [eV/Å], stress [eV/Å³, ASE's order] and, where asked, magmoms [μB].
 
-        Forces and stress come from one backward pass and are both returned where either is asked.
+        Forces and stress are computed for every structure, because they tell whether float32 is exact enough: what is
+        returned does not depend on what is asked.
         """
+        if self.dtype == np.float32 and len(atoms) < FEWEST_ATOMS:
+            return self._in_float64(f"the cell has {len(atoms)} atoms", atoms, properties)
         if not self._warm:
             self._warm = True
             with announced(KERNELS):
@@ -116,34 +128,35 @@ class Engine:
         step = _Step(self, g, atoms.numbers)
         energies, moments = step.forward("magmoms" in properties)
         energy = float(energies.sum() + self.model.reference[atoms.numbers - 1].sum())
-        results: dict[str, Any] = {"energy": energy}
+        bond_slope, angle_slope = step.backward()
+        forces, virial = np.zeros((len(atoms), 3)), np.zeros((3, 3))
+        graph.gather_forces(
+            g.i, g.j, g.D, g.d, bond_slope, g.short, g.ends, g.edge_vector, g.angle_edges, angle_slope, forces, virial
+        )
+        sigma = (virial + virial.T) / (2 * abs(np.linalg.det(atoms.cell.array)))
+        results: dict[str, Any] = {
+            "energy": energy,
+            "forces": forces,
+            "stress": sigma[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]],
+        }
         if moments is not None:
             results["magmoms"] = moments
-        if properties & {"forces", "stress"}:
-            bond_slope, angle_slope = step.backward()
-            forces, virial = np.zeros((len(atoms), 3)), np.zeros((3, 3))
-            graph.gather_forces(
-                g.i,
-                g.j,
-                g.D,
-                g.d,
-                bond_slope,
-                g.short,
-                g.ends,
-                g.edge_vector,
-                g.angle_edges,
-                angle_slope,
-                forces,
-                virial,
-            )
-            sigma = (virial + virial.T) / (2 * abs(np.linalg.det(atoms.cell.array)))
-            results["forces"] = forces
-            results["stress"] = sigma[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+        if self.dtype == np.float32 and (reason := beyond_float32(g, results)) is not None:
+            return self._in_float64(reason, atoms, properties)
         return results
+
+    def _in_float64(self, reason: str, atoms: Atoms, properties: set[str]) -> dict[str, Any]:
+        """Evaluate what float32 cannot; the kernels are compiled for float64 when first needed."""
+        if self._double is None:
+            logger.info("%s: such structures are evaluated in float64, which takes up to four times as long", reason)
+            double = Engine(self._checkpoint, threads=self.threads, skin=self._skin, dtype=np.float64)
+            self._double = double if self._pool is not None else double.serial_copy()
+        check_memory(len(atoms), atoms.cell.volume, itemsize=8)
+        return self._double.evaluate(atoms, properties)
 
     def verlet_list(self) -> VerletList:
         """Make a neighbor list for one structure of this model."""
-        return VerletList(self.model.atom_cutoff, self.model.bond_cutoff, self.tables.step, self._skin)
+        return VerletList(self.model.atom_cutoff, self.model.bond_cutoff, self.tables.step, self._skin, self.dtype)
 
     def serial_copy(self) -> "Engine":
         """Return an engine of the same weights and tables for another structure and thread.
@@ -151,9 +164,10 @@ class Engine:
         It cuts the work into as many chunks, one after the other, so its results are the same to the last bit.
         """
         twin = copy.copy(self)
-        twin._pool, twin._space = None, Workspace()
-        twin._scratch = [aligned(SCRATCH)]
+        twin._pool, twin._space = None, Workspace(self.dtype)
+        twin._scratch = [aligned(SCRATCH, self.dtype)]
         twin._list = twin.verlet_list()
+        twin._double = None
         return twin
 
     def run(self, kernel: Callable[..., None], chunks: list[tuple[Any, ...]]) -> None:
@@ -173,7 +187,7 @@ class Engine:
     def messages(self, numbers: NDArray[np.int64]) -> tuple[Array | None, NDArray[np.int32]]:
         """Return the tables of the first atom convolution and each atom's place in them; None for many elements."""
         elements, kind = np.unique(numbers, return_inverse=True)
-        if elements.size > MAX_TABLED_ELEMENTS:
+        if elements.size > MAX_TABLED_ELEMENTS or self.dtype != np.float32:
             return None, kind.astype(np.int32)
         if self._elements != tuple(elements):
             self._messages = self.tables.messages(elements)
@@ -198,7 +212,7 @@ class _Transposes:
 
     def __init__(self, model: Folded) -> None:
         def turned(matrix: Array) -> Array:
-            copy = aligned((matrix.shape[1], matrix.shape[0]))
+            copy = aligned((matrix.shape[1], matrix.shape[0]), matrix.dtype)
             copy[...] = matrix.T
             return copy
 

@@ -8,9 +8,11 @@ What holds for every gated MLP  silu(LN(core)) · σ(LN(gate))  of the model:
 - The mean that a LayerNorm subtracts is linear in its input: it is taken out of the matrix and bias before, which
   leaves a division by the root mean square.
 
-Matrices are stored as (inputs, outputs), contiguous, in float32.
+Matrices are stored as (inputs, outputs), contiguous, in float32 or float64.
 """
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +28,11 @@ GATED = 2 * WIDTH
 """Core and gate side by side."""
 NORM_EPSILON = 1e-5
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]
+"""What kernels read, in the precision of the engine."""
 Double = NDArray[np.float64]
+Pack = Callable[[Any], Array]
+"""Copies an array to that precision."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,19 +176,20 @@ def unsupported(checkpoint: Checkpoint) -> str | None:
     return f"{missing[0]} is missing" if missing else None
 
 
-def fold(checkpoint: Checkpoint) -> Folded:
-    """Arrange the weights of a model that the engine supports."""
+def fold(checkpoint: Checkpoint, dtype: Any = np.float32) -> Folded:
+    """Arrange the weights of a model that the engine supports, in one precision."""
+    pack = functools.partial(_packed, dtype=dtype)
     arrays = {name: np.asarray(array, dtype=np.float64) for name, array in checkpoint.arrays.items()}
     layers = range(4)
     return Folded(
-        embedding=_single(arrays["atom_embedding.embedding.weight"]),
+        embedding=pack(arrays["atom_embedding.embedding.weight"]),
         reference=arrays["composition_model.fc.weight"].ravel(),
-        atom_convolutions=tuple(_atom_convolution(arrays, f"atom_conv_layers.{layer}") for layer in layers),
-        bond_convolutions=tuple(_bond_convolution(arrays, f"bond_conv_layers.{layer}") for layer in layers[:3]),
+        atom_convolutions=tuple(_atom_convolution(arrays, f"atom_conv_layers.{layer}", pack) for layer in layers),
+        bond_convolutions=tuple(_bond_convolution(arrays, f"bond_conv_layers.{layer}", pack) for layer in layers[:3]),
         # The third angle update changes angles that nothing reads.
-        angle_updates=tuple(_angle_update(arrays, f"angle_layers.{layer}") for layer in layers[:2]),
-        readout=_readout(arrays),
-        site=_single(arrays["site_wise.weight"].ravel()),
+        angle_updates=tuple(_angle_update(arrays, f"angle_layers.{layer}", pack) for layer in layers[:2]),
+        readout=_readout(arrays, pack),
+        site=pack(arrays["site_wise.weight"].ravel()),
         site_bias=float(arrays["site_wise.bias"][0]),
         intensive=bool(checkpoint.arguments.get("is_intensive", True)),
         atom_cutoff=float(checkpoint.arguments["atom_graph_cutoff"]),
@@ -231,56 +237,56 @@ def _first(arrays: dict[str, Double], name: str) -> str:
     return "layers.0" if f"{name}.mlp_core.layers.0.weight" in arrays else "layers.1"
 
 
-def _atom_convolution(arrays: dict[str, Double], layer: str) -> AtomConvolution:
+def _atom_convolution(arrays: dict[str, Double], layer: str, pack: Pack) -> AtomConvolution:
     name = f"{layer}.twoBody_atom"
     matrix, bias = first_layer(arrays, name, centered=False)
     center, bond, neighbor = np.split(matrix, 3)
     return AtomConvolution(
-        atom=_single(np.concatenate([center, neighbor], axis=1)),
-        atom_bias=_single(np.concatenate([bias, np.zeros(GATED)])),
-        bond=_single(bond),
-        output=_gated_output(arrays, name),
-        mix=_single(mix_matrix(arrays, layer)),
+        atom=pack(np.concatenate([center, neighbor], axis=1)),
+        atom_bias=pack(np.concatenate([bias, np.zeros(GATED)])),
+        bond=pack(bond),
+        output=_gated_output(arrays, name, pack),
+        mix=pack(mix_matrix(arrays, layer)),
     )
 
 
-def _bond_convolution(arrays: dict[str, Double], layer: str) -> BondConvolution:
+def _bond_convolution(arrays: dict[str, Double], layer: str, pack: Pack) -> BondConvolution:
     name = f"{layer}.twoBody_bond"
     matrix, bias = first_layer(arrays, name, centered=False)
     bond_i, bond_j, angle, center = np.split(matrix, 4)
     return BondConvolution(
-        bonds=_single(np.concatenate([bond_i, bond_j], axis=1)),
-        angle=_single(angle),
-        atom=_single(center),
-        atom_bias=_single(bias),
-        output=_gated_output(arrays, name),
-        mix=_single(mix_matrix(arrays, layer)),
+        bonds=pack(np.concatenate([bond_i, bond_j], axis=1)),
+        angle=pack(angle),
+        atom=pack(center),
+        atom_bias=pack(bias),
+        output=_gated_output(arrays, name, pack),
+        mix=pack(mix_matrix(arrays, layer)),
     )
 
 
-def _angle_update(arrays: dict[str, Double], layer: str) -> AngleUpdate:
+def _angle_update(arrays: dict[str, Double], layer: str, pack: Pack) -> AngleUpdate:
     name = f"{layer}.twoBody_bond"
     matrix, bias = first_layer(arrays, name, centered=True)
     bond_i, bond_j, angle, center = np.split(matrix, 4)
     return AngleUpdate(
-        bonds=_single(np.concatenate([bond_i, bond_j], axis=1)),
-        angle=_single(angle),
-        atom=_single(center),
-        atom_bias=_single(bias),
-        norms=_single(norms(arrays, name)),
+        bonds=pack(np.concatenate([bond_i, bond_j], axis=1)),
+        angle=pack(angle),
+        atom=pack(center),
+        atom_bias=pack(bias),
+        norms=pack(norms(arrays, name)),
     )
 
 
-def _gated_output(arrays: dict[str, Double], name: str) -> GatedOutput:
+def _gated_output(arrays: dict[str, Double], name: str, pack: Pack) -> GatedOutput:
     weights, bias = second_layer(arrays, name)
     return GatedOutput(
-        weights=_single(weights).ravel(),
-        transposed=_single(weights.transpose(0, 2, 1)).ravel(),
-        vectors=_single(np.concatenate([bias, norms(arrays, name)])),
+        weights=pack(weights).ravel(),
+        transposed=pack(weights.transpose(0, 2, 1)).ravel(),
+        vectors=pack(np.concatenate([bias, norms(arrays, name)])),
     )
 
 
-def _readout(arrays: dict[str, Double]) -> Readout:
+def _readout(arrays: dict[str, Double], pack: Pack) -> Readout:
     names = sorted(
         (name for name in arrays if name.startswith("mlp.layers.") and name.endswith("weight")),
         key=lambda name: int(name.split(".")[2]),
@@ -288,16 +294,16 @@ def _readout(arrays: dict[str, Double]) -> Readout:
     hidden = np.stack([arrays[name].T for name in names[:3]])
     biases = [arrays[name.replace("weight", "bias")] for name in names]
     return Readout(
-        norm=_single(np.concatenate([arrays["readout_norm.weight"], arrays["readout_norm.bias"]])),
-        weights=_single(hidden).ravel(),
-        transposed=_single(hidden.transpose(0, 2, 1)).ravel(),
-        biases=_single(np.concatenate(biases[:3])),
-        last=_single(arrays[names[3]].ravel()),
+        norm=pack(np.concatenate([arrays["readout_norm.weight"], arrays["readout_norm.bias"]])),
+        weights=pack(hidden).ravel(),
+        transposed=pack(hidden.transpose(0, 2, 1)).ravel(),
+        biases=pack(np.concatenate(biases[:3])),
+        last=pack(arrays[names[3]].ravel()),
         last_bias=float(biases[3][0]),
     )
 
 
-def _single(array: Any) -> Array:
-    copy = aligned(np.shape(array))
+def _packed(array: Any, dtype: Any) -> Array:
+    copy = aligned(np.shape(array), dtype)
     copy[...] = array
     return copy

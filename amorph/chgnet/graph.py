@@ -42,7 +42,7 @@ class Graph:
     """(bonds,) length [Å]."""
     knot: Ints
     """(bonds,) interval of the radial tables."""
-    t: NDArray[np.float32]
+    t: NDArray[Any]
     """(bonds,) place in the interval, 0 to 1."""
     short: Ints
     """(bonds,) number of the bond in the bond graph, or −1."""
@@ -62,19 +62,20 @@ class Graph:
     """(angles, 2) the two directed edges of each angle."""
     angle_knot: Ints
     """(angles,) interval of the angular tables."""
-    angle_t: NDArray[np.float32]
+    angle_t: NDArray[Any]
     """(angles,) place in the interval."""
 
 
 class VerletList:
     """Pairs within cutoff + skin, kept until an atom could have come closer than the cutoff unseen."""
 
-    def __init__(self, cutoff: float, bond_cutoff: float, step: float, skin: float) -> None:
+    def __init__(self, cutoff: float, bond_cutoff: float, step: float, skin: float, dtype: Any = np.float32) -> None:
         self.cutoff = cutoff
         self.bond_cutoff = bond_cutoff
         self.skin = skin
         self.rebuilds = 0
         self._step = step
+        self._like = np.empty(0, dtype)
         self._positions: NDArray[np.float64] | None = None
         self._inverse: NDArray[Any] = np.eye(3)
         self._pairs: tuple[Any, ...] = ()
@@ -92,14 +93,24 @@ class VerletList:
         if not self._holds(positions, cell):
             self._rebuild(atoms, positions, cell)
         bonds = _compact(
-            *self._pairs, positions, cell, self.cutoff, self.bond_cutoff, RADIAL_START, self._step, RADIAL_INTERVALS
+            *self._pairs,
+            positions,
+            cell,
+            self.cutoff,
+            self.bond_cutoff,
+            RADIAL_START,
+            self._step,
+            RADIAL_INTERVALS,
+            self._like,
         )
         i, j, D, d, knot, t, short, bond, neighbors, nearest = bonds
         if nearest >= 0:
             refuse_close(atoms, int(i[nearest]), int(j[nearest]), float(d[nearest]))
         if (neighbors == 0).any():
             refuse_isolated(atoms, np.flatnonzero(neighbors == 0), self.cutoff)
-        return Graph(i, j, D, d, knot, t, short, bond, *_bond_graph(i, j, D, d, bond, len(atoms), angular_step()))
+        return Graph(
+            i, j, D, d, knot, t, short, bond, *_bond_graph(i, j, D, d, bond, len(atoms), angular_step(), self._like)
+        )
 
     def _holds(self, positions: NDArray[np.float64], cell: NDArray[np.float64]) -> bool:
         """Tell whether no pair outside the list can be within the cutoff.
@@ -128,12 +139,12 @@ class VerletList:
 
 
 @njit(cache=True, nogil=True)
-def _compact(pair_i, pair_j, shift, positions, cell, cutoff, bond_cutoff, start, step, intervals):
+def _compact(pair_i, pair_j, shift, positions, cell, cutoff, bond_cutoff, start, step, intervals, like):
     """Keep the pairs within the cutoff; find the interval of each length in the radial tables."""
     capacity = pair_i.size
     i, j = np.empty(capacity, np.int32), np.empty(capacity, np.int32)
     D, d = np.empty((capacity, 3)), np.empty(capacity)
-    knot, t = np.empty(capacity, np.int32), np.empty(capacity, np.float32)
+    knot, t = np.empty(capacity, np.int32), np.empty(capacity, like.dtype)
     short, bond = np.empty(capacity, np.int32), np.empty(capacity, np.int32)
     neighbors = np.zeros(positions.shape[0], np.int32)
     nearest = -1
@@ -182,7 +193,7 @@ def _compact(pair_i, pair_j, shift, positions, cell, cutoff, bond_cutoff, start,
 
 
 @njit(cache=True, nogil=True)
-def _bond_graph(i, j, D, d, bond, atoms, angle_step):
+def _bond_graph(i, j, D, d, bond, atoms, angle_step, like):
     """List the directed short edges of each center and the ordered pairs of them."""
     shorts = bond.size
     edge_start = np.zeros(atoms + 1, np.int32)
@@ -214,7 +225,7 @@ def _bond_graph(i, j, D, d, bond, atoms, angle_step):
     angle_edges, angle_knot, angle_t = (
         np.empty((angles, 2), np.int32),
         np.empty(angles, np.int32),
-        np.empty(angles, np.float32),
+        np.empty(angles, like.dtype),
     )
     last = int(np.round(np.pi / angle_step)) - 1
     k = 0

@@ -6,7 +6,7 @@
 import numpy as np
 from numba import njit
 
-from amorph.chgnet.simd import load, product, splat, store
+from amorph.chgnet.simd import load, product, store, zero
 
 
 @njit(cache=True, nogil=True)
@@ -52,7 +52,7 @@ def add_edges(values, edge_start, total):
     """Add the first 128 of the 256 columns of all directed edges of each center."""
     for center in range(edge_start.size - 1):
         for k in range(0, 128, 16):
-            value = splat(np.float32(0))
+            value = zero(values)
             for e in range(edge_start[center], edge_start[center + 1]):
                 value = value + load(values, np.int64(e) * 256 + k)
             store(total, center * 128 + k, value)

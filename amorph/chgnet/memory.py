@@ -16,7 +16,13 @@ TABLES = 250_000_000
 
 
 def estimate_bytes(
-    atoms: int, volume: float, *, cutoff: float = 6.0, bond_cutoff: float = 3.0, skin: float = 1.0
+    atoms: int,
+    volume: float,
+    *,
+    cutoff: float = 6.0,
+    bond_cutoff: float = 3.0,
+    skin: float = 1.0,
+    itemsize: int = 4,
 ) -> int:
     """Estimate the peak memory of one evaluation above the interpreter's.
 
@@ -24,6 +30,8 @@ def estimate_bytes(
     ----------
     atoms, volume
         Number of atoms and volume of the cell [Å³].
+    itemsize
+        Bytes of a number of the engine: 4 in float32, 8 in float64.
 
     Notes
     -----
@@ -43,7 +51,7 @@ def estimate_bytes(
         + PER_SHORT_EDGE * edges
         + PER_ANGLE * edges * edges
     )
-    return int(TABLES + atoms * per_atom)
+    return int(TABLES + atoms * per_atom * itemsize / 4)
 
 
 def available_bytes() -> int | None:
@@ -63,7 +71,7 @@ def available_bytes() -> int | None:
     return free
 
 
-def check_memory(atoms: int, volume: float) -> None:
+def check_memory(atoms: int, volume: float, *, itemsize: int = 4) -> None:
     """Refuse a structure that would not fit.
 
     Raises
@@ -71,7 +79,7 @@ def check_memory(atoms: int, volume: float) -> None:
     ValueError
         The estimate is more than what is free.
     """
-    need, free = estimate_bytes(atoms, volume), available_bytes()
+    need, free = estimate_bytes(atoms, volume, itemsize=itemsize), available_bytes()
     if free is not None and need > free:
         raise ValueError(
             f"{atoms} atoms in {volume:.0f} Å³ need about {need / 1e9:.1f} GB for CHGNet and {free / 1e9:.1f} GB are "

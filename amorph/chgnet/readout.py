@@ -6,7 +6,7 @@
 import numpy as np
 from numba import njit
 
-from amorph.chgnet.simd import load, logistic, product, splat, store, total
+from amorph.chgnet.simd import load, logistic, product, splat, store, total, zero
 
 ROWS = 6
 SCRATCH = 7 * ROWS * 64
@@ -22,13 +22,13 @@ def readout(first, last, atoms, norm, weights, transposed, biases, final, final_
     `atoms` and `gradient` are flat, with room for rows up to the next multiple of 6.
     """
     size = ROWS * 64
-    x, y, inverse = scratch[:size], scratch[size : 2 * size], np.empty(ROWS, np.float32)
+    x, y, inverse = scratch[:size], scratch[size : 2 * size], np.empty(ROWS, atoms.dtype)
     slopes = scratch[2 * size : 5 * size]
     normed, zeros = scratch[5 * size : 6 * size], scratch[6 * size : 6 * size + 64]
     zeros[:] = 0
     for row in range(first, last, ROWS):
         for r in range(ROWS):
-            mean, square = splat(np.float32(0)), splat(np.float32(0))
+            mean, square = zero(atoms), zero(atoms)
             for k in range(0, 64, 16):
                 mean = mean + load(atoms, (row + r) * 64 + k)
             average = splat(total(mean) * _MEAN)
@@ -50,7 +50,7 @@ def readout(first, last, atoms, norm, weights, transposed, biases, final, final_
                     store(x, r * 64 + k, u)
                     store(slopes, layer * size + r * 64 + k, s + u * (_ONE - s))
         for r in range(min(ROWS, last - row)):
-            result = splat(np.float32(0))
+            result = zero(atoms)
             for k in range(0, 64, 16):
                 result = result + load(x, r * 64 + k) * load(final, k)
             energies[row + r] = np.float64(total(result)) + final_bias
@@ -65,7 +65,7 @@ def readout(first, last, atoms, norm, weights, transposed, biases, final, final_
                 store(x, k, load(y, k))
         # x = n scale + shift with n = (a − mean) / rms: dE/da = (dE/dn − mean(dE/dn) − n mean(n dE/dn)) / rms.
         for r in range(ROWS):
-            mean, square = splat(np.float32(0)), splat(np.float32(0))
+            mean, square = zero(atoms), zero(atoms)
             for k in range(0, 64, 16):
                 g = load(x, r * 64 + k) * load(norm, k)
                 mean = mean + g

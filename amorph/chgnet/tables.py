@@ -13,6 +13,7 @@ f = c0 + t (c1 + t (c2 + …)) and t from 0 to 1 across the interval.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,21 +57,27 @@ class Tables:
 
     def __init__(self, model: Folded) -> None:
         self._model = model
+        self._dtype = model.embedding.dtype
         self.step = radial_step(model)
         self.coarse_step = self.step * COARSENING
         self._knots = RADIAL_START + self.step * np.arange(RADIAL_INTERVALS + 1, dtype=np.float64)
         self.convolution = tuple(self._bond_in_atom_convolution(layer) for layer in (1, 2, 3))
         """For atom convolutions 1, 2, 3: first layer of the bond (128 channels) and bond weight (64)."""
         near = self._knots[: int(np.ceil((model.bond_cutoff - RADIAL_START) / self.step)) + 2]
-        self.short = quintics(self._short, near, self.step)
+        self.short = quintics(self._short, near, self.step, self._dtype)
         """For bonds of the bond graph: bond features (64 channels) and bond weight (64)."""
         angles = angular_step() * np.arange(ANGULAR_INTERVALS + 1, dtype=np.float64)
         in_bond = np.asarray(model.bond_convolutions[0].angle, dtype=np.float64)
         in_angle = np.asarray(model.angle_updates[0].angle, dtype=np.float64)
-        self.angle_in_bond = quintics(lambda theta: _map(self._angle(theta), in_bond), angles, angular_step())
+        self.angle_in_bond = quintics(
+            lambda theta: _map(self._angle(theta), in_bond), angles, angular_step(), self._dtype
+        )
         """First layer of the first bond convolution for the angle (128 channels)."""
         self.angle_in_angle = quintics(
-            lambda theta: _join(self._angle(theta), _map(self._angle(theta), in_angle)), angles, angular_step()
+            lambda theta: _join(self._angle(theta), _map(self._angle(theta), in_angle)),
+            angles,
+            angular_step(),
+            self._dtype,
         )
         """Angle features (64 channels) and first layer of the first angle update for the angle (128)."""
         self._first: Array | None = None
@@ -105,14 +112,20 @@ class Tables:
                 zones.append((self._map_first_layer(places), self._weight(places), step))
             for pair in missing:
                 self._pairs[pair] = np.concatenate(
-                    [_quintics(*self._message(*pair, hidden, weight), step) for hidden, weight, step in zones]
+                    [
+                        _quintics(*self._message(*pair, hidden, weight), step, self._dtype)
+                        for hidden, weight, step in zones
+                    ]
                 )
         return np.concatenate([self._pairs[pair] for pair in pairs])
 
     def _bond_in_atom_convolution(self, layer: int) -> Array:
         block = np.asarray(self._model.atom_convolutions[layer].bond, dtype=np.float64)
         return quintics(
-            lambda d: _join(_map(self._bond(d), block), self._weight(d)), self._knots[::COARSENING], self.coarse_step
+            lambda d: _join(_map(self._bond(d), block), self._weight(d)),
+            self._knots[::COARSENING],
+            self.coarse_step,
+            self._dtype,
         )
 
     def _bond(self, d: Double) -> Curve:
@@ -154,9 +167,9 @@ class Tables:
         return value * weight[0], slope * weight[0] + value * weight[1]
 
 
-def quintics(function: Callable[[Double], Curve], knots: Double, step: float) -> Array:
+def quintics(function: Callable[[Double], Curve], knots: Double, step: float, dtype: Any) -> Array:
     """Return the coefficients of the polynomials that match value, slope and curvature at equidistant knots."""
-    return _quintics(*function(_extended(knots, step)), step)
+    return _quintics(*function(_extended(knots, step)), step, dtype)
 
 
 def _extended(knots: Double, step: float) -> Double:
@@ -164,7 +177,7 @@ def _extended(knots: Double, step: float) -> Double:
     return np.concatenate([[knots[0] - step], knots, [knots[-1] + step]])
 
 
-def _quintics(values: Double, slopes: Double, step: float) -> Array:
+def _quintics(values: Double, slopes: Double, step: float, dtype: Any) -> Array:
     # The curvature that values and slopes at both neighbors imply, with an error of fourth order in the step.
     curvature = 2 * (values[2:] - 2 * values[1:-1] + values[:-2]) / step**2 - (slopes[2:] - slopes[:-2]) / (2 * step)
     value, slope = values[1:-1], slopes[1:-1]
@@ -177,7 +190,7 @@ def _quintics(values: Double, slopes: Double, step: float) -> Array:
         [f0, s0, q0, 10 * a - 4 * b + c / 2, -15 * a + 7 * b - c, 6 * a - 3 * b + c / 2],
         axis=1,
     )
-    table = aligned(coefficients.size)
+    table = aligned(coefficients.size, dtype)
     table[:] = coefficients.ravel()
     return table
 

@@ -1,24 +1,47 @@
 """Stock CHGNet cast to float64, the reference for the engine, and the structures that it is compared on."""
 
+from functools import partial
+
+import chgnet.model.model
 import numpy as np
 import torch
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import bulk, fcc111
+from ase.calculators.calculator import Calculator
+from ase.md.langevin import Langevin
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from torch.utils.checkpoint import checkpoint as recomputed
 
 from amorph.chgnet.stock import StockModel
 from amorph.chgnet.weights import Checkpoint
 
+AMPLITUDES = (0.05, 0.1, 0.2, 0.3, 0.35)
+"""Normal displacements of the rattled rocksalt [Å]; at 0.35 atoms come as close as 0.6 Å."""
 
-def float64_stock(checkpoint: Checkpoint, monkeypatch) -> StockModel:
+
+def float64_stock(checkpoint: Checkpoint, monkeypatch, *, thrifty: bool = True) -> StockModel:
     """Cast the chgnet package's model to float64; its composition model and batches need their input cast too."""
-    import chgnet.model.model
-
-    stock = StockModel(checkpoint)
+    stock = thrifty_stock(checkpoint, monkeypatch) if thrifty else StockModel(checkpoint)
     stock._model.double()
     monkeypatch.setattr(chgnet.model.model, "TORCH_DTYPE", torch.float64)
     reference = stock._model.composition_model
     energy = reference._get_energy
     monkeypatch.setattr(reference, "_get_energy", lambda composition: energy(composition.double()))
+    return stock
+
+
+def thrifty_stock(checkpoint: Checkpoint, monkeypatch) -> StockModel:
+    """Let the chgnet package compute its layers again on the way back instead of keeping what they held.
+
+    The package also prepares to differentiate its forces, for training; left out, 1000 atoms fit in 3 GB in float64.
+    """
+    stock, gradient = StockModel(checkpoint), torch.autograd.grad
+    model = stock._model
+    for layer in (*model.atom_conv_layers, *model.bond_conv_layers, *model.angle_layers):
+        monkeypatch.setattr(layer, "forward", partial(recomputed, layer.forward, use_reentrant=False))
+    monkeypatch.setattr(
+        torch.autograd, "grad", lambda *arguments, **options: gradient(*arguments, **options | {"create_graph": False})
+    )
     return stock
 
 
@@ -45,6 +68,18 @@ def melt(atoms_count: int = 48, seed: int = 0) -> Atoms:
         if all(np.linalg.norm(gap - edge * np.round(gap / edge)) > 1.4 for gap in gaps):
             placed.append(trial)
     return Atoms(rng.choice([3, 8, 8, 22, 42], atoms_count), positions=placed, cell=[edge] * 3, pbc=True)
+
+
+def molten(calculator: Calculator, repeat: int = 2, seed: int = 0, picoseconds: float = 1.0) -> Atoms:
+    """Rocksalt after some time at 3000 K, with the velocities it has then."""
+    rng = np.random.default_rng(seed)
+    atoms = rocksalt(repeat, 0.1, seed, a=4.3)
+    atoms.calc = calculator
+    MaxwellBoltzmannDistribution(atoms, temperature_K=6000, rng=rng)
+    dynamics = Langevin(atoms, 2 * units.fs, temperature_K=3000, friction=0.02 / units.fs, fixcm=False, rng=rng)
+    dynamics.run(round(picoseconds * 500))
+    atoms.calc = None
+    return atoms
 
 
 def skewed() -> Atoms:
@@ -98,24 +133,26 @@ def close_pair() -> Atoms:
     return Atoms("MoO", positions=[[0.0, 0.0, 0.0], [0.5, 0.5, 0.495]], cell=[4.0, 4.1, 4.2], pbc=True)
 
 
-LARGE = {
-    "rocksalt, rattled 0.05 Å": lambda: rocksalt(2, 0.05),
-    "rocksalt, rattled 0.1 Å": lambda: rocksalt(2, 0.1, seed=2),
-    "rocksalt, rattled 0.25 Å": lambda: rocksalt(2, 0.25, seed=1),
-    "melt": melt,
-    "all elements": all_elements,
-}
+def pressed() -> Atoms:
+    """A primitive cell of aluminum at 1.9 Å: no forces, and a stress of hundreds of GPa."""
+    atoms = bulk("Al", "fcc", a=2.7)
+    atoms.set_cell(atoms.cell.array @ [[1.0, 0.02, 0.0], [0.0, 1.0, 0.0], [0.03, 0.0, 1.0]], scale_atoms=True)
+    return atoms
+
+
 SMALL = {
-    "melt": lambda: melt(16),
+    "packing": lambda: melt(16),
     "one atom": one_atom,
+    "one atom, pressed": pressed,
     "two atoms": two_atoms,
+    "two atoms at 0.86 Å": close_pair,
     "eight atoms": lambda: rocksalt(1, 0.1, seed=4),
     "skewed cell": skewed,
     "unwrapped": unwrapped,
     "slab": slab,
 }
-CLOSE = {
-    "close pair": close_pair,
-    "rocksalt, rattled 0.35 Å": lambda: rocksalt(2, 0.35, seed=1),
+LARGE = {f"rocksalt 64, {amplitude} Å": partial(rocksalt, 2, amplitude, seed=2) for amplitude in AMPLITUDES} | {
+    "rocksalt 216, 0.35 Å": lambda: rocksalt(3, 0.35, seed=1),
+    "packing": melt,
+    "all elements": all_elements,
 }
-"""Atoms as close as 0.86 and 1.09 Å: bonds whose forces are differences of large numbers."""

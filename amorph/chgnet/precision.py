@@ -1,0 +1,43 @@
+"""Which structures float32 cannot evaluate within the bounds of docs/chgnet_engine.md.
+
+Hidden layers reach thousands where atoms are pushed together, and every silu there is a kink that a distance of 1e-4 Å
+crosses: forces then change by up to 3e4 eV/Å², and the rounding of float32 shows in the fifth digit or before. Such
+structures betray themselves by what float32 says of them, which is a function of positions, cell and threads alone.
+"""
+
+from typing import Any
+
+import numpy as np
+from ase.units import GPa
+
+from amorph.chgnet.graph import Graph
+
+FEWEST_ATOMS = 8
+"""In smaller cells nothing averages the rounding of the stress, and float64 takes milliseconds."""
+CLOSEST = 0.9
+"""Shortest bond [Å]: below, the energy turns over and its slope tells nothing."""
+LARGEST_FORCE = 25.0
+"""Component [eV/Å]; oxide melts at 3000 K stay below 21."""
+RMS_FORCE = 4.0
+"""Over all components [eV/Å]; oxide melts at 3000 K stay below 3."""
+LARGEST_STRESS = 30.0
+"""Component [GPa]; atoms on special places have no force, whatever presses them."""
+
+
+def beyond_float32(graph: Graph, results: dict[str, Any]) -> str | None:
+    """Say why a structure has to be evaluated in float64, or return None.
+
+    Parameters
+    ----------
+    graph, results
+        Bonds of the structure; its forces [eV/Å] and stress [eV/Å³] in float32.
+    """
+    closest, forces = float(graph.d.min()), np.abs(results["forces"])
+    largest, rms, stress = forces.max(), np.sqrt((forces**2).mean()), np.abs(results["stress"]).max() / GPa
+    if closest < CLOSEST:
+        return f"two atoms are {closest:.2f} Å apart"
+    if largest > LARGEST_FORCE or rms > RMS_FORCE:
+        return f"the largest force is {largest:.0f} eV/Å and their rms {rms:.1f} eV/Å"
+    if stress > LARGEST_STRESS:
+        return f"the stress is {stress:.0f} GPa"
+    return None
