@@ -163,8 +163,10 @@ def test_a_cancelled_member_stops_with_a_checkpoint_and_goes_on_when_submitted_a
     assert not list(Path("/proc").glob("[0-9]*/cwd/000_000"))
 
 
-@pytest.mark.parametrize(("name", "engine"), [("ensemble", "slurm"), ("ensemble_cluster", "parsl")])
-def test_the_shipped_ensembles_are_ensembles(name, engine):
+@pytest.mark.parametrize(
+    ("name", "table"), [("ensemble", "slurm"), ("ensemble_cluster", "parsl"), ("kawaguchi2025_216_volumes", "vary")]
+)
+def test_the_shipped_ensembles_are_ensembles(name, table):
     path = HERE.parent / "workflows" / f"{name}.toml"
-    assert engine in tomllib.loads(path.read_text())
+    assert table in tomllib.loads(path.read_text())
     assert len(read_ensemble(path).members) > 1
