@@ -9,7 +9,7 @@ from ase import Atoms, units
 from ase.build import bulk, fcc111
 from ase.calculators.calculator import Calculator
 from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.md.velocitydistribution import thermalize_momenta
 from torch.utils.checkpoint import checkpoint as recomputed
 
 from amorph.chgnet.stock import StockModel
@@ -75,7 +75,7 @@ def molten(calculator: Calculator, repeat: int = 2, seed: int = 0, picoseconds: 
     rng = np.random.default_rng(seed)
     atoms = rocksalt(repeat, 0.1, seed, a=4.3)
     atoms.calc = calculator
-    MaxwellBoltzmannDistribution(atoms, temperature_K=6000, rng=rng)
+    thermalize_momenta(atoms, 6000.0, rng=rng)
     dynamics = Langevin(atoms, 2 * units.fs, temperature_K=3000, friction=0.02 / units.fs, fixcm=False, rng=rng)
     dynamics.run(round(picoseconds * 500))
     atoms.calc = None
