@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from toy_ensemble import HERE, ask, wait_for, write_files
 
+from amorph.ensemble.status import member_status
+
 pytestmark = pytest.mark.xdist_group("slurm")  # one queue on one machine
 WORKFLOWS = HERE.parent / "workflows"
 
@@ -68,7 +70,7 @@ def test_the_pbs_script_queues_its_continuation_until_the_run_is_done(folder, ru
     assert (folder / "queued").read_text() == queued
     assert not (run / "summary.json").exists()
     with pbs(folder, run, 23.9) as job:  # what was queued; deleted by its owner
-        wait_for((run / "2_melt_quench/thermo.csv").exists)
+        wait_for(lambda: member_status(run.parent, run.name).state == "running")
         job.terminate()
         job.communicate(timeout=240)
     assert job.returncode == 3

@@ -279,7 +279,7 @@ def test_a_block_with_more_workers_than_members_is_let_be(folder):
 
 @pytest.mark.slow
 def test_a_killed_worker_and_a_killed_driver_cost_nothing(folder):
-    table(folder, "workers = 2", slower=20)
+    table(folder, "workers = 2", slower=100)
     kill_worker_and_driver_then_run_again(folder)
     whole = [*driver(folder)[:-3], str(folder / "whole")]
     assert subprocess.run(whole, capture_output=True, check=False).returncode in (0, 4)
@@ -317,7 +317,7 @@ def test_a_signal_to_the_driver_stops_the_members_with_checkpoints(folder):
 
 @pytest.mark.slow
 def test_members_of_an_ensemble_on_slurm_survive_a_killed_worker_and_driver(queue, folder):
-    table(folder, 'provider = "slurm"\nworkers = 2\nwalltime_hours = 1.0', slower=20)
+    table(folder, 'provider = "slurm"\nworkers = 2\nwalltime_hours = 1.0', slower=100)
     kill_worker_and_driver_then_run_again(folder)
     wait_for(lambda: not ask("squeue", "-h"))
     assert (queue / "completed.txt").read_text().count("Name=parsl.amorph.block") == 2
