@@ -1,6 +1,6 @@
 """Atom convolution: a_i += L Σ_j φ(a_i, e_ij, a_j) · w_ij, forward and backward.
 
-A tile holds six bonds, each as two rows: the message to i from j (rows 0–5) and to j from i (rows 6–11). Sums over the
+A tile holds 24 bonds, each as two rows: the message to i from j (rows 0–23) and to j from i (rows 24–47). Sums over the
 bonds of an atom go to a buffer that belongs to the chunk of bonds alone.
 
 Notation of one row as in `gated`; the message is m = silu(y_core) · σ(y_gate) · w.
@@ -29,7 +29,7 @@ _ROWS = 2 * TILE
 _FULL = _ROWS * 128
 _INVERSES = _ROWS + 16
 SCRATCH = 3 * _FULL + 2 * _INVERSES + 128
-"""float32 elements of working memory that one tile needs."""
+"""Elements of working memory that one tile needs."""
 
 REFINED = 360
 """Intervals of the radial tables, the first ones, that the tables of messages cut finer: 0.5 to 1.25 Å."""

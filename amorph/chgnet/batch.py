@@ -9,7 +9,7 @@ from ase import Atoms
 from amorph.chgnet.calculator import CHGNetCalculator, Model, evaluate_checked, finite
 from amorph.chgnet.engine import Engine
 from amorph.chgnet.guards import check_input
-from amorph.chgnet.memory import check_memory
+from amorph.chgnet.memory import MemoryGuard
 
 
 class CHGNetBatch:
@@ -36,6 +36,7 @@ class CHGNetBatch:
     def __init__(self, calculator: CHGNetCalculator) -> None:
         self._calculator = calculator
         self._models: list[Model] = []
+        self._memory = MemoryGuard()
 
     def evaluate(self, structures: Sequence[Atoms], properties: Sequence[str] = ("forces",)) -> list[dict[str, Any]]:
         """Compute what is asked for each structure.
@@ -56,8 +57,8 @@ class CHGNetBatch:
         if self._calculator.engine == "torch":
             return self._joined(structures, asked)
         threads = self._calculator.threads
-        together = structures[:threads]
-        check_memory(sum(map(len, together)), sum(float(atoms.cell.volume) for atoms in together))
+        if structures:  # each keeps buffers of its own
+            self._memory.check(sum(map(len, structures)), sum(float(atoms.cell.volume) for atoms in structures))
         while len(self._models) < len(structures):
             model = self._calculator.model
             self._models.append(model.serial_copy() if isinstance(model, Engine) else model)

@@ -40,7 +40,7 @@ _FULL = TILE * 128
 _HALF = TILE * 64
 _INVERSES = TILE + 16
 SCRATCH = 4 * _FULL + 2 * _HALF + 2 * _INVERSES + 128
-"""float32 elements of working memory that one tile needs."""
+"""Elements of working memory that one tile needs."""
 
 _ONE = np.float32(1)
 _MEAN = np.float32(1 / 64)

@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from amorph.chgnet.guards import check_input
-from amorph.chgnet.memory import check_memory
+from amorph.chgnet.memory import MemoryGuard
 from amorph.chgnet.weights import Checkpoint, load_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -83,6 +83,7 @@ class CHGNetCalculator(Calculator):
         sha256: str | None = None,
     ) -> None:
         checkpoint = load_checkpoint(model, trust=trust, sha256=sha256)
+        self._memory = MemoryGuard()
         self.model_name = checkpoint.name
         self.weights_sha256 = checkpoint.sha256
         self.device = choose_device(device)
@@ -118,7 +119,7 @@ class CHGNetCalculator(Calculator):
         super().calculate(atoms, properties, system_changes)
         check_input(self.atoms)
         if self.engine != "torch":  # which knows its counts before it takes memory of its device
-            check_memory(len(self.atoms), self.atoms.cell.volume)
+            self._memory.check(len(self.atoms), self.atoms.cell.volume)
         self.results.update(evaluate_checked(self._model, self.atoms, set(properties or ["energy"])))
 
 

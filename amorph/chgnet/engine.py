@@ -3,6 +3,7 @@
 import copy
 import itertools
 import logging
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,7 +16,7 @@ from amorph.chgnet import graph
 from amorph.chgnet.folding import Array, Folded, fold
 from amorph.chgnet.graph import VerletList
 from amorph.chgnet.linear import linear
-from amorph.chgnet.memory import check_memory
+from amorph.chgnet.memory import MemoryGuard
 from amorph.chgnet.network import KERNELS, SCRATCH, Network, Transposes
 from amorph.chgnet.precision import FEWEST_ATOMS, beyond_float32
 from amorph.chgnet.simd import aligned
@@ -41,8 +42,9 @@ class Engine:
 
     def __init__(self, checkpoint: Checkpoint, *, threads: int, skin: float = SKIN, dtype: Any = np.float32) -> None:
         self.dtype = dtype
-        self._checkpoint = checkpoint
+        self._precise = _Precise(lambda: Engine(checkpoint, threads=threads, skin=skin, dtype=np.float64))
         self._double: Engine | None = None
+        self._double_memory = MemoryGuard()
         self.model: Folded = fold(checkpoint, dtype)
         self.tables = Tables(self.model)
         self.threads = threads
@@ -51,8 +53,6 @@ class Engine:
         self._scratch = [aligned(SCRATCH, dtype) for _ in range(threads)]
         self._skin = skin
         self._list = self.verlet_list()
-        self._elements: tuple[int, ...] = ()
-        self._messages: Array | None = None
         self.transposes = Transposes(self.model)
         self._warm = False
 
@@ -91,11 +91,10 @@ class Engine:
 
     def _in_float64(self, reason: str, atoms: Atoms, properties: set[str]) -> dict[str, Any]:
         """Evaluate what float32 cannot; the kernels are compiled for float64 when first needed."""
+        self._double_memory.check(len(atoms), atoms.cell.volume, itemsize=8)
         if self._double is None:
-            logger.info("%s: such structures are evaluated in float64, which takes up to four times as long", reason)
-            double = Engine(self._checkpoint, threads=self.threads, skin=self._skin, dtype=np.float64)
-            self._double = double if self._pool is not None else double.serial_copy()
-        check_memory(len(atoms), atoms.cell.volume, itemsize=8)
+            shared = self._precise.engine(reason)
+            self._double = shared if self._pool is not None else shared.serial_copy()
         return self._double.evaluate(atoms, properties)
 
     def verlet_list(self) -> VerletList:
@@ -111,7 +110,7 @@ class Engine:
         twin._pool, twin.space = None, Workspace(self.dtype)
         twin._scratch = [aligned(SCRATCH, self.dtype)]
         twin._list = twin.verlet_list()
-        twin._double = None
+        twin._double, twin._double_memory = None, MemoryGuard()
         return twin
 
     def run(self, kernel: Callable[..., None], chunks: list[tuple[Any, ...]]) -> None:
@@ -133,10 +132,7 @@ class Engine:
         elements, kind = np.unique(numbers, return_inverse=True)
         if elements.size > MAX_TABLED_ELEMENTS or self.dtype != np.float32:
             return None, kind.astype(np.int32)
-        if self._elements != tuple(elements):
-            self._messages = self.tables.messages(elements)
-            self._elements = tuple(elements)
-        return self._messages, kind.astype(np.int32)
+        return self.tables.messages(elements), kind.astype(np.int32)
 
     def linear(self, x: Array, rows: int, weights: Array, bias: Array | None, y: Array, *, add: bool = False) -> None:
         """Compute y = x W + b, or add x W to y, over `rows` rows."""
@@ -149,3 +145,19 @@ class Engine:
         tiles = whole_rows(rows) // 6
         bounds = [6 * (tiles * part // parts) for part in range(parts + 1)]
         self.run(linear, [(a, b, x, inputs, flat, shift, outputs, y, add) for a, b in itertools.pairwise(bounds)])
+
+
+class _Precise:
+    """The engine of the same weights in float64: made when first needed, shared by an engine and its copies."""
+
+    def __init__(self, make: Callable[[], Engine]) -> None:
+        self._make, self._lock = make, threading.Lock()
+        self._engine: Engine | None = None
+
+    def engine(self, reason: str) -> Engine:
+        """Return the engine; say once why it is needed."""
+        with self._lock:
+            if self._engine is None:
+                logger.info("%s: such structures go in float64, which takes four to five times as long", reason)
+                self._engine = self._make()
+            return self._engine

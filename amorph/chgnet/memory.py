@@ -10,7 +10,7 @@ PER_BOND = 110
 PER_LISTED_PAIR = 200
 """Bytes of a directed pair while the Verlet list is rebuilt."""
 PER_SHORT_EDGE = 5_000
-PER_ANGLE = 540
+PER_ANGLE = 600
 TABLES = 250_000_000
 """Bytes of the weights, tables and compiled kernels of one model."""
 
@@ -64,24 +64,35 @@ def available_bytes() -> int | None:
     try:
         limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
         used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        if limit != "max":
-            free = min(free, int(limit) - used)
+        pages = dict(line.split() for line in Path("/sys/fs/cgroup/memory.stat").read_text().splitlines())
+        if limit != "max":  # files that were read or written lately make room when it is needed
+            free = min(free, int(limit) - used + int(pages.get("inactive_file", 0)))
     except (OSError, ValueError):
         pass
     return free
 
 
-def check_memory(atoms: int, volume: float, *, itemsize: int = 4) -> None:
-    """Refuse a structure that would not fit.
+class MemoryGuard:
+    """Compares what evaluations need with what is free, before it is taken; what was granted once is held since."""
 
-    Raises
-    ------
-    ValueError
-        The estimate is more than what is free.
-    """
-    need, free = estimate_bytes(atoms, volume, itemsize=itemsize), available_bytes()
-    if free is not None and need > free:
-        raise ValueError(
-            f"{atoms} atoms in {volume:.0f} Å³ need about {need / 1e9:.1f} GB for CHGNet and {free / 1e9:.1f} GB are "
-            "free; use a smaller cell or a machine with more memory"
-        )
+    def __init__(self) -> None:
+        self._granted = 0
+
+    def check(self, atoms: int, volume: float, *, itemsize: int = 4) -> None:
+        """Refuse a structure that would not fit.
+
+        Raises
+        ------
+        ValueError
+            The estimate, less what was granted before, is more than what is free.
+        """
+        need = estimate_bytes(atoms, volume, itemsize=itemsize)
+        if need <= self._granted:
+            return
+        more, free = need - self._granted, available_bytes()
+        if free is not None and more > free:
+            raise ValueError(
+                f"{atoms} atoms in {volume:.0f} Å³ need about {more / 1e9:.1f} GB for CHGNet and {free / 1e9:.1f} GB "
+                "are free; use a smaller cell or a machine with more memory"
+            )
+        self._granted = need

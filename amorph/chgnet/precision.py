@@ -40,8 +40,8 @@ def beyond_float32(graph: Graph, results: dict[str, Any]) -> str | None:
     largest, rms, stress = forces.max(), np.sqrt((forces**2).mean()), np.abs(results["stress"]).max() / GPa
     if closest < CLOSEST:
         return f"two atoms are {closest:.2f} Å apart"
-    if largest > LARGEST_FORCE or rms > RMS_FORCE:
+    if not (largest <= LARGEST_FORCE and rms <= RMS_FORCE):  # what is not finite included
         return f"the largest force is {largest:.0f} eV/Å and their rms {rms:.1f} eV/Å"
-    if stress > (ALIKE_STRESS if rms < ALIKE_FORCE else LARGEST_STRESS):
+    if not stress <= (ALIKE_STRESS if rms < ALIKE_FORCE else LARGEST_STRESS):
         return f"the stress is {stress:.0f} GPa"
     return None

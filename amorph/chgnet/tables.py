@@ -12,6 +12,8 @@ A table is (knots · 6 · channels): for interval k the coefficients c0 … c5 o
 f = c0 + t (c1 + t (c2 + …)) and t from 0 to 1 across the interval.
 """
 
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -40,6 +42,8 @@ RADIAL_START = MINIMUM_DISTANCE
 RADIAL_INTERVALS = 2640
 """A multiple of 11, so that the bond graph's cutoff of 3 Å falls on a knot as the atom graph's 6 Å does."""
 ANGULAR_INTERVALS = 200
+KEPT_COMPOSITIONS = 3
+"""Sets of elements whose tables of messages are kept, the last ones: six elements take 200 MB."""
 
 
 def radial_step(model: Folded) -> float:
@@ -81,7 +85,8 @@ class Tables:
         )
         """Angle features (64 channels) and first layer of the first angle update for the angle (128)."""
         self._first: Array | None = None
-        self._pairs: dict[tuple[int, int], Array] = {}
+        self._messages: OrderedDict[tuple[int, ...], Array] = OrderedDict()
+        self._lock = threading.Lock()
 
     @property
     def first_convolution(self) -> Array:
@@ -98,26 +103,33 @@ class Tables:
         (elements · elements · knots · 6 · 64,) array
             One table per ordered pair of the atomic numbers `elements`.
         """
-        pairs = [(int(z), int(y)) for z in elements for y in elements]
-        missing = [pair for pair in pairs if pair not in self._pairs]
-        if missing:
-            # What all pairs share is computed once.
-            fine = self.step / REFINEMENT
-            zones = []
-            for knots, step in (
-                (RADIAL_START + fine * np.arange(REFINED * REFINEMENT + 1, dtype=np.float64), fine),
-                (self._knots[REFINED:], self.step),
-            ):
-                places = _extended(knots, step)
-                zones.append((self._map_first_layer(places), self._weight(places), step))
-            for pair in missing:
-                self._pairs[pair] = np.concatenate(
-                    [
-                        _quintics(*self._message(*pair, hidden, weight), step, self._dtype)
-                        for hidden, weight, step in zones
-                    ]
-                )
-        return np.concatenate([self._pairs[pair] for pair in pairs])
+        key = tuple(map(int, elements))
+        with self._lock:  # the engines of a batch share the tables
+            if key not in self._messages:
+                self._messages[key] = self._pairs(key)
+            self._messages.move_to_end(key)
+            while len(self._messages) > KEPT_COMPOSITIONS:
+                self._messages.popitem(last=False)
+            return self._messages[key]
+
+    def _pairs(self, elements: tuple[int, ...]) -> Array:
+        # What all pairs share is computed once.
+        fine = self.step / REFINEMENT
+        zones = []
+        for knots, step in (
+            (RADIAL_START + fine * np.arange(REFINED * REFINEMENT + 1, dtype=np.float64), fine),
+            (self._knots[REFINED:], self.step),
+        ):
+            places = _extended(knots, step)
+            zones.append((self._map_first_layer(places), self._weight(places), step))
+        return np.concatenate(
+            [
+                _quintics(*self._message(center, neighbor, hidden, weight), step, self._dtype)
+                for center in elements
+                for neighbor in elements
+                for hidden, weight, step in zones
+            ]
+        )
 
     def _bond_in_atom_convolution(self, layer: int) -> Array:
         block = np.asarray(self._model.atom_convolutions[layer].bond, dtype=np.float64)

@@ -4,7 +4,7 @@ import pytest
 from ase.build import bulk
 
 from amorph.chgnet import CHGNetCalculator
-from amorph.chgnet.memory import TABLES, estimate_bytes
+from amorph.chgnet.memory import TABLES, MemoryGuard, estimate_bytes
 
 
 def test_grows_with_atoms_at_the_same_density():
@@ -22,3 +22,14 @@ def test_refuses_what_does_not_fit(monkeypatch):
     atoms.calc = CHGNetCalculator(device="cpu")
     with pytest.raises(ValueError, match=r"2 atoms in 19 Å³ need about 0\.3 GB .* 0\.0 GB are free"):
         atoms.get_potential_energy()
+
+
+def test_what_an_engine_holds_does_not_count_against_it(monkeypatch):
+    free = estimate_bytes(64, 580.0) + 1_000_000
+    monkeypatch.setattr("amorph.chgnet.memory.available_bytes", lambda: free)
+    guard = MemoryGuard()
+    guard.check(64, 580.0)
+    free = 1_000_000  # the first evaluation has taken the rest
+    guard.check(64, 580.0)
+    with pytest.raises(ValueError, match=r"1000 atoms in 9000 Å³ need about"):
+        guard.check(1000, 9000.0)
