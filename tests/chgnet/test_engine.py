@@ -9,8 +9,11 @@ from float64_stock import melt, rocksalt, skewed, two_atoms
 from amorph.chgnet.atom_convolution import first_backward
 from amorph.chgnet.engine import Engine
 from amorph.chgnet.graph import VerletList
+from amorph.chgnet.network import SCRATCH
+from amorph.chgnet.simd import aligned
 from amorph.chgnet.tables import RADIAL_START
 from amorph.chgnet.weights import load_checkpoint
+from amorph.chgnet.workspace import Workspace
 from amorph.neighbors import pair_list
 
 EVERYTHING = {"energy", "forces", "stress", "magmoms"}
@@ -162,3 +165,41 @@ def test_messages_of_close_atoms_have_the_slope_of_the_formula(engine):
         for z, y, side in ((8, 42, slice(0, 64)), (42, 8, slice(64, 128)))
     )
     np.testing.assert_allclose(slope, expected, atol=3e-4)
+
+
+class GuardedWorkspace(Workspace):
+    """Buffers full of NaN between walls of sevens: who reads what nobody wrote, or writes outside, is found out."""
+
+    WALL = 4096
+
+    def empty(self, name, count):
+        held = self._buffers.get(name)
+        if held is None or held.size != count + 2 * self.WALL:
+            self._buffers[name] = walled(count, self._dtype)
+        return self._buffers[name][self.WALL : self.WALL + count]
+
+
+def walled(count, dtype, wall=GuardedWorkspace.WALL):
+    buffer = aligned(count + 2 * wall, dtype)
+    buffer[:wall] = buffer[wall + count :] = 7
+    buffer[wall : wall + count] = np.nan
+    return buffer
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_results_come_from_what_was_written_and_nothing_is_written_outside(dtype, monkeypatch):
+    monkeypatch.setattr("amorph.chgnet.engine.FEWEST_ATOMS", 0)
+    wall, threads = GuardedWorkspace.WALL, 2
+    engine = Engine(load_checkpoint("0.3.0"), threads=threads, dtype=dtype)
+    for atoms in (two_atoms(), rocksalt(1, 0.1, seed=4), melt(24)):
+        engine.space = Workspace(dtype)
+        reference = engine.evaluate(atoms, {"forces", "magmoms"})
+        engine.space, scratch = GuardedWorkspace(dtype), [walled(SCRATCH, dtype) for _ in range(threads)]
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "_scratch", [buffer[wall : wall + SCRATCH] for buffer in scratch])
+            result = engine.evaluate(atoms, {"forces", "magmoms"})
+        for name, value in reference.items():
+            assert np.array_equal(result[name], value), name
+        for buffer in (*engine.space._buffers.values(), *scratch):
+            assert (buffer[:wall] == 7).all()
+            assert (buffer[-wall:] == 7).all()
