@@ -1,6 +1,7 @@
 """Short-range repulsion for hot melts: the universal potential of Ziegler, Biersack and Littmark, put under a model."""
 
 import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from ase.data import covalent_radii
 from numpy.typing import NDArray
 
 from amorph.evaluation import evaluate
+from amorph.gathering import Batch
 from amorph.neighbors import pair_list
 
 Vector = NDArray[np.float64]
@@ -138,11 +140,26 @@ class ZBLRepulsion(Calculator):
         work.calc = self.calculator
         asked = properties or ["energy"]
         evaluate(work, asked)
-        self.results = {name: self.calculator.get_property(name, work) for name in asked}
-        self.results |= self.calculator.results  # what came along for free
-        for name, value in repulsion(self.atoms).items():
-            if name in self.results:
-                self.results[name] = self.results[name] + value
+        results = {name: self.calculator.get_property(name, work) for name in asked}
+        self.results = with_repulsion(self.atoms, results | self.calculator.results)  # what came along for free too
+
+
+class ZBLBatch:
+    """What evaluates several structures in one call, with the ZBL repulsion added to each."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+    def evaluate(self, structures: Sequence[Atoms], properties: Sequence[str]) -> list[dict[str, Any]]:
+        """Compute what is asked for each structure."""
+        found = self.batch.evaluate(structures, properties)
+        return [with_repulsion(atoms, results) for atoms, results in zip(structures, found, strict=True)]
+
+
+def with_repulsion(atoms: Atoms, results: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the repulsion to those of a model's results that depend on the pair energy."""
+    added = repulsion(atoms)
+    return {name: value + added[name] if name in added else value for name, value in results.items()}
 
 
 def repulsion(atoms: Atoms) -> dict[str, Any]:

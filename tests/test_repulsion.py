@@ -14,13 +14,13 @@ from ase.calculators.lj import LennardJones
 from ase.data import atomic_numbers, covalent_radii
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import Springs, Toy
+from toys import Ions, Springs, Toy
 
 from amorph.calculators import calculator_name, make_calculator
 from amorph.cli import main
 from amorph.dynamics import dynamics
 from amorph.reading import read_structure
-from amorph.repulsion import INNER, OUTER, ZBLRepulsion, repulsion, switched, zbl
+from amorph.repulsion import INNER, OUTER, ZBLBatch, ZBLRepulsion, repulsion, switched, zbl
 from amorph.run import toml_form
 from amorph.schedule import QuenchSchedule, Segment
 from amorph.study import resolve
@@ -229,6 +229,17 @@ def test_the_results_are_a_function_of_the_structure_alone_to_the_last_bit():
     fresh = ZBLRepulsion(Nothing())
     for name in ("stress", "forces", "energy"):
         assert np.array_equal(old.get_property(name, atoms), fresh.get_property(name, atoms))
+
+
+def test_a_batch_repels_as_one_by_one_to_the_last_bit():
+    squeezed, loose = gas(), gas()
+    squeezed.positions[1] = squeezed.positions[0] + [0.8, 0.0, 0.0]
+    batch = ZBLBatch(Ions().batch()).evaluate([squeezed, loose], ["forces", "stress"])
+    for atoms, results in zip((squeezed, loose), batch, strict=True):
+        for name in ("energy", "forces", "stress"):
+            assert np.array_equal(results[name], ZBLRepulsion(Ions()).get_property(name, atoms))
+    assert repulsion(squeezed)["energy"] > 10.0
+    assert not repulsion(loose)
 
 
 # in a hot melt

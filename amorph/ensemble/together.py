@@ -25,6 +25,7 @@ from amorph.gathering import Batch, GatheredCalculator, Gathering
 from amorph.neighbors import pair_list
 from amorph.pipeline import run_study, stop_on_signal
 from amorph.recording import Stopped, StopRequest, Work
+from amorph.repulsion import ZBLBatch, ZBLRepulsion
 from amorph.study import read_study
 
 
@@ -95,6 +96,8 @@ class _Engines:
 def _batch_of(calculator: Any) -> Batch:
     if isinstance(calculator, CHGNetCalculator):
         return CHGNetBatch(calculator)
+    if isinstance(calculator, ZBLRepulsion):
+        return ZBLBatch(_batch_of(calculator.calculator))
     if not hasattr(calculator, "batch"):
         raise ValueError(
             f"{calculator_name(calculator)} evaluates one structure at a time: members run together need a calculator "

@@ -86,6 +86,17 @@ def test_members_run_together_leave_the_files_of_members_run_alone(reference, fo
         assert log_lines(directory, name) == log_lines(reference, name)
 
 
+def test_members_with_a_repulsion_run_together_as_alone(folder):
+    study = STUDY.replace('factory = "toys:Ions"', 'factory = "toys:Ions"\nrepulsion = "zbl"')
+    for name in ("together", "alone"):
+        (folder / name).mkdir()
+    directory, single = prepared(folder / "together", study=study), prepared(folder / "alone", study=study)
+    assert set(together(directory).values()) <= {0, 4}
+    assert "Ions + ZBL" in (directory / NAMES[0] / "summary.json").read_text()
+    alone(single, NAMES[0])
+    assert_same(content(directory / NAMES[0]), content(single / NAMES[0]))
+
+
 def test_a_killed_batch_is_continued_one_by_one_and_the_other_way_round(reference, folder, command):
     directory = prepared(folder)
     with subprocess.Popen(
