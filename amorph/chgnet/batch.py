@@ -58,7 +58,8 @@ class CHGNetBatch:
             return self._joined(structures, asked)
         threads = self._calculator.threads
         if structures:  # each keeps buffers of its own
-            self._memory.check(sum(map(len, structures)), sum(float(atoms.cell.volume) for atoms in structures))
+            volume = sum(float(atoms.cell.volume) for atoms in structures)
+            self._memory.check(sum(map(len, structures)), volume, threads=threads)
         while len(self._models) < len(structures):
             model = self._calculator.model
             self._models.append(model.serial_copy() if isinstance(model, Engine) else model)

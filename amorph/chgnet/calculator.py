@@ -119,7 +119,7 @@ class CHGNetCalculator(Calculator):
         super().calculate(atoms, properties, system_changes)
         check_input(self.atoms)
         if self.engine != "torch":  # which knows its counts before it takes memory of its device
-            self._memory.check(len(self.atoms), self.atoms.cell.volume)
+            self._memory.check(len(self.atoms), self.atoms.cell.volume, threads=self.threads)
         self.results.update(evaluate_checked(self._model, self.atoms, set(properties or ["energy"])))
 
 

@@ -91,7 +91,7 @@ class Engine:
 
     def _in_float64(self, reason: str, atoms: Atoms, properties: set[str]) -> dict[str, Any]:
         """Evaluate what float32 cannot; the kernels are compiled for float64 when first needed."""
-        self._double_memory.check(len(atoms), atoms.cell.volume, itemsize=8)
+        self._double_memory.check(len(atoms), atoms.cell.volume, threads=self.threads, itemsize=8)
         if self._double is None:
             shared = self._precise.engine(reason)
             self._double = shared if self._pool is not None else shared.serial_copy()

@@ -127,7 +127,6 @@ class Folded:
     site: Array
     """(64,) projection on the magnetic moment."""
     site_bias: float
-    intensive: bool
     atom_cutoff: float
     """Longest bond of the atom graph [Å]."""
     bond_cutoff: float
@@ -191,7 +190,6 @@ def fold(checkpoint: Checkpoint, dtype: Any = np.float32) -> Folded:
         readout=_readout(arrays, pack),
         site=pack(arrays["site_wise.weight"].ravel()),
         site_bias=float(arrays["site_wise.bias"][0]),
-        intensive=bool(checkpoint.arguments.get("is_intensive", True)),
         atom_cutoff=float(checkpoint.arguments["atom_graph_cutoff"]),
         bond_cutoff=float(checkpoint.arguments["bond_graph_cutoff"]),
         exponent=int(checkpoint.arguments["cutoff_coeff"]),

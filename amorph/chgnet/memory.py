@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-PER_ATOM = 10_000
-"""Bytes of features, products and private sums of an atom, with two threads."""
+PER_ATOM = 7_500
+"""Bytes of the features and products of an atom."""
+PER_ATOM_AND_THREAD = 1_280
+"""Bytes of the sums that each thread, or each part of a serial evaluation, keeps for itself."""
 PER_BOND = 110
 PER_LISTED_PAIR = 200
 """Bytes of a directed pair while the Verlet list is rebuilt."""
@@ -22,6 +24,7 @@ def estimate_bytes(
     cutoff: float = 6.0,
     bond_cutoff: float = 3.0,
     skin: float = 1.0,
+    threads: int = 1,
     itemsize: int = 4,
 ) -> int:
     """Estimate the peak memory of one evaluation above the interpreter's.
@@ -30,6 +33,8 @@ def estimate_bytes(
     ----------
     atoms, volume
         Number of atoms and volume of the cell [Å³].
+    threads
+        Threads of the engine.
     itemsize
         Bytes of a number of the engine: 4 in float32, 8 in float64.
 
@@ -46,6 +51,7 @@ def estimate_bytes(
     edges = 1.2 * sphere(bond_cutoff)
     per_atom = (
         PER_ATOM
+        + PER_ATOM_AND_THREAD * threads
         + PER_BOND * sphere(cutoff) / 2
         + PER_LISTED_PAIR * sphere(cutoff + skin)
         + PER_SHORT_EDGE * edges
@@ -78,7 +84,7 @@ class MemoryGuard:
     def __init__(self) -> None:
         self._granted = 0
 
-    def check(self, atoms: int, volume: float, *, itemsize: int = 4) -> None:
+    def check(self, atoms: int, volume: float, *, threads: int = 1, itemsize: int = 4) -> None:
         """Refuse a structure that would not fit.
 
         Raises
@@ -86,7 +92,7 @@ class MemoryGuard:
         ValueError
             The estimate, less what was granted before, is more than what is free.
         """
-        need = estimate_bytes(atoms, volume, itemsize=itemsize)
+        need = estimate_bytes(atoms, volume, threads=threads, itemsize=itemsize)
         if need <= self._granted:
             return
         more, free = need - self._granted, available_bytes()

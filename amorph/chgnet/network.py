@@ -74,6 +74,7 @@ class Network:
         self.atoms, self.shorts, self.edges = len(numbers), g.bond.size, g.edge_bond.size
         self.angles = g.angle_knot.size
         self.table, self.kind = engine.messages(numbers)
+        self.kinds = int(self.kind.max()) + 1
         self.edge_center = np.repeat(np.arange(self.atoms, dtype=np.int32), np.diff(g.edge_start))
         parts = engine.threads
         bounds = np.linspace(0, g.i.size, parts + 1).astype(np.int64)
@@ -136,11 +137,10 @@ class Network:
         sums = self.space.zeros("message sums", size * self.engine.threads)
         parts = [sums[k * size : (k + 1) * size] for k in range(self.engine.threads)]
         if layer == 0 and self.table is not None:
-            kinds = len(np.unique(self.kind))
             self.engine.run(
                 atom_convolution.first_forward,
                 [
-                    (*chunk, g.i, g.j, self.kind, kinds, g.knot, g.t, self.table, part)
+                    (*chunk, g.i, g.j, self.kind, self.kinds, g.knot, g.t, self.table, part)
                     for chunk, part in zip(self.bond_chunks, parts, strict=True)
                 ],
             )
@@ -239,7 +239,6 @@ class Network:
         upstream = self._new("messages", self.atoms, 64)
         engine.linear(self.gradient, self.atoms, self.back.atom[layer]["mix"], None, upstream)
         if layer == 0 and self.table is not None:
-            kinds = len(np.unique(self.kind))
             engine.run(
                 atom_convolution.first_backward,
                 [
@@ -248,7 +247,7 @@ class Network:
                         g.i,
                         g.j,
                         self.kind,
-                        kinds,
+                        self.kinds,
                         g.knot,
                         g.t,
                         self.table,

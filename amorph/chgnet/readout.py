@@ -6,9 +6,8 @@
 import numpy as np
 from numba import njit
 
-from amorph.chgnet.simd import load, logistic, product, splat, store, total, zero
+from amorph.chgnet.simd import ROWS, load, logistic, product, splat, store, total, zero
 
-ROWS = 6
 SCRATCH = 7 * ROWS * 64
 
 _ONE = np.float32(1)

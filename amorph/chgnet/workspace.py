@@ -26,11 +26,6 @@ class Workspace:
         buffer.fill(0)
         return buffer
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes in all buffers."""
-        return sum(buffer.nbytes for buffer in self._buffers.values())
-
 
 def whole_rows(count: int) -> int:
     """Round up to whole tiles of a matrix product."""

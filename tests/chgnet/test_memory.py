@@ -33,3 +33,9 @@ def test_what_an_engine_holds_does_not_count_against_it(monkeypatch):
     guard.check(64, 580.0)
     with pytest.raises(ValueError, match=r"1000 atoms in 9000 Å³ need about"):
         guard.check(1000, 9000.0)
+
+
+def test_each_thread_adds_its_own_sums():
+    few, more, many = (estimate_bytes(1000, 9000.0, threads=n) for n in (1, 2, 16))
+    assert many - few == pytest.approx(15 * (more - few), abs=20)
+    assert more > few
