@@ -1,7 +1,9 @@
 """Dynamics and relaxations that write down what they do, and continue from their checkpoint."""
 
 import csv
+import hashlib
 import io
+import json
 import logging
 import math
 import time
@@ -13,12 +15,13 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
+from numpy.typing import NDArray
 
 from amorph.durable import appended, read_checkpoint, write_atomically, write_checkpoint
 from amorph.dynamics import DynamicsState, Frame, Thermo, dynamics
 from amorph.progress import Progress
 from amorph.relaxation import Relaxed, RelaxFrame, RelaxState, relaxation
-from amorph.run import Stage, structure_text
+from amorph.run import Stage, difference, structure_text
 from amorph.schedule import named
 
 log = logging.getLogger(__name__)
@@ -82,11 +85,14 @@ def record_dynamics(
 
     Raises
     ------
+    ValueError
+        The checkpoint was made for something else.
     Stopped
         A stop was asked for; the checkpoint is written.
     """
     schedule, sample_every = named(stage.parameters["schedule"]), stage.parameters["sample_every"]
-    saved = read_checkpoint(stage.directory)
+    checkpoints = _Checkpoints(stage, atoms, work)
+    saved = checkpoints.read()
     state = None if saved is None else DynamicsState.from_arrays(saved)
     trajectory_size, thermo_size = (0, 0) if saved is None else (int(n) for n in saved["sizes"])
     if state is not None:
@@ -97,7 +103,6 @@ def record_dynamics(
         appended(stage.directory / "thermo.csv", thermo_size) as table,
         work.progress.task(stage.name, schedule.steps, done=done) as update,
     ):
-        clock = _Checkpoints(stage, work)
         for frame in dynamics(atoms, calculator, schedule, rng=rng, state=state):
             if state is not None and frame.step == state.step:
                 continue  # sampled before the checkpoint
@@ -108,9 +113,9 @@ def record_dynamics(
                 update(frame.step, f"{thermo.temperature_K:.0f} K, {thermo.pressure_GPa:.1f} GPa")
             else:
                 update(frame.step, f"{frame.target_K:.0f} K wanted")
-            if frame.step < schedule.steps and clock.due():
+            if frame.step < schedule.steps and checkpoints.due():
                 sizes = np.array([trajectory.sync(), table.sync()])
-                clock.save({**frame.state().to_arrays(), "sizes": sizes}, frame.step)
+                checkpoints.save({**frame.state().to_arrays(), "sizes": sizes}, frame.step)
 
 
 def record_relaxation(stage: Stage, atoms: Atoms, calculator: BaseCalculator, work: Work) -> Relaxed:
@@ -118,10 +123,13 @@ def record_relaxation(stage: Stage, atoms: Atoms, calculator: BaseCalculator, wo
 
     Raises
     ------
+    ValueError
+        The checkpoint was made for something else.
     Stopped
         A stop was asked for; the checkpoint is written.
     """
-    saved = read_checkpoint(stage.directory)
+    checkpoints = _Checkpoints(stage, atoms, work)
+    saved = checkpoints.read()
     state = None if saved is None else RelaxState.from_arrays(saved)
     size = 0 if saved is None else int(saved["size"])
     if state is not None:
@@ -132,15 +140,14 @@ def record_relaxation(stage: Stage, atoms: Atoms, calculator: BaseCalculator, wo
         appended(stage.directory / "relaxation.csv", size) as table,
         work.progress.task(stage.name, stage.parameters["max_steps"], done=done) as update,
     ):
-        clock = _Checkpoints(stage, work)
         for frame in relaxation(atoms, calculator, **stage.parameters, state=state):
             last = frame
             if state is None or frame.step > state.step:
                 row = {key: getattr(frame, key) for key in _RELAX_COLUMNS}
                 table.append(_csv_rows([row], header=frame.step == 0))
             update(frame.step, f"largest force {frame.max_force:.3f} eV/Å, stress {frame.stress_residual_GPa:.2f} GPa")
-            if not frame.converged and frame.step < stage.parameters["max_steps"] and clock.due():
-                clock.save({**frame.state().to_arrays(), "size": np.array(table.sync())}, frame.step)
+            if not frame.converged and frame.step < stage.parameters["max_steps"] and checkpoints.due():
+                checkpoints.save({**frame.state().to_arrays(), "size": np.array(table.sync())}, frame.step)
         assert last is not None  # a relaxation yields its start at least
         return last.result()
 
@@ -149,18 +156,53 @@ _RELAX_COLUMNS = ("step", "energy_eV", "max_force", "pressure_GPa", "stress_resi
 
 
 class _Checkpoints:
-    """Decides when a stage writes a checkpoint, and stops it where that was asked for."""
+    """Reads a stage's checkpoint, decides when it writes one, and stops it where that was asked for."""
 
-    def __init__(self, stage: Stage, work: Work) -> None:
+    def __init__(self, stage: Stage, atoms: Atoms, work: Work) -> None:
         self.stage, self.work, self.last = stage, work, time.monotonic()
+        digest = hashlib.sha256(structure_text(atoms)).hexdigest()
+        self.made_for = {**stage.made_for, "start": {"formula": atoms.get_chemical_formula(), "sha256": digest}}
+
+    def read(self) -> dict[str, NDArray[Any]] | None:
+        """Return the newest checkpoint of this very stage; None where there is none.
+
+        Raises
+        ------
+        ValueError
+            It was made from another input, or with other parameters (unless forced).
+        """
+        saved = read_checkpoint(self.stage.directory)
+        if saved is None:
+            return None
+        remedy = f"remove {self.stage.directory} to redo it"
+        if "made_for" not in saved:
+            raise ValueError(f"the checkpoint in {self.stage.directory} does not say what it was made for; {remedy}")
+        made_for = json.loads(str(saved["made_for"]))
+        if made_for == self.made_for:
+            return saved
+        changed = difference(made_for, self.made_for)
+        # The study's own record has what was forced; a structure half made from another one is no structure of either.
+        if {**made_for, "parameters": None} != {**self.made_for, "parameters": None}:
+            raise ValueError(f"{self.stage.directory} was begun from another input: {changed}; {remedy}")
+        if not self.stage.force:
+            raise ValueError(
+                f"{self.stage.directory} was begun with other parameters: {changed}; {remedy}, or continue it all the "
+                "same with --force"
+            )
+        log.warning("%s is continued, although begun with other parameters: %s", self.stage.directory, changed)
+        self._write(saved)  # from now on without force
+        return saved
 
     def due(self) -> bool:
         return self.work.stop.asked or time.monotonic() - self.last > 60.0 * self.work.checkpoint_minutes
 
-    def save(self, arrays: Mapping[str, Any], step: int) -> None:
-        write_checkpoint(self.stage.directory, arrays)
+    def save(self, arrays: Mapping[str, NDArray[Any]], step: int) -> None:
+        self._write(arrays)
         self.last = time.monotonic()
         self.work.stop.check(f"after step {step} of {self.stage.name}")
+
+    def _write(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        write_checkpoint(self.stage.directory, {**arrays, "made_for": np.array(json.dumps(self.made_for))})
 
 
 def _sampled(frame: Frame) -> Atoms:

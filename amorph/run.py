@@ -55,9 +55,16 @@ class Stage:
     directory: Path
     parameters: Mapping[str, Any]
     inputs: Mapping[str, Path]
-    """Files that the stage reads, by role; their SHA-256 is part of the stage's identity."""
+    """Files that the stage reads, by role."""
     force: bool = False
-    """Take a finished stage although its parameters changed since."""
+    """Take a stage, finished or begun, although its parameters changed since."""
+    made_for: Mapping[str, Any] = field(init=False, repr=False)
+    """What the stage is made for: its parameters and the SHA-256 of its inputs, by role, when it was opened."""
+
+    def __post_init__(self) -> None:
+        # Before the work, so that a file which changes while the stage runs is not taken for the one that was read.
+        inputs = {role: sha256_of(path) for role, path in self.inputs.items()}
+        object.__setattr__(self, "made_for", {"parameters": jsonable(self.parameters), "inputs": inputs})
 
     @property
     def name(self) -> str:
@@ -89,7 +96,7 @@ class Stage:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{mark} is damaged ({error}); remove the folder {self.directory} to redo it") from None
         remedy = f"use a new --dir, or remove {self.directory} and the folders after it to redo them"
-        now = _jsonable(self.parameters)
+        now = self.made_for["parameters"]
         if stored != now and now not in (accepted := record.get("accepted_for", [])):
             if not self.force:
                 raise ValueError(
@@ -100,7 +107,7 @@ class Stage:
             record["accepted_for"] = [*accepted, now]
             _write_json(mark, record)
         for role, path in self.inputs.items():
-            if inputs.get(role) != sha256_of(path):
+            if inputs.get(role) != self.made_for["inputs"][role]:
                 raise ValueError(f"{self.directory} was made from another {path}; {remedy}")
         for name, digest in outputs.items():
             if not (self.directory / name).exists() or sha256_of(self.directory / name) != digest:
@@ -119,10 +126,9 @@ class Stage:
             sync(self.directory / name)
         record = {
             "stage": self.name,
-            "parameters": _jsonable(self.parameters),
-            "inputs": {role: sha256_of(path) for role, path in self.inputs.items()},
+            **self.made_for,
             "outputs": outputs,
-            "figures": _jsonable(_without_nan(figures)),
+            "figures": jsonable(_without_nan(figures)),
             "wall_time_s": round(time.time() - started, 3),
         }
         _write_json(self.directory / "stage.json", record)
@@ -325,7 +331,7 @@ def _foreign(path: Path) -> bool:
     return path.name not in {"lock", "run.log"} and not UNFINISHED.fullmatch(path.name)
 
 
-def _jsonable(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
     """Round-trip a value through JSON, so that a stored and a fresh one compare equal."""
     return json.loads(json.dumps(value, default=_plain, allow_nan=False))
 
@@ -357,7 +363,7 @@ def _plain(value: Any) -> Any:
 
 def toml_form(value: Any) -> Any:
     """JSON form without None, which TOML cannot say: a key that is missing has its default None."""
-    plain = _jsonable(value)
+    plain = jsonable(value)
 
     def without_none(item: Any) -> Any:
         if isinstance(item, dict):
