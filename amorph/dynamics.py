@@ -200,9 +200,10 @@ def dynamics(
     ValueError
         Fewer than two atoms; constraints on the atoms; a state that belongs to another structure or schedule.
     RuntimeError
-        The run has become unstable: energy, forces or positions are not finite; the temperature exceeds three times
-        the highest target of the last ten damping times by more than 1000 K (more in cells of few atoms); two atoms
-        are closer than 0.5 Å; under pressure control the volume has doubled or halved.
+        The run has become unstable: energy, forces, positions, momenta or, under pressure control, stress and barostat
+        are not finite; the temperature exceeds three times the highest target of the last ten damping times by more
+        than 1000 K (more in cells of few atoms); two atoms are closer than 0.5 Å; under pressure control the volume
+        has doubled or halved.
 
     Notes
     -----
@@ -327,7 +328,9 @@ class _Run:
 
     def _frame(self) -> Frame:
         step = self.step
-        self.stability.check(self.atoms, self.forces, step, self.segment, self.schedule.recent_target_K(step))
+        self.stability.check(
+            self.atoms, self.forces, step, self.segment, self.schedule.recent_target_K(step), self._barostat()
+        )
         return Frame(
             step, self.schedule.time_ps(step), self.segment.name, self.schedule.target_K(step), self.atoms, self._state
         )
@@ -342,8 +345,11 @@ class _Run:
             forces=self.forces.copy(),
             start_volume=self.start_volume,
             rng=dict(self.rng.bit_generator.state),
-            chains=self.integrator.state() if self.segment.ensemble == "NPT" else {},
+            chains=self._barostat(),
         )
+
+    def _barostat(self) -> dict[str, NDArray[np.float64]]:
+        return self.integrator.state() if self.segment.ensemble == "NPT" else {}
 
 
 def _check_state(state: DynamicsState, atoms: Atoms, schedule: QuenchSchedule) -> None:

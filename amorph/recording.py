@@ -197,6 +197,19 @@ class _Checkpoints:
         return self.work.stop.asked or time.monotonic() - self.last > 60.0 * self.work.checkpoint_minutes
 
     def save(self, arrays: Mapping[str, NDArray[Any]], step: int) -> None:
+        """Write the checkpoint of a step.
+
+        Raises
+        ------
+        RuntimeError
+            It holds what is no number: the one before is worth more.
+        """
+        for name, values in arrays.items():
+            if values.dtype.kind == "f" and np.isnan(values).any():  # a minimiser begins with an infinite energy
+                raise RuntimeError(
+                    f"{name.replace('_', ' ')} at step {step} of {self.stage.name} is no number, so no checkpoint is "
+                    "written; the same command continues from the one before, check the calculator"
+                )
         self._write(arrays)
         self.last = time.monotonic()
         self.work.stop.check(f"after step {step} of {self.stage.name}")

@@ -1,5 +1,7 @@
 """Is the running dynamics or minimisation still sane? Checked at every step."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from ase import Atoms
 from ase import units as ase_units
@@ -28,8 +30,18 @@ class Stability:
         self._start_volume = start_volume
         self._closeness = _Closeness()
 
-    def check(self, atoms: Atoms, forces: NDArray[np.float64], step: int, segment: Segment, target_K: float) -> None:
+    def check(
+        self,
+        atoms: Atoms,
+        forces: NDArray[np.float64],
+        step: int,
+        segment: Segment,
+        target_K: float,
+        barostat: Mapping[str, NDArray[np.float64]] | None = None,
+    ) -> None:
         """Stop the run if it is unstable; `target_K` is the highest that the thermostat may not have forgotten.
+
+        `barostat` is what the next step under pressure control depends on beside the atoms, the stress among it.
 
         Raises
         ------
@@ -37,6 +49,11 @@ class Stability:
             What is wrong, at which step and atoms, the limit, and what to do.
         """
         self._finite(atoms, forces, step)
+        if broken := [name for name, values in (barostat or {}).items() if not np.isfinite(values).all()]:
+            raise RuntimeError(
+                f"the {' and the '.join(broken).replace('_', ' ')} under pressure control is not finite at step {step}: "
+                f"the run is unstable; {self.remedy}"
+            )
         # 16 standard deviations of the canonical kinetic energy: only cells below 50 atoms exceed the plain limit.
         ratio = max(TEMPERATURE_LIMIT, 1.0 + 16.0 * (2.0 / (3 * len(atoms) - 3)) ** 0.5)
         kelvin, limit = temperature_K(atoms), ratio * target_K + TEMPERATURE_FLOOR_K
@@ -64,7 +81,11 @@ class Stability:
         energy = getattr(atoms.calc, "results", {}).get("energy", 0.0)
         if not np.isfinite(energy):
             raise RuntimeError(f"the energy is {energy} eV at step {step}: the run is unstable; {self.remedy}")
-        for what, values in (("force on", forces), ("position of", atoms.positions)):
+        for what, values in (
+            ("force on", forces),
+            ("position of", atoms.positions),
+            ("momentum of", atoms.get_momenta()),
+        ):
             if (k := _not_finite(values)) is not None:
                 raise RuntimeError(
                     f"the {what} atom {k} ({atoms.symbols[k]}) is not finite at step {step}: the run is unstable; "

@@ -120,6 +120,21 @@ def test_a_checkpoint_that_does_not_say_what_it_was_made_for_is_refused(source, 
         begin(source, do, parameters)
 
 
+def test_what_is_no_number_does_not_become_a_checkpoint(source, monkeypatch):
+    class Broken(Argon):
+        def evaluate(self, atoms):
+            energy, forces, virial = super().evaluate(atoms)
+            return energy, forces * (np.nan if self.evaluations == 9 else 1.0), virial
+
+    def work(stage, atoms, _calculator, work):
+        molten(stage, atoms, Broken(), work)
+
+    monkeypatch.setattr("amorph.stability.Stability.check", lambda *_: None)  # which should have seen it
+    with pytest.raises(RuntimeError, match=r"momenta at step \d of stage is no number.*check the calculator"):
+        begin(source, work, DYNAMICS, work=Work(checkpoint_minutes=1e-9))
+    assert np.isfinite(read_checkpoint(source.parent / "run/1_stage")["positions"]).all()
+
+
 @pytest.mark.parametrize("change", [lambda path: path.write_bytes(b"another"), lambda path: path.unlink()])
 def test_the_mark_has_the_input_that_was_read(source, change):
     digest = sha256_of(source)

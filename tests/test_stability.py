@@ -62,6 +62,15 @@ def test_the_limit_of_the_volume(factor):
         check(atoms, Stability(atoms.get_volume() / (factor + np.sign(factor - 1) * 0.03), 1.0))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_momentum_that_is_not_finite_is_named(value):
+    atoms = hot(4, 300.0)
+    check(atoms, Stability(atoms.get_volume(), 1.0))
+    atoms.arrays["momenta"][2, 1] = value
+    with pytest.raises(RuntimeError, match=r"the momentum of atom 2 \(Ar\) is not finite at step 1"):
+        check(atoms, Stability(atoms.get_volume(), 1.0))
+
+
 # against brute force
 
 
