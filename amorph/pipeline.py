@@ -279,23 +279,27 @@ def rehearse(study: Study) -> dict[str, Any]:
 
 @contextmanager
 def stop_on_signal(work: Work) -> Iterator[None]:
-    """Let SIGINT, SIGTERM and SIGUSR1 end the run after the step at hand, with a checkpoint.
+    """Let SIGINT, SIGTERM, SIGUSR1 and SIGHUP end the run after the step at hand, with a checkpoint.
 
-    Signals reach the main thread only; elsewhere nothing is installed.
+    Signals reach the main thread only; elsewhere nothing is installed. A command that was asked to stop hears none of
+    them any more, or the next one would end it with a status of its own while Python shuts down.
     """
 
     def ask(number: int, _frame: Any) -> None:
         work.stop.by = signal.Signals(number).name
 
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup asks to go on without a terminal
+        numbers.append(signal.SIGHUP)
     try:
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+        before = {number: signal.signal(number, ask) for number in numbers}
     except ValueError:  # not the main thread
         before = {}
     try:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if work.stop.by and work.stop.ends_process else handler)
 
 
 def provenance(*calculators: Any, inputs: Sequence[Path] = ()) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Dynamics and relaxations that write down what they do, and continue from their checkpoint."""
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -42,6 +43,8 @@ class StopRequest:
     """Name of the signal or the limit; empty as long as the run may go on."""
     max_hours: float | None = None
     """Wall time after which the run stops by itself, counted from here [h]."""
+    ends_process: bool = False
+    """Whether the process ends when the run has stopped, as a command does: until then signals are passed over."""
 
     def __post_init__(self) -> None:
         if self.max_hours is not None and not 0 < self.max_hours < math.inf:
@@ -64,7 +67,8 @@ class StopRequest:
             It was.
         """
         if self.asked:
-            log.info("%s: stopped %s", self.by, where)
+            with contextlib.suppress(OSError):  # whoever listens to the log may be gone
+                log.info("%s: stopped %s", self.by, where)
             raise Stopped(f"stopped by {self.by} {where}; run the same command again to continue")
 
 

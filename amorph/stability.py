@@ -51,8 +51,8 @@ class Stability:
         self._finite(atoms, forces, step)
         if broken := [name for name, values in (barostat or {}).items() if not np.isfinite(values).all()]:
             raise RuntimeError(
-                f"the {' and the '.join(broken).replace('_', ' ')} under pressure control is not finite at step {step}: "
-                f"the run is unstable; {self.remedy}"
+                f"not finite at step {step} under pressure control: {', '.join(broken).replace('_', ' ')}: the run is "
+                f"unstable; {self.remedy}"
             )
         # 16 standard deviations of the canonical kinetic energy: only cells below 50 atoms exceed the plain limit.
         ratio = max(TEMPERATURE_LIMIT, 1.0 + 16.0 * (2.0 / (3 * len(atoms) - 3)) ** 0.5)

@@ -1,5 +1,6 @@
 """The whole chain on a toy of ions: what it leaves, how it continues, what it refuses."""
 
+import itertools
 import json
 import os
 import re
@@ -172,7 +173,8 @@ def test_a_stop_between_two_stages_is_heard(runs, whole, tmp_path):
     assert not (directory / "2_melt_quench").exists() or not list((directory / "2_melt_quench").iterdir())
 
 
-def test_a_real_process_stops_like_the_others(runs, whole, tmp_path):
+@pytest.mark.parametrize("listener", ["there", "gone"])
+def test_a_real_process_signalled_until_it_ends_has_status_3_whoever_listens(runs, whole, tmp_path, listener):
     study, directory = whole[0], tmp_path / "run"
     command = [sys.executable, "-m", "amorph", "run", str(study), "--dir", str(directory)]
     environment = {**os.environ, "GIT_DIR": "/nonexistent"}
@@ -185,11 +187,19 @@ def test_a_real_process_stops_like_the_others(runs, whole, tmp_path):
                 process.kill()
                 pytest.fail(f"the run did not begin to melt: {process.stderr.read().decode()}")
             time.sleep(0.005)
-        process.send_signal(signal.SIGTERM)
-        said = process.communicate(timeout=20)[1].decode()
+        if listener == "gone":
+            process.stderr.close()
+        for number in itertools.cycle((signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1)):
+            process.send_signal(number)  # which does nothing once the process has ended
+            time.sleep(0.02)
+            if process.poll() is not None:
+                break
+        said = process.stderr.read().decode() if listener == "there" else ""
     assert process.returncode == 3, said
-    assert "stopped by SIGTERM after step" in said.splitlines()[-1]
-    assert "Traceback" not in said
+    assert re.search(r"stopped after step \d+ of melt_quench", (directory / "run.log").read_text())
+    if listener == "there":
+        assert re.match(r"amorph: stopped by SIG\w+ after step", said.splitlines()[-1])
+        assert "Traceback" not in said
     assert runs(study, directory).status == 0
     assert_same(content(directory), content(whole[1]))
 
@@ -395,3 +405,31 @@ def test_outside_the_main_thread_signals_are_left_alone(tmp_path):
     with stop_on_signal(Work()):
         assert signal.getsignal(signal.SIGTERM) is not before
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("ends_process", [False, True])
+def test_only_a_command_that_was_stopped_hears_no_more_signals(ends_process):
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    try:
+        with stop_on_signal(Work(stop=StopRequest(ends_process=ends_process))):
+            pass
+        assert [signal.getsignal(number) for number in numbers] == before  # nobody asked it to stop
+        with stop_on_signal(work := Work(stop=StopRequest(ends_process=ends_process))):
+            signal.raise_signal(signal.SIGHUP)
+        assert work.stop.by == "SIGHUP"
+        expected = [signal.SIG_IGN] * 4 if ends_process else before
+        assert [signal.getsignal(number) for number in numbers] == expected
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def test_a_run_under_nohup_does_not_hear_the_terminal_go():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signal(work := Work()):
+            signal.raise_signal(signal.SIGHUP)
+        assert work.stop.by == ""
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -8,7 +8,7 @@ from toys import LennardJones
 from amorph.durable import read_checkpoint, sha256_of, write_checkpoint
 from amorph.meltquench import melt_quench
 from amorph.parameters import parse
-from amorph.recording import Stopped, Work, record_dynamics, record_relaxation
+from amorph.recording import Stopped, StopRequest, Work, record_dynamics, record_relaxation
 from amorph.relaxation import relax
 from amorph.run import RunDirectory, read_structure, structure_text
 from amorph.schedule import QuenchSchedule, Segment
@@ -133,6 +133,15 @@ def test_what_is_no_number_does_not_become_a_checkpoint(source, monkeypatch):
     with pytest.raises(RuntimeError, match=r"momenta at step \d of stage is no number.*check the calculator"):
         begin(source, work, DYNAMICS, work=Work(checkpoint_minutes=1e-9))
     assert np.isfinite(read_checkpoint(source.parent / "run/1_stage")["positions"]).all()
+
+
+def test_a_log_that_nobody_can_read_does_not_keep_a_run_from_stopping(monkeypatch):
+    def gone(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("amorph.recording.log.info", gone)
+    with pytest.raises(Stopped, match="stopped by SIGTERM here; run the same command again"):
+        StopRequest(by="SIGTERM").check("here")
 
 
 @pytest.mark.parametrize("change", [lambda path: path.write_bytes(b"another"), lambda path: path.unlink()])

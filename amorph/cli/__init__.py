@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import re
+import signal
 import sys
 import traceback
 import warnings
@@ -86,7 +87,12 @@ def make_app(*, summaries: bool = False) -> "App":
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the return value is the exit status (see ``docs/guide.md``)."""
+    """Run one command; the return value is the exit status (see ``docs/guide.md``).
+
+    Without arguments the command is that of the process, which ends with it; a caller who gives them goes on, and finds
+    the handlers of signals as they were.
+    """
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()} if arguments is not None else {}
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in tokens
     tokens = [token for token in tokens if token != "--debug"]
@@ -102,9 +108,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             status, message = _run(tokens, debug=debug)
     finally:
         logging.getLogger().removeHandler(silent)
-    if message:
-        sys.stderr.write(f"amorph: {' '.join(message.split())}\n")
+        for number, handler in handlers.items():
+            if signal.getsignal(number) != handler:
+                signal.signal(number, handler)
+    _end(f"amorph: {' '.join(message.split())}\n" if message else "")
     return status
+
+
+def _end(message: str) -> None:
+    """Write the last line to standard error, and leave nothing there that Python would fail to write at its end."""
+    try:
+        sys.stderr.write(message)
+        sys.stderr.flush()
+    except OSError:  # its reader has gone, or its disk is full: that is no status of the command
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _run(tokens: Sequence[str], *, debug: bool) -> tuple[int, str]:

@@ -220,7 +220,8 @@ def _stage(
         "run": {} if seed is None else {"seed": seed},
     }
     minutes = parse(general, arguments_of(general, parameters))["checkpoint_minutes"]
-    shared = Work(progress, StopRequest(max_hours=max_hours), checkpoint_minutes=minutes)
+    stop = StopRequest(max_hours=max_hours, ends_process=True)
+    shared = Work(progress, stop, checkpoint_minutes=minutes)
     try:
         with (
             stop_on_signal(shared),

@@ -52,7 +52,8 @@ def run(
     if directory is None:
         raise ValueError("a run needs a directory: give --dir DIR, or --dry-run to see the plan")
     try:
-        summary = run_study(plan, directory, progress=Progress(visible=not quiet), max_hours=max_hours, force=force)
+        stop = recording.StopRequest(max_hours=max_hours, ends_process=True)
+        summary = run_study(plan, directory, progress=Progress(visible=not quiet), stop=stop, force=force)
     except recording.Stopped as stopped:
         raise Stopped(str(stopped)) from None
     if json:

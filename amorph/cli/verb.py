@@ -1,5 +1,6 @@
 """What every verb shares: its common flags, its generator, its log, and results as a table or JSON."""
 
+import contextlib
 import json as json_module
 import logging
 import math
@@ -79,10 +80,14 @@ def check_field(path: Path | None, atoms: "Atoms", parameters: Mapping[str, Any]
 
 
 class _StandardError(logging.Handler):
-    """Writes to whatever standard error is at the time: a progress bar puts itself in its place."""
+    """Writes to whatever standard error is at the time: a progress bar puts itself in its place.
+
+    A reader that has gone, or a full disk behind a batch system's file, ends no run.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        sys.stderr.write(self.format(record) + "\n")
+        with contextlib.suppress(OSError):
+            sys.stderr.write(self.format(record) + "\n")
 
 
 def start(*, quiet: bool) -> None:

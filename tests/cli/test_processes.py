@@ -82,6 +82,15 @@ def test_output_into_a_closed_pipe_ends_quietly(oxide, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_reader_of_stderr_that_has_gone_changes_no_status(tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "amorph", "bilud"]
+    done = subprocess.run(command, cwd=tmp_path, stderr=writing, check=False)
+    os.close(writing)
+    assert done.returncode == 2
+
+
 # Compiles the smallest kernel of the package at argv[1] and says how often it had to, and where it is kept.
 COMPILE = """
 import sys
