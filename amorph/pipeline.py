@@ -30,8 +30,9 @@ from amorph.durable import sha256_of, write_atomically
 from amorph.measuring import void_figures
 from amorph.progress import Progress
 from amorph.recording import StopRequest, Work
+from amorph.repulsion import ZBLRepulsion
 from amorph.rocksalt import build
-from amorph.run import SUMMARY, RunDirectory, Stage, read_structure
+from amorph.run import SUMMARY, RunDirectory, Stage, holds, read_structure
 from amorph.study import Study
 from amorph.substitution import substitute
 from amorph.summary import Summary, summarize, summarize_melt
@@ -124,8 +125,9 @@ def run_study(
     """
     stop = stop or StopRequest(max_hours=max_hours)
     melt_only, shared = bool(study["snapshots"]), study["melt"]
-    begun = (directory / "run.toml").exists()
-    cited = {} if begun or melt_only else {"bond_valence": rehearse(study)}
+    # Another study is refused without force, in words that need no trial.
+    new = not (directory / "run.toml").exists() or (force and not holds(directory, study.tables))
+    cited = {"bond_valence": rehearse(study)} if new and not melt_only else {}
     calculator = make(**study["calculator"])
     final_calculator = make(**study["final_calculator"])
     model = calculator_name(calculator)
@@ -303,7 +305,8 @@ def stop_on_signal(work: Work) -> Iterator[None]:
 
 
 def provenance(*calculators: Any, inputs: Sequence[Path] = ()) -> dict[str, Any]:
-    """Say what made a run's numbers: versions, commit, models, and the sha256 of weights and input files."""
+    """Say what made a run's numbers: versions, commit, models, their engines, the sha256 of weights and input files."""
+    engines = {calculator_name(calculator): _engine(calculator) for calculator in calculators}
     weights = {
         calculator_name(calculator): str(digest)
         for calculator in calculators
@@ -314,8 +317,18 @@ def provenance(*calculators: Any, inputs: Sequence[Path] = ()) -> dict[str, Any]
         "commit": _commit(),
         "models": sorted({calculator_name(calculator) for calculator in calculators}),
         "weights_sha256": weights,
+        "engines": {name: engine for name, engine in engines.items() if engine},
         "input_sha256": {str(path): sha256_of(path) for path in inputs},
     }
+
+
+def _engine(calculator: Any) -> dict[str, str | int]:
+    """Say what computes a model, as far as its calculator tells: engine, device, number of threads."""
+    model = getattr(calculator, "stands_for", calculator)
+    if isinstance(model, ZBLRepulsion):
+        model = model.calculator
+    told = {key: getattr(model, key, None) for key in ("engine", "device", "threads")}
+    return {key: value for key, value in told.items() if isinstance(value, str | int)}
 
 
 def _commit() -> str | None:
@@ -324,7 +337,7 @@ def _commit() -> str | None:
     command = ["git", "-C", str(package), "describe", "--always", "--dirty", "--match=", "--abbrev=40"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except OSError:
+    except (OSError, subprocess.SubprocessError):  # no git, or a checkout on a disk that hangs
         return None
     inside = done.returncode == 0 and (package.parent / ".git").exists()
     return done.stdout.strip() if inside else None

@@ -192,7 +192,7 @@ class RunDirectory:
         self._acquire()
         try:
             remove_unfinished(self.path)
-            commits = self._claim(existing)
+            noted = self._claim(existing)
             self._log = logging.FileHandler(self.path / "run.log", encoding="utf-8")
         except BaseException:
             self._release()
@@ -205,8 +205,8 @@ class RunDirectory:
         logger.addHandler(self._log)
         self._level = logger.level
         logger.setLevel(min(logger.getEffectiveLevel(), logging.INFO))
-        if commits is not None:
-            log.warning("%s was begun by commit %s of amorph and is continued by %s", self.path, *commits)
+        if noted:
+            log.warning("%s is continued with %s: the same bytes as in one go are not promised", self.path, noted)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -255,29 +255,35 @@ class RunDirectory:
             self._lock.close()
             self._lock = None
 
-    def _claim(self, path: Path) -> tuple[str | None, str | None] | None:
-        """Write the run's configuration, or compare it with the one there; return the commits where they differ."""
-        whole = {**toml_form(self.config), "provenance": toml_form(self.provenance)}
+    def _claim(self, path: Path) -> str:
+        """Write the run's configuration, or compare it with the one there; return what differs and does not bind."""
+        whole = _whole(self.config, self.provenance)
         if not path.exists():
             write_atomically(path, tomli_w.dumps(whole).encode())
-            return None
+            return ""
         try:
             stored = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is damaged ({error}); use a new --dir") from None
-        self.forced = stored.get("provenance", {}).get("forced", [])
-        if (there := _binding(stored)) != (here := _binding(whole)):
-            changed = difference(there, here)
-            if not self.force:
-                raise ValueError(
-                    f"{self.path} holds a run with {changed}; use a new --dir, or continue it all the same with --force"
-                )
+        made_by = stored.get("provenance", {})
+        self.forced = made_by.get("forced", [])
+        changed = difference(_binding(stored), _binding(whole))
+        noted = "" if (self.path / SUMMARY).exists() else difference(_free(stored), _free(whole))
+        if changed and not self.force:
+            raise ValueError(
+                f"{self.path} holds a run with {changed}; use a new --dir, or continue it all the same with --force"
+            )
+        date = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        if changed:
             log.warning("%s is continued by force with %s", self.path, changed)
-            self.forced = [*self.forced, {"date": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "changed": changed}]
-            whole["provenance"]["forced"] = self.forced
+            self.forced = made_by["forced"] = [*self.forced, {"date": date, "changed": changed}]
+        if noted:
+            made_by["continued"] = [*made_by.get("continued", []), {"date": date, "changed": noted}]
+        if changed or noted:
+            # What only the first call knew stays: the parameters that the study comes down to, say.
+            whole["provenance"] = made_by | whole["provenance"]
             write_atomically(path, tomli_w.dumps(whole).encode())
-        commits = stored.get("provenance", {}).get("commit"), whole["provenance"].get("commit")
-        return None if commits[0] == commits[1] else commits
+        return noted
 
 
 def _lock_soon(file: io.TextIOWrapper) -> None:
@@ -296,6 +302,19 @@ def _lock_soon(file: io.TextIOWrapper) -> None:
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def holds(directory: Path, config: Mapping[str, Any]) -> bool:
+    """Tell whether a directory holds a run of this configuration, whatever made it."""
+    try:
+        stored = tomllib.loads((directory / "run.toml").read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return False
+    return _binding(stored | {"provenance": {}}) == _binding(_whole(config, {}))
+
+
+def _whole(config: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str, Any]:
+    return {**toml_form(config), "provenance": toml_form(provenance)}
+
+
 def _binding(content: Mapping[str, Any]) -> dict[str, Any]:
     """Keep of a run's configuration and provenance what its numbers depend on."""
     free = {"run": ("title", "checkpoint_minutes")}
@@ -305,7 +324,21 @@ def _binding(content: Mapping[str, Any]) -> dict[str, Any]:
         if name != "provenance" and table  # a table that is not used is none
     }
     made_by = content.get("provenance", {})
-    return tables | {key: made_by.get(key, {}) for key in ("versions", "weights_sha256", "input_sha256")}
+    tables |= {key: made_by.get(key, {}) for key in ("versions", "weights_sha256", "input_sha256")}
+    return tables | {"engines": _of_engines(made_by, ("engine", "device"))}
+
+
+def _free(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep of a run's provenance what may change the last digits of its numbers."""
+    made_by = content.get("provenance", {})
+    return {"commit": made_by.get("commit"), "engines": _of_engines(made_by, ("threads",))}
+
+
+def _of_engines(made_by: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {
+        model: {key: engine[key] for key in keys if key in engine}
+        for model, engine in made_by.get("engines", {}).items()
+    }
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> str:

@@ -16,10 +16,13 @@ import numpy as np
 import pytest
 from dying import HERE, Runs
 from toy_run import BRIEF, STUDY, assert_same, content, written
+from toys import Ions
 
+from amorph.chgnet import CHGNetCalculator
 from amorph.durable import sha256_of
-from amorph.pipeline import Chain, rehearse, run_study, stop_on_signal
+from amorph.pipeline import Chain, provenance, rehearse, run_study, stop_on_signal
 from amorph.recording import Stopped, StopRequest, Work
+from amorph.repulsion import ZBLRepulsion
 from amorph.run import RunDirectory
 from amorph.study import read_study, resolve
 
@@ -311,6 +314,7 @@ def test_another_study_is_continued_by_force_and_says_so(runs, variant, tmp_path
     assert runs(other, directory, flags=("--force",)).status == 4
     stored = tomllib.loads((directory / "run.toml").read_text())
     assert stored["bvs"]["spacing"] == 0.4
+    assert stored["provenance"]["bond_valence"]["source"]
     [forced] = stored["provenance"]["forced"]
     assert forced["changed"] == "bvs.spacing 0.5 there, 0.4 here"
     # what was finished stays as it was made, and says for what it was taken; what was missing is made anew
@@ -324,6 +328,33 @@ def test_another_study_is_continued_by_force_and_says_so(runs, variant, tmp_path
     before = content(directory)
     assert runs(other, directory).status == 4  # from now on without force
     assert_same(content(directory), before)
+
+
+def test_another_study_is_tried_before_it_is_continued_by_force(runs, variant, tmp_path):
+    study, directory = variant[0], tmp_path / "run"
+    shutil.copytree(variant[1], directory)
+    before = content(directory)
+    other = written(tmp_path / "other.toml", study.read_text().replace("[bvs]", '[substitute]\nion = "Na+"\n[bvs]'))
+    outcome = runs(other, directory, flags=("--force",))
+    assert outcome.status == 2
+    assert "no Na" in outcome.said
+    assert_same(content(directory), before)
+
+
+def test_the_engine_of_a_model_is_told_whatever_stands_before_it():
+    model = CHGNetCalculator(device="cpu", threads=1)
+    told = {"engine": "numba", "device": "cpu", "threads": 1}
+    assert provenance(model)["engines"] == {"CHGNet 0.3.0": told}
+    assert provenance(ZBLRepulsion(model))["engines"] == {"CHGNet 0.3.0 + ZBL": told}
+    assert provenance(Ions())["engines"] == {}
+
+
+def test_a_repository_that_hangs_costs_the_commit_alone(monkeypatch):
+    def hang(command, **options):
+        raise subprocess.TimeoutExpired(command, options["timeout"])
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    assert provenance()["commit"] is None
 
 
 def test_a_summary_goes_before_a_stage_is_redone(tmp_path):

@@ -25,6 +25,10 @@ CONFIG = {"build": {"composition": "MgO", "supercell": (2, 2, 2)}, "bvs": {"cuto
 PROVENANCE = {"versions": {"numpy": "2.0"}, "commit": None}
 
 
+def engine(threads, name="numba"):
+    return {"engines": {"CHGNet": {"engine": name, "device": "cpu", "threads": threads}}}
+
+
 def opened(path, config=CONFIG, provenance=PROVENANCE):
     return RunDirectory(path, config, provenance)
 
@@ -217,6 +221,7 @@ def test_run_toml_says_everything_and_the_same_study_goes_on(tmp_path):
         ({**CONFIG, "bvs": {"cutoff": 6.0, "r0": 1.7}}, PROVENANCE, r"bvs\.r0 nothing there, 1\.7 here"),
         (CONFIG, {"versions": {"numpy": "2.1"}}, r"versions\.numpy '2\.0' there, '2\.1' here"),
         (CONFIG, {**PROVENANCE, "weights_sha256": {"X": "ab"}}, r"weights_sha256\.X nothing there, 'ab' here"),
+        (CONFIG, PROVENANCE | engine(1), r"engines\.CHGNet nothing there, .*'numba', 'device': 'cpu'} here"),
     ],
 )
 def test_another_study_is_refused_with_the_difference(tmp_path, config, provenance, said):
@@ -233,13 +238,35 @@ def test_another_study_is_refused_with_the_difference(tmp_path, config, provenan
         pass
 
 
-def test_another_commit_goes_on_and_is_told(tmp_path):
-    with opened(tmp_path / "run", provenance={**PROVENANCE, "commit": "abc"}):
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ({"commit": "abc"}, {"commit": "def"}, "commit 'abc' there, 'def' here"),
+        (engine(1), engine(2), "engines.CHGNet.threads 1 there, 2 here"),
+    ],
+)
+def test_another_commit_or_number_of_threads_goes_on_and_is_told_and_recorded_once(tmp_path, old, new, changed):
+    with opened(tmp_path / "run", provenance=PROVENANCE | {"bond_valence": {"r0": 1.7}} | old):
         pass
+    for _ in range(2):
+        with opened(tmp_path / "run", provenance=PROVENANCE | new):
+            pass
+    log = (tmp_path / "run/run.log").read_text()
+    assert log.count(f"is continued with {changed}: the same bytes as in one go are not promised") == 1
+    stored = tomllib.loads((tmp_path / "run/run.toml").read_text())["provenance"]
+    assert [entry["changed"] for entry in stored["continued"]] == [changed]
+    assert "forced" not in stored
+    assert new.items() <= stored.items()
+    assert stored["bond_valence"] == {"r0": 1.7}  # which only the first call knew
+
+
+def test_a_finished_run_is_read_by_another_commit_without_a_word(tmp_path):
+    with opened(tmp_path / "run", provenance={**PROVENANCE, "commit": "abc"}):
+        (tmp_path / "run/summary.json").write_text("{}")
     with opened(tmp_path / "run", provenance={**PROVENANCE, "commit": "def"}):
         pass
-    log = (tmp_path / "run/run.log").read_text()
-    assert "was begun by commit abc of amorph and is continued by def" in log
+    assert (tmp_path / "run/run.log").read_text() == ""
+    assert "continued" not in (tmp_path / "run/run.toml").read_text()
 
 
 @pytest.mark.parametrize("content", [b"= 3", b"\xff\xfe\x00"])
