@@ -6,16 +6,12 @@ refuses to mix what does not match, and continues what is not.
 """
 
 import contextlib
-import fcntl
 import io
 import json
 import logging
-import os
-import socket
 import time
 import tomllib
 from collections.abc import Mapping, Sequence
-from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -26,10 +22,10 @@ import tomli_w
 from ase import Atoms
 
 from amorph.durable import UNFINISHED, remove_unfinished, sha256_of, sync, write_atomically
+from amorph.locking import locked
+from amorph.runlog import kept_log
 
 log = logging.getLogger(__name__)
-
-_AT_WORK: ContextVar[Path | None] = ContextVar("run directory that this thread works in", default=None)
 
 SUMMARY = "summary.json"
 """What a run of a study writes last: as long as it is there, the run is finished."""
@@ -175,12 +171,8 @@ class RunDirectory:
     """Continue a run of another configuration, and record the difference."""
     forced: Sequence[Mapping[str, str]] = field(default=(), init=False)
     """When the run was continued by force, and with what."""
-    _lock: io.TextIOWrapper | None = field(default=None, repr=False)
-    _log: logging.Handler | None = field(default=None, repr=False)
-    _level: int = field(default=logging.NOTSET, repr=False)
-    """Level of the package's logger before the run's log was added."""
-    _before: Token[Path | None] | None = field(default=None, repr=False)
-    """What this thread worked in before."""
+    _open: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, init=False, repr=False)
+    """Lock and log."""
 
     def __enter__(self) -> Self:
         if self.path.exists() and not self.path.is_dir():
@@ -189,71 +181,31 @@ class RunDirectory:
         if self.path.exists() and not existing.exists() and any(map(_foreign, self.path.iterdir())):
             raise ValueError(f"{self.path} is not empty and holds no run.toml; give the run a directory of its own")
         self.path.mkdir(parents=True, exist_ok=True)
-        self._acquire()
-        try:
+        with contextlib.ExitStack() as opened:
+            left = opened.enter_context(locked(self.path))
             remove_unfinished(self.path)
             noted = self._claim(existing)
-            self._log = logging.FileHandler(self.path / "run.log", encoding="utf-8")
-        except BaseException:
-            self._release()
-            raise
-        self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        # What no run says by itself (a shared force engine, a thread of an analysis) stands in every log.
-        self._log.addFilter(lambda _: _AT_WORK.get() in (None, self.path))
-        self._before = _AT_WORK.set(self.path)
-        logger = logging.getLogger("amorph")
-        logger.addHandler(self._log)
-        self._level = logger.level
-        logger.setLevel(min(logger.getEffectiveLevel(), logging.INFO))
+            opened.enter_context(kept_log(self.path / "run.log"))
+            self._open = opened.pop_all()
+        if left:
+            log.warning(
+                "%s was not given back by %s: if that still runs, this file system keeps locks to each machine; stop "
+                "one of the two",
+                self.path,
+                left,
+            )
         if noted:
             log.warning("%s is continued with %s: the same bytes as in one go are not promised", self.path, noted)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._log is not None:
-            logger = logging.getLogger("amorph")
-            logger.setLevel(self._level)
-            logger.removeHandler(self._log)
-            self._log.close()
-        if self._before is not None:
-            _AT_WORK.reset(self._before)
-        self._release()
+        self._open.close()
 
     def stage(self, folder: str, parameters: Mapping[str, Any], inputs: Mapping[str, Path] | None = None) -> Stage:
         """Open the folder of a stage, made if missing."""
         directory = self.path / folder
         directory.mkdir(parents=True, exist_ok=True)
         return Stage(directory, parameters, inputs or {}, self.force)
-
-    def _acquire(self) -> None:
-        # The kernel drops the lock with its process, so a stale lock file does no harm.
-        self._lock = (self.path / "lock").open("a+", encoding="utf-8")
-        try:
-            _lock_soon(self._lock)
-        except OSError as error:
-            owner = ""
-            if isinstance(error, BlockingIOError):
-                self._lock.seek(0)
-                owner = self._lock.read().strip() or "another process"
-            self._lock.close()
-            self._lock = None
-            if not owner:
-                raise ValueError(
-                    f"{self.path} cannot be locked ({error.strerror}), so two processes could mix their files in it; "
-                    "use a --dir on another file system"
-                ) from None
-            raise ValueError(f"{self.path} is in use by {owner}; wait for it, or use another --dir") from None
-        self._lock.seek(0)
-        self._lock.truncate()
-        self._lock.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
-        self._lock.flush()
-
-    def _release(self) -> None:
-        if self._lock is not None:
-            self._lock.seek(0)
-            self._lock.truncate()
-            self._lock.close()
-            self._lock = None
 
     def _claim(self, path: Path) -> str:
         """Write the run's configuration, or compare it with the one there; return what differs and does not bind."""
@@ -284,22 +236,6 @@ class RunDirectory:
             whole["provenance"] = made_by | whole["provenance"]
             write_atomically(path, tomli_w.dumps(whole).encode())
         return noted
-
-
-def _lock_soon(file: io.TextIOWrapper) -> None:
-    """Lock a file, or fail after a second: whoever looks at the status of a run holds its lock for a moment.
-
-    Raises
-    ------
-    BlockingIOError
-        Another process holds the lock and keeps it.
-    """
-    for _ in range(10):
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        time.sleep(0.1)
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def holds(directory: Path, config: Mapping[str, Any]) -> bool:

@@ -27,7 +27,7 @@ LAYERS = [
     },
     {"rocksalt", "substitution", "chgnet", "analysis", "export", "reading"},
     {"schedule", "barostat", "stability", "dynamics", "meltquench", "deformation", "minimizer", "relaxation"},
-    {"durable", "run"},
+    {"durable", "locking", "runlog", "run"},
     {"study", "recording", "measuring", "stages", "melting", "summary", "estimate", "pipeline"},
     {"ensemble"},
     {"cli", "__main__", "__init__"},

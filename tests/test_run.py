@@ -1,14 +1,5 @@
-"""The run directory: marks, lock, claim, checkpoints and files that grow."""
+"""The run directory: marks of its stages, and what it is for."""
 
-import fcntl
-import logging
-import os
-import re
-import signal
-import socket
-import subprocess
-import sys
-import threading
 import time
 import tomllib
 from dataclasses import dataclass, replace
@@ -136,68 +127,6 @@ def test_a_mark_cut_anywhere_is_refused(stage):
             stage.finished()
 
 
-# one process per directory
-
-HOLD = "import sys, time; from pathlib import Path; from amorph.run import RunDirectory\n"
-HOLD += "with RunDirectory(Path(sys.argv[1]), {}, {}): print('held', flush=True); time.sleep(60)"
-
-
-@pytest.fixture
-def holder(tmp_path):
-    """Another process that has the directory open."""
-    path = tmp_path / "run"
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "held\n"
-    yield process, path
-    process.kill()
-    process.wait()
-    process.stdout.close()
-
-
-def test_a_second_process_is_refused_and_the_crash_of_the_first_frees_the_directory(holder):
-    process, path = holder
-    found = names(path)
-    with (
-        pytest.raises(ValueError, match=f"is in use by pid {process.pid} on {re.escape(socket.gethostname())}; wait"),
-        opened(path, {}, {}),
-    ):
-        pass
-    assert names(path) == found
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert f"pid {process.pid}" in (path / "lock").read_text()  # stale, and no obstacle
-    with opened(path, {}, {}):
-        assert f"pid {os.getpid()} " in (path / "lock").read_text()
-    assert (path / "lock").read_text() == ""
-
-
-def test_the_same_process_is_refused_too_and_may_come_back(tmp_path):
-    with opened(tmp_path / "run"), pytest.raises(ValueError, match=f"in use by pid {os.getpid()} on"):
-        opened(tmp_path / "run").__enter__()
-    with opened(tmp_path / "run"):
-        pass
-
-
-def test_a_look_at_the_status_is_no_obstacle(tmp_path):
-    (tmp_path / "run").mkdir()
-    lock = (tmp_path / "run/lock").open("w")
-    fcntl.flock(lock, fcntl.LOCK_SH)  # what whoever looks holds for a moment
-    looking = threading.Timer(0.3, lock.close)
-    looking.start()
-    with opened(tmp_path / "run"):
-        pass
-    looking.join()
-
-
-def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
-    def unsupported(*_):
-        raise OSError(38, "Function not implemented")
-
-    monkeypatch.setattr("fcntl.flock", unsupported)
-    with pytest.raises(ValueError, match="cannot be locked \\(Function not implemented\\)"), opened(tmp_path / "run"):
-        pass
-
-
 # what the directory is for
 
 
@@ -296,20 +225,6 @@ def test_a_file_is_no_directory(tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(ValueError, match="run is a file; give the run a directory"), opened(tmp_path / "run"):
         pass
-
-
-# the log
-
-
-def test_the_log_is_kept_whatever_the_caller_listens_to(tmp_path):
-    logger = logging.getLogger("amorph")
-    level, handlers = logger.level, list(logger.handlers)
-    for n in range(2):
-        with opened(tmp_path / "run"):
-            logging.getLogger("amorph.stages").info("step %d", n)
-    lines = (tmp_path / "run/run.log").read_text().splitlines()
-    assert [line.rpartition("INFO ")[2] for line in lines] == ["step 0", "step 1"]
-    assert (logger.level, logger.handlers) == (level, handlers)
 
 
 # comparisons in words

@@ -1,0 +1,98 @@
+"""One process at a time in a directory: a lock that the kernel drops with its process."""
+
+import contextlib
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[str]:
+    """Hold a directory's lock for the time of a block.
+
+    The file ``lock`` says who holds it. A stale one does no harm: the lock is not the file but what the kernel knows of
+    it. The folder is locked beside it where its file system can do that (NFS cannot), so that removing the file lets
+    nobody in.
+
+    Yields
+    ------
+    str
+        Who held the lock on another machine and did not give it back; empty if nobody did. There it may still run,
+        where a file system keeps locks to each machine.
+
+    Raises
+    ------
+    ValueError
+        Another process holds the lock, or the file system has none.
+    """
+    file = _acquire(directory / "lock")
+    folder = os.open(directory, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise _in_use(directory, "another process, whose lock was removed") from None
+        file.seek(0)
+        left = file.read().strip()
+        file.seek(0)
+        file.truncate()
+        file.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        try:
+            yield "" if left.endswith(f" on {socket.gethostname()}") else left
+        finally:
+            with contextlib.suppress(OSError):  # a full disk, or one gone read-only
+                file.seek(0)
+                file.truncate()
+    finally:
+        os.close(folder)
+        with contextlib.suppress(OSError):
+            file.close()
+
+
+def _acquire(path: Path) -> TextIO:
+    """Open a file and lock it, again if another takes its name in between."""
+    while True:
+        file = path.open("a+", encoding="utf-8")
+        try:
+            _lock_soon(file)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    return file
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read().strip() or "another process"
+            file.close()
+            raise _in_use(path.parent, owner) from None
+        except OSError as error:
+            file.close()
+            raise ValueError(
+                f"{path.parent} cannot be locked ({error.strerror}), so two processes could mix their files in it; "
+                "use a --dir on another file system"
+            ) from None
+        file.close()
+
+
+def _in_use(directory: Path, owner: str) -> ValueError:
+    return ValueError(f"{directory} is in use by {owner}; wait for it, or use another --dir")
+
+
+def _lock_soon(file: TextIO) -> None:
+    """Lock a file, or fail after a second: whoever looks at the status of a run holds its lock for a moment.
+
+    Raises
+    ------
+    BlockingIOError
+        Another process holds the lock and keeps it.
+    """
+    for _ in range(10):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(0.1)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
