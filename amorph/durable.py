@@ -1,6 +1,7 @@
 """Files that a kill leaves whole: replaced by rename, only growing, or kept with a checksum and the one before."""
 
 import contextlib
+import errno
 import hashlib
 import io
 import logging
@@ -17,30 +18,49 @@ from numpy.typing import NDArray
 log = logging.getLogger(__name__)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is either whole or not there: temporary name, sync, rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`: what is written there takes that name once it is on disk, or goes."""
+    # The suffix stays at the end, for some writers look at it.
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.amorph-tmp{path.suffix}")
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
+        sync(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     sync(path.parent)
 
 
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is either whole or not there: temporary name, sync, rename."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, and force their names to disk."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync(folder.parent)
+
+
 def sync(path: Path) -> None:
     """Force a file, or the names in a folder, to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        # Not every file system syncs a folder, and one that can be written to need not be readable.
+        if error.errno not in {errno.EINVAL, errno.EACCES} or not path.is_dir():
+            raise
 
 
-UNFINISHED = re.compile(r"\..+\.\d+(\.\w+)?")
+UNFINISHED = re.compile(r"\..+\.\d+\.amorph-tmp(\..+)?")
 """Temporary names, with a process id, of files whose writer was killed."""
 
 
@@ -107,7 +127,7 @@ def write_checkpoint(directory: Path, arrays: Mapping[str, NDArray[Any]]) -> Non
     np.savez(content, **arrays)  # type: ignore[arg-type]  # numpy's stub takes **kwds for allow_pickle
     body = content.getvalue()
     path = directory / "checkpoint.npz"
-    if path.exists() and _body(path) is not None:  # a damaged one must not push out the whole one before it
+    if path.exists() and not _read(path)[1]:  # a damaged one must not push out the whole one before it
         path.replace(directory / "checkpoint_previous.npz")
     write_atomically(path, hashlib.sha256(body).digest() + body)
 
@@ -123,16 +143,23 @@ def read_checkpoint(directory: Path) -> dict[str, NDArray[Any]] | None:
     candidates = [directory / "checkpoint.npz", directory / "checkpoint_previous.npz"]
     present = [path for path in candidates if path.exists()]
     for path in present:
-        if (body := _body(path)) is not None:
+        body, fault = _read(path)
+        if not fault:
             with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
                 return dict(arrays)
-        log.warning("%s is damaged: its checksum does not match", path)
+        log.warning("%s is damaged: %s", path, fault)
     if present:
         raise ValueError(f"every checkpoint in {directory} is damaged; remove the folder to redo the stage")
     return None
 
 
-def _body(checkpoint: Path) -> bytes | None:
-    """Return what a checkpoint holds behind its checksum; None where the checksum does not match."""
-    raw = checkpoint.read_bytes()
-    return raw[32:] if len(raw) > 32 and hashlib.sha256(raw[32:]).digest() == raw[:32] else None
+def _read(checkpoint: Path) -> tuple[bytes, str]:
+    """Return what a checkpoint holds behind its checksum, and what is wrong with it: nothing, if it is whole."""
+    try:
+        raw = checkpoint.read_bytes()
+    except PermissionError:  # it may be whole
+        raise
+    except OSError as error:
+        return b"", str(error.strerror)
+    sound = len(raw) > 32 and hashlib.sha256(raw[32:]).digest() == raw[:32]
+    return (raw[32:], "") if sound else (b"", "its checksum does not match")

@@ -21,7 +21,7 @@ import numpy as np
 import tomli_w
 from ase import Atoms
 
-from amorph.durable import UNFINISHED, remove_unfinished, sha256_of, sync, write_atomically
+from amorph.durable import UNFINISHED, make_folder, remove_unfinished, sha256_of, sync, write_atomically
 from amorph.locking import locked
 from amorph.runlog import kept_log
 
@@ -133,8 +133,7 @@ class Stage:
         return done
 
     def _clear(self) -> None:
-        """Remove what only an unfinished stage needs, or what a killed process left."""
-        remove_unfinished(self.directory)
+        """Remove what only an unfinished stage needs."""
         for leftover in self.directory.glob("checkpoint*"):
             leftover.unlink()
 
@@ -180,7 +179,7 @@ class RunDirectory:
         existing = self.path / "run.toml"
         if self.path.exists() and not existing.exists() and any(map(_foreign, self.path.iterdir())):
             raise ValueError(f"{self.path} is not empty and holds no run.toml; give the run a directory of its own")
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         with contextlib.ExitStack() as opened:
             left = opened.enter_context(locked(self.path))
             remove_unfinished(self.path)
@@ -202,9 +201,10 @@ class RunDirectory:
         self._open.close()
 
     def stage(self, folder: str, parameters: Mapping[str, Any], inputs: Mapping[str, Path] | None = None) -> Stage:
-        """Open the folder of a stage, made if missing."""
+        """Open the folder of a stage, made if missing, without what killed processes left there."""
         directory = self.path / folder
-        directory.mkdir(parents=True, exist_ok=True)
+        make_folder(directory)
+        remove_unfinished(directory)
         return Stage(directory, parameters, inputs or {}, self.force)
 
     def _claim(self, path: Path) -> str:

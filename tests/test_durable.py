@@ -1,19 +1,31 @@
 """Files that a kill leaves whole: replaced, growing, and checkpoints."""
 
+import errno
+import itertools
 import os
+import stat
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.build import bulk
+from toys import LennardJones
 
 from amorph.durable import (
     AppendedFile,
     appended,
+    make_folder,
     read_checkpoint,
     sha256_of,
     write_atomically,
     write_checkpoint,
 )
+from amorph.export.replacing import replacing
+from amorph.meltquench import melt_quench
+from amorph.parameters import parse
+from amorph.recording import Work, record_dynamics
+from amorph.run import RunDirectory
+from amorph.schedule import QuenchSchedule, Segment
 
 
 def names(path):
@@ -52,6 +64,69 @@ def test_the_content_is_on_disk_before_it_has_the_name(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", lambda *names, **k: (order.append("rename"), rename(*names, **k)))
     write_atomically(path, b"content")
     assert order == ["sync", "rename", "sync"]  # content, name, folder
+
+
+def test_a_folder_that_cannot_be_synced_stops_nothing_and_a_file_does(tmp_path, monkeypatch):
+    def unable(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode) or refuse_files:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", unable)
+    refuse_files = False
+    write_atomically(tmp_path / "a", b"content")
+    refuse_files = True
+    with pytest.raises(OSError, match="Invalid argument"):
+        write_atomically(tmp_path / "a", b"other")
+    assert (tmp_path / "a").read_bytes() == b"content"
+
+
+@pytest.fixture
+def order(monkeypatch):
+    """What was synced and renamed, by name, in order."""
+    done, fsync, rename = [], os.fsync, os.replace
+
+    def note_sync(descriptor):
+        done.append(("sync", Path(f"/proc/self/fd/{descriptor}").readlink().name))
+        fsync(descriptor)
+
+    def note_rename(source, target, **options):
+        done.append(("rename", Path(target).name))
+        rename(source, target, **options)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "replace", note_rename)
+    return done
+
+
+def test_the_name_of_every_new_folder_is_on_disk(tmp_path, order):
+    make_folder(tmp_path / "a/b")
+    assert {("sync", tmp_path.name), ("sync", "a")} == set(order)
+    make_folder(tmp_path / "a/b")
+    assert len(order) == 2
+
+
+def test_exports_are_on_disk_before_they_have_their_name(tmp_path, order):
+    with replacing(tmp_path / "map.cube") as temporary:
+        temporary.write_text("0")
+    assert order == [("sync", temporary.name), ("rename", "map.cube"), ("sync", tmp_path.name)]
+
+
+def test_what_a_checkpoint_counts_on_is_on_disk_before_it_and_all_results_before_the_mark(tmp_path, order):
+    schedule = QuenchSchedule((Segment("hold", "NVT", 60.0, 60.0, 0.01),))
+    atoms = bulk("Ar", a=5.4, cubic=True)
+    work = Work(checkpoint_minutes=1e-9)
+    with RunDirectory(tmp_path / "run", {}, {}) as run:
+        stage = run.stage("1_hold", parse(melt_quench, {"schedule": schedule, "sample_every": 1}))
+        assert order[-1] == ("sync", "run")  # the name of the stage's folder
+        record_dynamics(stage, atoms, LennardJones(cutoff=6.0), np.random.default_rng(0), work)
+        checkpoints = [place for place, done in enumerate(order) if done == ("rename", "checkpoint.npz")]
+        for last, place in itertools.pairwise([-1, *checkpoints]):
+            assert {("sync", "trajectory.extxyz"), ("sync", "thermo.csv")} < set(order[last + 1 : place])
+        assert len(checkpoints) == 10
+        order.clear()
+        stage.finish({}, started=0.0)
+        marked = order.index(("rename", "stage.json"))
+        assert {("sync", "trajectory.extxyz"), ("sync", "thermo.csv")} < set(order[:marked])
 
 
 # checkpoints
@@ -113,6 +188,31 @@ def test_a_flipped_bit_yields_to_the_one_before(checkpoints, caplog):
         path.write_bytes(flipped)
         assert read_checkpoint(checkpoints)["step"] == 1, bit
     assert "checkpoint.npz is damaged: its checksum does not match" in caplog.text
+
+
+def test_a_checkpoint_on_a_bad_sector_yields_to_the_one_before_and_one_without_permission_does_not(
+    checkpoints, monkeypatch, caplog
+):
+    read = Path.read_bytes
+
+    def broken(path):
+        if path.name == "checkpoint.npz":
+            raise fault
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", broken)
+    fault = OSError(errno.EIO, "Input/output error")
+    assert read_checkpoint(checkpoints)["step"] == 1
+    assert "checkpoint.npz is damaged: Input/output error" in caplog.text
+    write_checkpoint(checkpoints, {"step": np.array(3)})  # and it does not push out the whole one
+    monkeypatch.undo()
+    (checkpoints / "checkpoint.npz").unlink()
+    assert read_checkpoint(checkpoints)["step"] == 1
+    monkeypatch.setattr(Path, "read_bytes", broken)
+    (checkpoints / "checkpoint.npz").touch()
+    fault = PermissionError(errno.EACCES, "Permission denied")
+    with pytest.raises(PermissionError):
+        read_checkpoint(checkpoints)
 
 
 def test_a_damaged_checkpoint_does_not_push_out_the_whole_one_before_it(checkpoints):

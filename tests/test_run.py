@@ -79,12 +79,33 @@ def test_a_figure_that_is_no_number_is_null(tmp_path):
         assert stage.finished() == {"stress_GPa": [None, 1.0], "pressure_GPa": None}
 
 
-def test_leftovers_of_a_killed_write_go_when_the_stage_is_done(stage):
-    for leftover in (".structure.extxyz.4711", ".isosurface.4711.ply", "checkpoint.npz", "checkpoint_previous.npz"):
+def test_checkpoints_go_when_the_stage_is_done(stage):
+    for leftover in ("checkpoint.npz", "checkpoint_previous.npz"):
         (stage.directory / leftover).write_bytes(b"half")
-    (stage.directory / ".keep").write_bytes(b"someone's own")
     assert stage.finished() is not None
-    assert names(stage.directory) == [".keep", "stage.json", "structure.extxyz"]
+    assert names(stage.directory) == ["stage.json", "structure.extxyz"]
+
+
+def test_leftovers_of_killed_writes_go_when_a_stage_begins_and_what_is_another_s_stays(tmp_path):
+    own = [".keep", ".notes.2024", ".backup.7.gz"]
+    folder = tmp_path / "run/1_relax"
+    folder.mkdir(parents=True)
+    for name in [*own, ".checkpoint.4711.amorph-tmp.npz", ".INCAR.4712.amorph-tmp"]:
+        (folder / name).write_bytes(b"half")
+    (tmp_path / "run/lock").touch()
+    (tmp_path / "run/1_relax").rename(tmp_path / "aside")
+    with opened(tmp_path / "run") as run:
+        (tmp_path / "aside").rename(folder)
+        run.stage("1_relax", {})
+        assert names(folder) == sorted(own)
+
+
+def test_hidden_files_of_another_are_no_empty_directory(tmp_path):
+    for name in (".notes.2024", ".backup.7.gz"):
+        (tmp_path / name).write_text("years of work")
+    with pytest.raises(ValueError, match="is not empty and holds no run"), opened(tmp_path):
+        pass
+    assert names(tmp_path) == [".backup.7.gz", ".notes.2024"]
 
 
 def test_other_parameters_are_refused_with_the_difference(stage, tmp_path):
@@ -215,7 +236,7 @@ def test_a_directory_with_other_things_is_refused_and_left_alone(tmp_path):
 
 
 def test_what_a_kill_at_the_very_start_leaves_is_no_obstacle(tmp_path):
-    for leftover in ("lock", ".run.toml.4711"):
+    for leftover in ("lock", ".run.4711.amorph-tmp.toml"):
         (tmp_path / leftover).write_text("")
     with opened(tmp_path):
         assert names(tmp_path) == ["lock", "run.log", "run.toml"]

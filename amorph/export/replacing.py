@@ -1,15 +1,16 @@
 """Files that are whole or not there."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from amorph import durable
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary name in the folder of `path`, and rename it to `path` once everything is written.
+    """Give a temporary name in the folder of `path`, and rename it to `path` once everything is on disk.
 
     Raises
     ------
@@ -21,12 +22,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise ValueError(f"cannot write {path}: it is a folder; give the name of a file")
     if not path.parent.is_dir():
         raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")  # some writers look at the suffix
-    try:
+    with durable.replacing(path) as temporary:
         yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def check_room(path: str | Path, needed: int, content: str) -> None:
