@@ -14,11 +14,12 @@ from amorph.analysis.crystallinity import crystallinity
 from amorph.analysis.isosurface import isosurface
 from amorph.analysis.voronoi import free_volume
 from amorph.calculators import calculator_name
+from amorph.durable import make_folder, remove_unfinished
 from amorph.export.fields import write_field
 from amorph.export.mesh import write_mesh
 from amorph.export.picture import write_picture
 from amorph.export.structures import write_structure
-from amorph.export.vasp import write_vasp_input
+from amorph.export.vasp import LAST_WRITTEN, write_vasp_input
 from amorph.measuring import (
     bond_valence_maps,
     bvs_figures,
@@ -167,7 +168,9 @@ def vasp_stage(stage: Stage, atoms: Atoms, *, melted: bool | None) -> Figures:
     folder = stage.directory / "vasp"
     results = [path for name in ("vasprun.xml", "CONTCAR") if (path := folder / name).exists() and path.stat().st_size]
     if not results:
-        if not (folder / "INCAR").exists():
+        if not (folder / LAST_WRITTEN).exists():
+            make_folder(folder)
+            remove_unfinished(folder)
             write_vasp_input(folder, atoms, **stage.parameters)
         raise WaitingForVasp(
             f"run VASP in {folder} (its POTCAR from POTCAR.spec), leave vasprun.xml or CONTCAR there, "

@@ -27,6 +27,49 @@ def test_a_kill_inside_the_write_of_a_checkpoint_leaves_a_whole_one(tmp_path):
     assert {1, 2} == set(steps)
 
 
+# Each child begins the hand-off to VASP and dies before one of its file operations.
+HAND_OFF = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from ase.build import bulk
+from dying import die_at
+from amorph import stages
+from amorph.run import RunDirectory
+
+def begin(directory):
+    with RunDirectory(directory, {}, {}) as run:
+        stages.vasp_stage(run.stage("1_final_relax", {}), bulk("MgO", "rocksalt", a=4.2, cubic=True), melted=None)
+
+try:
+    begin(Path(sys.argv[1]) / "whole")
+except stages.WaitingForVasp:
+    pass
+for number in range(1, int(sys.argv[2])):
+    directory = Path(sys.argv[1]) / str(number)
+    if (pid := os.fork()) == 0:
+        die_at("file", number, ("SIGKILL",), str(directory / "1_final_relax"))
+        begin(directory)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), sorted(path.name for path in directory.rglob("vasp/*")))
+    try:
+        begin(directory)
+    except stages.WaitingForVasp:
+        pass
+"""
+
+
+def test_a_kill_while_the_input_of_vasp_is_written_is_mended(tmp_path):
+    command = [sys.executable, "-c", HAND_OFF, str(tmp_path), "12"]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True, timeout=600)
+    killed = [line for line in done.stdout.splitlines() if line.startswith(str(-signal.SIGKILL))]
+    assert len(killed) == 11
+    expected = content(tmp_path / "whole")
+    assert {f"1_final_relax/vasp/{name}" for name in ("INCAR", "KPOINTS", "POSCAR", "POTCAR.spec")} < set(expected)
+    assert any("'POSCAR'" in line and "'INCAR'" not in line for line in killed)
+    for number in range(1, 12):
+        assert_same(content(tmp_path / str(number)), expected)
+
+
 # a disk of its own
 
 

@@ -8,10 +8,14 @@ from typing import Annotated
 from annotated_types import Gt
 from ase import Atoms
 
+from amorph.durable import make_folder
 from amorph.export.replacing import replacing
 from amorph.export.structures import write_poscar
 from amorph.parameters import Count, Force, Unit, checked
 from amorph.structure import periodic_atoms
+
+LAST_WRITTEN = "INCAR"
+"""Where this file is, the others are too, each of them whole."""
 
 Energy = Annotated[float, Gt(0), Unit("eV")]
 
@@ -108,12 +112,12 @@ def write_vasp_input(
     ]
     if directory.exists() and not directory.is_dir():
         raise ValueError(f"cannot write to {directory}: it is a file; give the name of a folder")
-    directory.mkdir(parents=True, exist_ok=True)
+    make_folder(directory)
     write_poscar(directory / "POSCAR", atoms)
     for name, text in (
-        ("INCAR", "\n".join(incar)),
         ("KPOINTS", str(Kpoints.gamma_automatic((1, 1, 1))).rstrip("\n")),
         ("POTCAR.spec", "\n".join(symbols)),
+        (LAST_WRITTEN, "\n".join(incar)),
     ):
         with replacing(directory / name) as temporary:
             temporary.write_text(text + "\n", encoding="ascii")
