@@ -107,7 +107,7 @@ def inherit_stage(stage: Stage, _atoms: Atoms) -> Figures:
         It is not finished there, or was made with other parameters.
     """
     source = stage.inputs["inherited"].parent
-    figures = Stage(source, stage.parameters, {}).finished()
+    figures = Stage(source, stage.parameters, {}).look()
     if figures is None:
         raise ValueError(f"{source} is not finished; run the melt first")
     write_atomically(stage.structure, stage.inputs["inherited"].read_bytes())

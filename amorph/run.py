@@ -73,7 +73,20 @@ class Stage:
         return self.directory / "structure.extxyz"
 
     def finished(self) -> dict[str, Any] | None:
-        """Return the figures of a finished stage, or None where it is still to be done.
+        """Return the figures of a finished stage, checkpoints cleared away, or None where it is still to be done.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`look`.
+        """
+        figures = self.look()
+        if figures is not None:
+            self._clear()
+        return figures
+
+    def look(self) -> dict[str, Any] | None:
+        """Return what :meth:`finished` does, and leave the folder of an unforced stage as it is: it may be another's.
 
         Raises
         ------
@@ -108,7 +121,6 @@ class Stage:
         for name, digest in outputs.items():
             if not (self.directory / name).exists() or sha256_of(self.directory / name) != digest:
                 raise ValueError(f"{self.directory / name} is missing or was changed since it was made; {remedy}")
-        self._clear()
         return figures
 
     def finish(self, figures: Mapping[str, Any], *, started: float) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from toy_run import BRIEF, STUDY, assert_same, content, written
 from toys import Ions
 
 from amorph.chgnet import CHGNetCalculator
-from amorph.durable import sha256_of
+from amorph.durable import read_checkpoint, sha256_of
 from amorph.pipeline import Chain, provenance, rehearse, run_study, stop_on_signal
 from amorph.recording import Stopped, StopRequest, Work
 from amorph.repulsion import ZBLRepulsion
@@ -413,12 +413,20 @@ def test_a_distance_that_only_the_glass_may_have_is_no_obstacle(tmp_path):
 
 def test_an_unstable_run_fails_and_keeps_its_checkpoint(runs, tmp_path):
     text = BRIEF.replace("timestep_fs = 2.0\nschedule.damping", "timestep_fs = 20.0\nschedule.damping")
-    text = text.replace("duration_ps = 0.1 ", "duration_ps = 1.0 ").replace("duration_ps = 0.02", "duration_ps = 0.2")
-    study = written(tmp_path / "study.toml", text)
-    outcome = runs(study, tmp_path / "run")
+    text = text.replace("duration_ps = 0.1 ", "duration_ps = 1.0 ")
+    assert text.count("timestep_fs = 20.0") == text.count("duration_ps = 1.0 ") == 1
+    study, directory = written(tmp_path / "study.toml", text), tmp_path / "run"
+    first = runs(study, directory, die=("call", 2), signals=("SIGTERM",))
+    assert first.status == 3
+    outcome = runs(study, directory)
     assert outcome.status == 1
     assert "the run is unstable; reduce timestep_fs (now 20)" in outcome.said
-    assert not (tmp_path / "run/2_melt_quench/stage.json").exists()
+    assert not (directory / "2_melt_quench/stage.json").exists()
+    saved = read_checkpoint(directory / "2_melt_quench")
+    assert all(np.isfinite(array).all() for array in saved.values() if array.dtype.kind == "f")
+    before = content(directory / "2_melt_quench")
+    assert vars(runs(study, directory)) == vars(outcome)  # from there, to the same end
+    assert_same(content(directory / "2_melt_quench"), before)
 
 
 def test_outside_the_main_thread_signals_are_left_alone(tmp_path):

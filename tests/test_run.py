@@ -10,6 +10,7 @@ import pytest
 from ase.build import bulk
 
 from amorph.durable import write_checkpoint
+from amorph.melting import inherit_stage
 from amorph.run import RunDirectory, difference, structure_text, toml_form
 
 CONFIG = {"build": {"composition": "MgO", "supercell": (2, 2, 2)}, "bvs": {"cutoff": 6.0, "r0": None}}
@@ -84,6 +85,17 @@ def test_checkpoints_go_when_the_stage_is_done(stage):
         (stage.directory / leftover).write_bytes(b"half")
     assert stage.finished() is not None
     assert names(stage.directory) == ["stage.json", "structure.extxyz"]
+
+
+def test_a_look_at_a_stage_of_another_run_changes_nothing_there(stage, tmp_path):
+    (stage.directory / "checkpoint.npz").write_bytes(b"of another process")
+    (stage.directory / ".structure.4711.amorph-tmp.extxyz").write_bytes(b"of another process")
+    before = names(stage.directory)
+    with opened(tmp_path / "other") as run:
+        inherited = run.stage("1_relax", stage.parameters, {"inherited": stage.structure})
+        assert inherit_stage(inherited, bulk("MgO", "rocksalt", a=4.2)) == stage.look()
+        assert inherited.structure.read_bytes() == stage.structure.read_bytes()
+    assert names(stage.directory) == before
 
 
 def test_leftovers_of_killed_writes_go_when_a_stage_begins_and_what_is_another_s_stays(tmp_path):
