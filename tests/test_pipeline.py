@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 import tomllib
 
@@ -16,14 +15,9 @@ import numpy as np
 import pytest
 from dying import HERE, Runs
 from toy_run import BRIEF, STUDY, assert_same, content, written
-from toys import Ions
 
-from amorph.chgnet import CHGNetCalculator
 from amorph.durable import read_checkpoint, sha256_of
-from amorph.pipeline import Chain, provenance, rehearse, run_study, stop_on_signal
-from amorph.recording import Stopped, StopRequest, Work
-from amorph.repulsion import ZBLRepulsion
-from amorph.run import RunDirectory
+from amorph.pipeline import rehearse, run_study
 from amorph.study import read_study, resolve
 
 NAMES = ["build", "melt_quench", "relax", "equilibrate", "substitute", "final_relax", "analysis", "export"]
@@ -341,35 +335,6 @@ def test_another_study_is_tried_before_it_is_continued_by_force(runs, variant, t
     assert_same(content(directory), before)
 
 
-def test_the_engine_of_a_model_is_told_whatever_stands_before_it():
-    model = CHGNetCalculator(device="cpu", threads=1)
-    told = {"engine": "numba", "device": "cpu", "threads": 1}
-    assert provenance(model)["engines"] == {"CHGNet 0.3.0": told}
-    assert provenance(ZBLRepulsion(model))["engines"] == {"CHGNet 0.3.0 + ZBL": told}
-    assert provenance(Ions())["engines"] == {}
-
-
-def test_a_repository_that_hangs_costs_the_commit_alone(monkeypatch):
-    def hang(command, **options):
-        raise subprocess.TimeoutExpired(command, options["timeout"])
-
-    monkeypatch.setattr(subprocess, "run", hang)
-    assert provenance()["commit"] is None
-
-
-def test_a_summary_goes_before_a_stage_is_redone(tmp_path):
-    config = {"run": {}}
-    with RunDirectory(tmp_path / "run", config, {}) as run:
-        Chain(run).then("first", {}, lambda _stage, _atoms: {})
-        (run.path / "summary.json").write_text("{}")
-        Chain(run).then("first", {}, lambda _stage, _atoms: {})
-        assert (run.path / "summary.json").exists()  # nothing was to be done
-        shutil.rmtree(run.path / "1_first")
-        with pytest.raises(Stopped):
-            Chain(run, stop=StopRequest(by="SIGTERM")).then("first", {}, lambda _stage, _atoms: {})
-        assert not (run.path / "summary.json").exists()
-
-
 def test_a_changed_result_is_refused(runs, variant, tmp_path):
     study, directory = variant[0], tmp_path / "run"
     shutil.copytree(variant[1], directory)
@@ -427,48 +392,3 @@ def test_an_unstable_run_fails_and_keeps_its_checkpoint(runs, tmp_path):
     before = content(directory / "2_melt_quench")
     assert vars(runs(study, directory)) == vars(outcome)  # from there, to the same end
     assert_same(content(directory / "2_melt_quench"), before)
-
-
-def test_outside_the_main_thread_signals_are_left_alone(tmp_path):
-    before = signal.getsignal(signal.SIGTERM)
-    seen = []
-
-    def work():
-        with stop_on_signal(Work()):
-            seen.append(signal.getsignal(signal.SIGTERM))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert seen == [before]
-    with stop_on_signal(Work()):
-        assert signal.getsignal(signal.SIGTERM) is not before
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
-@pytest.mark.parametrize("ends_process", [False, True])
-def test_only_a_command_that_was_stopped_hears_no_more_signals(ends_process):
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
-    before = [signal.getsignal(number) for number in numbers]
-    try:
-        with stop_on_signal(Work(stop=StopRequest(ends_process=ends_process))):
-            pass
-        assert [signal.getsignal(number) for number in numbers] == before  # nobody asked it to stop
-        with stop_on_signal(work := Work(stop=StopRequest(ends_process=ends_process))):
-            signal.raise_signal(signal.SIGHUP)
-        assert work.stop.by == "SIGHUP"
-        expected = [signal.SIG_IGN] * 4 if ends_process else before
-        assert [signal.getsignal(number) for number in numbers] == expected
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
-
-
-def test_a_run_under_nohup_does_not_hear_the_terminal_go():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with stop_on_signal(work := Work()):
-            signal.raise_signal(signal.SIGHUP)
-        assert work.stop.by == ""
-    finally:
-        signal.signal(signal.SIGHUP, before)

@@ -1,5 +1,6 @@
 """The run directory: marks of its stages, and what it is for."""
 
+import shutil
 import time
 import tomllib
 from dataclasses import dataclass, replace
@@ -11,6 +12,8 @@ from ase.build import bulk
 
 from amorph.durable import write_checkpoint
 from amorph.melting import inherit_stage
+from amorph.pipeline import Chain
+from amorph.recording import Stopped, StopRequest
 from amorph.run import RunDirectory, difference, structure_text, toml_form
 
 CONFIG = {"build": {"composition": "MgO", "supercell": (2, 2, 2)}, "bvs": {"cutoff": 6.0, "r0": None}}
@@ -158,6 +161,19 @@ def test_a_mark_cut_anywhere_is_refused(stage):
         mark.write_bytes(whole[:length])
         with pytest.raises(ValueError, match="is damaged"):
             stage.finished()
+
+
+def test_a_summary_goes_before_a_stage_is_redone(tmp_path):
+    config = {"run": {}}
+    with RunDirectory(tmp_path / "run", config, {}) as run:
+        Chain(run).then("first", {}, lambda _stage, _atoms: {})
+        (run.path / "summary.json").write_text("{}")
+        Chain(run).then("first", {}, lambda _stage, _atoms: {})
+        assert (run.path / "summary.json").exists()  # nothing was to be done
+        shutil.rmtree(run.path / "1_first")
+        with pytest.raises(Stopped):
+            Chain(run, stop=StopRequest(by="SIGTERM")).then("first", {}, lambda _stage, _atoms: {})
+        assert not (run.path / "summary.json").exists()
 
 
 # what the directory is for

@@ -106,6 +106,25 @@ def test_a_cell_that_shrinks_onto_a_resting_atom_is_seen():
         check(atoms, stability)
 
 
+class Stressed(LennardJones):
+    """Gives one stress that is no number."""
+
+    def evaluate(self, atoms):
+        energy, forces, virial = super().evaluate(atoms)
+        return energy, forces, virial * (np.nan if self.evaluations == 13 else 1.0)
+
+
+def test_a_stress_that_is_no_number_stops_the_run_before_it_reaches_the_atoms():
+    crystal, schedule = bulk("Ar", a=5.4, cubic=True), QuenchSchedule((Segment("hold", "NPT", 60.0, 60.0, 0.1),))
+    done = []
+    said = "not finite at step 12 under pressure control: strain, barostat, virial stress: the run is unstable"
+    with pytest.raises(RuntimeError, match=said):
+        for frame in dynamics(crystal, Stressed(cutoff=6.0), schedule, rng=np.random.default_rng(0)):
+            done.append(frame.state())  # noqa: PERF401 (an extension is lost with the error)
+    assert [state.step for state in done] == list(range(12))
+    assert all(np.isfinite(array).all() for array in done[-1].to_arrays().values() if array.dtype.kind == "f")
+
+
 # what must not stop
 
 
