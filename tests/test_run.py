@@ -20,8 +20,8 @@ CONFIG = {"build": {"composition": "MgO", "supercell": (2, 2, 2)}, "bvs": {"cuto
 PROVENANCE = {"versions": {"numpy": "2.0"}, "commit": None}
 
 
-def engine(threads, name="numba"):
-    return {"engines": {"CHGNet": {"engine": name, "device": "cpu", "threads": threads}}}
+def engine(threads):
+    return {"engines": {"CHGNet": {"engine": "numba", "device": "cpu", "threads": threads}}}
 
 
 def opened(path, config=CONFIG, provenance=PROVENANCE):
@@ -213,6 +213,21 @@ def test_another_study_is_refused_with_the_difference(tmp_path, config, provenan
         pass
     assert (tmp_path / "run/run.toml").read_bytes() == before
     with opened(tmp_path / "run"):  # and the lock is free again
+        pass
+
+
+@pytest.mark.parametrize("key", ["engine", "device"])
+def test_another_engine_or_device_is_refused(tmp_path, key):
+    with opened(tmp_path / "run", provenance=PROVENANCE | engine(1)):
+        pass
+    other = engine(1)
+    old, other["engines"]["CHGNet"][key] = other["engines"]["CHGNet"][key], "torch"
+    with (
+        pytest.raises(
+            ValueError, match=f"holds a run with engines.CHGNet.{key} '{old}' there, 'torch' here; use a new"
+        ),
+        opened(tmp_path / "run", provenance=PROVENANCE | other),
+    ):
         pass
 
 
