@@ -246,7 +246,7 @@ def check_snapshots(plan: Ensemble, directory: Path) -> None:
             raise ValueError(
                 f"{name} holds {found['number']} {plural} {found['spacing_ps']:.3g} ps apart (effective number of "
                 f"independent frames {found['effective_frames']:.1f}) and {wanted} members are asked: lower "
-                f"members, or give [melt] at least duration_ps = {needed:.3g} in a new --dir (more, if it still remembers)"
+                f"members, or give [melt] at least duration_ps = {needed:.3g} in a new --dir"
             )
 
 
