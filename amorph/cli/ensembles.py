@@ -87,7 +87,7 @@ def ensemble_run(
         )
     if engine == "parsl" and workers is not None:
         raise ValueError(f"workers = {workers} is for the engines local and slurm; give workers in [parsl]")
-    stop = StopRequest(max_hours=max_hours)
+    stop = StopRequest(max_hours=max_hours, ends_process=True)
     plan = read_ensemble(file)
     if dry_run:
         rows = [{"member": member.name, **member.varied, "seed": member.seed} for member in plan.members]
