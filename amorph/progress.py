@@ -6,7 +6,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +51,8 @@ class Progress:
         )
         begun = time.monotonic()
         terminal = sys.stderr
-        with (
-            RichProgress(*columns, console=Console(stderr=True), transient=True) as bars,
-            _lines_above_the_bar(terminal),
-        ):
+        bars = RichProgress(*columns, console=Console(stderr=True), transient=True)
+        with _shown(bars), _lines_above_the_bar(terminal):
             bar = bars.add_task(label, total=total, completed=done, rate="", note="")
 
             def update(now: int, note: str) -> None:
@@ -74,6 +75,18 @@ class Progress:
             log.info("%s: %d of %d, %.1f/s, %s%s", label, now, total, rate, left, f", {note}" if note else "")
 
         return update
+
+
+@contextlib.contextmanager
+def _shown(bars: "RichProgress") -> Iterator[None]:
+    """Show bars for the time of a block; a terminal that goes away in the meantime ends nothing."""
+    with contextlib.suppress(OSError):
+        bars.start()
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            bars.stop()
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+import rich.progress
 
 from amorph import progress
 from amorph.progress import Progress
@@ -177,3 +178,17 @@ def test_the_log_speaks_on_lines_of_its_own_while_the_bar_runs(terminal):
     before, after = drawn[: drawn.index("two [words]")], drawn[drawn.index("two [words]") + len("two [words]") :]
     assert before.endswith("\r\x1b[2K")  # the bar's line was erased first
     assert after.lstrip(" ").startswith("\r\n")  # and the bar begins a new one
+
+
+@pytest.mark.parametrize("method", ["start", "stop"])
+def test_a_terminal_that_goes_away_ends_nothing_and_hides_nothing(terminal, monkeypatch, method):
+    usual = getattr(rich.progress.Progress, method)
+
+    def gone(bars):
+        usual(bars)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(rich.progress.Progress, method, gone)
+    with terminal, pytest.raises(ValueError, match="what ended"), Progress(visible=True).task("melt", 10) as update:
+        update(1, "")
+        raise ValueError("what ended the task")
