@@ -23,11 +23,12 @@ EXTREMES = [
     b"nan", b"inf", b"-inf", b"1e308", b"-1e308", b"1e-320", b"0", b"-1", b"99999999999999999999", b"2147483648", b"",
     b"\x00", b"\xff\xfe", "é".encode(), b"'", b'"', b"_", b"loop_", b"[", b"]", b"{", b"=", b"#", b"\n", b"\r", b"?",
 ]  # fmt: skip
-KINDS = ("cif", "poscar", "extxyz", "toml", "cube", "npz", "ensemble")
+KINDS = ("cif", "poscar", "extxyz", "toml", "cube", "npz", "ensemble", "traj")
 
 
 def originals(kind, folder):
     """Whole files to damage."""
+    import ase.io
     from ase import Atoms
     from ase.build import bulk
     from toy_run import STUDY
@@ -54,6 +55,9 @@ def originals(kind, folder):
             write_structure(path, atoms)
             texts.append(path.read_bytes())
         return texts
+    if kind == "traj":
+        ase.io.write(folder / "whole.traj", [mgo, mgo.repeat(2)])
+        return [(folder / "whole.traj").read_bytes()]
     field = ScalarField(np.arange(60.0).reshape(3, 4, 5), mgo.cell.array, "bond valence sum of Mg2+", "v.u.", {"a": 1})
     path = folder / f"whole.{kind}"
     write_field(path, field, mgo)

@@ -227,6 +227,15 @@ def test_a_poscar_counts_no_more_atoms_than_it_has_lines(tmp_path):
             read_structure(tmp_path / name)
 
 
+def test_a_number_in_a_trajectory_takes_no_memory(tmp_path):
+    write(tmp_path / "a.traj", bulk("MgO", "rocksalt", a=4.212))
+    content = bytearray((tmp_path / "a.traj").read_bytes())
+    content[32:40] = (2**44).to_bytes(8, "little")  # frames
+    (tmp_path / "a.traj").write_bytes(content)
+    with pytest.raises(ValueError, match="is no structure"):
+        read_structure(tmp_path / "a.traj")
+
+
 def test_a_lack_of_memory_is_no_fault_of_a_file(tmp_path, monkeypatch):
     def lacks(*_, **__):
         raise MemoryError

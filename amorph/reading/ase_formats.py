@@ -1,6 +1,7 @@
 """What ASE reads for amorph: only formats whose readers open the one file that the user named."""
 
 from functools import partial
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,6 +59,8 @@ def read_ase(path: Path, index: str, format: str | None = None) -> list[Atoms]:
         check_poscar(path.read_text(encoding="utf-8", errors="replace"))
     if kind == "vasp-out":
         read: Any = _read_outcar(path, index)
+    elif kind == "traj":
+        read = _read_traj(path, index)
     else:
         read = ase_read(file, index=index, format=kind, do_not_split_by_at_sign=True)
     frames = list(read) if isinstance(read, list) else [read]
@@ -71,6 +74,12 @@ def _read_outcar(path: Path, index: str) -> list[Atoms]:
     with path.open(encoding="utf-8", errors="replace") as file:
         frames = list(ImageIterator(partial(outcarchunks, header_parser=OutcarHeaderParser()))(file, index=":"))
     return frames if index == ":" else [frames[int(index)]]
+
+
+def _read_traj(path: Path, index: str) -> Any:
+    """Read an ASE trajectory from a map of it: of a file ASE takes memory for as many bytes as a number in it says."""
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        return ase_read(content, index=index, format="traj")
 
 
 def check_poscar(text: str) -> None:
