@@ -5,6 +5,8 @@ import bz2
 import gzip
 import io
 import lzma
+import os
+import signal
 import sys
 import warnings
 import zipfile
@@ -18,8 +20,12 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from ase.io.formats import ioformats
 
+from amorph.cli import main
+from amorph.cli.dynamics import _schedule
+from amorph.ensemble.plan import read_ensemble
 from amorph.reading import read_field, read_structure, read_trajectory, read_vasp_relaxed
 from amorph.reading.ase_formats import READ
+from amorph.study import read_study
 
 PACKAGE = Path(__file__).parent.parent / "amorph"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -154,6 +160,52 @@ def test_formats_that_look_elsewhere_are_refused(tmp_path, monkeypatch, name, te
     with watched() as heard, pytest.raises(ValueError, match=name):
         read(tmp_path / name)
     assert {(event, Path(path).name) for event, path in heard} == {("open", name)}, heard
+
+
+# studies, ensembles and schedules
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[build]\n" + b".".join([b"a"] * 3000) + b" = 1\n", "nests more than 32 tables and lists"),
+        (b"a = " + b"[" * 20_000, "nests more than 32 tables and lists"),
+        (b"a = " + b"[" * 40 + b"]" * 40, "nests more than 32 tables and lists"),
+        (b"#" * 3_000_000, "is larger than 2 MB"),
+        (b"a = " + b"9" * 5000, "is no TOML file: Exceeds the limit"),
+        (None, "is no regular file"),
+    ],
+)
+@pytest.mark.parametrize("read", [read_study, read_ensemble, lambda path: _schedule(str(path))])
+def test_no_toml_hangs_or_exhausts(tmp_path, content, said, read):
+    path = tmp_path / "a.toml"
+    if content is None:
+        os.mkfifo(path)
+    else:
+        path.write_bytes(content)
+
+    def too_long(_signal, _frame):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(5)
+    try:
+        with pytest.raises(ValueError, match=rf"a\.toml {said}"):
+            read(path)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_no_word_of_a_file_steers_the_terminal(tmp_path, capsys):
+    (tmp_path / "a.toml").write_text(
+        '[run]\n"\\u001b]0;owned\\u0007\\u001b[2J\\u202e Å" = 1\n[build]\ncomposition = "MgO"\n'
+    )
+    assert main(["run", str(tmp_path / "a.toml"), "--dry-run"]) == 2
+    said = capsys.readouterr().err
+    assert r"unknown key '\x1b]0;owned\x07\x1b[2J\u202e Å' in [run]" in said
+    assert said.count("\n") == 1
+    assert said[:-1].isprintable()
 
 
 # what they take

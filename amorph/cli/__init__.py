@@ -103,7 +103,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         logging.getLogger().removeHandler(silent)
     if message:
-        sys.stderr.write(f"amorph: {' '.join(message.split())}\n")
+        # A file's words must not steer the terminal: what cannot be printed is shown as its code.
+        line = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in " ".join(message.split()))
+        sys.stderr.write(f"amorph: {line}\n")
     return status
 
 
