@@ -13,7 +13,7 @@ from amorph.analysis.bvse import bvse_map
 from amorph.analysis.isosurface import isosurface
 from amorph.analysis.voids import voids
 from amorph.analysis.voronoi import free_volume
-from amorph.calculators import make_calculator
+from amorph.calculators import CHGNET, make_calculator
 from amorph.export.vasp import write_vasp_input
 from amorph.meltquench import check_sampling, melt_quench
 from amorph.parameters import Count, Seed, Unit, checked, parse
@@ -170,6 +170,12 @@ class Study:
     def seed(self) -> int:
         """Seed of the run."""
         return int(self.tables["run"]["seed"])
+
+    @property
+    def foreign_factories(self) -> tuple[str, ...]:
+        """Factories of its calculators that are not amorph's own: code that the file names, and that a run calls."""
+        named = (str(self.tables[table]["factory"]) for table in ("calculator", "final_calculator"))
+        return tuple(dict.fromkeys(factory for factory in named if factory != CHGNET))
 
 
 def read_study(path: Path) -> Study:

@@ -4,6 +4,7 @@ import ast
 import bz2
 import gzip
 import io
+import json
 import lzma
 import os
 import signal
@@ -19,6 +20,7 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from ase.io.formats import ioformats
+from toy_run import STUDY
 
 from amorph.cli import main
 from amorph.cli.dynamics import _schedule
@@ -195,6 +197,44 @@ def test_no_toml_hangs_or_exhausts(tmp_path, content, said, read):
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize(
+    ("table", "factory", "arguments"),
+    [
+        ("calculator", "os:system", 'command = "touch PWNED"'),
+        ("calculator", "mine_of_a_stranger:make", ""),
+        ("calculator", "amorph.durable:write_atomically", 'path = "PWNED", content = "x"'),
+        ("calculator", "amorph.cli:main", 'arguments = ["run", "other.toml", "--dir", "PWNED"]'),
+        ("final_calculator", "os:system", 'command = "touch PWNED"'),
+    ],
+)
+def test_a_dry_run_calls_no_code_that_a_study_names(tmp_path, monkeypatch, capsys, table, factory, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine_of_a_stranger.py").write_text("open('PWNED', 'w').close()\n")
+    monkeypatch.setattr("amorph.estimate._seconds", lambda *_: 1.0)
+    monkeypatch.setattr("amorph.estimate._peak_during", lambda call: call())
+    named = f'[{table}]\nfactory = "{factory}"\narguments = {{ {arguments} }}'
+    study = STUDY.replace('[calculator]\nfactory = "toys:Ions"', named)
+    (tmp_path / "a.toml").write_text(study)
+    assert main(["run", "a.toml", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert f"{factory} is code that the study names: --dry-run calls none of it, so time and memory are" in said
+    assert "not timed" in said
+    assert main(["run", "a.toml", "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["seconds"] is None
+    assert [path.name for path in tmp_path.iterdir() if path.suffix not in {".toml", ".py"}] == []
+
+
+def test_a_run_names_the_code_of_a_study_before_it_calls_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine_of_a_stranger.py").write_text("import sys\nsys.stderr.write('it ran\\n')\nmake = None\n")
+    study = '[build]\ncomposition = "MgO"\nsupercell = [2, 2, 2]\n[calculator]\nfactory = "mine_of_a_stranger:make"\n'
+    (tmp_path / "a.toml").write_text(study)
+    monkeypatch.setattr("amorph.pipeline.rehearse", lambda _: {})
+    assert main(["run", "a.toml", "--dir", "run"]) == 2
+    named, ran, _ = capsys.readouterr().err.splitlines()
+    assert (named, ran) == ("calling the code that a.toml names: mine_of_a_stranger:make", "it ran")
 
 
 def test_no_word_of_a_file_steers_the_terminal(tmp_path, capsys):
