@@ -18,12 +18,12 @@ READ: Final = frozenset(
     {
         "aims", "aims-output", "castep-geom", "castep-md", "cfg", "cif", "crystal", "cube", "dlp4", "dmol-arc",
         "dmol-car", "espresso-out", "extxyz", "gen", "gpumd", "gromacs", "json", "lammps-data", "lammps-dump-text",
-        "proteindatabank", "res", "rmc6f", "runnerdata", "siesta-xv", "struct", "traj", "v-sim", "vasp", "vasp-out",
+        "proteindatabank", "rmc6f", "runnerdata", "siesta-xv", "struct", "traj", "v-sim", "vasp", "vasp-out",
         "vasp-xdatcar", "vasp-xml", "xsd", "xsf", "xyz",
     }
 )  # fmt: skip
-"""Formats of ASE that are read. Of the others some open further files (octopus-in, onetep-in, xtd), start a program
-(castep-cell), are databases or folders, or hold no crystal."""
+"""Formats of ASE that are read. Of the others some open further files (octopus-in, onetep-in, xtd, res), start a
+program (castep-cell), are databases or folders, or hold no crystal."""
 
 
 def read_ase(path: Path, index: str, format: str | None = None) -> list[Atoms]:
