@@ -1,6 +1,7 @@
 """One batch from several threads: each asks through a calculator of its own, one thread evaluates what all ask."""
 
 import itertools
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,8 @@ from typing import Any, Protocol
 
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, Calculator, all_changes
+
+log = logging.getLogger(__name__)
 
 PATIENCE = 0.05
 """Time that a batch waits for a thread that took part in the last one, beside the duration of that one [s]."""
@@ -56,6 +59,8 @@ class Gathering:
         self._numbers = itertools.count()
         self._own = threading.local()
         self._duration = 0.0
+        self._most: dict[int, int] = {}
+        """By batch: how many structures it takes at a time, where it has refused more."""
         self._closed = False
 
     @contextmanager
@@ -94,7 +99,7 @@ class Gathering:
             while requests := self._next():
                 started = time.monotonic()
                 for same in _by_engine(requests):
-                    _answer(same)
+                    self._answer(same)
                 self._duration = time.monotonic() - started
         finally:
             with self._changed:
@@ -115,6 +120,32 @@ class Gathering:
         # The n-th structure of a batch keeps its neighbor list, so the threads keep their order.
         return sorted(requests, key=lambda request: request.thread)
 
+    def _answer(self, requests: list[_Request]) -> None:
+        """Evaluate structures of one engine and hand each thread its results, or its own error."""
+        batch = requests[0].batch
+        asked = sorted({name for request in requests for name in request.properties})
+        most = self._most.get(id(batch), len(requests))
+        for first in range(0, len(requests), most):
+            part, refusal = requests[first : first + most], None
+            if len(part) > 1:
+                try:
+                    results = batch.evaluate([request.atoms for request in part], asked)
+                except Exception as error:  # of one structure, or of their number: one by one shows which
+                    refusal = error
+                else:
+                    for request, result in zip(part, results, strict=True):
+                        request.answer.set_result(result)
+                    continue
+            faults = [_answer_alone(request) for request in part]
+            if refusal is not None and not any(faults):
+                self._most[id(batch)] = len(part) // 2
+                log.warning(
+                    "%d structures cannot be evaluated at once (%s); from now on at most %d are",
+                    len(part),
+                    " ".join(str(refusal).split()) or type(refusal).__name__,
+                    self._most[id(batch)],
+                )
+
     def _complete(self) -> bool:
         return self._expected <= {request.thread for request in self._asked}
 
@@ -126,23 +157,14 @@ def _by_engine(requests: list[_Request]) -> list[list[_Request]]:
     return list(groups.values())
 
 
-def _answer(requests: list[_Request]) -> None:
-    """Evaluate structures of one engine and hand each thread its results, or its own error."""
-    if len(requests) > 1:
-        asked = sorted({name for request in requests for name in request.properties})
-        try:
-            results = requests[0].batch.evaluate([request.atoms for request in requests], asked)
-        except Exception:  # one structure's fault; one by one it reaches only its own thread
-            pass
-        else:
-            for request, result in zip(requests, results, strict=True):
-                request.answer.set_result(result)
-            return
-    for request in requests:
-        try:
-            request.answer.set_result(_alone(request))
-        except Exception as error:
-            request.answer.set_exception(error)
+def _answer_alone(request: _Request) -> bool:
+    """Evaluate one structure and hand its thread the results, or its error; True for an error."""
+    try:
+        request.answer.set_result(_alone(request))
+    except Exception as error:
+        request.answer.set_exception(error)
+        return True
+    return False
 
 
 def _alone(request: _Request) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -67,10 +68,17 @@ def test_chgnet_in_a_batch_equals_chgnet_alone_bitwise():
         return atoms
 
     schedule = QuenchSchedule((Segment("hold", "NVT", 900.0, 900.0, 0.006),), timestep_fs=1.0)
+
+    class Counted(CHGNetBatch):
+        sizes: ClassVar = []
+
+        def evaluate(self, structures, properties=("forces",)):
+            self.sizes.append(len(structures))
+            return super().evaluate(structures, properties)
+
     calculator = CHGNetCalculator(device="cpu", threads=2)
-    threads = served(
-        [lambda c, k=k: trace(k, c, schedule, oxide) for k in range(3)], calculator, CHGNetBatch(calculator)
-    )
+    threads = served([lambda c, k=k: trace(k, c, schedule, oxide) for k in range(3)], calculator, Counted(calculator))
+    assert max(Counted.sizes) == 3
     for number, thread in enumerate(threads):
         assert_bitwise(thread.result(), trace(number, calculator, schedule, oxide))
 
@@ -138,6 +146,26 @@ def test_what_is_asked_by_one_thread_is_worked_out_for_all():
     forces, stress = served([ask("forces"), ask("stress")], LennardJones(), batch)
     np.testing.assert_array_equal(forces.result(), LennardJones().get_forces(argon(1)))
     np.testing.assert_array_equal(stress.result(), LennardJones().get_stress(argon(1)))
+    assert batch.sizes[-1] == 2
+
+
+def test_a_batch_that_is_too_large_is_told_once_and_made_smaller(caplog):
+    class Small(OneByOne):
+        def evaluate(self, structures, properties):
+            if len(structures) > 2:
+                self.sizes.append(-len(structures))
+                raise RuntimeError("out of memory")
+            return super().evaluate(structures, properties)
+
+    batch = Small(LennardJones())
+    threads = served([lambda c, k=k: trace(k, c) for k in range(4)], LennardJones(), batch)
+    for number, thread in enumerate(threads):
+        assert_bitwise(thread.result(), trace(number, LennardJones()))
+    assert sum(size < 0 for size in batch.sizes) == 1
+    assert max(batch.sizes) in (1, 2)
+    said = [record.message for record in caplog.records if "at once" in record.message]
+    assert said == [f"{-min(batch.sizes)} structures cannot be evaluated at once (out of memory); from now on at most "
+                    f"{-min(batch.sizes) // 2} are"]  # fmt: skip
 
 
 def test_threads_left_without_a_server_end_with_an_error():

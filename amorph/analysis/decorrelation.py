@@ -136,14 +136,19 @@ def autocorrelation(series: Series) -> Series:
 def self_scattering(positions: Series, q: float) -> Series:
     r"""Return F_s(q, t) of (frames, atoms, 3) unwrapped positions [Å] at q [1/Å], averaged over directions.
 
+    From where it first falls to zero on it is zero: beyond is noise that nobody reads, and most of the work.
+
     >>> self_scattering(np.zeros((3, 5, 3)), 1.0)  # what does not move is not forgotten
     array([1., 1., 1.])
     """
     n = len(positions)
-    values = np.empty(n)
+    values = np.zeros(n)
     for lag in range(n):
         moved = np.linalg.norm(positions[lag:] - positions[: n - lag], axis=2)
-        values[lag] = np.sinc(q * moved / np.pi).mean()
+        value = np.sinc(q * moved / np.pi).mean()
+        if value <= 0.0:
+            break
+        values[lag] = value
     return values
 
 

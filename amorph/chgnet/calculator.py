@@ -39,8 +39,8 @@ class CHGNetCalculator(Calculator):
     engine
         "numba" (CPU only), "torch" or "chgnet"; "auto" takes the fastest that holds for the model and the device.
     threads
-        Threads of the numba engine; by default all cores that this process may use. Results depend on positions, cell
-        and this number alone, to the last bit.
+        Threads of the numba engine; by default one for each core that this process may use, at most 16 and at most
+        OMP_NUM_THREADS where that is set. Results depend on positions, cell and this number alone, to the last bit.
     trust
         Accept a model file of unknown sha256.
     sha256
@@ -168,7 +168,10 @@ def _make_model(checkpoint: Checkpoint, device: str, threads: int, engine: str) 
 
 def _choose_threads(threads: int | None) -> int:
     if threads is None:
-        return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 16)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        # Queues and drivers that do not confine a process say by this variable how many threads are its share.
+        share = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+        return min(cores, 16, int(share) if share.isdigit() and int(share) > 0 else cores)
     if threads < 1:
         raise ValueError(f"threads = {threads}; at least one is needed")
     return threads

@@ -29,6 +29,8 @@ from amorph.progress import Progress
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from amorph.ensemble.waiting import Outcome
+
 _SECONDS_BETWEEN_LOOKS = 2.0
 
 Directory = Annotated[Path, Parameter(name="--dir", help="The ensemble's directory; made, or continued.")]
@@ -63,9 +65,10 @@ def ensemble_run(
 
     Each member is an ordinary run directory. The same command finishes what is missing; more members may be asked for.
     """
-    from amorph.ensemble.local import Outcome, run_local
+    from amorph.ensemble.local import run_local
     from amorph.ensemble.plan import Ensemble, check_snapshots, prepare, read_ensemble
     from amorph.ensemble.status import melt_names
+    from amorph.ensemble.waiting import Outcome
     from amorph.pipeline import stop_on_signal
     from amorph.recording import StopRequest, Work
 
@@ -97,44 +100,67 @@ def ensemble_run(
     if engine == "slurm":
         from amorph.ensemble.slurm import submit
 
-        if melting := any(name not in _finished(_states(directory)) for name in melt_names(directory)):
-            say("the melts come first; run the same command again when they are done")
-        else:
+        melting = any(name not in _finished(_states(directory)) for name in melt_names(directory))
+        if not melting:
             check_snapshots(plan, directory)
-        say(submit(replace(plan, members=plan.melts) if melting else plan, directory, at_a_time=workers))
+        said = submit(replace(plan, members=plan.melts) if melting else plan, directory, at_a_time=workers)
+        if not (json or quiet):
+            say(said)
+            if melting:
+                say("the melts come first; run the same command again when they are done")
+        _end(directory, Outcome(), json=json, quiet=quiet)
         return
     with (
         stop_on_signal(Work(stop=stop)),
         Progress(visible=not quiet).task("members", len(plan.melts) + len(plan.members)) as update,
     ):
 
-        def run(phase: Ensemble) -> Outcome:
+        def run(phase: Ensemble, before: int) -> Outcome:
+            def count(done: int, note: str) -> None:
+                update(before + done, note)
+
             if engine == "parsl":
                 from amorph.ensemble.parsl import run_parsl
 
-                return run_parsl(phase, directory, stop=stop, update=update)
-            return run_local(phase.members, directory, workers=workers, together=together, stop=stop, update=update)
+                return run_parsl(phase, directory, stop=stop, update=count)
+            return run_local(phase.members, directory, workers=workers, together=together, stop=stop, update=count)
 
-        outcome = run(replace(plan, members=plan.melts)) if plan.melts else Outcome()
+        outcome = run(replace(plan, members=plan.melts), 0) if plan.melts else Outcome()
         if len(outcome.finished) == len(plan.melts):
             check_snapshots(plan, directory)
-            outcome = run(plan)
+            outcome = run(plan, len(plan.melts))
+    _end(directory, outcome, json=json, quiet=quiet, stopped_by=stop.by)
+
+
+def _end(directory: Path, outcome: "Outcome", *, json: bool, quiet: bool, stopped_by: str = "") -> None:
+    """Show where the members stand, and end with the exit status that says so."""
+    from amorph.ensemble.status import member_status
+
     states = _states(directory)
     if json:
         show_json(states)
     elif not quiet:
-        _show_states(states)
+        say(_counts(states))
     if outcome.failed:
         name, error = next(iter(outcome.failed.items()))
-        of = len(plan.melts if name.startswith("melt") else plan.members)
-        kind = "melts" if name.startswith("melt") else "members"
-        raise RuntimeError(f"{len(outcome.failed)} of {of} {kind} failed; {name}: {error}")
+        raise RuntimeError(f"{len(outcome.failed)} of {_kind(states, name)} failed; {name}: {error}")
+    if outcome.stopped and stopped_by:
+        raise Stopped(f"stopped by {stopped_by}; run the same command again to continue")
     if outcome.stopped:
-        raise Stopped(f"stopped by {stop.by or 'a signal to a member'}; run the same command again to continue")
+        name = outcome.stopped[0]
+        said = member_status(directory, name).note.removeprefix("amorph: ")
+        raise Stopped(f"{len(outcome.stopped)} of {_kind(states, name)} stopped; {name}: {said or 'no word of it'}")
     if left := [name for name in outcome.elsewhere if name not in _finished(states)]:
         raise Stopped(f"another process works on {', '.join(left)}; run the same command again when it has ended")
     if failed := [state["member"] for state in states if state["state"] == "check failed"]:
         raise CheckFailed(f"done and kept, but a check failed in {', '.join(failed)}; see amorph ensemble summary")
+
+
+def _kind(states: list[dict[str, Any]], name: str) -> str:
+    """Say of how many a member or a melt is one: "4 members"."""
+    kind = "melt" if name.startswith("melt") else "member"
+    number = sum(state["member"].startswith("melt") == (kind == "melt") for state in states)
+    return f"{number} {kind}s"
 
 
 def ensemble_status(
@@ -157,7 +183,7 @@ def ensemble_status(
     elif not quiet:
         show(states)
         say("")
-        _show_states(states)
+        say(_counts(states))
 
 
 def _follow(directory: Path, states: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -238,10 +264,6 @@ def _finished(states: list[dict[str, Any]]) -> list[str]:
     from amorph.ensemble.status import FINISHED
 
     return [state["member"] for state in states if state["state"] in FINISHED]
-
-
-def _show_states(states: list[dict[str, Any]]) -> None:
-    say(_counts(states))
 
 
 def _counts(states: list[dict[str, Any]]) -> str:

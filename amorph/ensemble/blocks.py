@@ -51,7 +51,7 @@ def check_blocks(chosen: Mapping[str, Any], directory: Path) -> None:
                 "here; give fewer"
             )
         return
-    if 3600 * chosen["walltime_hours"] <= 2 * chosen["seconds_to_stop"]:
+    if _seconds(chosen) <= 2 * chosen["seconds_to_stop"]:
         raise ValueError(
             f"parsl.walltime_hours = {chosen['walltime_hours']:g} h is no more than twice seconds_to_stop = "
             f"{chosen['seconds_to_stop']} s: no member would begin; give more time"
@@ -85,7 +85,7 @@ def configuration(chosen: Mapping[str, Any], directory: Path, missing: int) -> A
         available_accelerators=chosen["gpus"],
         heartbeat_period=_HEARTBEAT_S,
         heartbeat_threshold=_HEARTBEAT_LOST_S,
-        drain_period=int(3600 * chosen["walltime_hours"]) - 2 * chosen["seconds_to_stop"] if queued else None,
+        drain_period=_seconds(chosen) - 2 * chosen["seconds_to_stop"] if queued else None,
         block_error_handler=give_up_on_blocks,
     )
     executor.scale_in = _spare_waiting_blocks(executor.scale_in)
@@ -97,6 +97,11 @@ def configuration(chosen: Mapping[str, Any], directory: Path, missing: int) -> A
         run_dir=str(directory / "parsl"),
         initialize_logging=False,  # it writes what it polls, 20 MB a day
     )
+
+
+def _seconds(chosen: Mapping[str, Any]) -> int:
+    """Walltime of a block in whole minutes, which queues count and Parsl rounds down to [s]."""
+    return 60 * int(60 * chosen["walltime_hours"])
 
 
 def _spare_waiting_blocks(scale_in: Callable[..., list[str]]) -> Callable[..., list[str]]:
@@ -114,12 +119,13 @@ def block_provider(chosen: Mapping[str, Any], blocks: int) -> Any:
 
     cores = chosen["workers"] * chosen["cores_per_worker"]
     gpus, directives = chosen["gpus"], "\n".join(chosen["directives"])
-    seconds = int(3600 * chosen["walltime_hours"])
+    seconds = _seconds(chosen)
     setup = [f"cd {shlex.quote(str(Path.cwd()))}", *chosen["setup"]]
     scaling = {"init_blocks": 0, "min_blocks": 0, "max_blocks": blocks}
     if chosen["provider"] == "local":
         return providers.LocalProvider(worker_init="\n".join(setup), **scaling)
-    setup.append(f"export AMORPH_BLOCK_END=$(( $(date +%s) + {seconds - chosen['seconds_to_stop']} ))")
+    # Before the user's lines, which may take their time.
+    setup.insert(0, f"export AMORPH_BLOCK_END=$(( $(date +%s) + {seconds - chosen['seconds_to_stop']} ))")
     common = {
         "worker_init": "\n".join(setup),
         "walltime": f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}",

@@ -29,6 +29,13 @@ def end_with(parent: int) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+def begin_child(parent: int) -> None:
+    """Prepare a new process, before its program: it ends by SIGTERM at once, and when the one that started it dies."""
+    # Until the program begins it has the handlers of the one that started it, which would only note the signal.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    end_with(parent)
+
+
 def run_leashed(parent: int, command: Sequence[str]) -> int:
     """Run a program, ask what it leaves behind to stop, and wait for it; returns the program's exit status."""
     program: int | None = None
@@ -47,7 +54,7 @@ def run_leashed(parent: int, command: Sequence[str]) -> int:
         _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1)
     if parent:
         end_with(parent)
-    started = subprocess.Popen(command, preexec_fn=partial(end_with, os.getpid()))  # noqa: PLW1509 (one thread)
+    started = subprocess.Popen(command, preexec_fn=partial(begin_child, os.getpid()))  # noqa: PLW1509 (one thread)
     program = started.pid
     if asked:
         ask_to_stop()

@@ -1,22 +1,20 @@
 """The members of an ensemble on this machine: one process each, cores and GPUs divided among them."""
 
-import logging
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from amorph.ensemble.leash import end_with
+from amorph.ensemble.leash import begin_child
 from amorph.ensemble.plan import Member
-from amorph.ensemble.status import FINISHED, member_status
+from amorph.ensemble.status import member_state
+from amorph.ensemble.waiting import Outcome, Waiting
 from amorph.recording import StopRequest
-
-log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 
@@ -33,22 +31,8 @@ class Slot:
     """Its threads; None for one on each core."""
 
 
-@dataclass
-class Outcome:
-    """How the members ended that were run."""
-
-    finished: list[str] = field(default_factory=list)
-    """Members that are done, their checks passed or not."""
-    failed: dict[str, str] = field(default_factory=dict)
-    """Members that ended with an error, and the error."""
-    stopped: list[str] = field(default_factory=list)
-    """Members that stopped where they can be continued."""
-    elsewhere: list[str] = field(default_factory=list)
-    """Members that another process works on."""
-
-
-def slots_of(workers: int | None, waiting: int, *, together: int = 1) -> list[Slot]:
-    """Divide the cores and GPUs of this process among workers.
+def slots_of(workers: int | None, waiting: int, *, together: int = 1, gpus: Sequence[str] = ()) -> list[Slot]:
+    """Divide the cores of this process, and GPUs, among workers.
 
     By default there are as many workers as GPUs; where there is no GPU, as many as cores, or one that runs several
     members together. There are no more than waiting members need.
@@ -59,7 +43,6 @@ def slots_of(workers: int | None, waiting: int, *, together: int = 1) -> list[Sl
         More workers than cores.
     """
     cores = own_cores()
-    gpus = _gpus()
     if workers is not None and workers > len(cores):
         raise ValueError(f"workers = {workers} on {len(cores)} cores; give at most one for each core")
     number = workers or min(len(gpus) or (len(cores) if together == 1 else 1), len(cores))
@@ -97,38 +80,32 @@ def run_local(
         Called with the number of finished members and a note.
     """
     stop = stop or StopRequest()
-    outcome = Outcome()
-    waiting = [member for member in members if not _done_elsewhere(outcome, member.name, directory)]
-    update(len(outcome.finished), "")
-    free = slots_of(workers, len(waiting), together=together)
-    turns = [[member] for member in waiting]
-    if together > 1:  # each process goes through its share
-        turns = [waiting[k :: len(free)] for k in range(len(free))]
+    waiting = Waiting([member.name for member in members], directory)
+    update(len(waiting.outcome.finished), "")
+    needs_gpu = any(member.study["calculator"]["device"] != "cpu" for member in members)
+    free = slots_of(workers, len(waiting.names), together=together, gpus=own_gpus() if needs_gpu else [])
+    share = 1 if together == 1 else -(-len(waiting.names) // len(free))
     at_work: list[MemberProcess] = []
     told = False
     try:
-        while turns or at_work:
+        while not waiting.over(at_work=bool(at_work)):
             if stop.asked and not told:
                 told = True
-                outcome.stopped += [member.name for turn in turns for member in turn]
-                turns = []
+                waiting.stop()
                 for process in at_work:
                     process.ask_to_stop()
-            while turns and free:
-                names = [member.name for member in turns.pop(0)]
-                # another driver may share the directory
-                if names := [name for name in names if not _done_elsewhere(outcome, name, directory)]:
-                    slot = free.pop()
-                    at_work.append(
-                        MemberProcess(names[0], directory, slot)
-                        if together == 1
-                        else _Together(names, directory, slot, together)
-                    )
+            while free and (names := waiting.take(share)):
+                slot = free.pop()
+                at_work.append(
+                    MemberProcess(names[0], directory, slot)
+                    if together == 1
+                    else _Together(names, directory, slot, together)
+                )
             for process in list(at_work):
                 ended, over = process.ended()
                 for name, status in ended.items():
-                    file_member(outcome, name, status, directory, told=told)
-                    update(len(outcome.finished), f"{name} {member_status(directory, name).state}")
+                    waiting.file(name, status, told=told)
+                    update(len(waiting.outcome.finished), f"{name} {member_state(directory, name)}")
                 if over:
                     free.append(process.slot)
                     at_work.remove(process)
@@ -138,30 +115,7 @@ def run_local(
             process.ask_to_stop()
         for process in at_work:
             process.wait()
-    return outcome
-
-
-def _done_elsewhere(outcome: Outcome, name: str, directory: Path) -> bool:
-    """File a member that is finished, or that another process works on; False for one that is to be run."""
-    state = member_status(directory, name).state
-    if state in FINISHED:
-        outcome.finished.append(name)
-    elif state == "running":
-        outcome.elsewhere.append(name)
-    return state in FINISHED or state == "running"
-
-
-def file_member(outcome: Outcome, name: str, status: int, directory: Path, *, told: bool) -> None:
-    """File a member by the exit status of its run, or by what lies in its directory."""
-    if status in (0, 4):
-        outcome.finished.append(name)
-    elif status == 3 or (told and status == -signal.SIGTERM):  # asked before it had begun to listen
-        outcome.stopped.append(name)
-    # Another driver was quicker, or it was killed after its last word: what lies there counts, not the status.
-    elif not _done_elsewhere(outcome, name, directory):
-        said = member_status(directory, name)
-        outcome.failed[name] = said.note or (f"killed by signal {-status}" if status < 0 else f"exit status {status}")
-        log.warning("%s failed: %s", name, outcome.failed[name])
+    return waiting.outcome
 
 
 class MemberProcess:
@@ -193,8 +147,11 @@ class MemberProcess:
             self._log.close()
         return status
 
-    def ended(self) -> tuple[dict[str, int], bool]:
-        """Return the exit status of each member that ended since the last look, and whether the process has ended."""
+    def ended(self) -> tuple[dict[str, int | None], bool]:
+        """Return the exit status of each member that ended since the last look, and whether the process has ended.
+
+        None in place of a status: the process ended before it began with that one.
+        """
         status = self.poll()
         return ({} if status is None else dict.fromkeys(sorted(self._names), status)), status is not None
 
@@ -213,20 +170,23 @@ class _Together(MemberProcess):
     def __init__(self, names: Sequence[str], directory: Path, slot: Slot, at_a_time: int) -> None:
         words = ["amorph.ensemble.together", str(directory), str(at_a_time), *names]
         self._start(words, directory / "logs" / "together.log", slot, listen=True)
+        self._directory = directory
         self._names = set(names)
         self._said = b""
         assert self._process.stdout is not None  # it was asked for
         self._output = self._process.stdout
         os.set_blocking(self._output.fileno(), False)
 
-    def ended(self) -> tuple[dict[str, int], bool]:
+    def ended(self) -> tuple[dict[str, int | None], bool]:
         status = self.poll()  # before the reading, so that nothing said is missed
         *lines, self._said = (self._said + (self._output.read() or b"")).split(b"\n")
-        found = {name: int(number) for name, number in (line.decode().split() for line in lines)}
+        found: dict[str, int | None] = {name: int(number) for name, number in (line.decode().split() for line in lines)}
         self._names -= found.keys()
         if status is not None:
             self._output.close()
-            found |= dict.fromkeys(sorted(self._names), status)
+            begun = {name for name in self._names if member_state(self._directory, name) != "waiting"}
+            # A process that dies takes with it those that it had begun; if it had begun none, they all share its fault.
+            found |= {name: status if name in begun or not begun else None for name in sorted(self._names)}
         return found, status is not None
 
     def wait(self) -> None:
@@ -250,7 +210,7 @@ def _child_of(parent: int, cores: tuple[int, ...]) -> Callable[[], None]:
     def before() -> None:
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, cores)
-        end_with(parent)
+        begin_child(parent)
 
     return before
 
@@ -260,7 +220,7 @@ def own_cores() -> list[int]:
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
-def _gpus() -> list[str]:
+def own_gpus() -> list[str]:
     """List the GPUs that this process may use."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:

@@ -15,20 +15,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from amorph.ensemble.blocks import check_blocks, configuration
-from amorph.ensemble.local import MemberProcess, Outcome, Slot, file_member, own_cores
+from amorph.ensemble.local import MemberProcess, Slot, own_cores
 from amorph.ensemble.plan import Ensemble
-from amorph.ensemble.status import FINISHED, member_status
+from amorph.ensemble.status import member_state, member_status
+from amorph.ensemble.waiting import Outcome, Waiting
 from amorph.recording import StopRequest
 
 log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LOOKS: Final = 0.5
-_SECONDS_OF_PATIENCE: Final = 60.0
-"""How long members are waited for that nobody here runs: those of a killed driver have stopped by then."""
 _SECONDS_TO_BEGIN: Final = 5.0
 """From a task's start to its member's lock; a stop waits so long for those who have just begun."""
-_MOST_LOSSES: Final = 3
-"""A member whose worker died more often than this is given up: it may be the cause."""
+_MOST_FRUITLESS: Final = 3
+"""A member is given up after more turns in a row than these that brought it no further: it waits for a person, or it is
+what its workers die of."""
 _STOPPED: Final = 3
 
 
@@ -65,19 +65,17 @@ def run_parsl(
         raise ValueError("the engine parsl is not installed here; pip install amorph[hpc]") from None
     directory = directory.resolve()
     check_blocks(plan.parsl, directory)
-    driver = _Driver(directory, plan.parsl, stop or StopRequest(), update)
-    for member in plan.members:
-        done = member_status(directory, member.name).state in FINISHED
-        (driver.outcome.finished if done else driver.waiting).append(member.name)
-    update(len(driver.outcome.finished), "")
-    if driver.waiting:
-        with parsl.load(configuration(plan.parsl, directory, len(driver.waiting))) as kernel:
+    waiting = Waiting([member.name for member in plan.members], directory)
+    update(len(waiting.outcome.finished), "")
+    if waiting.names:
+        driver = _Driver(waiting, plan.parsl, stop or StopRequest(), update)
+        with parsl.load(configuration(plan.parsl, directory, len(waiting.names))) as kernel:
             driver.run(parsl.python_app(run_member, data_flow_kernel=kernel), Path(kernel.run_dir))
-    return driver.outcome
+    return waiting.outcome
 
 
-def run_member(name: str, directory: Path, start: Path, chosen: dict[str, Any], stop_file: Path) -> int:
-    """Run a member in a worker; returns the exit status of its run.
+def run_member(name: str, directory: Path, start: Path, chosen: dict[str, Any], stop_file: Path) -> int | None:
+    """Run a member in a worker; returns the exit status of its run, or None where it was not begun.
 
     The run stops with a checkpoint before the block's end, when the driver has written its stop file, and when the pool
     of workers, which itself ends with the driver, has died.
@@ -86,7 +84,7 @@ def run_member(name: str, directory: Path, start: Path, chosen: dict[str, Any], 
     end = os.environ.get("AMORPH_BLOCK_END")
     hours = None if end is None else (float(end) - time.time()) / 3600
     if stop_file.exists() or (hours is not None and hours < 0.001):
-        return _STOPPED
+        return None
     os.chdir(start)  # PBS begins in the home directory
     process = MemberProcess(name, directory, _slot(chosen), hours=hours)
     asked = False
@@ -109,40 +107,33 @@ def _slot(chosen: dict[str, Any]) -> Slot:
 
 @dataclass
 class _Driver:
-    """What runs, what waits, and what became of the rest."""
+    """What runs, and how often in vain."""
 
-    directory: Path
+    waiting: Waiting
     chosen: Any
     stop: StopRequest
     update: Callable[[int, str], None]
-    waiting: list[str] = field(default_factory=list)
     at_work: dict[str, Any] = field(default_factory=dict)
-    losses: Counter[str] = field(default_factory=Counter)
-    outcome: Outcome = field(default_factory=Outcome)
+    fruitless: Counter[str] = field(default_factory=Counter)
+    places: dict[str, tuple[str, int | None]] = field(default_factory=dict)
 
     def run(self, task: Callable[..., Any], run_directory: Path) -> None:
         """Hand out members until none is left, or until a stop is asked for."""
         stop_file = run_directory.resolve() / "stop"
-        last_work = time.monotonic()
         while not self.stop.asked:
-            for name in list(self.waiting):
-                if not self._at_work_elsewhere(name):
-                    self.waiting.remove(name)
-                    arguments = (name, self.directory, Path.cwd(), dict(self.chosen), stop_file)
-                    self.at_work[name] = task(*arguments)
+            for name in self.waiting.take(len(self.waiting.names)):
+                self.at_work[name] = task(name, self.waiting.directory, Path.cwd(), dict(self.chosen), stop_file)
             self._collect(told=False)
-            if self.at_work:
-                last_work = time.monotonic()
-            elif not self.waiting or time.monotonic() > last_work + _SECONDS_OF_PATIENCE:
-                self.outcome.elsewhere += self.waiting
+            if self.waiting.over(at_work=bool(self.at_work)):
                 return
             time.sleep(_SECONDS_BETWEEN_LOOKS)
         stop_file.touch()
+        self.waiting.stop()
         told = time.monotonic()
         while self.at_work and (time.monotonic() < told + _SECONDS_TO_BEGIN or any(map(self._runs, self.at_work))):
             self._collect(told=True)
             time.sleep(_SECONDS_BETWEEN_LOOKS)
-        self.outcome.stopped += [*self.waiting, *self.at_work]  # these wait for a block that is not needed any more
+        self.waiting.outcome.stopped += self.at_work  # these wait for a block that is not needed any more
 
     def _collect(self, *, told: bool) -> None:
         """File the members whose tasks have ended."""
@@ -150,7 +141,8 @@ class _Driver:
             if future.done():
                 del self.at_work[name]
                 self._file(name, future, told=told)
-                self.update(len(self.outcome.finished), f"{name} {member_status(self.directory, name).state}")
+                state = member_state(self.waiting.directory, name)
+                self.update(len(self.waiting.outcome.finished), f"{name} {state}")
 
     def _file(self, name: str, future: Any, *, told: bool) -> None:
         from parsl.executors.errors import BadStateException
@@ -159,27 +151,27 @@ class _Driver:
         error = future.exception()
         if isinstance(error, BadStateException):
             raise RuntimeError(error.reason)
-        if error is None and (future.result() == _STOPPED or self._runs(name)):
+        if error is None:
             # Its block ends, or a run that its lost worker left behind has still had the lock.
-            (self.outcome.stopped if told else self.waiting).append(name)
-        elif error is None:
-            file_member(self.outcome, name, future.result(), self.directory, told=told)
+            if future.result() == _STOPPED and self._goes_on(name):
+                self.waiting.put_back(name, told=told)
+            else:
+                self.waiting.file(name, future.result(), told=told)
         elif not isinstance(error, ManagerLost | WorkerLost):
-            self.outcome.failed[name] = " ".join(str(error).split())
-        elif self.losses[name] >= _MOST_LOSSES:
-            self.outcome.failed[name] = f"{error}, and {self.losses[name]} workers before it"
-        else:
+            self.waiting.outcome.failed[name] = " ".join(str(error).split())
+        elif self._goes_on(name):
             log.warning("%s: %s; it goes on with another worker", name, error)
-            self.losses[name] += 1
-            (self.outcome.stopped if told else self.waiting).append(name)
+            self.waiting.put_back(name, told=told)
+        else:
+            self.waiting.outcome.failed[name] = f"{error}, and {_MOST_FRUITLESS} turns before it brought it no further"
+
+    def _goes_on(self, name: str) -> bool:
+        """Tell whether a member shall have another turn: not after several in a row that brought it no further."""
+        status = member_status(self.waiting.directory, name)
+        place = status.stage, status.step
+        self.fruitless[name] = self.fruitless[name] + 1 if self.places.get(name) == place else 0
+        self.places[name] = place
+        return self.fruitless[name] <= _MOST_FRUITLESS
 
     def _runs(self, name: str) -> bool:
-        return member_status(self.directory, name).state == "running"
-
-    def _at_work_elsewhere(self, name: str) -> bool:
-        """Tell whether another driver's worker has the member, or one that is lost to this one."""
-        state = member_status(self.directory, name).state
-        if state in FINISHED:
-            self.waiting.remove(name)
-            self.outcome.finished.append(name)
-        return state in FINISHED or state == "running"
+        return member_state(self.waiting.directory, name) == "running"

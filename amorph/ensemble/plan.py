@@ -238,10 +238,11 @@ def check_snapshots(plan: Ensemble, directory: Path) -> None:
             )
         if wanted > found["number"]:
             needed = found["discard_ps"] + wanted * found["spacing_ps"]
+            plural = "snapshot" if found["number"] == 1 else "snapshots"
             raise ValueError(
-                f"{name} holds {found['number']} snapshots {found['spacing_ps']:.3g} ps apart (effective number of "
+                f"{name} holds {found['number']} {plural} {found['spacing_ps']:.3g} ps apart (effective number of "
                 f"independent frames {found['effective_frames']:.1f}) and {wanted} members are asked: lower "
-                f"members, or give [melt] duration_ps = {needed:.3g} or more in a new --dir"
+                f"members, or give [melt] at least duration_ps = {needed:.3g} in a new --dir"
             )
 
 

@@ -63,7 +63,11 @@ def _figure(summary: EnsembleSummary) -> Any:
         axes.set_xticks(range(len(points)), [_label(dict(point)) for point in points], fontsize=7)
         axes.tick_params(axis="y", labelsize=7)
         if k == 0:
-            axes.legend(fontsize=7)
+            handles, labels = axes.get_legend_handles_labels()
+            first = dict(zip(reversed(labels), reversed(handles), strict=True))
+            axes.legend(first.values(), first.keys(), fontsize=7)
+    if points[0]:
+        figure.supxlabel("values of " + ", ".join(key for key, _ in points[0]), fontsize=8)
     return figure
 
 
@@ -73,8 +77,8 @@ def _draw(axes: Any, entry: Statistics, place: int) -> None:
     axes.plot([x] * len(entry.values), entry.values, ".", color=color, alpha=0.4, markersize=4)
     low, high = entry.interval or (entry.mean, entry.mean)
     error = [[entry.mean - low], [high - entry.mean]]
-    label = entry.structure if place == 0 else None
-    axes.errorbar(x, entry.mean, error, fmt="o" if is_glass else "s", color=color, capsize=3, markersize=4, label=label)
+    shape = "o" if is_glass else "s"
+    axes.errorbar(x, entry.mean, error, fmt=shape, color=color, capsize=3, markersize=4, label=entry.structure)
 
 
 def _label(point: dict[str, str]) -> str:

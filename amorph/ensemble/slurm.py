@@ -18,6 +18,11 @@ _OURS: Final = ("array", "output", "open-mode", "signal", "requeue", "job-name")
 _SCRIPT: Final = "array.sh"
 """Name of the batch script in the ensemble's directory."""
 
+_THREADS: Final = """\
+# CPUs of this job, for queues that count them without confining a job to them.
+export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-$SLURM_CPUS_ON_NODE}
+export MKL_NUM_THREADS=$OMP_NUM_THREADS NUMBA_NUM_THREADS=$OMP_NUM_THREADS"""
+
 _BODY: Final = """
 name=${members[$SLURM_ARRAY_TASK_ID]}
 cd "$start" || exit 1
@@ -50,6 +55,8 @@ exit $status
 def script(plan: Ensemble, directory: Path, *, at_a_time: int | None = None) -> str | None:
     """Write the text of the batch script for the members that are missing; None where none is.
 
+    Where they are more than the queue takes in one array, the script is for the first of them.
+
     Raises
     ------
     ValueError
@@ -66,6 +73,8 @@ def script(plan: Ensemble, directory: Path, *, at_a_time: int | None = None) -> 
     ]
     if not names:
         return None
+    if (most := _most_tasks()) is not None and len(names) > most:
+        names = names[:most]
     chosen = plan.slurm
     for option in chosen["options"]:
         if option in _OURS:
@@ -89,6 +98,7 @@ def script(plan: Ensemble, directory: Path, *, at_a_time: int | None = None) -> 
         *(f"#SBATCH --{name}={_quoted(value)}" for name, value in options.items()),
         "#SBATCH --requeue",
         "",
+        _THREADS,
         *chosen["setup"],
         f"python={shlex.quote(sys.executable)}",
         f"start={shlex.quote(str(Path.cwd()))}",
@@ -96,6 +106,14 @@ def script(plan: Ensemble, directory: Path, *, at_a_time: int | None = None) -> 
         f"members=({' '.join(names)})",
     ]
     return "\n".join(lines) + "\n" + _BODY
+
+
+def _most_tasks() -> int | None:
+    """Largest array that the queue takes; None where there is no queue."""
+    if shutil.which("scontrol") is None:
+        return None
+    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", _said("scontrol", "show", "config"), re.M)
+    return int(found[1]) if found else None
 
 
 def _queued(path: Path) -> set[str]:
@@ -113,14 +131,29 @@ def _queued(path: Path) -> set[str]:
             continue
         if array not in members:
             listed = re.search(r"^members=\((.*)\)$", _said("scontrol", "write", "batch_script", job, "-"), re.M)
-            members[array] = listed[1].split() if listed else []
+            if listed is None:
+                raise RuntimeError(
+                    f"{path} of job {job} in the queue names no members; scancel {array} and submit again"
+                )
+            members[array] = listed[1].split()
         if index.isdigit() and int(index) < len(members[array]):
             names.add(members[array][int(index)])
     return names
 
 
 def _said(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    """Ask the queue.
+
+    Raises
+    ------
+    RuntimeError
+        It does not answer: what it holds is not known, and nothing must be submitted twice.
+    """
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = " ".join(done.stderr.split()) or f"status {done.returncode}"
+        raise RuntimeError(f"{command[0]} does not answer ({said}); run the same command again later")
+    return done.stdout
 
 
 def _quoted(value: str | int) -> str:
@@ -162,4 +195,8 @@ def submit(plan: Ensemble, directory: Path, *, at_a_time: int | None = None) -> 
     done = subprocess.run(["sbatch", "--parsable", str(path)], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"sbatch refused {path}: {done.stderr.strip()}")
-    return f"submitted {path} as job {done.stdout.strip()}; amorph ensemble status {directory} shows the members"
+    number = text.partition("\nmembers=(")[2].partition(")")[0].count(" ") + 1
+    return (
+        f"submitted {number} members in {path} as job {done.stdout.strip()}; amorph ensemble status {directory} shows "
+        "where they stand, and the same command submits what is missing"
+    )

@@ -145,6 +145,14 @@ def summarize_ensemble(directory: Path) -> EnsembleSummary:
                         key = (point, row["figure"], row["unit"], structure)
                         collected.setdefault(key, []).append((float(value), member))
     melts = {name: found for name in melt_names(directory) if (found := snapshots_of(directory / name)) is not None}
+    lost = {
+        row["melt"] for row in member_rows(directory) if row.get("melt") and row["member"] not in {*missing, *apart}
+    }
+    if unknown := sorted(lost - melts.keys()):
+        raise ValueError(
+            f"{directory / unknown[0]} holds no snapshots any more, whose correlation the errors count; "
+            "put the folder back, or run the ensemble again to melt anew"
+        )
     statistics = [
         Statistics(
             dict(point),

@@ -110,7 +110,8 @@ def _batch_of(calculator: Any) -> Batch:
 def _run_member(name: str, directory: Path, stop: StopRequest, make: Callable[..., BaseCalculator]) -> int:
     """Run one member; returns the exit status that ``amorph run`` would have, and leaves its line in the same log."""
     try:
-        stop.check(f"before {name}")
+        if stop.asked:
+            raise Stopped(f"stopped by {stop.by} before {name}; run the same command again to continue")
         study = read_study(directory / "studies" / f"{name}.toml")
         summary = run_study(study, directory / name, stop=stop, make=make)
     except Stopped as stopped:
@@ -133,7 +134,10 @@ def main(arguments: Sequence[str]) -> None:
     logger.addHandler(logging.NullHandler())
     logger.propagate = False
     warnings.simplefilter("ignore")
-    output = os.dup(sys.stdout.fileno())  # sys.stdout is not this thread's own: readers of files turn it away
+    # Readers of files turn sys.stdout away for a moment, and a calculator may print: what is said of members has a
+    # descriptor of its own, and all else goes into the log.
+    output = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     stop = StopRequest()
     with stop_on_signal(Work(stop=stop)):
         run_together(

@@ -36,7 +36,7 @@ def test_the_slurm_script_goes_back_into_the_queue_until_the_run_is_done(queue, 
     wait_for((run / "summary.json").exists)
     wait_for(lambda: not ask("squeue", "-h"))
     assert "continuing after step" in (run / "run.log").read_text()
-    assert re.findall(r"JobState=(\w+)", (queue / "completed.txt").read_text())[-1] in {"COMPLETED", "FAILED"}
+    assert re.findall(r"JobState=(\w+)", (queue / "completed.txt").read_text())[-1] == "COMPLETED"
     assert (folder / "said.txt").read_text().count("stopped by SIGUSR1") == 1  # appended to, turn after turn
 
 
@@ -76,6 +76,6 @@ def test_the_pbs_script_queues_its_continuation_until_the_run_is_done(folder, ru
     assert job.returncode == 3
     with pbs(folder, run, 23.9) as job:
         job.communicate(timeout=240)
-    assert job.returncode in (0, 4)
+    assert job.returncode == 0  # also with a failed check
     assert (run / "summary.json").exists()
     assert (folder / "queued").read_text() == queued  # nothing more

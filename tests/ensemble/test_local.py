@@ -7,35 +7,21 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from toy_ensemble import HERE, write_files
-from toy_run import assert_same, content
+from toy_ensemble import HERE, content_of, states, wait_for, write_files
+from toy_run import assert_same
 
-from amorph.ensemble.local import run_local, slots_of
+from amorph.chgnet import CHGNetCalculator
+from amorph.cli import main
+from amorph.ensemble.local import _child_of, _environment, own_gpus, run_local, slots_of
 from amorph.ensemble.plan import prepare, read_ensemble
 from amorph.ensemble.status import member_names, member_status
 from amorph.ensemble.summary import Statistics, summarize_ensemble
 
 FIRST = ["000_000", "000_001"]
-
-
-def states(directory):
-    return [member_status(directory, name).state for name in member_names(directory)]
-
-
-def content_of(directory):
-    """Every file of the members' runs but their logs and locks."""
-    return {f"{name}/{file}": text for name in FIRST for file, text in content(directory / name).items()}
-
-
-def wait_for(condition, seconds=90):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -170,8 +156,9 @@ def test_a_member_that_another_driver_finished_meanwhile_is_not_begun(members, m
     assert begun == FIRST[:1]
 
 
-def test_a_driver_beside_another_says_what_it_left_and_keeps_its_log(members, command):
+def test_a_driver_beside_another_says_what_it_left_and_keeps_its_log(members, command, monkeypatch, capsys):
     _, directory = members
+    monkeypatch.setattr("amorph.ensemble.waiting.PATIENCE", 0.5)
     log = directory / "logs/000_000.log"
     log.write_text("said before\n")
     for name in FIRST:
@@ -179,10 +166,72 @@ def test_a_driver_beside_another_says_what_it_left_and_keeps_its_log(members, co
     (directory / FIRST[1] / "lock").write_text("pid 1 on elsewhere\n")
     with (directory / FIRST[1] / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 3
-    assert "another process works on 000_001; run the same command again when it has ended" in done.stderr
+        assert main(command[3:]) == 3
+    said = "another process works on 000_001; run the same command again when it has ended"
+    assert said in capsys.readouterr().err
     assert log.read_text() == "said before\n"
+
+
+def test_members_that_a_killed_driver_left_behind_are_run_when_they_have_stopped(members, monkeypatch):
+    (first, second), directory = members
+    (directory / FIRST[0]).mkdir()
+    lock = (directory / FIRST[0] / "lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    begun = []
+
+    class Ended:
+        def __init__(self, name, directory, slot):
+            self.slot, self.name = slot, name
+            begun.append(name)
+            write_summary(directory / name)
+            lock.close()  # while the other member ran
+
+        def ended(self):
+            return {self.name: 0}, True
+
+    monkeypatch.setattr("amorph.ensemble.local.MemberProcess", Ended)
+    outcome = run_local([first, second], directory, workers=1)
+    assert begun == FIRST[::-1]
+    assert outcome.finished == begun
+    assert not outcome.elsewhere
+
+
+def test_a_member_that_stopped_by_itself_is_named_with_its_word(command, monkeypatch, capsys):
+    class Ended:
+        def __init__(self, name, directory, slot):
+            self.slot, self.name = slot, name
+            (directory / name).mkdir()
+            (directory / name / "run.toml").touch()
+            (directory / "logs" / f"{name}.log").write_text("amorph: run VASP in here, then the same command again\n")
+
+        def ended(self):
+            return {self.name: 3}, True
+
+    monkeypatch.setattr("amorph.ensemble.local.MemberProcess", Ended)
+    assert main(command[3:]) == 3
+    said = "4 of 4 members stopped; 000_000: run VASP in here, then the same command again"
+    assert said in capsys.readouterr().err
+
+
+def test_a_member_takes_no_more_threads_than_its_share(monkeypatch):
+    slot = slots_of(None, 9)[0]
+    for name, value in _environment(replace(slot, threads=1)).items():
+        monkeypatch.setenv(name, value)
+    assert CHGNetCalculator(device="cpu").threads == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "999,2")
+    assert CHGNetCalculator(device="cpu").threads <= len(os.sched_getaffinity(0))
+
+
+def test_a_child_whose_parent_died_before_its_program_began_ends_at_once():
+    before = signal.signal(signal.SIGTERM, lambda *_: None)  # as a driver has one, which a child inherits till then
+    try:
+        child = subprocess.Popen(
+            ["sleep", "60"],
+            preexec_fn=_child_of(1, tuple(os.sched_getaffinity(0))),  # noqa: PLW1509 (another parent than it has)
+        )
+        assert child.wait(20) == -signal.SIGTERM
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"failed": 3, "exchanged": [], "crystal": null}', '{"failed": ['])
@@ -212,13 +261,15 @@ def test_cores_and_gpus_are_divided(monkeypatch):
     assert [slot.cores for slot in slots_of(3, 9)] == [(0, 1), (2, 3), (4, 5)]
     assert [slot.cores for slot in slots_of(None, 2)] == [(0, 1, 2, 3), (4, 5, 6, 7)]
     assert len(slots_of(None, 100)) == 8
+    assert own_gpus() == []
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-5f")
-    assert [(slot.gpu, len(slot.cores)) for slot in slots_of(None, 100)] == [("2", 4), ("GPU-5f", 4)]
-    assert [slot.gpu for slot in slots_of(4, 100)] == ["2", "GPU-5f", "2", "GPU-5f"]
+    gpus = own_gpus()
+    assert [(slot.gpu, len(slot.cores)) for slot in slots_of(None, 100, gpus=gpus)] == [("2", 4), ("GPU-5f", 4)]
+    assert [slot.gpu for slot in slots_of(4, 100, gpus=gpus)] == ["2", "GPU-5f", "2", "GPU-5f"]
     # members in batches: one process for each GPU, or one with all cores
-    assert [(slot.gpu, len(slot.cores)) for slot in slots_of(None, 100, together=8)] == [("2", 4), ("GPU-5f", 4)]
-    assert len(slots_of(None, 8, together=8)) == 1
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    slots = slots_of(None, 100, together=8, gpus=gpus)
+    assert [(slot.gpu, len(slot.cores)) for slot in slots] == [("2", 4), ("GPU-5f", 4)]
+    assert len(slots_of(None, 8, together=8, gpus=gpus)) == 1
     assert [slot.cores for slot in slots_of(None, 100, together=8)] == [(0, 1, 2, 3, 4, 5, 6, 7)]
     assert len(slots_of(2, 100, together=8)) == 2
     with pytest.raises(ValueError, match="workers = 9 on 8 cores; give at most one for each core"):
@@ -278,8 +329,6 @@ def test_a_glass_that_is_none_counts_nowhere(whole, tmp_path):
 
 
 def test_table_and_plot_are_written(whole, tmp_path):
-    from amorph.cli import main
-
     for name in ("summary.csv", "summary.png"):
         assert main(["ensemble", "summary", str(whole[0]), "-o", str(tmp_path / name), "--quiet"]) == 0
     with (tmp_path / "summary.csv").open(newline="") as file:
@@ -289,7 +338,5 @@ def test_table_and_plot_are_written(whole, tmp_path):
 
 
 def test_no_ensemble_is_told(tmp_path, capsys):
-    from amorph.cli import main
-
     assert main(["ensemble", "status", str(tmp_path)]) == 2
     assert "holds no members.csv; give the --dir of amorph ensemble run" in capsys.readouterr().err

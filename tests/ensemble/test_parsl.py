@@ -13,20 +13,22 @@ from toy_ensemble import (
     ask,
     assert_each_stage_once,
     begun,
+    content_of,
     process_of,
     processes_of,
     states,
     wait_for,
     write_files,
 )
-from toy_run import assert_same, content
+from toy_run import assert_same
 
 from amorph.cli import main
 from amorph.ensemble import parsl as engine
 from amorph.ensemble.blocks import block_provider, check_blocks
 from amorph.ensemble.local import Slot
 from amorph.ensemble.plan import read_ensemble
-from amorph.ensemble.status import member_names
+from amorph.ensemble.status import member_status
+from amorph.ensemble.waiting import Waiting
 from amorph.recording import StopRequest
 
 pytestmark = pytest.mark.xdist_group("slurm")  # one queue on one machine
@@ -121,7 +123,8 @@ def test_a_block_asks_the_queue_for_what_the_table_says(folder, monkeypatch, pro
     lines = script.read_text().splitlines()
     for line in [*expected, "#XXX --further", "module load python", f"cd {HERE}", "the pool"]:
         assert line in lines
-    assert "export AMORPH_BLOCK_END=$(( $(date +%s) + 44880 ))" in lines  # 12.5 h less two minutes
+    end = "export AMORPH_BLOCK_END=$(( $(date +%s) + 44880 ))"  # 12.5 h less two minutes
+    assert lines.index(end) < lines.index("module load python")  # which may take its time
     subprocess.run(["bash", "-n", script], check=True)
     if provider == "pbs":
         assert "-q long -A me" in (folder / "words").read_text()
@@ -186,7 +189,33 @@ def test_a_member_is_not_begun_at_the_end_of_a_block_or_after_a_stop(tmp_path, m
     monkeypatch.setenv("AMORPH_BLOCK_END", str(int(time.time() + seconds_left)))
     if seconds_left > 0:
         (tmp_path / "stop").touch()
-    assert engine.run_member("000_000", tmp_path, tmp_path, {}, tmp_path / "stop") == 3
+    assert engine.run_member("000_000", tmp_path, tmp_path, {}, tmp_path / "stop") is None
+
+
+def run_driver(folder, names, task):
+    driver = engine._Driver(Waiting(names, folder), {}, StopRequest(), lambda _done, _note: None)
+    driver.run(task, folder)
+    return driver.waiting.outcome
+
+
+def test_a_member_that_each_turn_brings_further_goes_on_whatever_its_workers_die_of(folder, monkeypatch):
+    from parsl.executors.high_throughput.errors import ManagerLost
+
+    monkeypatch.setattr(engine, "_SECONDS_BETWEEN_LOOKS", 0.0)
+    stage = folder / "000_000/2_melt_quench"
+    stage.mkdir(parents=True)
+    (folder / "000_000/run.toml").touch()
+    turns = []
+
+    def task(name, *_):
+        turns.append(name)
+        (stage / "thermo.csv").write_text(f"step\n{len(turns)},\n")
+        future = Future()
+        future.set_result(0) if len(turns) == 9 else future.set_exception(ManagerLost(b"0", "node"))
+        return future
+
+    assert run_driver(folder, ["000_000"], task).finished == ["000_000"]
+    assert len(turns) == 9
 
 
 def test_what_becomes_of_members_by_how_their_tasks_end(folder, monkeypatch):
@@ -194,9 +223,10 @@ def test_what_becomes_of_members_by_how_their_tasks_end(folder, monkeypatch):
 
     monkeypatch.setattr(engine, "_SECONDS_BETWEEN_LOOKS", 0.0)
     ends = {
-        "stopped at times": [3, 3, 3, 3, 3, 0],
+        "stopped at times": [3, None, 3, None, 3, 0],
         "not a glass": [WorkerLost(0, "node"), 4],
-        "its worker dies": [WorkerLost(0, "node")] * 4,
+        "its worker dies": [WorkerLost(0, "node")] * 5,
+        "waits for a person": [3] * 5,
         "fails": [1],
         "is not found": [ModuleNotFoundError("No module named 'amorph'")],
     }
@@ -206,11 +236,13 @@ def test_what_becomes_of_members_by_how_their_tasks_end(folder, monkeypatch):
         future.set_exception(end) if isinstance(end, Exception) else future.set_result(end)
         return future
 
-    driver = engine._Driver(folder, {}, StopRequest(), lambda _done, _note: None, waiting=list(ends))
-    driver.run(task, folder)
-    assert driver.outcome.finished == ["not a glass", "stopped at times"]
-    assert driver.outcome.failed == {
-        "its worker dies": "Task failure due to loss of worker 0 on host node, and 3 workers before it",
+    outcome = run_driver(folder, ends, task)
+    assert outcome.finished == ["not a glass", "stopped at times"]
+    assert outcome.stopped == ["waits for a person"]
+    assert outcome.failed == {
+        "its worker dies": (
+            "Task failure due to loss of worker 0 on host node, and 3 turns before it brought it no further"
+        ),
         "fails": "exit status 1",
         "is not found": "No module named 'amorph'",
     }
@@ -225,9 +257,8 @@ def test_blocks_that_cannot_begin_end_the_driver(folder):
         future.set_exception(BadStateException("the executor", RuntimeError("3 blocks ended")))
         return future
 
-    driver = engine._Driver(folder, {}, StopRequest(), lambda _done, _note: None, waiting=["000_000"])
     with pytest.raises(RuntimeError, match=r"^3 blocks ended$"):
-        driver.run(task, folder)
+        run_driver(folder, ["000_000"], task)
 
 
 # members
@@ -239,12 +270,6 @@ def driver(folder):
         sys.executable, "-m", "amorph", "ensemble", "run", str(folder / "ensemble.toml"), "--dir", str(folder / "all"),
         "--engine", "parsl",
     ]  # fmt: skip
-
-
-def content_of(directory):
-    """Every file of the members' runs but their logs and locks."""
-    names = member_names(directory)
-    return {f"{name}/{file}": text for name in names for file, text in content(directory / name).items()}
 
 
 def kill_worker_and_driver_then_run_again(folder):
@@ -275,6 +300,18 @@ def test_a_block_with_more_workers_than_members_is_let_be(folder):
     path.write_text(path.read_text().replace("members = 2", "members = 1"))
     assert subprocess.run(driver(folder), capture_output=True, check=False, timeout=500).returncode in (0, 4)
     assert len([*(folder / "all/parsl/000/submit_scripts").glob("*.sh")]) == 1
+
+
+@pytest.mark.slow
+def test_a_shared_melt_comes_first(folder):
+    table(folder, "workers = 2")
+    path = folder / "ensemble.toml"
+    path.write_text(path.read_text() + "[melt]\nduration_ps = 3.0\n")
+    assert subprocess.run(driver(folder), capture_output=True, check=False, timeout=500).returncode in (0, 4)
+    assert states(folder / "all") == [state for state in states(folder / "all") if state in DONE]
+    assert member_status(folder / "all", "melt_000").state in DONE
+    assert_each_stage_once(folder / "all")
+    wait_for(lambda: not processes_of(folder / "all"), 60)
 
 
 @pytest.mark.slow
@@ -325,8 +362,8 @@ def test_members_of_an_ensemble_on_slurm_survive_a_killed_worker_and_driver(queu
 
 @pytest.mark.slow
 def test_members_stop_before_their_block_ends_and_go_on_in_the_next(queue, folder):
-    # 40 s for the members of the first block: the melt alone takes longer
-    table(folder, 'provider = "slurm"\nworkers = 2\nwalltime_hours = 0.03\nseconds_to_stop = 50', slower=200)
+    # 70 s for the members of the first block: the melt alone takes longer
+    table(folder, 'provider = "slurm"\nworkers = 2\nwalltime_hours = 0.034\nseconds_to_stop = 50', slower=200)
     directory = folder / "all"
     with subprocess.Popen(driver(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         wait_for(lambda: (directory / "members.csv").exists() and begun(directory))

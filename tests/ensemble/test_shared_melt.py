@@ -44,15 +44,14 @@ def run(directory, name, **keywords):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A melt and its two quenches, at two rates."""
+    """A melt and its two quenches, at two rates, by one command."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(HERE)
         patch.setenv("GIT_DIR", "/nonexistent")
         folder = tmp_path_factory.mktemp("shared")
-        plan = planned(folder, vary=f"[vary]\n{QUENCH} = [0.25, 0.15]\n")
-        prepare(plan, folder / "all")
-        for name in ("melt_000", "000_000", "000_001", "001_000"):
-            run(folder / "all", name)
+        planned(folder, vary=f"[vary]\n{QUENCH} = [0.25, 0.15]\n")
+        flags = ["ensemble", "run", str(folder / "ensemble.toml"), "--dir", str(folder / "all"), "--quiet"]
+        assert main(flags) in (0, 4)
         return folder / "all"
 
 
@@ -190,7 +189,7 @@ def test_too_few_snapshots_are_told_with_their_effective_number(whole, folder, c
     found = snapshots_of(folder / "all/melt_000")
     assert f"melt_000 holds {found['number']} snapshots" in said
     assert f"effective number of independent frames {found['effective_frames']:.1f}) and 30 members are asked" in said
-    assert float(re.search(r"duration_ps = (\S+) or more", said)[1]) > 30 * found["decorrelation_time_ps"]
+    assert float(re.search(r"at least duration_ps = (\S+) in", said)[1]) > 30 * found["decorrelation_time_ps"]
     assert not (folder / "all/000_000").exists()
     about = folder / "all/melt_000/2_melt/snapshots.json"
     about.write_text(json.dumps(found | {"melted": False, "reason": "it never melted: Mo moved by 1.0 of 4.4 Å²"}))
@@ -241,6 +240,15 @@ def test_the_interval_of_correlated_members_holds_the_mean_as_often_as_it_says()
     assert Statistics({}, "x", "", "glass", (1.0, 2.0), 1.2).interval is None
 
 
+def test_a_melt_that_is_gone_is_told(whole, tmp_path, capsys):
+    import shutil
+
+    shutil.copytree(whole, tmp_path / "all")
+    shutil.rmtree(tmp_path / "all/melt_000")
+    assert main(["ensemble", "summary", str(tmp_path / "all")]) == 2
+    assert "melt_000 holds no snapshots any more, whose correlation the errors count" in capsys.readouterr().err
+
+
 # the live table
 
 
@@ -265,7 +273,7 @@ def test_the_status_is_live_on_a_terminal_as_long_as_a_member_runs(whole, tmp_pa
     said += os.read(terminal, 65536)
     os.close(terminal)
     os.close(other)
-    assert b"3 done" in said or b"check failed" in said
+    assert b"4 done" in said or b"check failed" in said
 
 
 def test_the_cost_of_a_melt_is_that_of_its_steps_alone(folder):

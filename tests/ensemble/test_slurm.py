@@ -1,17 +1,21 @@
 """An ensemble on a real SLURM: submitted, asked to stop, queued again, cancelled, continued."""
 
+import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
-from toy_ensemble import HERE, ask, begun, states, wait_for, write_files
+from toy_ensemble import HERE, ask, begun, processes_of, states, wait_for, write_files
 
+from amorph.cli import main
 from amorph.ensemble.plan import prepare, read_ensemble
 from amorph.ensemble.slurm import script, submit
 
+WHICH = shutil.which
 pytestmark = pytest.mark.xdist_group("slurm")  # one queue on one machine
 
 
@@ -19,7 +23,9 @@ pytestmark = pytest.mark.xdist_group("slurm")  # one queue on one machine
 
 
 @pytest.fixture
-def plan(folder):
+def plan(folder, monkeypatch):
+    """An ensemble, prepared, on a machine without a queue."""
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     path = folder / "ensemble.toml"
     path.write_text(path.read_text() + '[slurm]\noptions.time = "24:00:00"\nsetup = ["module load python"]\n')
     plan = read_ensemble(path)
@@ -35,6 +41,7 @@ def test_the_script_is_plain_shell_for_what_is_missing(plan, folder):
         "#SBATCH --time=24:00:00",
         "#SBATCH --signal=B:USR1@120",
         "#SBATCH --requeue",
+        "export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-$SLURM_CPUS_ON_NODE}",
         "module load python",
         "members=(000_000 000_001 001_000 001_001)",
     ):
@@ -72,10 +79,41 @@ def test_an_option_of_ours_and_a_machine_without_a_queue_are_told(folder, plan, 
     path.write_text(path.read_text().replace("options.time", "options.array"))
     with pytest.raises(ValueError, match=r"slurm\.options\.array: the script sets it; leave it out"):
         script(read_ensemble(path), folder / "all")
-    monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(ValueError, match=r"no sbatch on this machine; .*array\.sh is written: submit it where there"):
         submit(plan, folder / "all")
     assert (folder / "all/array.sh").exists()
+
+
+def stub(folder, monkeypatch, **programs):
+    """Programs of a queue that say these lines of shell."""
+    (folder / "bin").mkdir()
+    for name, lines in programs.items():
+        (folder / "bin" / name).write_text(f"#!/bin/sh\n{lines}\n")
+        (folder / "bin" / name).chmod(0o755)
+    monkeypatch.setattr("shutil.which", WHICH)
+    monkeypatch.setenv("PATH", f"{folder}/bin:{os.environ['PATH']}")
+
+
+def test_a_queue_that_does_not_answer_is_given_nothing(plan, folder, monkeypatch):
+    stub(folder, monkeypatch, squeue="echo Socket timed out >&2; exit 1", sbatch="echo 7", scontrol="exit 0")
+    with pytest.raises(RuntimeError, match=r"^squeue does not answer \(Socket timed out\); run the same command again"):
+        submit(plan, folder / "all")
+    assert not (folder / "all/array.sh").exists()
+
+
+def test_no_array_is_larger_than_the_queue_takes(plan, folder, monkeypatch):
+    stub(folder, monkeypatch, squeue="exit 0", sbatch="echo 7", scontrol="echo 'MaxArraySize            = 3'")
+    assert submit(plan, folder / "all").startswith(f"submitted 3 members in {folder}/all/array.sh as job 7; ")
+    assert "members=(000_000 000_001 001_000)\n" in (folder / "all/array.sh").read_text()
+
+
+def test_the_command_speaks_json_or_not_at_all(plan, folder, monkeypatch, capsys):
+    stub(folder, monkeypatch, squeue="exit 0", sbatch="echo 7", scontrol="exit 0")
+    words = ["ensemble", "run", str(folder / "ensemble.toml"), "--dir", str(folder / "all"), "--engine", "slurm"]
+    assert main([*words, "--json"]) == 0
+    assert [row["state"] for row in json.loads(capsys.readouterr().out)] == ["waiting"] * 4
+    assert main([*words, "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
 
 
 # the queue
@@ -95,7 +133,7 @@ def submission(folder, name="all"):
 
 def test_an_array_runs_every_member_once(queue, folder):
     name = """it's "all" of 100 %"""  # what sbatch, its file names and the shell each take for something else
-    job = submitted(folder, name=name)
+    submitted(folder, name=name)
     directory = folder / name
     wait_for(lambda: set(states(directory)) <= {"done", "check failed"})
     wait_for(lambda: not ask("squeue", "-h"))
@@ -109,7 +147,6 @@ def test_an_array_runs_every_member_once(queue, folder):
     said = ask(sys.executable, "-m", "amorph", "ensemble", "run", str(folder / "ensemble.toml"), "--dir",
                str(directory), "--engine", "slurm")  # fmt: skip
     assert "nothing to submit" in said
-    assert job
 
 
 @pytest.mark.slow  # the queue's limits are whole minutes, and it holds a job back for two before its next turn
@@ -160,7 +197,7 @@ def test_a_cancelled_member_stops_with_a_checkpoint_and_goes_on_when_submitted_a
     assert again != job
     wait_for(lambda: set(states(directory)) <= {"done", "check failed"})
     assert "continuing after step" in (directory / "000_000/run.log").read_text()
-    assert not list(Path("/proc").glob("[0-9]*/cwd/000_000"))
+    wait_for(lambda: not processes_of(directory), 60)
 
 
 @pytest.mark.parametrize(

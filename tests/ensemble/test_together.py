@@ -1,16 +1,18 @@
 """Members that advance together in one process leave what each would have left alone."""
 
+import io
 import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
-from toy_ensemble import HERE, STUDY, write_files
+from toy_ensemble import HERE, STUDY, wait_for, write_files
 from toy_run import assert_same, content
+from toys import OneByOne
 
 from amorph.cli import main
+from amorph.ensemble import local
 from amorph.ensemble.plan import prepare, read_ensemble
 from amorph.ensemble.status import member_names, member_status
 from amorph.ensemble.together import run_together
@@ -43,13 +45,6 @@ def begun(directory):
     return all((directory / name / "2_melt_quench/thermo.csv").exists() for name in NAMES)
 
 
-def wait_for(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
-
-
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     """Members that ran one by one."""
@@ -67,15 +62,29 @@ def assert_as_alone(directory, reference):
         assert_same(content(directory / name), content(reference / name))
 
 
+def sizes_of_batches(monkeypatch):
+    """How many structures each batch holds, as they come."""
+    sizes, evaluate = [], OneByOne.evaluate
+
+    def counted(batch, structures, properties):
+        sizes.append(len(structures))
+        return evaluate(batch, structures, properties)
+
+    monkeypatch.setattr(OneByOne, "evaluate", counted)
+    return sizes
+
+
 def log_lines(directory, name):
     """What a member's log says, without the time and the place."""
     text = (directory / name / "run.log").read_text().replace(str(directory), "")
     return [line.split(" ", 2)[2] for line in text.splitlines()]
 
 
-def test_members_run_together_leave_the_files_of_members_run_alone(reference, folder):
+def test_members_run_together_leave_the_files_of_members_run_alone(reference, folder, monkeypatch):
     directory = prepared(folder)
+    sizes = sizes_of_batches(monkeypatch)
     statuses = together(directory)
+    assert sizes.count(2) > len(sizes) / 2
     assert set(statuses.values()) <= {0, 4}
     assert [member_status(directory, name).state for name in NAMES] == [
         "check failed" if statuses[name] else "done" for name in NAMES
@@ -153,7 +162,52 @@ def test_members_that_wait_when_a_stop_is_asked_for_are_not_begun(folder):
     stop = StopRequest()
     stop.by = "SIGTERM"
     assert together(directory, stop=stop) == dict.fromkeys(NAMES, 3)
+    assert "stopped by SIGTERM before 000_001" in (directory / "logs/000_001.log").read_text()
     assert not any((directory / name).exists() for name in member_names(directory))
+
+
+def test_what_a_calculator_prints_goes_into_the_log(folder, command, tmp_path, monkeypatch):
+    (tmp_path / "talkative.py").write_text(
+        "import toys\nprint('12,345 parameters were read')\nclass Ions(toys.Ions):\n    pass\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    directory = prepared(folder, study=STUDY.replace("toys:Ions", "talkative:Ions"))
+    done = subprocess.run([*command, "--together", "2"], capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 4), done.stderr
+    assert "12,345 parameters were read" in (directory / "logs/together.log").read_text()
+
+
+def test_a_death_takes_with_it_only_those_that_had_begun(folder, command, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    path = folder / "ensemble.toml"
+    directory = prepared(folder)
+    path.write_text(path.read_text().replace("members = 2", "members = 4"))
+    plan = read_ensemble(path)
+    prepare(plan, directory)
+    batches = []
+
+    class Process(local.MemberProcess):
+        """A process that dies with its first two members, or goes through all."""
+
+        ended = local._Together.ended
+
+        def __init__(self, names, directory, slot, _at_a_time):
+            self.slot, self._names, self._directory, self._said = slot, set(names), directory, b""
+            self._output = io.BytesIO()
+            batches.append(names)
+            self.status = -9 if len(batches) == 1 else 1
+            for name in names[:2]:
+                (directory / name).mkdir()
+                (directory / name / "run.toml").touch()
+
+        def poll(self):
+            return self.status
+
+    monkeypatch.setattr(local, "_Together", Process)
+    outcome = local.run_local(plan.members, directory, together=2)
+    assert batches == [["000_000", "000_001", "000_002", "000_003"], ["000_002", "000_003"]]
+    assert list(outcome.failed) == ["000_000", "000_001", "000_002", "000_003"]
+    assert outcome.failed["000_000"] == "killed by signal 9"
 
 
 def test_a_calculator_without_a_batch_and_bad_numbers_are_told(folder, monkeypatch, capsys):

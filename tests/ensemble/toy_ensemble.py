@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import toy_run
+from toy_run import content
 
 from amorph.ensemble.status import member_names, member_status
 
@@ -40,6 +41,12 @@ def write_files(folder, vary=VARY, *, slower=1):
 def states(directory):
     """Where the members stand, in order."""
     return [member_status(directory, name).state for name in member_names(directory)]
+
+
+def content_of(directory):
+    """Every file of the members' runs but their logs and locks."""
+    names = member_names(directory)
+    return {f"{name}/{file}": text for name in names for file, text in content(directory / name).items()}
 
 
 def process_of(directory, name):
