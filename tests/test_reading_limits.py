@@ -167,6 +167,20 @@ def test_formats_that_look_elsewhere_are_refused(tmp_path, monkeypatch, name, te
     assert {(event, Path(path).name) for event, path in heard} == {("open", name)}, heard
 
 
+def test_no_entity_of_a_vasprun_opens_a_file(tmp_path):
+    # libxml2 opens files unheard by the audit hook: here the structure itself lies in another one
+    atoms, path = bulk("MgO", "rocksalt", a=4.212), tmp_path / "vasprun.xml"
+    write_vasprun(path, atoms)
+    head, tag, body = path.read_text().partition("<modeling>")
+    assert str(read_vasp_relaxed(path, atoms).atoms.symbols) == "MgO"
+    (tmp_path / "body.xml").write_text(body.removesuffix("\n").removesuffix("</modeling>"))
+    entity = f'<!DOCTYPE modeling [<!ENTITY e SYSTEM "{(tmp_path / "body.xml").as_uri()}">]>'
+    path.write_text(f"{head.strip()}{entity}{tag}&e;</modeling>\n")
+    for read in (read_structure, lambda path: read_vasp_relaxed(path, atoms)):
+        with pytest.raises(ValueError, match=r"vasprun\.xml is no .*entity|vasprun\.xml is no .*Entity"):
+            read(path)
+
+
 # what they take
 
 
