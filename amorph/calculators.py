@@ -12,6 +12,7 @@ from amorph.parameters import checked
 from amorph.repulsion import ZBLRepulsion
 
 CHGNET = "amorph.chgnet:CHGNetCalculator"
+"""The one factory that is not foreign: another function of amorph could write files or start a run."""
 
 
 @checked

@@ -13,7 +13,7 @@ from ase.build import bulk
 from ase.calculators.calculator import BaseCalculator
 
 from amorph.analysis.grids import resolve_points
-from amorph.calculators import calculator_name, make_calculator
+from amorph.calculators import CHGNET, calculator_name, make_calculator
 from amorph.evaluation import evaluate
 from amorph.rocksalt import build
 from amorph.schedule import named
@@ -36,7 +36,7 @@ class PlannedStage:
     steps: int
     """Steps of dynamics, or the most steps of a relaxation."""
     seconds: float
-    """Time it takes, for a relaxation at most [s]."""
+    """Time it takes, for a relaxation at most [s]; NaN with a potential that is not timed."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,17 @@ class Estimate:
     stages: tuple[PlannedStage, ...]
     """The stages that cost time."""
     model: str
-    """The calculator that was measured."""
+    """The calculator that was measured, or the factory that was not called."""
     seconds_per_atom: float
-    """Time of one energy and force call per atom [s]."""
+    """Time of one energy and force call per atom [s]; NaN with a potential that is not timed."""
     memory_bytes: float
-    """Memory needed above that of the interpreter [bytes]."""
+    """Memory needed above that of the interpreter [bytes]; NaN with a potential that is not timed."""
     available_bytes: float
     """Memory available now [bytes]."""
 
     @property
     def seconds(self) -> float:
-        """Time of the whole run, relaxations at their step limit [s]."""
+        """Time of the whole run, relaxations at their step limit [s]; NaN with a potential that is not timed."""
         return sum(stage.seconds for stage in self.stages)
 
     def table(self) -> list[dict[str, Any]]:
@@ -85,9 +85,11 @@ class Estimate:
 def duration_text(seconds: float) -> str:
     """Write a duration as a person says it.
 
-    >>> duration_text(45), duration_text(600), duration_text(20_000), duration_text(1e6)
-    ('45 s', '10 min', '5.6 h', '11.6 days')
+    >>> duration_text(45), duration_text(600), duration_text(20_000), duration_text(1e6), duration_text(np.nan)
+    ('45 s', '10 min', '5.6 h', '11.6 days', 'not timed')
     """
+    if np.isnan(seconds):
+        return "not timed"
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:
@@ -99,6 +101,8 @@ def duration_text(seconds: float) -> str:
 
 def estimate(study: Study) -> Estimate:
     """Build the cells of a study, measure its calculators on a small cell of the same composition, and scale.
+
+    Only amorph's own calculator is measured: to look at a study runs no code that the study names.
 
     Raises
     ------
@@ -152,7 +156,7 @@ def estimate(study: Study) -> Estimate:
         stages=tuple(stages),
         model=melt.model,
         seconds_per_atom=melt.forces,
-        memory_bytes=max(melt.memory, final.memory) * len(host) + maps,
+        memory_bytes=float(np.max([melt.memory, final.memory])) * len(host) + maps,
         available_bytes=float(psutil.virtual_memory().available),
     )
 
@@ -187,6 +191,8 @@ def _measure(trial: Atoms, parameters: Mapping[str, Any]) -> _Cost:
 
     The smaller cell has taken its memory when the larger one is looked at, so the difference is that of the atoms.
     """
+    if parameters["factory"] != CHGNET:
+        return _Cost(parameters["factory"], np.nan, np.nan, np.nan)
     calculator = make_calculator(**parameters)
     wanted = (["energy", "forces"], ["energy", "forces", "stress"])
     for properties in wanted:

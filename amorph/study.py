@@ -1,7 +1,6 @@
 """A study: the TOML file that says what a run does, checked and completed with every default."""
 
 import difflib
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +13,11 @@ from amorph.analysis.bvse import bvse_map
 from amorph.analysis.isosurface import isosurface
 from amorph.analysis.voids import voids
 from amorph.analysis.voronoi import free_volume
-from amorph.calculators import make_calculator
+from amorph.calculators import CHGNET, make_calculator
 from amorph.export.vasp import write_vasp_input
 from amorph.meltquench import check_sampling, melt_quench
 from amorph.parameters import Count, Seed, Unit, checked, parse
+from amorph.reading.toml import read_toml
 from amorph.relaxation import relax
 from amorph.rocksalt import build
 from amorph.schedule import QuenchSchedule, named
@@ -171,6 +171,12 @@ class Study:
         """Seed of the run."""
         return int(self.tables["run"]["seed"])
 
+    @property
+    def foreign_factories(self) -> tuple[str, ...]:
+        """Factories of its calculators that are not amorph's own: code that the file names, and that a run calls."""
+        named = (str(self.tables[table]["factory"]) for table in ("calculator", "final_calculator"))
+        return tuple(dict.fromkeys(factory for factory in named if factory != CHGNET))
+
 
 def read_study(path: Path) -> Study:
     """Read a study from a TOML file.
@@ -180,16 +186,7 @@ def read_study(path: Path) -> Study:
     ValueError
         One line that names the file and the table, key or value that is wrong.
     """
-    if path.is_dir():
-        raise ValueError(f"{path} is a directory; give a study's TOML file")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"{path} does not exist; give a study's TOML file") from None
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}; give a study's TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is no TOML file: {error}; correct it there") from None
+    content = read_toml(path, "a study's")
     try:
         return resolve(content)
     except ValueError as error:

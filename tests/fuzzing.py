@@ -1,6 +1,7 @@
 """Feed damaged files to the readers: only a result or a ValueError of one line is allowed.
 
-As a script: fuzzing.py KIND NUMBER SEED. It works under a limit of memory and an alarm, and prints what went wrong.
+As a script: fuzzing.py KIND NUMBER SEED. Time and memory are measured outside the reader, whatever it catches; its
+process ends at a file that no alarm can stop, and prints what went wrong.
 """
 
 import faulthandler
@@ -10,6 +11,7 @@ import resource
 import signal
 import sys
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
@@ -21,11 +23,12 @@ EXTREMES = [
     b"nan", b"inf", b"-inf", b"1e308", b"-1e308", b"1e-320", b"0", b"-1", b"99999999999999999999", b"2147483648", b"",
     b"\x00", b"\xff\xfe", "é".encode(), b"'", b'"', b"_", b"loop_", b"[", b"]", b"{", b"=", b"#", b"\n", b"\r", b"?",
 ]  # fmt: skip
-KINDS = ("cif", "poscar", "extxyz", "toml", "cube", "npz", "ensemble")
+KINDS = ("cif", "poscar", "extxyz", "toml", "cube", "npz", "ensemble", "traj")
 
 
 def originals(kind, folder):
     """Whole files to damage."""
+    import ase.io
     from ase import Atoms
     from ase.build import bulk
     from toy_run import STUDY
@@ -52,6 +55,9 @@ def originals(kind, folder):
             write_structure(path, atoms)
             texts.append(path.read_bytes())
         return texts
+    if kind == "traj":
+        ase.io.write(folder / "whole.traj", [mgo, mgo.repeat(2)])
+        return [(folder / "whole.traj").read_bytes()]
     field = ScalarField(np.arange(60.0).reshape(3, 4, 5), mgo.cell.array, "bond valence sum of Mg2+", "v.u.", {"a": 1})
     path = folder / f"whole.{kind}"
     write_field(path, field, mgo)
@@ -99,13 +105,54 @@ def names(kind, number):
     return f"POSCAR_{number}" if kind == "poscar" else f"{number}.{'toml' if kind == 'ensemble' else kind}"
 
 
-def complaints(kind, number, seed):
-    """Read so many damaged files; yield a line for every one that is answered wrongly."""
+class TooLong(BaseException):
+    """Raised by the alarm; no Exception, so that a reader which catches all of those is stopped too."""
+
+
+def peak():
+    """Most address space that this process has had [bytes]: it counts what is reserved and never filled."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmPeak:"))
+
+
+def faults_of(read, path, limit, seconds):
+    """Read a file; return what is wrong with the answer, or with what it took."""
 
     def too_long(_signal, _frame):
-        raise TimeoutError(f"more than {SECONDS} s")
+        raise TooLong
 
     signal.signal(signal.SIGALRM, too_long)
+    faults, before, started = [], peak(), time.monotonic()
+    faulthandler.dump_traceback_later(3 * seconds, exit=True)  # where the alarm is not heard
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        read(path)
+    except ValueError as error:
+        if "\n" in str(error) or not str(error):
+            faults.append(f"not one line: {error!r}")
+    except TooLong:
+        pass
+    except BaseException as error:
+        faults.append(f"{type(error).__name__}: {error}")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        faulthandler.cancel_dump_traceback_later()
+    if time.monotonic() - started > seconds:
+        faults.append(f"more than {seconds} s")
+    if peak() > max(limit, before):
+        faults.append(f"{(peak() - limit) / 1e9:.2f} GB more memory than the {BYTES / 1e9:g} GB allowed")
+    return faults
+
+
+def limited():
+    """Limit the memory to twice what is allowed, so that taking too much is seen and does no harm; return that sum."""
+    now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + 2 * BYTES, now + 2 * BYTES))
+    return now + BYTES
+
+
+def complaints(kind, number, seed, limit):
+    """Read so many damaged files; yield a line for every one that is answered wrongly."""
     rng = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -114,16 +161,7 @@ def complaints(kind, number, seed):
             content = damaged(wholes[count % len(wholes)], rng)
             path = folder / names(kind, count)
             path.write_bytes(content)
-            signal.alarm(SECONDS)
-            try:
-                read(path)
-            except ValueError as error:
-                if "\n" in str(error) or not str(error):
-                    yield f"{kind} {seed} {count}: not one line: {error!r}"
-            except BaseException as error:
-                yield f"{kind} {seed} {count}: {type(error).__name__}: {error}"
-            finally:
-                signal.alarm(0)
+            yield from (f"{kind} {seed} {count}: {fault}" for fault in faults_of(read, path, limit, SECONDS))
             path.unlink()
 
 
@@ -139,9 +177,7 @@ def main():
             path = Path(name) / names(kind, 0)
             path.write_bytes(whole)
             reader(kind)(path)
-    before = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (before + BYTES, before + BYTES))
-    wrong = list(complaints(kind, number, seed))
+    wrong = list(complaints(kind, number, seed, limited()))
     output.write("\n".join(wrong) + ("\n" if wrong else "") + f"{kind}: {number} damaged files, {len(wrong)} wrong\n")
     sys.exit(bool(wrong))
 

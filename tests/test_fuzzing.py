@@ -7,6 +7,41 @@ import pytest
 from dying import HERE
 from fuzzing import KINDS
 
+BAD_READERS = """\
+import mmap
+import time
+from pathlib import Path
+import fuzzing
+
+def catches(take, caught):
+    try:
+        take()
+    except caught as error:
+        raise ValueError("refused") from error
+
+cases = {
+    "slept": lambda path: catches(lambda: time.sleep(30), Exception),
+    "hid the alarm": lambda path: catches(lambda: time.sleep(30), BaseException),
+    "took": lambda path: mmap.mmap(-1, 1_500_000_000).close(),
+    "asked": lambda path: bytearray(3_000_000_000),
+    "right": lambda path: catches(lambda: int("x"), Exception),
+}
+limit = fuzzing.limited()
+for name, read in cases.items():
+    print(name, fuzzing.faults_of(read, Path("any"), limit, 1))
+"""
+
+
+def test_readers_that_hang_or_take_too_much_are_told_whatever_they_catch():
+    done = subprocess.run([sys.executable, "-c", BAD_READERS], cwd=HERE, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    slept, hid, took, asked, right = done.stdout.splitlines()
+    assert slept == "slept ['more than 1 s']"
+    assert hid == "hid the alarm ['more than 1 s']"
+    assert took.startswith("took [") and "more memory than the 1 GB allowed" in took
+    assert asked == "asked ['MemoryError: ']"
+    assert right == "right []"
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)

@@ -217,12 +217,22 @@ def repacked(tmp_path, oxide, field, **changes):
     return tmp_path / "b.npz"
 
 
-def test_a_damaged_array_with_a_line_break_in_its_name_is_told_in_one_line(tmp_path):
+def test_an_array_with_a_line_break_in_its_name_is_told_in_one_line(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("val\nues.npy", b"content")
     whole = (tmp_path / "a.npz").read_bytes()
     (tmp_path / "a.npz").write_bytes(whole.replace(b"content", b"cOntent"))
-    with pytest.raises(ValueError, match=r"is damaged at 'val\\nues\.npy'; give a field"):
+    with pytest.raises(ValueError, match=r"has no values, .*; give a field") as caught:
+        read_field(tmp_path / "a.npz")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_flipped_bit_of_a_field_is_found_by_its_checksum(tmp_path, oxide, field):
+    write_npz(tmp_path / "a.npz", field, oxide)
+    whole = bytearray((tmp_path / "a.npz").read_bytes())
+    whole[whole.index(field.values[2, 3].tobytes())] ^= 1
+    (tmp_path / "a.npz").write_bytes(whole)
+    with pytest.raises(ValueError, match=r"is no field: BadZipFile: Bad CRC-32 for file 'values\.npy'; give a field"):
         read_field(tmp_path / "a.npz")
 
 
@@ -340,7 +350,7 @@ def test_databases_are_refused_and_left_alone(tmp_path):
     path = tmp_path / "a.db"
     path.write_bytes(b"SQLite format 3\0" + bytes(200))
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="is an ASE database, which is not read; export its structure"):
+    with pytest.raises(ValueError, match=r"has the format db of ASE, which is not read: .* export its structure"):
         read_structure(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
@@ -414,8 +424,8 @@ def test_a_poscar_of_vasp_4_names_its_elements_in_the_first_line(tmp_path):
 
 def test_an_input_that_includes_other_files_is_refused(tmp_path, monkeypatch):
     (tmp_path / "a.dat").write_text("includefile secret\n%block positions_abs\nMg 0 0 0\n%endblock positions_abs\n")
-    monkeypatch.setattr("amorph.reading.structures.filetype", lambda _: "onetep-in")
-    with pytest.raises(ValueError, match="is a ONETEP input, which may include other files, which is not read"):
+    monkeypatch.setattr("amorph.reading.ase_formats.filetype", lambda _: "onetep-in")
+    with pytest.raises(ValueError, match="has the format onetep-in of ASE, which is not read"):
         read_structure(tmp_path / "a.dat")
 
 

@@ -1,9 +1,18 @@
-"""What a file of a stranger can make amorph do: nothing but be read."""
+"""What a study or a file of a stranger can make amorph do: nothing but be read; what runs code says so."""
 
 import ast
+import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
+from toy_run import STUDY
+
+from amorph.cli import main
+from amorph.cli.dynamics import _schedule
+from amorph.ensemble.plan import read_ensemble
+from amorph.study import read_study
 
 PACKAGE = Path(__file__).parent.parent / "amorph"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -55,3 +64,87 @@ def test_no_source_runs_what_a_file_says(path):
 )
 def test_the_search_finds_what_it_looks_for(text, fault):
     assert faults(text) == [fault]
+
+
+# studies, ensembles and schedules
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[build]\n" + b".".join([b"a"] * 3000) + b" = 1\n", "nests more than 32 tables and lists"),
+        (b"a = " + b"[" * 20_000, "nests more than 32 tables and lists"),
+        (b"a = " + b"[" * 40 + b"]" * 40, "nests more than 32 tables and lists"),
+        (b"#" * 3_000_000, "is larger than 2 MB"),
+        (b"a = " + b"9" * 5000, "is no TOML file: Exceeds the limit"),
+        (None, "is no regular file"),
+    ],
+)
+@pytest.mark.parametrize("read", [read_study, read_ensemble, lambda path: _schedule(str(path))])
+def test_no_toml_hangs_or_exhausts(tmp_path, content, said, read):
+    path = tmp_path / "a.toml"
+    if content is None:
+        os.mkfifo(path)
+    else:
+        path.write_bytes(content)
+
+    def too_long(_signal, _frame):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(5)
+    try:
+        with pytest.raises(ValueError, match=rf"a\.toml {said}"):
+            read(path)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize(
+    ("table", "factory", "arguments"),
+    [
+        ("calculator", "os:system", 'command = "touch PWNED"'),
+        ("calculator", "mine_of_a_stranger:make", ""),
+        ("calculator", "amorph.durable:write_atomically", 'path = "PWNED", content = "x"'),
+        ("calculator", "amorph.cli:main", 'arguments = ["run", "other.toml", "--dir", "PWNED"]'),
+        ("final_calculator", "os:system", 'command = "touch PWNED"'),
+    ],
+)
+def test_a_dry_run_calls_no_code_that_a_study_names(tmp_path, monkeypatch, capsys, table, factory, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine_of_a_stranger.py").write_text("open('PWNED', 'w').close()\n")
+    monkeypatch.setattr("amorph.estimate._seconds", lambda *_: 1.0)
+    monkeypatch.setattr("amorph.estimate._peak_during", lambda call: call())
+    named = f'[{table}]\nfactory = "{factory}"\narguments = {{ {arguments} }}'
+    study = STUDY.replace('[calculator]\nfactory = "toys:Ions"', named)
+    (tmp_path / "a.toml").write_text(study)
+    assert main(["run", "a.toml", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert f"{factory} is code that the study names: --dry-run calls none of it, so time and memory are" in said
+    assert "not timed" in said
+    assert main(["run", "a.toml", "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["seconds"] is None
+    assert [path.name for path in tmp_path.iterdir() if path.suffix not in {".toml", ".py"}] == []
+
+
+def test_a_run_names_the_code_of_a_study_before_it_calls_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine_of_a_stranger.py").write_text("import sys\nsys.stderr.write('it ran\\n')\nmake = None\n")
+    study = '[build]\ncomposition = "MgO"\nsupercell = [2, 2, 2]\n[calculator]\nfactory = "mine_of_a_stranger:make"\n'
+    (tmp_path / "a.toml").write_text(study)
+    monkeypatch.setattr("amorph.pipeline.rehearse", lambda _: {})
+    assert main(["run", "a.toml", "--dir", "run"]) == 2
+    named, ran, _ = capsys.readouterr().err.splitlines()
+    assert (named, ran) == ("calling the code that a.toml names: mine_of_a_stranger:make", "it ran")
+
+
+def test_no_word_of_a_file_steers_the_terminal(tmp_path, capsys):
+    (tmp_path / "a.toml").write_text(
+        '[run]\n"\\u001b]0;owned\\u0007\\u001b[2J\\u202e Å" = 1\n[build]\ncomposition = "MgO"\n'
+    )
+    assert main(["run", str(tmp_path / "a.toml"), "--dry-run"]) == 2
+    said = capsys.readouterr().err
+    assert r"unknown key '\x1b]0;owned\x07\x1b[2J\u202e Å' in [run]" in said
+    assert said.count("\n") == 1
+    assert said[:-1].isprintable()

@@ -2,10 +2,13 @@
 
 import hashlib
 import importlib.util
+import math
 import pickle
 import zipfile
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -129,10 +132,16 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _rebuild(storage: NDArray[Any], offset: int, shape: Any, stride: Any, *_: Any) -> NDArray[Any]:
-    strides = tuple(s * storage.itemsize for s in stride)
-    if offset < 0 or offset + sum((n - 1) * s for n, s in zip(shape, stride, strict=True)) >= max(storage.size, 1):
+    """Lay a tensor over its storage: no number of the file may reach memory beyond it, or take more than it holds."""
+    if not isinstance(storage, np.ndarray):
+        raise TypeError("a tensor has no storage")
+    shape, stride = tuple(map(index, shape)), tuple(map(index, stride))
+    if min((index(offset), *shape, *stride)) < 0 or math.prod(shape) > storage.size:
+        raise ValueError("a tensor does not fit its storage")
+    if 0 not in shape and offset + sum((n - 1) * s for n, s in zip(shape, stride, strict=True)) >= storage.size:
         raise ValueError("a tensor reaches beyond its storage")
-    return np.lib.stride_tricks.as_strided(storage[offset:], tuple(shape), strides).copy()
+    strides = tuple(s * storage.itemsize for s in stride)
+    return np.lib.stride_tricks.as_strided(storage[offset:], shape, strides).copy()
 
 
 def _first(array: Any, *_: Any) -> Any:
@@ -145,8 +154,23 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
             root = next(name for name in archive.namelist() if name.endswith("/data.pkl")).rpartition("/")[0]
             model = _Unpickler(archive, root).load()["model"]
         arguments, state = dict(model["model_args"]), dict(model["state_dict"])
-    except (zipfile.BadZipFile, StopIteration, KeyError, TypeError, ValueError, EOFError, pickle.UnpicklingError):
+        if not all(isinstance(name, str) and isinstance(array, np.ndarray) for name, array in state.items()):
+            raise TypeError("a weight is no tensor")
+        if not _is_plain(arguments):
+            raise TypeError("an argument is no plain value")
+        return arguments, {name: np.asarray(array, dtype=np.float32) for name, array in state.items()}
+    except MemoryError:
+        raise
+    except Exception:  # a garbled archive or pickle raises what it likes
         raise ValueError(
             f"{path} is no CHGNet model; give a .pth.tar with 'model' (state_dict and model_args), as chgnet saves it"
         ) from None
-    return arguments, {name: np.asarray(array, dtype=np.float32) for name, array in state.items()}
+
+
+def _is_plain(value: Any) -> bool:
+    """Say whether a value is made of numbers, texts, lists and dicts alone."""
+    if isinstance(value, Mapping):
+        return all(_is_plain(part) for part in (*value.keys(), *value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)

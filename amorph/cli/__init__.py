@@ -111,7 +111,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for number, handler in handlers.items():
             if signal.getsignal(number) != handler:
                 signal.signal(number, handler)
-    _end(f"amorph: {' '.join(message.split())}\n" if message else "")
+    # A file's words must not steer the terminal: what cannot be printed is shown as its code.
+    line = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in " ".join(message.split()))
+    _end(f"amorph: {line}\n" if line else "")
     return status
 
 

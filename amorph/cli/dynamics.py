@@ -1,6 +1,5 @@
 """The verbs that move atoms with a calculator: melt-quench and relax."""
 
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,6 +37,7 @@ from amorph.parameters import parse
 from amorph.pipeline import Chain, provenance, stop_on_signal
 from amorph.progress import Progress
 from amorph.reading import read_structure
+from amorph.reading.toml import read_toml
 from amorph.recording import Stopped as StageStopped
 from amorph.recording import StopRequest, Work
 from amorph.run import RunDirectory, Stage
@@ -240,12 +240,7 @@ def _schedule(text: str) -> str | QuenchSchedule:
     if text in SHIPPED or not (text.endswith(".toml") or Path(text).exists()):
         return named(text) and text
     path = Path(text)
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"the schedule {path} cannot be read: {error.strerror}; give a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no TOML file: {error}") from None
+    content = read_toml(path, "a schedule's")
     try:
         return QuenchSchedule(**parse(QuenchSchedule, content))
     except ValueError as error:

@@ -1,5 +1,6 @@
 """The verb for whole studies: run."""
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,8 @@ from cyclopts import Parameter
 
 from amorph.cli.verb import CheckFailed, Force, Json, MaxHours, Quiet, Stopped, say, show, show_json, start
 from amorph.progress import Progress
+
+log = logging.getLogger(__name__)
 
 
 def run(
@@ -36,12 +39,20 @@ def run(
 
     start(quiet=quiet)
     plan = read_study(study)
+    foreign = ", ".join(plan.foreign_factories)
     if dry_run:
         cost = estimate(plan)
         if json:
             show_json(cost.figures)
             return
         say(tomli_w.dumps(toml_form(plan.tables)))
+        if foreign:
+            show(cost.table(), title=cost.model)
+            say(
+                f"\n{foreign} is code that the study names: --dry-run calls none of it, so time and memory are not "
+                "known; read that code, and a brief run will tell"
+            )
+            return
         show(cost.table(), title=f"{cost.model}: {1e3 * cost.seconds_per_atom:.3f} ms per atom and force call here")
         say(
             f"\nin all {duration_text(cost.seconds)}, relaxations at their step limit; memory "
@@ -51,6 +62,8 @@ def run(
         return
     if directory is None:
         raise ValueError("a run needs a directory: give --dir DIR, or --dry-run to see the plan")
+    if foreign:
+        log.info("calling the code that %s names: %s", study, foreign)
     try:
         stop = recording.StopRequest(max_hours=max_hours, ends_process=True)
         summary = run_study(plan, directory, progress=Progress(visible=not quiet), stop=stop, force=force)

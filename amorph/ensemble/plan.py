@@ -19,6 +19,7 @@ from amorph.durable import write_atomically
 from amorph.ensemble.shared_melt import melt, snapshots_of, split
 from amorph.parameters import Count, Seed, Unit, checked, parse
 from amorph.pipeline import rehearse
+from amorph.reading.toml import read_toml
 from amorph.run import difference, toml_form
 from amorph.study import Study, read_study, resolve
 
@@ -165,12 +166,7 @@ def read_ensemble(path: Path) -> Ensemble:
     ValueError
         One line that names the file and the table, key or value that is wrong.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}; give an ensemble's TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is no TOML file: {error}; correct it there") from None
+    content = read_toml(path, "an ensemble's")
     if unknown := [name for name in content if name not in {"ensemble", "vary", "melt", "slurm", "parsl"}]:
         raise ValueError(
             f"{path}: unknown table [{unknown[0]}]; an ensemble has [ensemble], [vary], [melt], [slurm], [parsl]"

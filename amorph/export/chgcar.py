@@ -40,7 +40,7 @@ def write_chgcar(path: str | Path, field: ScalarField, atoms: Atoms, *, fill: fl
     symbols = turned.get_chemical_symbols()
     elements = list(dict.fromkeys(symbols))
     header = [
-        f"{field.quantity} [{field.unit}] times the volume of the cell; {fill:g} = no value; amorph",
+        " ".join(f"{field.quantity} [{field.unit}] times the volume of the cell; {fill:g} = no value; amorph".split()),
         "1.0",
         *(" ".join(f"{x:21.16f}" for x in vector) for vector in turned.cell.array),
         " ".join(elements),

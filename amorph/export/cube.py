@@ -28,7 +28,7 @@ def write_cube(path: str | Path, field: ScalarField, atoms: Atoms, *, fill: floa
         Finite value written at points without a value (NaN), which the format cannot express.
     """
     header = [
-        f"{field.quantity} [{field.unit}]",
+        " ".join(f"{field.quantity} [{field.unit}]".split()),
         f"written by amorph; lengths in bohr, z fastest; {fill:g} stands for no value (excluded points)",
         f"{len(atoms):5d} {0.0:14.9f} {0.0:14.9f} {0.0:14.9f}",
     ]

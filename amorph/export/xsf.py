@@ -31,7 +31,7 @@ def write_xsf(path: str | Path, field: ScalarField, atoms: Atoms, *, fill: float
     rows = zip(atoms.numbers, atoms.positions, strict=True)
     name = "_".join(field.quantity.split())
     header = [
-        f"# {field.quantity} [{field.unit}]",
+        " ".join(f"# {field.quantity} [{field.unit}]".split()),
         f"# written by amorph; lengths in Angstrom; {fill:g} stands for no value (excluded points)",
         "CRYSTAL",
         "PRIMVEC",

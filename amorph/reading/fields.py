@@ -1,14 +1,22 @@
 """Scalar fields from files."""
 
 import json
+import math
 import zipfile
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import NDArray
 
+from amorph.analysis.grids import available_memory
 from amorph.fields import ScalarField
-from amorph.reading.files import numeric, reason_of, regular_file, sound
+from amorph.reading.files import RefusedError, numeric, reason_of, regular_file, sound, too_large
+
+_NAMES: Final = ("values", "cell", "quantity", "unit", "parameters", "numbers", "positions", "pbc")
+_STATES: Final = "oxidation_states"
+_HEADERS: Final = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def read_field(path: str | Path) -> tuple[ScalarField, Atoms]:
@@ -17,24 +25,19 @@ def read_field(path: str | Path) -> tuple[ScalarField, Atoms]:
     Raises
     ------
     ValueError
-        The file is missing, is no such archive, or holds arrays that do not belong together.
+        The file is missing, is no such archive, or holds arrays that do not belong together or take more memory than is
+        free.
     """
     path = regular_file(path)
     remedy = "give a field that amorph wrote as .npz"
     try:
-        with zipfile.ZipFile(path) as archive:
-            if broken := archive.testzip():
-                raise ValueError(f"{path} is damaged at {broken!r}; {remedy}")
-        with np.load(path, allow_pickle=False) as arrays:
-            content = {name: arrays[name] for name in arrays.files}
-    except ValueError as error:
-        reason = str(error) if str(error).startswith(str(path)) else f"{path} is no field: {reason_of(error)}; {remedy}"
-        raise ValueError(reason) from None
-    except Exception as error:  # a garbled archive raises what it likes, from BadZipFile to MemoryError
+        content = _arrays(path)
+    except RefusedError as error:
+        raise ValueError(f"{path} {error}; {remedy}") from None
+    except MemoryError:
+        raise too_large(path) from None
+    except Exception as error:  # a garbled archive raises what it likes
         raise ValueError(f"{path} is no field: {reason_of(error)}; {remedy}") from None
-    names = ("values", "cell", "quantity", "unit", "parameters", "numbers", "positions", "pbc")
-    if missing := [name for name in names if name not in content]:
-        raise ValueError(f"{path} has no {', '.join(missing)}; {remedy}")
     try:
         field = ScalarField(
             values=numeric(content["values"]),
@@ -51,8 +54,40 @@ def read_field(path: str | Path) -> tuple[ScalarField, Atoms]:
             cell=field.cell,
             pbc=content["pbc"],
         )
-        if "oxidation_states" in content:
-            atoms.set_array("oxidation_states", numeric(content["oxidation_states"]).astype(np.float64))
+        if _STATES in content:
+            atoms.set_array(_STATES, numeric(content[_STATES]).astype(np.float64))
+    except MemoryError:
+        raise too_large(path) from None
     except Exception as error:
         raise ValueError(f"{path} is no field: {reason_of(error)}; {remedy}") from None
     return field, sound(path, atoms)
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read the arrays of a field, once their names are there and their sizes fit the memory; others are left alone.
+
+    A map whose points are mostly excluded is packed a thousandfold with good reason, so that memory is the limit.
+    """
+    with zipfile.ZipFile(path) as archive:
+        found = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        if missing := [name for name in _NAMES if name not in found]:
+            raise RefusedError(f"has no {', '.join(missing)}")
+        chosen = {name: found[name] for name in (*_NAMES, _STATES) if name in found}
+        needed = sum(info.file_size for info in chosen.values())
+        if needed > (free := available_memory()):
+            raise RefusedError(f"takes {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free")
+        return {name: _array(archive, info) for name, info in chosen.items()}
+
+
+def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
+    """Read an array that is as large as its file says before memory is taken for it."""
+    with archive.open(info) as file:
+        read_header = _HEADERS[np.lib.format.read_magic(file)]
+        shape, _, dtype = read_header(file)
+        count = math.prod(shape)
+        if not dtype.hasobject and (count > info.file_size or count * dtype.itemsize != info.file_size - file.tell()):
+            raise ValueError(f"an array of {info.file_size} bytes cannot have the shape {shape}")
+    with archive.open(info) as file:
+        array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+        file.read(1)  # the checksum is compared at the end
+    return array

@@ -38,6 +38,11 @@ def regular_file(path: str | Path) -> Path:
     return path
 
 
+def too_large(path: Path) -> MemoryError:
+    """Return the error for a file whose content does not fit; a lack of memory is no fault of the file's form."""
+    return MemoryError(f"{path} takes more memory to read than there is; it is damaged, or needs a larger machine")
+
+
 def sound(path: Path, atoms: Atoms, where: str = "") -> Atoms:
     """Keep what a stage may use of a file, and refuse what makes no sense."""
     kept = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)

@@ -11,41 +11,37 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
-from ase.io import read as ase_read
 from ase.io.cif import CIFBlock, parse_cif
-from ase.io.formats import UnknownFileTypeError, filetype
+from ase.io.formats import UnknownFileTypeError
 
+from amorph.reading.ase_formats import check_poscar, read_ase, refuse_partial
 from amorph.reading.fields import read_field
-from amorph.reading.files import RefusedError, reason_of, regular_file, silence, sound
+from amorph.reading.files import RefusedError, reason_of, regular_file, silence, sound, too_large
+from amorph.reading.packed import unpacked
 from amorph.structure import periodic_atoms
 
-_REFUSED = {
-    "db": "an ASE database",
-    "mysql": "a database",
-    "postgresql": "a database",
-    "bundletrajectory": "a bundle trajectory",
-    "eon": "an EON folder",
-    "cp2k-restart": "a CP2K restart",
-    "onetep-in": "a ONETEP input, which may include other files",
+_PYMATGEN = {
+    "cif": ("*.cif", "*.mcif"),
+    "poscar": ("*poscar*", "*contcar*", "*.vasp", "chgcar*", "locpot*"),
+    "cssr": ("*.cssr",),
+    "xsf": ("*.xsf",),
 }
-"""ASE formats that are left unread: databases and folders, one that reads files which the user did not name, and one
-whose reader never ends on a damaged file."""
-_NOT_BY_PYMATGEN = ("*.json*", "*.mson*", "*.yaml*", "*.yml*")
-"""Names whose pymatgen reader imports the modules that the file names: a file could run code."""
+"""What pymatgen reads, by name. It is given the text and not the file: its readers of files look for others beside it,
+and those of JSON and YAML import the modules that the text names."""
 _HEAD = 8192
 """Bytes at the start of a file that the choice of the reader looks at."""
 _SETTINGS = {"1": 1, "2": 2, "H": 1, "R": 2}
-_SYMMETRY_OPERATIONS = re.compile(rb"_symop[._]operation_xyz|_symmetry_equiv_pos_as_xyz", re.I)
+_SYMMETRY_OPERATIONS = re.compile(r"_symop[._]operation_xyz|_symmetry_equiv_pos_as_xyz", re.I)
 
 
 def read_structure(path: str | Path, *, index: int = -1, elements: Sequence[str] | None = None) -> Atoms:
-    """Read one structure from any file that ASE or pymatgen reads.
+    """Read one structure from a file that ASE or pymatgen reads; no other file is opened for it.
 
     Parameters
     ----------
     path
-        Structure, trajectory or field file. ASE reads it first, pymatgen what ASE does not; a format that could
-        execute code or unpickle is not read.
+        Structure, trajectory or field file, packed with gzip, bzip2 or xz or not. ASE reads it first (in the formats of
+        ``amorph.reading.ase_formats.READ``), pymatgen a CIF, POSCAR, CHGCAR, CSSR or XSF that ASE cannot.
     index
         Frame of a trajectory; −1 is the last.
     elements
@@ -62,6 +58,8 @@ def read_structure(path: str | Path, *, index: int = -1, elements: Sequence[str]
     ValueError
         The file is missing, empty or no structure; a site is partly occupied; or the structure is one that
         :func:`amorph.structure.periodic_atoms` refuses.
+    MemoryError
+        The file takes more memory to read than there is.
     """
     path = regular_file(path)
     frames = _frames(path, str(index) if index in (0, -1) else ":", elements)
@@ -86,26 +84,35 @@ def _frames(path: Path, index: str, elements: Sequence[str] | None) -> list[Atom
     """Read frames with ASE, else with pymatgen, and turn every failure into one line."""
     if path.suffix.lower() == ".npz":
         return [read_field(path)[1]]
-    reader = _reader(path, elements)
     try:
-        with silence():
-            frames = reader(path, index)
+        with silence(), unpacked(path) as whole:
+            frames = _read(whole, index, elements)
     except RefusedError as error:
         raise ValueError(f"{path} {error}") from None
+    except MemoryError:
+        raise too_large(path) from None
     except Exception as error:  # readers of other projects raise what they like on rubbish
-        try:
-            with silence():
-                frames = [_read_with_pymatgen(path)]
-        except RefusedError as refusal:
-            raise ValueError(f"{path} {refusal}") from None
-        except Exception:
-            raise ValueError(
-                f"{path} is no structure that ASE or pymatgen can read ({reason_of(error)}); "
-                "give a CIF, extended XYZ, POSCAR, LAMMPS or other structure file"
-            ) from None
+        raise ValueError(
+            f"{path} is no structure that ASE or pymatgen can read ({reason_of(error)}); "
+            "give a CIF, extended XYZ, POSCAR, LAMMPS or other structure file"
+        ) from None
     if not frames:
         raise ValueError(f"{path} holds no structure; give a file with one")
     return frames
+
+
+def _read(path: Path, index: str, elements: Sequence[str] | None) -> list[Atoms]:
+    try:
+        return _reader(path, elements)(path, index)
+    except (RefusedError, MemoryError):
+        raise
+    except Exception as error:
+        try:
+            return [_read_with_pymatgen(path)]
+        except (RefusedError, MemoryError):
+            raise
+        except Exception:
+            raise error from None  # what ASE says of it is the plainer
 
 
 _Reader = Callable[[Path, str], list[Atoms]]
@@ -117,38 +124,16 @@ def _reader(path: Path, elements: Sequence[str] | None) -> _Reader:
         head = file.read(_HEAD)
     name = path.name.lower()
     if b"ITEM: TIMESTEP" in head:
-        return lambda path, index: [_typed(frame, elements, head) for frame in _ase(path, index, "lammps-dump-text")]
+        return lambda path, index: [
+            _typed(frame, elements, head) for frame in read_ase(path, index, "lammps-dump-text")
+        ]
     if re.search(rb"^\s*\d+\s+atoms\s*(#.*)?$", head, re.M) and re.search(rb"xlo\s+xhi|^.*\savec", head, re.M):
-        return lambda path, index: [_typed(frame, elements, head) for frame in _ase(path, index, "lammps-data")]
+        return lambda path, index: [_typed(frame, elements, head) for frame in read_ase(path, index, "lammps-data")]
     if name.endswith((".cif", ".mcif")):
         return _read_cif
     if name.endswith((".json", ".mson")):
         return _read_json
-    return lambda path, index: _ase(path, index, None)
-
-
-def _ase(path: Path, index: str, format: str | None) -> list[Atoms]:
-    # The absolute path: ASE takes a relative name that starts with "mysql" for the address of a database.
-    file = str(path.resolve())
-    kind = format or filetype(file)
-    if kind in _REFUSED:
-        raise RefusedError(f"is {_REFUSED[kind]}, which is not read; export its structure first, as extended XYZ")
-    if kind == "vasp":
-        _refuse_nameless(path)
-    read: Any = ase_read(file, index=index, format=format, do_not_split_by_at_sign=True)
-    frames = list(read) if isinstance(read, list) else [read]
-    for frame in frames:
-        _refuse_partial(frame.info.get("occupancy"))
-    return frames
-
-
-def _refuse_nameless(path: Path) -> None:
-    """Refuse a POSCAR without elements: ASE would look for an OUTCAR beside it, pymatgen would take H and He."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[:6]
-    counts = lines[5].split() if len(lines) == 6 else []
-    named = lines[0].split()[: len(counts)] if lines else []
-    if counts and counts[0].isdecimal() and not (len(named) == len(counts) and set(named) <= set(atomic_numbers)):
-        raise RefusedError("names no elements; write their symbols as a line above the numbers of atoms")
+    return read_ase
 
 
 def _read_cif(path: Path, index: str) -> list[Atoms]:
@@ -168,7 +153,7 @@ def _cif_atoms(block: CIFBlock) -> Atoms:
         if colon and setting.strip().upper() in _SETTINGS:
             tags |= {name: symbol.strip(), "_symmetry_space_group_setting": _SETTINGS[setting.strip().upper()]}
     atoms = CIFBlock(block.name, tags).get_atoms()
-    _refuse_partial(atoms.info.get("occupancy"))
+    refuse_partial(atoms.info.get("occupancy"))
     types = dict(
         zip(
             _column(tags.get("_atom_type_symbol")),
@@ -197,19 +182,11 @@ def _state(symbol: str, types: dict[str, Any]) -> float | None:
     return float((match[2] or match[3]) + (match[1] or match[4] or "1"))
 
 
-def _refuse_partial(occupancy: Any) -> None:
-    """Refuse sites that ASE would fill with their most frequent species."""
-    for site in (occupancy or {}).values():
-        if any(abs(float(share) - 1) > 1e-3 for share in site.values()):
-            listed = ", ".join(f"{species} {float(share):g}" for species, share in site.items())
-            raise RefusedError(f"has a partly occupied site ({listed}); write an ordered supercell of it first")
-
-
 def _read_json(path: Path, index: str) -> list[Atoms]:
     """Read a pymatgen structure as plain JSON, or what ASE writes as JSON."""
     content = json.loads(path.read_text(encoding="utf-8"))
     if not (isinstance(content, dict) and {"lattice", "sites"} <= set(content)):
-        return _ase(path, index, "json")
+        return read_ase(path, index, "json")
     sites = content["sites"]
     for site in sites:
         if len(site["species"]) != 1 or abs(site["species"][0].get("occu", 1) - 1) > 1e-3:
@@ -254,13 +231,19 @@ def _typed(atoms: Atoms, elements: Sequence[str] | None, head: bytes) -> Atoms:
 def _read_with_pymatgen(path: Path) -> Atoms:
     from pymatgen.core import Structure
 
-    if any(fnmatch(path.name.lower(), pattern) for pattern in _NOT_BY_PYMATGEN):
-        raise UnknownFileTypeError("no JSON or YAML through pymatgen")
-    if ".cif" in path.name.lower() and not _SYMMETRY_OPERATIONS.search(path.read_bytes()):
+    name = path.name.lower()
+    fits = (kind for kind, patterns in _PYMATGEN.items() if any(fnmatch(name, pattern) for pattern in patterns))
+    if (kind := next(fits, None)) is None:
+        raise UnknownFileTypeError(name)
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if kind == "cif" and not _SYMMETRY_OPERATIONS.search(text):
         raise UnknownFileTypeError("pymatgen takes a space group that it does not know for P 1")
+    if kind == "poscar":
+        check_poscar(text)
+        text = re.split(r"\n\s*\n", text, maxsplit=1)[0]  # velocities and densities come after an empty line
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="Elements in POSCAR cannot be determined")
-        structure = Structure.from_file(path)
+        structure = Structure.from_str(text, kind)
     if not structure.is_ordered:
         listed = next(str(site.species_string) for site in structure if not site.is_ordered)
         raise RefusedError(f"has a partly occupied site ({listed}); write an ordered supercell of it first")

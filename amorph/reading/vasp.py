@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.io import read as ase_read
 from numpy.typing import NDArray
 
 from amorph.export.structures import poscar_order
-from amorph.reading.files import reason_of, regular_file, silence, sound
+from amorph.reading.ase_formats import read_ase
+from amorph.reading.files import RefusedError, reason_of, regular_file, silence, sound, too_large
+from amorph.reading.packed import unpacked
 from amorph.structure import periodic_atoms
 
 _GPA_PER_KBAR = 0.1
@@ -64,11 +65,15 @@ def read_vasp_relaxed(path: str | Path, reference: Atoms) -> VaspRelaxed:
     max_force: float | None = None
     stress_GPa: NDArray[np.float64] | None = None
     try:
-        with silence(), path.open("rb") as file:
+        with silence(), unpacked(path) as whole, whole.open("rb") as file:
             if b"<?xml" in file.read(64):
-                relaxed, converged, steps, max_force, stress_GPa = _from_vasprun(path)
+                relaxed, converged, steps, max_force, stress_GPa = _from_vasprun(whole)
             else:
-                relaxed = ase_read(str(path.resolve()), format="vasp")
+                relaxed = read_ase(whole, "-1", "vasp")[-1]
+    except RefusedError as error:
+        raise ValueError(f"{path} {error}") from None
+    except MemoryError:
+        raise too_large(path) from None
     except Exception as error:  # both readers raise what they like on a damaged file
         raise ValueError(
             f"{path} is no CONTCAR or complete vasprun.xml ({reason_of(error)}); wait for the run to end, or give "

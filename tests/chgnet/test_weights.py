@@ -1,5 +1,6 @@
 """Weights are found, identified and read without running code."""
 
+import io
 import pickle
 import zipfile
 
@@ -45,6 +46,83 @@ def test_no_code_from_the_file_runs(tmp_path):
         archive.writestr("bomb/data.pkl", pickle.dumps({"model": Bomb()}))
     with pytest.raises(ValueError, match="is no CHGNet model"):
         load_checkpoint(path, trust=True)
+
+
+class Named:
+    """Pickled as a call of a function of torch."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+class Storage:
+    """Pickled as the reference to a storage of four numbers."""
+
+
+def crafted(path, state, arguments=()):
+    """Write a file as chgnet does, with what no torch would write in it."""
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, thing):
+            return ("storage", torch.FloatStorage, "0", "cpu", 4) if isinstance(thing, Storage) else None
+
+    content = io.BytesIO()
+    Pickler(content, protocol=2).dump({"model": {"model_args": dict(arguments), "state_dict": state}})
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x/data.pkl", content.getvalue())
+        archive.writestr("x/data/0", np.arange(4, dtype=np.float32).tobytes())
+    return path
+
+
+def tensor(offset, shape, stride, storage=None):
+    return Named(torch._utils._rebuild_tensor_v2, storage or Storage(), offset, shape, stride, False, {})
+
+
+@pytest.mark.parametrize(
+    ("weight", "read"),
+    [
+        (tensor(0, (2, 2), (1, 2)), [[0, 2], [1, 3]]),
+        (tensor(3, (), ()), 3),
+        (tensor(1, (3,), (1,)), [1, 2, 3]),
+        (tensor(4, (0,), (1,)), []),
+        (tensor(3, (2,), (-1,)), None),  # memory before the storage
+        (tensor(0, (2,), (-(10**6),)), None),
+        (tensor(-1, (1,), (1,)), None),
+        (tensor(0, (10**11,), (0,)), None),  # 373 GiB of one number
+        (tensor(0, (-1,), (1,)), None),
+        (tensor(0, (5,), (1,)), None),
+        (tensor(0, (1,), (2**80,)), None),
+        (tensor(0, (2.0,), (1,)), None),
+        (tensor(0, (2,), (1,), "text"), None),
+        (tensor(0, (2,), (1,), [1.0, 2.0]), None),
+        (Bomb(), None),  # stands for nothing
+        ([1.0], None),
+    ],
+)
+def test_a_tensor_is_read_within_its_storage_or_refused(tmp_path, weight, read):
+    path = crafted(tmp_path / "a.pth.tar", {"w": weight})
+    if read is None:
+        with pytest.raises(ValueError, match=r"a\.pth\.tar is no CHGNet model; give a \.pth\.tar"):
+            load_checkpoint(path, trust=True)
+    else:
+        np.testing.assert_array_equal(load_checkpoint(path, trust=True).arrays["w"], np.array(read, dtype=np.float32))
+
+
+@pytest.mark.parametrize("argument", [Bomb(), [Bomb()], {"x": (Bomb(),)}, tensor(0, (1,), (1,))])
+def test_an_argument_that_is_no_plain_value_is_refused(tmp_path, argument):
+    with pytest.raises(ValueError, match="is no CHGNet model"):
+        load_checkpoint(crafted(tmp_path / "a.pth.tar", {}, {"hidden": argument}), trust=True)
+
+
+@pytest.mark.parametrize("content", [b"]" * 3, b"", pickle.dumps([1]), b"(lp0\n" * 20000, b"\x80\x02}q\x00h\x05."])
+def test_a_garbled_pickle_is_refused(tmp_path, content):
+    with zipfile.ZipFile(tmp_path / "a.pth.tar", "w") as archive:
+        archive.writestr("x/data.pkl", content)
+    with pytest.raises(ValueError, match="is no CHGNet model"):
+        load_checkpoint(tmp_path / "a.pth.tar", trust=True)
 
 
 def test_rubbish_is_refused(tmp_path):

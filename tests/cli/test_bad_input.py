@@ -148,8 +148,8 @@ CASES = {
     "relax ok.extxyz -o out.extxyz --model 9.9": "no CHGNet model '9.9'",
     # schedules and studies in TOML
     f"{MELT_QUENCH} --schedule kawagushi2025": "no schedule is named 'kawagushi2025'; did you mean 'kawaguchi2025'?",
-    f"{MELT_QUENCH} --schedule missing.toml": "the schedule missing.toml cannot be read: No such file or directory",
-    f"{MELT_QUENCH} --schedule folder": "the schedule folder cannot be read: Is a directory; give a TOML file",
+    f"{MELT_QUENCH} --schedule missing.toml": "missing.toml does not exist; give a schedule's TOML file",
+    f"{MELT_QUENCH} --schedule folder": "folder is a directory; give a schedule's TOML file",
     f"{MELT_QUENCH} --schedule syntax.toml": "syntax.toml is no TOML file: Invalid value",
     f"{MELT_QUENCH} --schedule binary.toml": "binary.toml is no TOML file: 'utf-8' codec can't decode",
     f"{MELT_QUENCH} --schedule empty.toml": "empty.toml: 'segments' is missing; give it a value",

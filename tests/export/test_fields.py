@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import ase.io
@@ -195,6 +196,18 @@ def test_an_existing_file_is_replaced(tmp_path, field, atoms):
     path.write_text("old")
     write_field(path, field, atoms)
     assert ase.io.read(path).numbers.tolist() == [12, 8, 3, 8]
+
+
+@pytest.mark.parametrize("name", ["a.cube", "a.xsf", "CHGCAR", "a.grd"])
+def test_a_name_of_several_lines_takes_one_line(tmp_path, field, atoms, name):
+    texts = []
+    for quantity, unit in (("bond valence", "v.u. of Mg"), ("bond\r\n\x0bvalence\n", "\u2028v.u.\nof\nMg")):
+        write_field(tmp_path / name, replace(field, quantity=quantity, unit=unit), atoms)
+        texts.append((tmp_path / name).read_text(encoding="utf-8").split("\n"))
+    plain, folded = texts
+    assert len(folded) == len(plain)
+    assert folded[1:] == plain[1:]
+    assert "".join(folded[0].split()) == "".join(plain[0].split())
 
 
 # --- errors

@@ -1,0 +1,61 @@
+"""Compressed files, unpacked as far as is honest."""
+
+import bz2
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import BinaryIO, Final, cast
+
+from amorph.reading.files import RefusedError
+
+_OPENERS: Final[Mapping[str, Callable[[Path], object]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_LARGEST_RATIO: Final = 100
+"""Unpacked size over packed size. A perfect crystal of 64 000 atoms has 12 to 35 (gzip, bzip2) or 15 to 119 (xz), and a
+glass less; a bomb has 1000 with gzip and any with the others."""
+_ALWAYS: Final = 50_000_000
+"""Unpacked size that harms nobody, whatever the ratio [bytes]."""
+_CHUNK: Final = 1_000_000
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """Give a compressed file without its compression, in a folder of its own that is removed afterwards.
+
+    Nothing lies beside the unpacked file, and readers know it by its own name and first lines. A file that is not
+    compressed is given as it is.
+
+    Raises
+    ------
+    RefusedError
+        The file becomes more than 100 times as large (and more than 50 MB), is damaged or packed twice, or the disk has
+        no room for it.
+    """
+    opener = _OPENERS.get(path.suffix.lower())
+    if opener is None:
+        yield path
+        return
+    limit = max(_ALWAYS, _LARGEST_RATIO * path.stat().st_size)
+    with TemporaryDirectory() as folder:
+        whole = Path(folder) / path.stem
+        if whole.suffix.lower() in _OPENERS:
+            raise RefusedError("is packed twice, which is not read; unpack it once")
+        size = 0
+        try:
+            with cast(BinaryIO, opener(path)) as source, whole.open("wb") as target:
+                while chunk := source.read(_CHUNK):
+                    if (size := size + len(chunk)) > limit:
+                        raise RefusedError(
+                            f"unpacks to more than {limit / 1e6:.0f} MB, more than {_LARGEST_RATIO} times its size: no "
+                            "text of atoms does; if you know what it is, unpack it and give the plain file"
+                        )
+                    target.write(chunk)
+        except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise RefusedError(f"cannot be unpacked: {reason}; give a whole file, or the plain one") from None
+        if size == 0:
+            raise RefusedError("holds nothing; give a file with a structure")
+        yield whole
