@@ -231,7 +231,7 @@ class RunDirectory:
             raise ValueError(f"{path} is damaged ({error}); use a new --dir") from None
         made_by = stored.get("provenance", {})
         self.forced = made_by.get("forced", [])
-        changed = difference(_binding(stored), _binding(whole))
+        changed = difference(binding(stored), binding(whole))
         noted = "" if (self.path / SUMMARY).exists() else difference(_free(stored), _free(whole))
         if changed and not self.force:
             raise ValueError(
@@ -256,14 +256,14 @@ def holds(directory: Path, config: Mapping[str, Any]) -> bool:
         stored = tomllib.loads((directory / "run.toml").read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
         return False
-    return _binding(stored | {"provenance": {}}) == _binding(_whole(config, {}))
+    return binding(stored | {"provenance": {}}) == binding(_whole(config, {}))
 
 
 def _whole(config: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str, Any]:
     return {**toml_form(config), "provenance": toml_form(provenance)}
 
 
-def _binding(content: Mapping[str, Any]) -> dict[str, Any]:
+def binding(content: Mapping[str, Any]) -> dict[str, Any]:
     """Keep of a run's configuration and provenance what its numbers depend on."""
     free = {"run": ("title", "checkpoint_minutes")}
     tables = {

@@ -20,7 +20,7 @@ from amorph.ensemble.shared_melt import melt, snapshots_of, split
 from amorph.parameters import Count, Seed, Unit, checked, parse
 from amorph.pipeline import rehearse
 from amorph.reading.toml import read_toml
-from amorph.run import difference, toml_form
+from amorph.run import binding, difference, toml_form
 from amorph.study import Study, read_study, resolve
 
 MOST_MEMBERS: Final = 100_000
@@ -200,19 +200,21 @@ def prepare(plan: Ensemble, directory: Path) -> None:
         raise ValueError(f"{directory} is a file; give the ensemble a directory")
     if directory.exists() and not studies.exists() and any(directory.iterdir()):
         raise ValueError(f"{directory} is not empty and holds no studies/; give the ensemble a directory of its own")
-    fresh = []
+    fresh, renewed = [], []
     for member in (*plan.melts, *plan.members):
         path = studies / f"{member.name}.toml"
         if not path.exists():
             fresh.append(member)
         elif path.read_bytes() != member.text:
-            there, here = (tomllib.loads(text.decode()) for text in (path.read_bytes(), member.text))
-            raise ValueError(f"{path} holds another study: {difference(there, here)}; use a new --dir")
+            there, here = (binding(tomllib.loads(text.decode())) for text in (path.read_bytes(), member.text))
+            if there != here:
+                raise ValueError(f"{path} holds another study: {difference(there, here)}; use a new --dir")
+            renewed.append(member)  # its title, say
     for point in {member.point: member for member in fresh if not member.study["snapshots"]}.values():
         rehearse(point.study)
     for folder in (studies, directory / "logs"):
         folder.mkdir(parents=True, exist_ok=True)
-    for member in fresh:
+    for member in (*fresh, *renewed):
         write_atomically(studies / f"{member.name}.toml", member.text)
     write_atomically(directory / "members.csv", _table(plan))
 

@@ -138,7 +138,7 @@ def main(arguments: Sequence[str]) -> None:
     # descriptor of its own, and all else goes into the log.
     output = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    stop = StopRequest()
+    stop = StopRequest(ends_process=True)
     with stop_on_signal(Work(stop=stop)):
         run_together(
             names,

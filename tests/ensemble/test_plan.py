@@ -55,6 +55,16 @@ def test_the_written_studies_are_studies_and_the_table_names_what_varies(folder)
     assert [row["melt_quench.schedule.segments.quench.duration_ps"] for row in rows] == ["0.25"] * 2 + ["0.15"] * 2
 
 
+def test_another_title_is_no_other_ensemble(folder):
+    prepare(read_ensemble(folder / "ensemble.toml"), folder / "all")
+    path = folder / "study.toml"
+    path.write_text(path.read_text().replace('title = "', 'title = "Renamed: '))
+    prepare(plan := read_ensemble(folder / "ensemble.toml"), folder / "all")
+    assert plan.members[0].study["run"]["title"].startswith("Renamed: ")
+    for member in plan.members:
+        assert read_study(folder / "all/studies" / f"{member.name}.toml") == member.study
+
+
 def test_another_ensemble_is_refused_with_the_difference(folder):
     path = folder / "ensemble.toml"
     prepare(read_ensemble(path), folder / "all")
