@@ -245,6 +245,15 @@ def test_a_field_takes_no_memory_before_its_sizes_are_known(tmp_path, monkeypatc
     assert len(taken) == 8
 
 
+def test_a_frame_counts_no_more_atoms_than_the_file_has_lines(tmp_path):
+    path = tmp_path / "run.extxyz"
+    write(path, [bulk("MgO", "rocksalt", a=4.2)] * 2)
+    assert len(read_trajectory(path)) == 2
+    path.write_text(path.read_text() + "2222222222\n\nMg 0 0 0\n")
+    with pytest.raises(ValueError, match=r"counts 2222222222 atoms in a frame and has 11 lines; give a whole file"):
+        read_trajectory(path)
+
+
 def test_a_poscar_counts_no_more_atoms_than_it_has_lines(tmp_path):
     for name, counts in (("POSCAR", "2147483648 1"), ("CHGCAR", "1 2147483648")):
         (tmp_path / name).write_text(f"x\n1.0\n4 0 0\n0 4 0\n0 0 4\nMg O\n{counts}\nDirect\n0 0 0\n.5 .5 .5\n")

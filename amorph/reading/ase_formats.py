@@ -1,6 +1,7 @@
 """What ASE reads for amorph: only formats whose readers open the one file that the user named."""
 
 from functools import partial
+from itertools import islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Final
@@ -57,6 +58,8 @@ def read_ase(path: Path, index: str, format: str | None = None) -> list[Atoms]:
         raise UnknownFileTypeError(kind)
     if kind == "vasp":
         check_poscar(path.read_text(encoding="utf-8", errors="replace"))
+    if kind == "extxyz":
+        _check_extxyz(path)
     if kind == "vasp-out":
         read: Any = _read_outcar(path, index)
     elif kind == "traj":
@@ -80,6 +83,21 @@ def _read_traj(path: Path, index: str) -> Any:
     """Read an ASE trajectory from a map of it: of a file ASE takes memory for as many bytes as a number in it says."""
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
         return ase_read(content, index=index, format="traj")
+
+
+def _check_extxyz(path: Path) -> None:
+    """Refuse an extended XYZ file whose frames count more atoms than it has lines: ASE would go on counting."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        lines = sum(1 for _ in file)
+        file.seek(0)
+        for line in file:
+            if line.lstrip().startswith("VEC"):
+                continue
+            if not _is_whole(line):
+                return  # an empty line ends the frames, and of any other ASE says what is wrong
+            if (atoms := int(line)) > lines:
+                raise RefusedError(f"counts {atoms} atoms in a frame and has {lines} lines; give a whole file")
+            next(islice(file, max(0, atoms) + 1, max(0, atoms) + 1), None)
 
 
 def check_poscar(text: str) -> None:
