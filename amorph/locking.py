@@ -34,7 +34,7 @@ def locked(directory: Path) -> Iterator[str]:
     try:
         with contextlib.suppress(OSError):
             try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _lock_soon(folder)
             except BlockingIOError:
                 raise _in_use(directory, "another process, whose lock was removed") from None
         file.seek(0)
@@ -82,8 +82,8 @@ def _in_use(directory: Path, owner: str) -> ValueError:
     return ValueError(f"{directory} is in use by {owner}; wait for it, or use another --dir")
 
 
-def _lock_soon(file: TextIO) -> None:
-    """Lock a file, or fail after a second: whoever looks at the status of a run holds its lock for a moment.
+def _lock_soon(file: TextIO | int) -> None:
+    """Lock a file or folder, or fail after a second: whoever looks at the status of a run holds its lock for a moment.
 
     Raises
     ------

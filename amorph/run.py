@@ -243,6 +243,7 @@ class RunDirectory:
             self.forced = made_by["forced"] = [*self.forced, {"date": date, "changed": changed}]
         if noted:
             made_by["continued"] = [*made_by.get("continued", []), {"date": date, "changed": noted}]
+        made_by.pop("commit", None)  # one that is not known here is not the one before
         if changed or noted:
             # What only the first call knew stays: the parameters that the study comes down to, say.
             whole["provenance"] = made_by | whole["provenance"]

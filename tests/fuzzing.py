@@ -16,6 +16,8 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 SECONDS = 10
 BYTES = 1_000_000_000
@@ -165,8 +167,33 @@ def complaints(kind, number, seed, limit):
             path.unlink()
 
 
+def drawn(kind, number, limit):
+    """Read so many files that hypothesis cuts and edits; yield the smallest that is answered wrongly."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        wholes, read, path = originals(kind, folder), reader(kind), folder / names(kind, 0)
+        edits = st.lists(st.tuples(st.integers(0, 5000), st.binary(max_size=6) | st.sampled_from(EXTREMES)), max_size=6)
+
+        @settings(
+            max_examples=number, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+        )
+        @given(st.sampled_from(wholes), edits, st.none() | st.integers(0, 5000))
+        def read_damaged(whole, edits, end):
+            content = bytearray(whole)
+            for place, new in edits:
+                at = place % (len(content) + 1)
+                content[at : at + len(new)] = new
+            path.write_bytes(content[:end])
+            assert faults_of(read, path, limit, SECONDS) == []
+
+        try:
+            read_damaged()
+        except AssertionError as error:
+            yield f"{kind}: {path.read_bytes()!r}: {error}"
+
+
 def main():
-    kind, number, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    kind, number, seed = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     faulthandler.enable()
     warnings.simplefilter("ignore")
     logging.disable()
@@ -177,7 +204,8 @@ def main():
             path = Path(name) / names(kind, 0)
             path.write_bytes(whole)
             reader(kind)(path)
-    wrong = list(complaints(kind, number, seed, limited()))
+    limit = limited()
+    wrong = list(drawn(kind, number, limit) if seed == "drawn" else complaints(kind, number, int(seed), limit))
     output.write("\n".join(wrong) + ("\n" if wrong else "") + f"{kind}: {number} damaged files, {len(wrong)} wrong\n")
     sys.exit(bool(wrong))
 

@@ -173,7 +173,7 @@ def test_a_kill_between_the_two_renames_leaves_the_one_before(checkpoints):
 def test_a_cut_checkpoint_yields_to_the_one_before(checkpoints):
     path = checkpoints / "checkpoint.npz"
     whole = path.read_bytes()
-    lengths = sorted({*range(40), *np.linspace(0, len(whole) - 1, 60).astype(int).tolist()})
+    lengths = sorted({*range(40), *np.linspace(40, len(whole) - 1, 60).astype(int).tolist()})
     for length in lengths:
         path.write_bytes(whole[:length])
         assert read_checkpoint(checkpoints)["step"] == 1, length

@@ -44,10 +44,11 @@ def test_readers_that_hang_or_take_too_much_are_told_whatever_they_catch():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("how", ["0", "drawn"])  # bytes by a seed, edits by hypothesis
 @pytest.mark.parametrize("kind", KINDS)
-def test_damaged_files_are_read_or_refused_in_one_line(kind):
+def test_damaged_files_are_read_or_refused_in_one_line(kind, how):
     done = subprocess.run(
-        [sys.executable, HERE / "fuzzing.py", kind, "500", "0"], cwd=HERE, capture_output=True, text=True, check=False
+        [sys.executable, HERE / "fuzzing.py", kind, "500", how], cwd=HERE, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     assert f"{kind}: 500 damaged files, 0 wrong" in done.stdout

@@ -254,6 +254,19 @@ def test_a_frame_counts_no_more_atoms_than_the_file_has_lines(tmp_path):
         read_trajectory(path)
 
 
+@pytest.mark.parametrize("comment", ["", " ! 16 atoms", " # 16"])
+def test_numbers_in_a_comment_of_a_poscar_count_no_atoms(tmp_path, comment):
+    (tmp_path / "POSCAR").write_text(f"x\n1.0\n4 0 0\n0 4 0\n0 0 4\nMg O\n1 1{comment}\nDirect\n0 0 0\n.5 .5 .5\n")
+    assert str(read_structure(tmp_path / "POSCAR").symbols) == "MgO"
+
+
+def test_a_link_has_the_format_of_its_own_name(tmp_path):
+    write(tmp_path / "a.gen", bulk("MgO", "rocksalt", a=4.2))
+    (tmp_path / "a.gen").rename(tmp_path / "0123abcd")
+    (tmp_path / "a.gen").symlink_to("0123abcd")
+    assert str(read_structure(tmp_path / "a.gen").symbols) == "MgO"
+
+
 def test_a_poscar_counts_no_more_atoms_than_it_has_lines(tmp_path):
     for name, counts in (("POSCAR", "2147483648 1"), ("CHGCAR", "1 2147483648")):
         (tmp_path / name).write_text(f"x\n1.0\n4 0 0\n0 4 0\n0 0 4\nMg O\n{counts}\nDirect\n0 0 0\n.5 .5 .5\n")

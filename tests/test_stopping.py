@@ -29,6 +29,7 @@ def test_outside_the_main_thread_signals_are_left_alone(tmp_path):
 @pytest.mark.parametrize("ends_process", [False, True])
 def test_only_a_command_that_was_stopped_hears_no_more_signals(ends_process):
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+    outside = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
     before = [signal.getsignal(number) for number in numbers]
     try:
         with stop_on_signal(Work(stop=StopRequest(ends_process=ends_process))):
@@ -40,7 +41,7 @@ def test_only_a_command_that_was_stopped_hears_no_more_signals(ends_process):
         expected = [signal.SIG_IGN] * 4 if ends_process else before
         assert [signal.getsignal(number) for number in numbers] == expected
     finally:
-        for number, handler in zip(numbers, before, strict=True):
+        for number, handler in zip(numbers, (*before[:3], outside), strict=True):
             signal.signal(number, handler)
 
 

@@ -18,7 +18,7 @@ from amorph.cli.flags import whole_numbers
 if TYPE_CHECKING:
     from ase import Atoms
 
-File = Annotated[Path, Parameter(help="Structure file: any format that ASE or pymatgen reads.")]
+File = Annotated[Path, Parameter(help="Structure file: most formats that ASE or pymatgen reads.")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON, and nothing else.")]
 Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), negative="", help="Print errors only.")]
 Output = Annotated[Path | None, Parameter(name=("--output", "-o"), help="File to write; the suffix names the format.")]

@@ -18,6 +18,9 @@ from amorph.recording import StopRequest
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 
+BEGUN = "begun"
+"""What a process with several members says of one that it begins."""
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -82,7 +85,8 @@ def run_local(
     stop = stop or StopRequest()
     waiting = Waiting([member.name for member in members], directory)
     update(len(waiting.outcome.finished), "")
-    needs_gpu = any(member.study["calculator"]["device"] != "cpu" for member in members)
+    calculators = [member.study[table] for member in members for table in ("calculator", "final_calculator")]
+    needs_gpu = any(table["device"] != "cpu" for table in calculators)
     free = slots_of(workers, len(waiting.names), together=together, gpus=own_gpus() if needs_gpu else [])
     share = 1 if together == 1 else -(-len(waiting.names) // len(free))
     at_work: list[MemberProcess] = []
@@ -170,8 +174,8 @@ class _Together(MemberProcess):
     def __init__(self, names: Sequence[str], directory: Path, slot: Slot, at_a_time: int) -> None:
         words = ["amorph.ensemble.together", str(directory), str(at_a_time), *names]
         self._start(words, directory / "logs" / "together.log", slot, listen=True)
-        self._directory = directory
         self._names = set(names)
+        self._begun: set[str] = set()
         self._said = b""
         assert self._process.stdout is not None  # it was asked for
         self._output = self._process.stdout
@@ -180,13 +184,18 @@ class _Together(MemberProcess):
     def ended(self) -> tuple[dict[str, int | None], bool]:
         status = self.poll()  # before the reading, so that nothing said is missed
         *lines, self._said = (self._said + (self._output.read() or b"")).split(b"\n")
-        found: dict[str, int | None] = {name: int(number) for name, number in (line.decode().split() for line in lines)}
+        found: dict[str, int | None] = {}
+        for name, word in (line.decode().split() for line in lines):
+            if word == BEGUN:
+                self._begun.add(name)
+            else:
+                found[name] = int(word)
         self._names -= found.keys()
+        self._begun -= found.keys()
         if status is not None:
             self._output.close()
-            begun = {name for name in self._names if member_state(self._directory, name) != "waiting"}
-            # A process that dies takes with it those that it had begun; if it had begun none, they all share its fault.
-            found |= {name: status if name in begun or not begun else None for name in sorted(self._names)}
+            # A process that dies takes with it those at work in it; if none was, they all share its fault.
+            found |= {name: status if name in self._begun or not self._begun else None for name in sorted(self._names)}
         return found, status is not None
 
     def wait(self) -> None:

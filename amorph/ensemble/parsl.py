@@ -4,6 +4,7 @@ Parsl starts blocks (one job on one node each) and hands members to the workers 
 member has done: the run directories are the truth, and this driver looks there.
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -115,7 +116,7 @@ class _Driver:
     update: Callable[[int, str], None]
     at_work: dict[str, Any] = field(default_factory=dict)
     fruitless: Counter[str] = field(default_factory=Counter)
-    places: dict[str, tuple[str, int | None]] = field(default_factory=dict)
+    places: dict[str, tuple[str, int | None, bytes]] = field(default_factory=dict)
 
     def run(self, task: Callable[..., Any], run_directory: Path) -> None:
         """Hand out members until none is left, or until a stop is asked for."""
@@ -168,10 +169,17 @@ class _Driver:
     def _goes_on(self, name: str) -> bool:
         """Tell whether a member shall have another turn: not after several in a row that brought it no further."""
         status = member_status(self.waiting.directory, name)
-        place = status.stage, status.step
+        place = status.stage, status.step, _digest(self.waiting.directory / name / status.stage / "checkpoint.npz")
         self.fruitless[name] = self.fruitless[name] + 1 if self.places.get(name) == place else 0
         self.places[name] = place
         return self.fruitless[name] <= _MOST_FRUITLESS
 
     def _runs(self, name: str) -> bool:
         return member_state(self.waiting.directory, name) == "running"
+
+
+def _digest(checkpoint: Path) -> bytes:
+    """Read the checksum that a checkpoint begins with; empty where there is none."""
+    with contextlib.suppress(OSError), checkpoint.open("rb") as file:
+        return file.read(32)
+    return b""

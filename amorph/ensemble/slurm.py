@@ -73,8 +73,9 @@ def script(plan: Ensemble, directory: Path, *, at_a_time: int | None = None) -> 
     ]
     if not names:
         return None
-    if (most := _most_tasks()) is not None and len(names) > most:
-        names = names[:most]
+    if (most := _most_tasks()) == 0:
+        raise ValueError("the queue takes no arrays (MaxArraySize = 0); use --engine parsl")
+    names = names[:most]
     chosen = plan.slurm
     for option in chosen["options"]:
         if option in _OURS:

@@ -3,7 +3,9 @@
 import csv
 import fcntl
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -81,7 +83,7 @@ def member_status(directory: Path, name: str) -> MemberStatus:
 
 def _state(run: Path) -> tuple[State, str]:
     """Say in a word where a run stands, with a note: who runs it, which check failed."""
-    if (owner := _owner(run / "lock")) is not None:
+    if (owner := _owner(run)) is not None:
         return "running", owner
     if (summary := summary_of(run)) is not None:
         failed = list(map(str, summary["failed"]))
@@ -102,16 +104,20 @@ def summary_of(run: Path) -> Mapping[str, Any] | None:
     return content if whole else None
 
 
-def _owner(lock: Path) -> str | None:
+def _owner(run: Path) -> str | None:
     """Name the process that works in a run directory; None where none does."""
-    try:
-        with lock.open(encoding="utf-8") as file:
+    for place in (run / "lock", run):  # the folder is locked too, where its file system can do that
+        with suppress(OSError):
+            descriptor = os.open(place, os.O_RDONLY)
             try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return file.read().strip() or "another process"
-    except OSError:
-        return None
+                name = ""
+                with suppress(OSError, UnicodeDecodeError):
+                    name = (run / "lock").read_text(encoding="utf-8").strip()
+                return name or "another process"
+            finally:
+                os.close(descriptor)
     return None
 
 

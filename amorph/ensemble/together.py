@@ -1,8 +1,8 @@
 """Members in threads of one process, whose structures are evaluated as one batch.
 
 ``python -m amorph.ensemble.together DIRECTORY NUMBER NAME...`` is one worker of the local engine: it runs the named
-members, so many at a time, and writes each one's exit status on standard output as it ends. Every member is an
-ordinary run in its own directory, with its own integrator, generator, checkpoints and log.
+members, so many at a time, and says on standard output which it begins, and each one's exit status as it ends. Every
+member is an ordinary run in its own directory, with its own integrator, generator, checkpoints and log.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ from ase.calculators.calculator import BaseCalculator
 
 from amorph.calculators import calculator_name, make_calculator
 from amorph.chgnet import CHGNetBatch, CHGNetCalculator
+from amorph.ensemble.local import BEGUN
 from amorph.gathering import Batch, GatheredCalculator, Gathering
 from amorph.neighbors import pair_list
 from amorph.pipeline import run_study, stop_on_signal
@@ -35,7 +36,7 @@ def run_together(
     *,
     at_a_time: int,
     stop: StopRequest,
-    ended: Callable[[str, int], None],
+    report: Callable[[str, int | None], None],
 ) -> None:
     """Run members of an ensemble in threads, so many at a time; the calling thread evaluates their batches.
 
@@ -49,8 +50,8 @@ def run_together(
         Members that advance together.
     stop
         When it asks, each member writes a checkpoint and stops.
-    ended
-        Called with each member's name and exit status, in the member's thread.
+    report
+        Called in each member's thread with its name: with None when it begins, with its exit status when it has ended.
     """
     # The first pair list hides torch from an import for a moment, which no other thread must see.
     pair_list(Atoms("He", cell=[3.0, 3.0, 3.0], pbc=True), 1.0)
@@ -59,7 +60,8 @@ def run_together(
 
     def run(name: str) -> None:
         with gathering.joined():
-            ended(name, _run_member(name, directory, stop, engines.make))
+            report(name, None)
+            report(name, _run_member(name, directory, stop, engines.make))
 
     # Each run sets the level of the log and takes it back when it ends, which must change nothing for the others.
     logger = logging.getLogger("amorph")
@@ -145,13 +147,13 @@ def main(arguments: Sequence[str]) -> None:
             Path(directory),
             at_a_time=int(at_a_time),
             stop=stop,
-            ended=lambda name, status: _say(output, name, status),
+            report=lambda name, status: _say(output, name, status),
         )
 
 
-def _say(output: int, name: str, status: int) -> None:
+def _say(output: int, name: str, status: int | None) -> None:
     with contextlib.suppress(BrokenPipeError):  # the driver died; what counts lies in the run directory
-        os.write(output, f"{name} {status}\n".encode())
+        os.write(output, f"{name} {BEGUN if status is None else status}\n".encode())
 
 
 if __name__ == "__main__":

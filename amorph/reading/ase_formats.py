@@ -1,7 +1,7 @@
 """What ASE reads for amorph: only formats whose readers open the one file that the user named."""
 
 from functools import partial
-from itertools import islice
+from itertools import islice, takewhile
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Final
@@ -47,7 +47,7 @@ def read_ase(path: Path, index: str, format: str | None = None) -> list[Atoms]:
         Whatever ASE raises on a damaged file.
     """
     # The absolute path: ASE takes a relative name that starts with "mysql" for the address of a database.
-    file = str(path.resolve())
+    file = str(path.absolute())
     kind = format or filetype(file)
     if kind not in READ:
         if kind in ioformats and ioformats[kind].can_read:
@@ -111,10 +111,10 @@ def check_poscar(text: str) -> None:
     for row in rows[5:]:
         words = row.split()
         if words and _is_whole(words[0]):
-            counts += words
+            counts += takewhile(_is_whole, words)  # a comment may follow
         elif counts:
             break
-    if (atoms := sum(int(word) for word in counts if _is_whole(word))) > len(rows):
+    if (atoms := sum(map(int, counts))) > len(rows):
         raise RefusedError(f"counts {atoms} atoms and has {len(rows)} lines; give a whole file")
     words = rows[5].split() if len(rows) > 5 else []
     named = rows[0].split()[: len(words)]

@@ -16,8 +16,8 @@ _OPENERS: Final[Mapping[str, Callable[[Path], object]]] = {".gz": gzip.open, ".b
 _LARGEST_RATIO: Final = 100
 """Unpacked size over packed size. A perfect crystal of 64 000 atoms has 12 to 35 (gzip, bzip2) or 15 to 119 (xz), and a
 glass less; a bomb has 1000 with gzip and any with the others."""
-_ALWAYS: Final = 50_000_000
-"""Unpacked size that harms nobody, whatever the ratio [bytes]."""
+_ALWAYS: Final = 500_000_000
+"""Unpacked size that is let through whatever the ratio [bytes]: a map that is zero almost everywhere packs well."""
 _CHUNK: Final = 1_000_000
 
 
@@ -31,8 +31,8 @@ def unpacked(path: Path) -> Iterator[Path]:
     Raises
     ------
     RefusedError
-        The file becomes more than 100 times as large (and more than 50 MB), is damaged or packed twice, or the disk has
-        no room for it.
+        The file becomes more than 100 times as large (and more than 500 MB), is damaged or packed twice, or the disk
+        has no room for it.
     """
     opener = _OPENERS.get(path.suffix.lower())
     if opener is None:
@@ -49,8 +49,8 @@ def unpacked(path: Path) -> Iterator[Path]:
                 while chunk := source.read(_CHUNK):
                     if (size := size + len(chunk)) > limit:
                         raise RefusedError(
-                            f"unpacks to more than {limit / 1e6:.0f} MB, more than {_LARGEST_RATIO} times its size: no "
-                            "text of atoms does; if you know what it is, unpack it and give the plain file"
+                            f"unpacks to more than {limit / 1e6:.0f} MB, more than {_LARGEST_RATIO} times its size; if"
+                            " you know what it is, unpack it and give the plain file"
                         )
                     target.write(chunk)
         except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 from toy_ensemble import HERE, ask, wait_for, write_files
+from toy_run import assert_same, content
 
 from amorph.ensemble.status import member_status
+from amorph.pipeline import run_study
+from amorph.study import read_study
 
 pytestmark = pytest.mark.xdist_group("slurm")  # one queue on one machine
 WORKFLOWS = HERE.parent / "workflows"
@@ -38,6 +41,8 @@ def test_the_slurm_script_goes_back_into_the_queue_until_the_run_is_done(queue, 
     assert "continuing after step" in (run / "run.log").read_text()
     assert re.findall(r"JobState=(\w+)", (queue / "completed.txt").read_text())[-1] == "COMPLETED"
     assert (folder / "said.txt").read_text().count("stopped by SIGUSR1") == 1  # appended to, turn after turn
+    run_study(read_study(folder / "study.toml"), folder / "whole")
+    assert_same(content(run), content(folder / "whole"))
 
 
 def pbs(folder, run, max_hours):

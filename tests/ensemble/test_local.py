@@ -20,6 +20,7 @@ from amorph.ensemble.local import _child_of, _environment, own_gpus, run_local, 
 from amorph.ensemble.plan import prepare, read_ensemble
 from amorph.ensemble.status import member_names, member_status
 from amorph.ensemble.summary import Statistics, summarize_ensemble
+from amorph.locking import locked
 
 FIRST = ["000_000", "000_001"]
 
@@ -232,6 +233,19 @@ def test_a_child_whose_parent_died_before_its_program_began_ends_at_once():
         assert child.wait(20) == -signal.SIGTERM
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_run_whose_lock_was_removed_still_runs(members):
+    _, directory = members
+    run = directory / FIRST[0]
+    run.mkdir()
+    with locked(run):
+        assert states(directory) == ["running", "waiting"]
+        (run / "lock").unlink()
+        assert states(directory) == ["running", "waiting"]
+        (run / "lock").touch()  # as a second process leaves it that was refused
+        assert states(directory) == ["running", "waiting"]
+    assert states(directory) == ["waiting", "waiting"]
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"failed": 3, "exchanged": [], "crystal": null}', '{"failed": ['])

@@ -33,7 +33,7 @@ def prepared(folder, *, vary="", study=STUDY):
 def together(directory, *, stop=None, names=NAMES):
     """Run the members together in this process; returns their exit statuses."""
     ended = {}
-    run_together(names, directory, at_a_time=2, stop=stop or StopRequest(), ended=ended.__setitem__)
+    run_together(names, directory, at_a_time=2, stop=stop or StopRequest(), report=ended.__setitem__)
     return ended
 
 
@@ -184,6 +184,9 @@ def test_a_death_takes_with_it_only_those_that_had_begun(folder, command, monkey
     path.write_text(path.read_text().replace("members = 2", "members = 4"))
     plan = read_ensemble(path)
     prepare(plan, directory)
+    for member in plan.members:  # interrupted in another turn
+        (directory / member.name).mkdir()
+        (directory / member.name / "run.toml").touch()
     batches = []
 
     class Process(local.MemberProcess):
@@ -192,13 +195,10 @@ def test_a_death_takes_with_it_only_those_that_had_begun(folder, command, monkey
         ended = local._Together.ended
 
         def __init__(self, names, directory, slot, _at_a_time):
-            self.slot, self._names, self._directory, self._said = slot, set(names), directory, b""
-            self._output = io.BytesIO()
+            self.slot, self._names, self._begun, self._said = slot, set(names), set(), b""
+            self._output = io.BytesIO("".join(f"{name} begun\n" for name in names[:2]).encode())
             batches.append(names)
             self.status = -9 if len(batches) == 1 else 1
-            for name in names[:2]:
-                (directory / name).mkdir()
-                (directory / name / "run.toml").touch()
 
         def poll(self):
             return self.status
