@@ -9,6 +9,9 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+_MOST_BINS = 100_000
+"""Bins that vesin sorts atoms into, at most."""
+
 
 @dataclass(frozen=True, eq=False)
 class PairList:
@@ -29,6 +32,13 @@ class PairList:
 def pair_list(atoms: Atoms, cutoff: float) -> PairList:
     """List all directed pairs with a distance of at most `cutoff` [Å] under the periodicity of `atoms`.
 
+    Raises
+    ------
+    ValueError
+        Periodic in one or two directions only; a cell too elongated to be searched.
+
+    Examples
+    --------
     >>> from ase.build import bulk
     >>> len(pair_list(bulk("MgO", "rocksalt", a=4.212), 2.2).d)  # 6 neighbours of each of two atoms
     12
@@ -37,11 +47,32 @@ def pair_list(atoms: Atoms, cutoff: float) -> PairList:
     calculator = _vesin().NeighborList(cutoff=float(np.nextafter(cutoff, np.inf)), full_list=True, sorted=True)
     if not (atoms.pbc.all() or not atoms.pbc.any()):
         raise ValueError(f"periodic along {atoms.pbc.tolist()}: a pair list needs all three directions or none")
+    _check_bins(atoms, cutoff)
     i, j, S, D, d = calculator.compute(
         points=atoms.positions, box=atoms.cell.array, periodic=bool(atoms.pbc.all()), quantities="ijSDd"
     )
     order = np.lexsort((S[:, 2], S[:, 1], S[:, 0], j, i))
     return PairList(i[order].astype(np.int64), j[order].astype(np.int64), S[order].astype(np.int64), D[order], d[order])
+
+
+def _check_bins(atoms: Atoms, cutoff: float) -> None:
+    """Refuse a cell so elongated that vesin divides by zero, which ends the process.
+
+    It sorts atoms into bins as wide as the cutoff. Where those are more than 100 000, it chooses their number along the
+    third axis and truncates what follows from that along the others: along a short edge of a long cell none is left.
+    """
+    if not (atoms.pbc.all() and atoms.cell.rank == 3):
+        return
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
+    for rounding in (1.0 - 1e-9, 1.0 + 1e-9):
+        x, y, z = np.maximum(1.0, np.trunc(heights / cutoff * rounding))
+        if x * y * z > _MOST_BINS:
+            bins = np.trunc(np.cbrt(_MOST_BINS / (x / y * (y / z) ** 2)))
+            if min(bins, y / z * bins, x / y * np.trunc(y / z * bins)) < 1.0 + 1e-9:
+                raise ValueError(
+                    f"opposite faces of the cell are {heights.min():.3g} to {heights.max():.3g} Å apart: too elongated "
+                    "to search it for neighbors; check the units, or give a cell with less empty space"
+                )
 
 
 @functools.cache

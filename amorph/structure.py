@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from amorph.neighbors import pair_list
@@ -35,14 +36,18 @@ def periodic_atoms(structure: "Atoms | Structure") -> Atoms:
     Raises
     ------
     ValueError
-        No atoms; not periodic in three directions; a cell of zero volume or thinner than 0.001 Å; positions or cell
-        that are not finite or beyond 0.1 mm; two atoms closer than 0.5 Å.
+        No atoms; an atom of no element; not periodic in three directions; a cell of zero volume, thinner than 0.001 Å
+        or too elongated; positions or cell that are not finite or beyond 0.1 mm; two atoms closer than 0.5 Å.
     """
     atoms = structure.copy() if isinstance(structure, Atoms) else _from_pymatgen(structure)
     if len(atoms) == 0:
         raise ValueError("the structure has no atoms")
     if not atoms.pbc.all():
         raise ValueError(f"the structure is periodic along {atoms.pbc.tolist()}; amorph needs all three directions")
+    if (unknown := np.flatnonzero((atoms.numbers < 1) | (atoms.numbers >= len(chemical_symbols)))).size:
+        number = atoms.numbers[unknown[0]]
+        what = "no known element (X)" if number == 0 else f"the atomic number {number}, which no element has"
+        raise ValueError(f"atom {unknown[0]} has {what}; name the element of every atom")
     if not np.isfinite(atoms.cell.array).all():
         raise ValueError(f"the cell is not finite: {atoms.cell.array.tolist()}")
     if (broken := np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))).size:
@@ -60,8 +65,6 @@ def periodic_atoms(structure: "Atoms | Structure") -> Atoms:
             f"opposite faces of the cell are {heights.min():.2g} Å apart; at least {MINIMUM_HEIGHT} Å is needed: "
             "give the reduced cell of a lattice this skewed, or check the units"
         )
-    if (unknown := np.flatnonzero(atoms.numbers == 0)).size:
-        raise ValueError(f"atom {unknown[0]} has no known element (X); name the element of every atom")
     # The list's bins are as wide as its cutoff, so looking twice as far takes an eighth of the bins.
     close = pair_list(atoms, 2.0 * MINIMUM_DISTANCE)
     if close.d.size and close.d[k := int(np.argmin(close.d))] <= MINIMUM_DISTANCE:

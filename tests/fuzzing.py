@@ -184,7 +184,8 @@ def drawn(kind, number, limit):
                 at = place % (len(content) + 1)
                 content[at : at + len(new)] = new
             path.write_bytes(content[:end])
-            assert faults_of(read, path, limit, SECONDS) == []
+            faults = faults_of(read, path, limit, SECONDS)
+            assert not faults, "; ".join(faults)
 
         try:
             read_damaged()

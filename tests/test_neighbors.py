@@ -115,3 +115,16 @@ def test_against_brute_force_over_images_and_ase(seed):
 def test_one_or_two_periodic_directions_are_refused():
     with pytest.raises(ValueError, match=r"periodic along \[True, True, False\]: a pair list needs all three"):
         pair_list(Atoms("H", cell=[3, 3, 3], pbc=[True, True, False]), 2.0)
+
+
+@pytest.mark.parametrize("cell", [[8, 8, 8e5], [4, 1000, 1000], [20, 20, 1.9e6]])
+def test_a_cell_that_would_end_the_process_is_refused(cell):
+    atoms = Atoms("Mg", cell=cell, pbc=True)
+    with pytest.raises(ValueError, match=r"faces of the cell are \d+ to \S+ Å apart: too elongated to search it"):
+        pair_list(atoms, 1.0)
+
+
+@pytest.mark.parametrize("cell", [[8, 8, 4e5], [0.5, 0.5, 90], [4, 500, 500]])
+def test_a_long_cell_is_searched(cell):
+    atoms = Atoms("Mg2", positions=[[0, 0, 0], [0, 0, 0.9]], cell=cell, pbc=True)
+    assert (pair_list(atoms, 1.0).d < 0.91).sum() >= 2

@@ -138,6 +138,8 @@ def moved(position):
             Atoms("MgX", positions=[[0, 0, 0], [2, 0, 0]], cell=[4, 4, 4], pbc=True),
             r"atom 1 has no known element \(X\)",
         ),
+        (broken(numbers=[12] * 7 + [200]), "atom 7 has the atomic number 200, which no element has; name the element"),
+        (broken(numbers=[12] * 7 + [-3]), "atom 7 has the atomic number -3, which no element has"),
         ("POSCAR", "a str is no structure; give ase.Atoms or pymatgen"),
         (None, "a NoneType is no structure"),
     ],
