@@ -126,7 +126,12 @@ def test_running_again_changes_nothing_and_says_the_same(runs, whole):
 
 
 @pytest.mark.parametrize(
-    ("kind", "most", "stages"), [("call", 90, 3), ("file", 80, 1), pytest.param("write", 40, 1, marks=pytest.mark.slow)]
+    ("kind", "most", "stages"),
+    [
+        ("file", 80, 1),
+        pytest.param("call", 90, 3, marks=pytest.mark.slow),
+        pytest.param("write", 40, 1, marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_killed_again_and_again_ends_with_the_same_bytes(runs, whole, tmp_path, kind, most, stages):
     study, directory = whole[0], tmp_path / "run"

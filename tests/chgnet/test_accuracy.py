@@ -89,6 +89,7 @@ def test_float64_takes_over_where_float32_is_not_enough(caplog):
     assert not np.array_equal(single, double)
 
 
+@pytest.mark.slow
 def test_stock_that_recomputes_its_layers_gives_what_stock_gives(monkeypatch):
     atoms, checkpoint = strained(), load_checkpoint("0.3.0")
     plain = StockModel(checkpoint).evaluate(atoms, EVERYTHING)
