@@ -54,6 +54,31 @@ def periodic_atoms(structure: "Atoms | Structure") -> Atoms:
         raise ValueError(f"the position of atom {broken[0]} ({atoms.symbols[broken[0]]}) is not finite")
     if not atoms.cell.volume > 1e-6:
         raise ValueError(f"the cell has the volume {atoms.cell.volume:g} Å³; give three independent lattice vectors")
+    refuse_extreme(atoms)
+    # The list's bins are as wide as its cutoff, so looking twice as far takes an eighth of the bins.
+    close = pair_list(atoms, 2.0 * MINIMUM_DISTANCE)
+    if close.d.size and close.d[k := int(np.argmin(close.d))] < MINIMUM_DISTANCE:
+        i, j = int(close.i[k]), int(close.j[k])
+        raise ValueError(
+            f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]}) are {close.d[k]:.3f} Å apart; "
+            f"at least {MINIMUM_DISTANCE} Å is needed: remove duplicates or check the units"
+        )
+    return atoms
+
+
+def refuse_extreme(atoms: Atoms) -> None:
+    """Refuse lengths at which the search for neighbors would miss pairs, or not come back.
+
+    Parameters
+    ----------
+    atoms
+        Finite positions in a finite cell of some volume.
+
+    Raises
+    ------
+    ValueError
+        A lattice vector or a position longer than 0.1 mm; opposite faces closer than 0.001 Å.
+    """
     for what, lengths in (("lattice vector", atoms.cell.lengths()), ("position of atom", _norms(atoms.positions))):
         if lengths[k := int(np.argmax(lengths))] > MAXIMUM_LENGTH:
             raise ValueError(
@@ -65,15 +90,6 @@ def periodic_atoms(structure: "Atoms | Structure") -> Atoms:
             f"opposite faces of the cell are {heights.min():.2g} Å apart; at least {MINIMUM_HEIGHT} Å is needed: "
             "give the reduced cell of a lattice this skewed, or check the units"
         )
-    # The list's bins are as wide as its cutoff, so looking twice as far takes an eighth of the bins.
-    close = pair_list(atoms, 2.0 * MINIMUM_DISTANCE)
-    if close.d.size and close.d[k := int(np.argmin(close.d))] <= MINIMUM_DISTANCE:
-        i, j = int(close.i[k]), int(close.j[k])
-        raise ValueError(
-            f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]}) are {close.d[k]:.3f} Å apart; "
-            f"at least {MINIMUM_DISTANCE} Å is needed: remove duplicates or check the units"
-        )
-    return atoms
 
 
 def _norms(vectors: NDArray[np.float64]) -> NDArray[np.float64]:

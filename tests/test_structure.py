@@ -54,7 +54,7 @@ def test_oxidation_states_are_all_or_none(oxide):
 
 
 def test_a_cell_smaller_than_the_closest_approach_is_checked_against_its_images():
-    assert len(periodic_atoms(Atoms("H", cell=[0.6, 5, 5], pbc=True))) == 1
+    assert len(periodic_atoms(Atoms("H", cell=[0.5, 5, 5], pbc=True))) == 1
     with pytest.raises(ValueError, match=r"atoms 0 \(H\) and 0 \(H\) are 0.400 Å apart"):
         periodic_atoms(Atoms("H", cell=[0.4, 5, 5], pbc=True))
 

@@ -131,7 +131,7 @@ class Folded:
     """Longest bond of the atom graph [Å]."""
     bond_cutoff: float
     """Longest bond of the bond graph [Å]."""
-    exponent: int
+    exponent: float
     """Power of the envelope polynomial."""
     arrays: dict[str, Double]
     """Every array by its name in the file."""
@@ -165,7 +165,7 @@ def unsupported(checkpoint: Checkpoint) -> str | None:
         return f"mlp_hidden_dims = {arguments.get('mlp_hidden_dims')!r} (the fast engine needs three of {WIDTH})"
     if biased := sorted(name for name in arrays if "mlp_out" in name and name.endswith("bias")):
         return f"{biased[0]}: a biased output does not vanish at the cutoff"
-    if float(arguments.get("cutoff_coeff", 8)) < 2:
+    if not float(arguments.get("cutoff_coeff", 8)) >= 2:
         return f"cutoff_coeff = {arguments['cutoff_coeff']!r}: the envelope does not vanish smoothly at the cutoff"
     missing = [
         name
@@ -192,7 +192,7 @@ def fold(checkpoint: Checkpoint, dtype: Any = np.float32) -> Folded:
         site_bias=float(arrays["site_wise.bias"][0]),
         atom_cutoff=float(checkpoint.arguments["atom_graph_cutoff"]),
         bond_cutoff=float(checkpoint.arguments["bond_graph_cutoff"]),
-        exponent=int(checkpoint.arguments["cutoff_coeff"]),
+        exponent=float(checkpoint.arguments["cutoff_coeff"]),
         arrays=arrays,
     )
 

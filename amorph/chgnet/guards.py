@@ -5,7 +5,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from amorph.chgnet.weights import MAX_ELEMENT
-from amorph.structure import MINIMUM_DISTANCE
+from amorph.structure import MINIMUM_DISTANCE, refuse_extreme
 
 
 def check_input(atoms: Atoms) -> None:
@@ -14,7 +14,8 @@ def check_input(atoms: Atoms) -> None:
     Raises
     ------
     ValueError
-        No atoms; not periodic; cell or positions not finite; no volume; an element that CHGNet does not know.
+        No atoms; not periodic; cell or positions not finite or beyond 0.1 mm; no volume, or a cell thinner than
+        0.001 Å; an element that CHGNet does not know.
     """
     if len(atoms) == 0:
         raise ValueError("the structure has no atoms; CHGNet needs at least one")
@@ -32,6 +33,7 @@ def check_input(atoms: Atoms) -> None:
         raise ValueError(
             f"the positions of {_names(atoms, broken)} are not finite; check the input or the last MD step"
         )
+    refuse_extreme(atoms)
     unknown = np.flatnonzero((atoms.numbers < 1) | (atoms.numbers > MAX_ELEMENT))
     if unknown.size:
         raise ValueError(

@@ -239,12 +239,12 @@ def _gated_mlp(arrays: dict[str, Double], name: str, hidden: Double, hidden_slop
 
 
 def _radial_basis(
-    arrays: dict[str, Double], graph: str, d: Double, cutoff: float, exponent: int
+    arrays: dict[str, Double], graph: str, d: Double, cutoff: float, exponent: float
 ) -> tuple[Double, Double]:
     """Return the radial Bessel functions under their envelope, and their slopes."""
     frequencies = arrays[f"bond_basis_expansion.rbf_expansion_{graph}.frequencies"]
     x = d / cutoff
-    p = float(exponent)
+    p = exponent
     a, b, c = -(p + 1) * (p + 2) / 2, p * (p + 2), -p * (p + 1) / 2
     inside = x < 1
     envelope = np.where(inside, 1 + a * x**p + b * x ** (p + 1) + c * x ** (p + 2), 0.0)

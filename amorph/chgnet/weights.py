@@ -59,7 +59,8 @@ def load_checkpoint(model: str | Path, *, trust: bool = False, sha256: str | Non
     Raises
     ------
     ValueError
-        The file is missing, is none of the known files and not trusted, has another digest, or is no CHGNet model.
+        The file is missing, is none of the known files and not trusted, has another digest, is no CHGNet model,
+        or holds weights that are not finite.
     """
     path = _path_of(model)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -158,13 +159,17 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
             raise TypeError("a weight is no tensor")
         if not _is_plain(arguments):
             raise TypeError("an argument is no plain value")
-        return arguments, {name: np.asarray(array, dtype=np.float32) for name, array in state.items()}
+        arrays = {name: np.asarray(array, dtype=np.float32) for name, array in state.items()}
     except MemoryError:
         raise
     except Exception:  # a garbled archive or pickle raises what it likes
         raise ValueError(
             f"{path} is no CHGNet model; give a .pth.tar with 'model' (state_dict and model_args), as chgnet saves it"
         ) from None
+    # A gate would take a NaN for a number: the exponential of the kernels is limited by minimum and maximum.
+    if broken := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
+        raise ValueError(f"{path} holds weights that are not finite ({broken[0]}): the fit has diverged; take another")
+    return arguments, arrays
 
 
 def _is_plain(value: Any) -> bool:

@@ -98,6 +98,12 @@ def test_never_prints_and_records_its_weights(capsys):
         (lambda a: a.set_cell(a.cell.array * 20, scale_atoms=True), r"atoms 0 \(Ti\), .* no neighbor within 6 Å"),
         (lambda a: a.set_pbc([True, True, False]), "all three directions"),
         (lambda a: a.set_cell([[1, 0, 0], [2, 0, 0], [0, 0, 1]]), "volume 0"),
+        # beyond 2³¹ cells away the list lacks the atom's pairs; a cell this thin is searched for minutes
+        (
+            lambda a: a.positions.__setitem__(0, 1e10 * a.cell.array[0]),
+            r"position of atom 0 is .* Å long; at most 1e\+06",
+        ),
+        (lambda a: a.set_cell([300, 300, 1e-5]), r"opposite faces of the cell are 1e-05 Å apart; at least 0\.001 Å"),
     ],
 )
 def test_refuses_nonsense(change, message):

@@ -1,17 +1,21 @@
 """The fast engine: sum rules, invariances, finite differences, and what its results depend on."""
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
+import torch
+from chgnet.model.basis import RadialBessel
 from float64_stock import melt, rocksalt, skewed, two_atoms
 
 from amorph.chgnet.atom_convolution import first_backward
 from amorph.chgnet.engine import Engine
+from amorph.chgnet.folding import fold
 from amorph.chgnet.graph import VerletList
 from amorph.chgnet.network import SCRATCH
 from amorph.chgnet.simd import aligned
-from amorph.chgnet.tables import RADIAL_START
+from amorph.chgnet.tables import RADIAL_START, _radial_basis
 from amorph.chgnet.weights import load_checkpoint
 from amorph.chgnet.workspace import Workspace
 from amorph.neighbors import pair_list
@@ -165,6 +169,21 @@ def test_messages_of_close_atoms_have_the_slope_of_the_formula(engine):
         for z, y, side in ((8, 42, slice(0, 64)), (42, 8, slice(64, 128)))
     )
     np.testing.assert_allclose(slope, expected, atol=3e-4)
+
+
+def test_the_envelope_has_the_power_of_the_file_whole_or_not():
+    checkpoint = load_checkpoint("0.3.0")
+    model = fold(dataclasses.replace(checkpoint, arguments=checkpoint.arguments | {"cutoff_coeff": 8.5}))
+    d = np.linspace(0.6, 5.99, 50)
+    stock = RadialBessel(num_radial=31, cutoff=6.0, smooth_cutoff=8.5).double()
+    stock.load_state_dict(
+        {"frequencies": torch.as_tensor(model.arrays["bond_basis_expansion.rbf_expansion_ag.frequencies"])}
+    )
+    ours, slope = _radial_basis(model.arrays, "ag", d, 6.0, model.exponent)
+    np.testing.assert_allclose(ours, stock(torch.as_tensor(d)).detach().numpy(), atol=1e-12)
+    step = 1e-5  # differences of float64 values of order 1: 1e-11 / 1e-5, beside the step's own h²
+    ahead, behind = (_radial_basis(model.arrays, "ag", d + s, 6.0, model.exponent)[0] for s in (step, -step))
+    np.testing.assert_allclose(slope, (ahead - behind) / (2 * step), atol=1e-4)
 
 
 class GuardedWorkspace(Workspace):

@@ -35,6 +35,18 @@ def test_fine_tuned_file_needs_trust_or_its_sha256(tmp_path):
         load_checkpoint(path, sha256="0" * 64)
 
 
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    # A gate whose shift is NaN would be open instead, and energies seem sound.
+    path = tmp_path / "diverged.pth.tar"
+    content = torch.load(load_checkpoint("0.3.0").path, map_location="cpu", weights_only=True)["model"]
+    content["state_dict"]["bond_conv_layers.0.twoBody_bond.bn2.bias"][5] = np.nan
+    torch.save({"model": content}, path)
+    with pytest.raises(
+        ValueError, match=r"weights that are not finite \(bond_conv_layers\.0.*\): the fit has diverged"
+    ):
+        load_checkpoint(path, trust=True)
+
+
 class Bomb:
     def __reduce__(self):
         return (exec, ("raise SystemExit('code from the file ran')",))
