@@ -14,7 +14,7 @@ PER_LISTED_PAIR = 200
 PER_SHORT_EDGE = 5_000
 PER_ANGLE = 600
 TABLES = 250_000_000
-"""Bytes of the weights, tables and compiled kernels of one model."""
+"""Bytes of the weights, tables and compiled kernels of one model and one set of six elements (206 MB)."""
 
 
 def estimate_bytes(

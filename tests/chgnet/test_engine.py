@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -184,6 +185,27 @@ def test_the_envelope_has_the_power_of_the_file_whole_or_not():
     step = 1e-5  # differences of float64 values of order 1: 1e-11 / 1e-5, beside the step's own h²
     ahead, behind = (_radial_basis(model.arrays, "ag", d + s, 6.0, model.exponent)[0] for s in (step, -step))
     np.testing.assert_allclose(slope, (ahead - behind) / (2 * step), atol=1e-4)
+
+
+def test_tables_are_kept_up_to_a_size_whatever_their_number(engine, monkeypatch):
+    tables, made = engine.tables, []
+    size = tables.messages(np.array([8])).size
+
+    def pairs(elements):
+        made.append(elements)
+        return np.empty(len(elements) ** 2 * size, np.float32)  # never touched, so it takes no memory
+
+    monkeypatch.setattr(tables, "_messages", OrderedDict())
+    monkeypatch.setattr(tables, "_pairs", pairs)
+    ternaries = [np.array([8, 12, dopant]) for dopant in range(21, 31)]
+    for elements in ternaries * 2:
+        assert tables.messages(elements).size == 9 * size
+    assert len(made) == len(ternaries)  # the second pass found all
+    for dopant in range(21, 31):
+        tables.messages(np.array([3, 8, 9, 12, 13, dopant]))
+    assert [key[-1] for key in tables._messages] == [29, 30]
+    monkeypatch.setattr("amorph.chgnet.tables.KEPT_BYTES", 1)
+    assert tables.messages(ternaries[0]) is tables.messages(ternaries[0])
 
 
 class GuardedWorkspace(Workspace):
