@@ -2,7 +2,11 @@
 
 import functools
 import sys
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 import numpy as np
@@ -75,16 +79,33 @@ def _check_bins(atoms: Atoms, cutoff: float) -> None:
                 )
 
 
+class _WithoutTorch(MetaPathFinder):
+    """Hides torch from one thread, as if it were not installed; other threads may import it meanwhile."""
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find nothing, and for torch let nobody else look."""
+        if fullname == "torch" and threading.get_ident() == self._thread:
+            raise ModuleNotFoundError("torch is hidden while vesin is imported", name=fullname)
+        return None
+
+
+_importing = threading.Lock()
+
+
 @functools.cache
 def _vesin() -> ModuleType:
     """Import vesin without torch, which it would load, for seconds, only to know tensors when it is given some."""
-    absent = object()
-    before = sys.modules.get("torch", absent)
-    if before is absent:
-        sys.modules["torch"] = None  # type: ignore[assignment]  # an import of it now fails as if it were not installed
-    try:
-        import vesin
-    finally:
-        if before is absent:
-            del sys.modules["torch"]
+    with _importing:
+        finder = _WithoutTorch()
+        # New lists, because another thread may be walking along the old one.
+        sys.meta_path = [finder, *sys.meta_path]
+        try:
+            import vesin
+        finally:
+            sys.meta_path = [other for other in sys.meta_path if other is not finder]
     return vesin

@@ -1,5 +1,7 @@
 """The periodic pair list, against closed forms and a brute-force sum over images."""
 
+import subprocess
+import sys
 from itertools import product
 
 import numpy as np
@@ -128,3 +130,45 @@ def test_a_cell_that_would_end_the_process_is_refused(cell):
 def test_a_long_cell_is_searched(cell):
     atoms = Atoms("Mg2", positions=[[0, 0, 0], [0, 0, 0.9]], cell=cell, pbc=True)
     assert (pair_list(atoms, 1.0).d < 0.91).sum() >= 2
+
+
+# threads
+
+
+def test_threads_may_call_first_together_and_import_torch_meanwhile(tmp_path):
+    (tmp_path / "torch.py").touch()
+    (tmp_path / "vesin.py").write_text(
+        """if True:
+        import threading
+        try:
+            import torch
+        except ImportError:
+            torch = None
+        found = []
+        def look():
+            import torch
+            found.append(torch.__name__)
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+        """
+    )
+    script = """if True:
+        import sys
+        from concurrent.futures import ThreadPoolExecutor
+        from threading import Barrier
+        from amorph.neighbors import _vesin
+        sys.path.insert(0, sys.argv[1])
+        start, before = Barrier(8), list(sys.meta_path)
+        def call(_):
+            start.wait()
+            return _vesin()
+        with ThreadPoolExecutor(8) as pool:
+            first, *others = pool.map(call, range(8))
+        assert all(other is first for other in others)
+        assert first.torch is None, "vesin loaded torch"
+        assert first.found == ["torch"], "another thread could not import torch"
+        assert sys.meta_path == before
+        """
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
