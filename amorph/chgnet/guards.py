@@ -43,8 +43,9 @@ def check_input(atoms: Atoms) -> None:
 
 def refuse_close(atoms: Atoms, i: int, j: int, distance: float) -> None:
     """Raise the error for two atoms that are too close."""
+    other = "its image" if i == j else _names(atoms, [j])
     raise ValueError(
-        f"{_names(atoms, [i])} and {_names(atoms, [j])} are {distance:.3f} Å apart; at least {MINIMUM_DISTANCE} Å is "
+        f"{_names(atoms, [i])} and {other} are {distance:.3f} Å apart; at least {MINIMUM_DISTANCE} Å is "
         "needed: remove duplicates, check the units, or shorten the time step"
     )
 
@@ -52,7 +53,7 @@ def refuse_close(atoms: Atoms, i: int, j: int, distance: float) -> None:
 def refuse_isolated(atoms: Atoms, isolated: NDArray[np.int64], cutoff: float) -> None:
     """Raise the error for atoms without any neighbor."""
     raise ValueError(
-        f"{_names(atoms, isolated)} have no neighbor within {cutoff:g} Å; CHGNet has no meaning for isolated atoms: "
+        f"{_names(atoms, isolated)} {'have' if len(isolated) > 1 else 'has'} no neighbor within {cutoff:g} Å; CHGNet has no meaning for isolated atoms: "
         "remove them or check the cell"
     )
 

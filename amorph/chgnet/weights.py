@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import io
 import math
 import pickle
 import zipfile
@@ -63,16 +64,17 @@ def load_checkpoint(model: str | Path, *, trust: bool = False, sha256: str | Non
         or holds weights that are not finite.
     """
     path = _path_of(model)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    content = path.read_bytes()  # once: what is identified is what is read
+    digest = hashlib.sha256(content).hexdigest()
     if sha256 is not None and digest != sha256.lower():
         raise ValueError(f"{path} has the sha256 {digest}, not {sha256.lower()}; check where the file came from")
     known = KNOWN_SHA256.get(digest)
     if known is None and sha256 is None and not trust:
         raise ValueError(
-            f"{path} is no known CHGNet file and loading one can run code; pass trust=True if you trust its origin, "
+            f"{path} is no known CHGNet file, its weights are unknown; pass trust=True if you trust its origin, "
             f"or sha256='{digest}'"
         )
-    arguments, arrays = _read(path)
+    arguments, arrays = _read(path, content)
     return Checkpoint(known or str(path), path, digest, arguments, arrays)
 
 
@@ -122,7 +124,7 @@ class _Unpickler(pickle.Unpickler):
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module, name) in {("torch._utils", "_rebuild_tensor_v2"), ("torch._utils", "_rebuild_parameter")}:
-            return _rebuild if name == "_rebuild_tensor_v2" else _first
+            return _Rebuild() if name == "_rebuild_tensor_v2" else _First()
         if module == "torch" and name in _STORAGE_TYPES:
             return _STORAGE_TYPES[name]
         return _Inert
@@ -132,26 +134,42 @@ class _Unpickler(pickle.Unpickler):
         return np.frombuffer(self._archive.read(f"{self._root}/data/{key}"), dtype=dtype)
 
 
-def _rebuild(storage: NDArray[Any], offset: int, shape: Any, stride: Any, *_: Any) -> NDArray[Any]:
-    """Lay a tensor over its storage: no number of the file may reach memory beyond it, or take more than it holds."""
-    if not isinstance(storage, np.ndarray):
-        raise TypeError("a tensor has no storage")
-    shape, stride = tuple(map(index, shape)), tuple(map(index, stride))
-    if min((index(offset), *shape, *stride)) < 0 or math.prod(shape) > storage.size:
-        raise ValueError("a tensor does not fit its storage")
-    if 0 not in shape and offset + sum((n - 1) * s for n, s in zip(shape, stride, strict=True)) >= storage.size:
-        raise ValueError("a tensor reaches beyond its storage")
-    strides = tuple(s * storage.itemsize for s in stride)
-    return np.lib.stride_tricks.as_strided(storage[offset:], shape, strides).copy()
+class _Rebuild:
+    """Lays a tensor over its storage: no number of the file may reach memory beyond it, or take more than it holds.
+
+    An object without attributes, not a function: a pickle can set attributes of what it is given.
+    """
+
+    __slots__ = ()
+
+    def __call__(self, storage: NDArray[Any], offset: int, shape: Any, stride: Any, *_: Any) -> NDArray[Any]:
+        """Return the tensor as a new array."""
+        if not isinstance(storage, np.ndarray):
+            raise TypeError("a tensor has no storage")
+        shape, stride = tuple(map(index, shape)), tuple(map(index, stride))
+        if min((index(offset), *shape, *stride)) < 0 or math.prod(shape) > storage.size:
+            raise ValueError("a tensor does not fit its storage")
+        if 0 not in shape and offset + sum((n - 1) * s for n, s in zip(shape, stride, strict=True)) >= storage.size:
+            raise ValueError("a tensor reaches beyond its storage")
+        strides = tuple(s * storage.itemsize for s in stride)
+        return np.lib.stride_tricks.as_strided(storage[offset:], shape, strides).copy()
 
 
-def _first(array: Any, *_: Any) -> Any:
-    return array
+class _First:
+    """Takes the tensor of a parameter, and leaves the rest."""
+
+    __slots__ = ()
+
+    def __call__(self, array: Any, *_: Any) -> Any:
+        """Return the tensor."""
+        return array
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
+def _read(path: Path, content: bytes) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise TypeError("compressed, which torch never does: a small file could fill the memory")
             root = next(name for name in archive.namelist() if name.endswith("/data.pkl")).rpartition("/")[0]
             model = _Unpickler(archive, root).load()["model"]
         arguments, state = dict(model["model_args"]), dict(model["state_dict"])

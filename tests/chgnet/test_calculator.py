@@ -95,7 +95,12 @@ def test_never_prints_and_records_its_weights(capsys):
         (lambda a: a.cell.__setitem__((0, 0), np.inf), "cell is not finite"),
         (lambda a: a.set_atomic_numbers([95] + [8] * 7), r"atom 0 \(Am\).*knows H to Pu"),
         (lambda a: a.set_atomic_numbers([0] + [8] * 7), r"atom 0 \(X\)"),
-        (lambda a: a.set_cell(a.cell.array * 20, scale_atoms=True), r"atoms 0 \(Ti\), .* no neighbor within 6 Å"),
+        (lambda a: a.set_cell(a.cell.array * 20, scale_atoms=True), r"atoms 0 \(Ti\), .* have no neighbor within 6 Å"),
+        (lambda a: a.__delitem__(slice(1, None)) or a.set_cell([9, 9, 9]), r"atom 0 \(Ti\) has no neighbor within 6 Å"),
+        (
+            lambda a: a.__delitem__(slice(1, None)) or a.set_cell([0.4, 9, 9]),
+            r"atom 0 \(Ti\) and its image are 0\.400 Å",
+        ),
         (lambda a: a.set_pbc([True, True, False]), "all three directions"),
         (lambda a: a.set_cell([[1, 0, 0], [2, 0, 0], [0, 0, 1]]), "volume 0"),
         # beyond 2³¹ cells away the list lacks the atom's pairs; a cell this thin is searched for minutes

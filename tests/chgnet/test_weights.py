@@ -3,11 +3,13 @@
 import io
 import pickle
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from amorph.chgnet import weights
 from amorph.chgnet.weights import STOCK_FILES, load_checkpoint
 
 
@@ -58,6 +60,51 @@ def test_no_code_from_the_file_runs(tmp_path):
         archive.writestr("bomb/data.pkl", pickle.dumps({"model": Bomb()}))
     with pytest.raises(ValueError, match="is no CHGNet model"):
         load_checkpoint(path, trust=True)
+
+
+def attributes_of_the_reader():
+    """Everything that could be set of the functions and classes that read a file."""
+    own = {name: thing for name, thing in vars(weights).items() if getattr(thing, "__module__", "") == weights.__name__}
+    return {name: (getattr(thing, "__defaults__", None), dict(vars(thing))) for name, thing in own.items()}
+
+
+@pytest.mark.parametrize("name", ["torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter", "any thing"])
+@pytest.mark.parametrize("attribute", ["__defaults__", "__call__", "__init__"])
+def test_a_file_cannot_change_what_reads_it(tmp_path, name, attribute):
+    # BUILD with a state of (None, {attribute: (1, 2)}) sets an attribute of whatever the name stood for.
+    state = b"N}X" + bytes([len(attribute), 0, 0, 0]) + attribute.encode() + b"(K\x01K\x02ts\x86b."
+    before = attributes_of_the_reader()
+    with zipfile.ZipFile(tmp_path / "a.pth.tar", "w") as archive:
+        archive.writestr("x/data.pkl", b"\x80\x02c" + name.replace(" ", "\n").encode() + b"\n" + state)
+    with pytest.raises(ValueError, match="is no CHGNet model"):
+        load_checkpoint(tmp_path / "a.pth.tar", trust=True)
+    assert attributes_of_the_reader() == before
+
+
+def test_a_compressed_file_is_refused_before_it_fills_the_memory(tmp_path):
+    path = tmp_path / "packed.pth.tar"
+    with zipfile.ZipFile(load_checkpoint("0.3.0").path) as archive, zipfile.ZipFile(path, "w") as packed:
+        for member in archive.namelist():
+            packed.writestr(member, archive.read(member), zipfile.ZIP_DEFLATED if member.endswith("/0") else None)
+    with pytest.raises(ValueError, match="is no CHGNet model"):
+        load_checkpoint(path, trust=True)
+
+
+def test_what_was_identified_is_what_is_read(tmp_path, monkeypatch):
+    path = tmp_path / "mine.pth.tar"
+    path.write_bytes(load_checkpoint("0.3.0").path.read_bytes())
+    expected = load_checkpoint("0.3.0").arrays["site_wise.weight"]
+    read, another = Path.read_bytes, load_checkpoint("r2scan").path.read_bytes()
+
+    def exchanged(self):  # by somebody else, as soon as its digest could be taken
+        content = read(self)
+        self.write_bytes(another)
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", exchanged)
+    checkpoint = load_checkpoint(path)
+    assert checkpoint.name == "0.3.0"
+    np.testing.assert_array_equal(checkpoint.arrays["site_wise.weight"], expected)
 
 
 class Named:
