@@ -52,8 +52,9 @@ def refuse_close(atoms: Atoms, i: int, j: int, distance: float) -> None:
 
 def refuse_isolated(atoms: Atoms, isolated: NDArray[np.int64], cutoff: float) -> None:
     """Raise the error for atoms without any neighbor."""
+    have = "have" if len(isolated) > 1 else "has"
     raise ValueError(
-        f"{_names(atoms, isolated)} {'have' if len(isolated) > 1 else 'has'} no neighbor within {cutoff:g} Å; CHGNet has no meaning for isolated atoms: "
+        f"{_names(atoms, isolated)} {have} no neighbor within {cutoff:g} Å; CHGNet has no meaning for isolated atoms: "
         "remove them or check the cell"
     )
 

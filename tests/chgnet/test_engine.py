@@ -7,6 +7,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from chgnet.model.basis import RadialBessel
 from float64_stock import melt, rocksalt, skewed, two_atoms
 
@@ -106,9 +107,10 @@ def test_forces_do_not_depend_on_the_age_of_the_list(engine):
     old._list = VerletList(6.0, 3.0, engine.tables.step, 1.0)
     rng = np.random.default_rng(11)
     atoms = rocksalt(2, 0.05)
-    start = atoms.positions.copy()
+    start, cell = atoms.positions.copy(), atoms.cell.array.copy()
     old.evaluate(atoms, {"forces"})
     for _ in range(3):
+        atoms.set_cell(cell @ (np.eye(3) + rng.uniform(-0.003, 0.003, (3, 3))))
         atoms.positions = start + rng.uniform(-0.25, 0.25, start.shape)
         aged = old.evaluate(atoms, EVERYTHING)
         new._list = VerletList(6.0, 3.0, engine.tables.step, 1.0)
@@ -149,6 +151,34 @@ def test_list_is_rebuilt_when_the_cell_shrinks():
         graph = verlet.graph(scaled)
         assert 2 * graph.i.size == pair_list(scaled, 6.0).i.size
         assert verlet.rebuilds == rebuilds
+
+
+@pytest.mark.parametrize(("squeeze", "step"), [(1.0, 0.52), (0.95, 0.35)])
+def test_list_is_rebuilt_before_two_atoms_meet_unseen(squeeze, step):
+    # Not listed at 7.01 Å; then the cell shrinks, and each moves towards the other by less than the skin of 1 Å.
+    atoms = Atoms("O4", positions=[[0, 0, 0], [7.01, 0, 0], [0, 4, 0], [7.01, 4, 0]], cell=[20, 20, 20], pbc=True)
+    verlet = VerletList(6.0, 3.0, 0.0020833333333333333, 1.0)
+    assert verlet.graph(atoms).i.tolist() == [0, 1]
+    atoms.set_cell([20 * squeeze, 20, 20], scale_atoms=True)
+    atoms.positions[:2, 0] += [step, -step]
+    assert verlet.graph(atoms).i.tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("strained", "amplitude"), [(np.diag([0.8, 1.0, 1.0]), 0.1), (0.85 * np.eye(3) + 0.15 * np.ones((3, 3)), 0.2)]
+)
+def test_list_holds_while_the_cell_changes_and_atoms_move(strained, amplitude):
+    # The shear brings images together along one diagonal, and no lattice vector gets shorter.
+    rng = np.random.default_rng(12)
+    atoms = rocksalt(2, 0.05)
+    verlet = VerletList(6.0, 3.0, 0.0020833333333333333, 1.0)
+    verlet.graph(atoms)
+    for part in np.linspace(0.0, 1.0, 11):
+        moved = atoms.copy()
+        moved.set_cell(atoms.cell.array @ ((1 - part) * np.eye(3) + part * strained), scale_atoms=True)
+        moved.positions += rng.uniform(-amplitude, amplitude, moved.positions.shape)
+        assert 2 * verlet.graph(moved).i.size == pair_list(moved, 6.0).i.size
+    assert 1 < verlet.rebuilds < 11
 
 
 def test_messages_of_close_atoms_have_the_slope_of_the_formula(engine):
