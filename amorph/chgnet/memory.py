@@ -1,5 +1,7 @@
 """How much memory an evaluation needs, known before anything large is allocated."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -60,22 +62,46 @@ def estimate_bytes(
     return int(TABLES + atoms * per_atom * itemsize / 4)
 
 
-def available_bytes() -> int | None:
-    """Return the memory that is free for new allocations, or None where the system does not say."""
+def available_bytes(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Return the memory that is free for new allocations, or None where the system does not say.
+
+    That of the machine, or what is left to this process in any of the control groups around it: the limits of a
+    container, and of a job of SLURM.
+    """
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = (proc / "meminfo").read_text().splitlines()
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration, ValueError):
         return None
+    return min([free, *_left_in_groups(proc, cgroups)])
+
+
+def _left_in_groups(proc: Path, cgroups: Path) -> Iterator[int]:
     try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        pages = dict(line.split() for line in Path("/sys/fs/cgroup/memory.stat").read_text().splitlines())
-        if limit != "max":  # files that were read or written lately make room when it is needed
-            free = min(free, int(limit) - used + int(pages.get("inactive_file", 0)))
-    except (OSError, ValueError):
-        pass
-    return free
+        groups = (proc / "self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for group in groups:
+        _, controllers, path = group.split(":", 2)
+        if not controllers:  # version 2
+            root, limit, used, inactive = cgroups, "memory.max", "memory.current", "inactive_file"
+        elif "memory" in controllers.split(","):
+            root, limit, used, inactive = (
+                cgroups / "memory",
+                "memory.limit_in_bytes",
+                "memory.usage_in_bytes",
+                "total_inactive_file",
+            )
+        else:
+            continue
+        # In a container the path may be the host's: then only the root is there, and it is the container's group.
+        parts = Path(path.lstrip("/")).parts
+        for folder in (root.joinpath(*parts[:depth]) for depth in range(len(parts) + 1)):
+            with contextlib.suppress(OSError, ValueError):  # no such file, or "max": no limit
+                left = int((folder / limit).read_text()) - int((folder / used).read_text())
+                pages = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+                # Files that were read or written lately make room when it is needed.
+                yield left + int(pages.get(inactive, 0))
 
 
 class MemoryGuard:

@@ -4,7 +4,7 @@ import pytest
 from ase.build import bulk
 
 from amorph.chgnet import CHGNetCalculator
-from amorph.chgnet.memory import TABLES, MemoryGuard, estimate_bytes
+from amorph.chgnet.memory import TABLES, MemoryGuard, available_bytes, estimate_bytes
 
 
 def test_grows_with_atoms_at_the_same_density():
@@ -39,3 +39,44 @@ def test_each_thread_adds_its_own_sums():
     few, more, many = (estimate_bytes(1000, 9000.0, threads=n) for n in (1, 2, 16))
     assert many - few == pytest.approx(15 * (more - few), abs=20)
     assert more > few
+
+
+SLURM = "0::/system.slice/slurmstepd.scope/job_7/step_0"
+OLD = "5:cpuset:/slurm/job_7\n4:cpu,memory:/slurm/uid_1/job_7\n0::/user.slice"
+
+
+@pytest.mark.parametrize(
+    ("group", "limited", "free"),
+    [
+        (SLURM, None, 8_192_000),
+        (SLURM, "system.slice/slurmstepd.scope/job_7", 2_000_500),  # the job's limit; the step has none of its own
+        (SLURM, "system.slice/slurmstepd.scope/job_7/step_0", 2_000_500),
+        (SLURM, "", 2_000_500),
+        (SLURM, "system.slice/slurmstepd.scope/job_8", 8_192_000),  # another's
+        ("0::/../../host/path", "", 2_000_500),  # a container's
+        (OLD, None, 8_192_000),
+        (OLD, "memory/slurm/uid_1/job_7", 2_000_500),
+        (OLD, "memory", 2_000_500),
+        (OLD, "memory/slurm/job_7", 8_192_000),
+        (None, None, 8_192_000),
+    ],
+)
+def test_the_limit_of_a_job_or_container_counts(tmp_path, group, limited, free):
+    def write(name, text):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text}\n")
+
+    def limit(folder, kind, size):
+        write(f"cgroup/{folder}/{'memory.limit_in_bytes' if kind == 1 else 'memory.max'}", size)
+        write(f"cgroup/{folder}/{'memory.usage_in_bytes' if kind == 1 else 'memory.current'}", 1_000_000)
+        write(f"cgroup/{folder}/memory.stat", f"cache 9\n{'total_' if kind == 1 else ''}inactive_file 500")
+
+    write("proc/meminfo", "MemTotal:    99999 kB\nMemAvailable:    8000 kB")
+    if group is not None:
+        write("proc/self/cgroup", group)
+    limit("system.slice", 2, "max")
+    limit("memory/slurm", 1, 2**63 - 4096)  # none
+    if limited is not None:
+        limit(limited, 1 if limited.startswith("memory") else 2, 3_000_000)
+    assert available_bytes(tmp_path / "proc", tmp_path / "cgroup") == free
