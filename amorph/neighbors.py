@@ -13,6 +13,9 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+SKIN = 1.0
+"""Margin of a Verlet list beyond its cutoff [Å]; about ten steps of 2 fs in an oxide melt at 3000 K."""
+
 _MOST_BINS = 100_000
 """Bins that vesin sorts atoms into, at most."""
 

@@ -27,11 +27,9 @@ from amorph.chgnet.tables import Tables
 from amorph.chgnet.weights import Checkpoint
 from amorph.chgnet.workspace import Workspace, whole_rows
 from amorph.kernel_cache import announced
+from amorph.neighbors import SKIN
 
 logger = logging.getLogger(__name__)
-
-SKIN = 1.0
-"""Margin of the Verlet list [Å]; about ten steps of 2 fs in an oxide melt at 3000 K."""
 
 MAX_TABLED_ELEMENTS = 6
 """Up to so many elements the first atom convolution is read from tables (6 MB per ordered pair)."""
@@ -47,7 +45,7 @@ class Engine:
         self.dtype = dtype
         self._precise = _Precise(lambda: Engine(checkpoint, threads=threads, skin=skin, dtype=np.float64))
         self._double: Engine | None = None
-        self._double_memory = MemoryGuard()
+        self._memory, self._double_memory = MemoryGuard(), MemoryGuard()
         self.model: Folded = fold(checkpoint, dtype)
         self.tables = Tables(self.model)
         self.threads = threads
@@ -87,6 +85,7 @@ class Engine:
     def _compute(self, atoms: Atoms, properties: set[str]) -> tuple[graph.Graph, dict[str, Any]]:
         """Go through the network and back in the precision of this engine."""
         g = self._list.graph(atoms)
+        self._memory.check_graph(g, len(atoms), threads=self.threads, itemsize=self.space.itemsize)
         step = Network(self, g, atoms.numbers)
         energies, moments = step.forward("magmoms" in properties)
         energy = float(energies.sum() + self.model.reference[atoms.numbers - 1].sum())
@@ -122,7 +121,7 @@ class Engine:
         twin._pool, twin.space, twin._at_work = None, Workspace(self.dtype), threading.Lock()
         twin._scratch = [aligned(SCRATCH, self.dtype)]
         twin._list = twin.verlet_list()
-        twin._double, twin._double_memory = None, MemoryGuard()
+        twin._double, twin._memory, twin._double_memory = None, MemoryGuard(), MemoryGuard()
         return twin
 
     def run(self, kernel: Callable[..., None], chunks: list[tuple[Any, ...]]) -> None:

@@ -3,8 +3,14 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from amorph.neighbors import SKIN
+
+if TYPE_CHECKING:
+    from amorph.chgnet.graph import Graph
 
 PER_ATOM = 7_500
 """Bytes of the features and products of an atom."""
@@ -13,10 +19,40 @@ PER_ATOM_AND_THREAD = 1_280
 PER_BOND = 110
 PER_LISTED_PAIR = 200
 """Bytes of a directed pair while the Verlet list is rebuilt."""
-PER_SHORT_EDGE = 5_000
+PER_SHORT_EDGE = 6_000
 PER_ANGLE = 600
-TABLES = 250_000_000
-"""Bytes of the weights, tables and compiled kernels of one model and one set of six elements (206 MB)."""
+TABLES = 290_000_000
+"""Bytes of the weights, tables and compiled kernels of one model and one set of six elements (206 MB).
+
+Tables of sets that were evaluated before stay too, up to :data:`amorph.chgnet.tables.KEPT_BYTES`; they are no longer
+free when the next structure asks. Compiling the kernels, once per machine, takes 110 MB more.
+"""
+
+
+def bytes_of(
+    atoms: float, *, bonds: float, edges: float, angles: float, pairs: float = 0, threads: int = 1, itemsize: int = 4
+) -> int:
+    """Count the memory of one evaluation above the interpreter's.
+
+    Parameters
+    ----------
+    atoms, bonds, edges, angles
+        Number of atoms, of bonds within the cutoff, of directed short edges and of ordered pairs of those.
+    pairs
+        Directed pairs of the Verlet list, where that is still to be made.
+    threads
+        Threads of the engine.
+    itemsize
+        Bytes of a number of the engine: 4 in float32, 8 in float64.
+    """
+    parts = (
+        atoms * (PER_ATOM + PER_ATOM_AND_THREAD * threads)
+        + bonds * PER_BOND
+        + pairs * PER_LISTED_PAIR
+        + edges * PER_SHORT_EDGE
+        + angles * PER_ANGLE
+    )
+    return int(TABLES + parts * itemsize / 4)
 
 
 def estimate_bytes(
@@ -25,41 +61,37 @@ def estimate_bytes(
     *,
     cutoff: float = 6.0,
     bond_cutoff: float = 3.0,
-    skin: float = 1.0,
+    skin: float = SKIN,
     threads: int = 1,
     itemsize: int = 4,
 ) -> int:
-    """Estimate the peak memory of one evaluation above the interpreter's.
+    """Estimate the memory of one evaluation from the density, before anything is listed.
 
     Parameters
     ----------
     atoms, volume
         Number of atoms and volume of the cell [Å³].
-    threads
-        Threads of the engine.
-    itemsize
-        Bytes of a number of the engine: 4 in float32, 8 in float64.
+    threads, itemsize
+        As for :func:`bytes_of`.
 
     Notes
     -----
-    From the mean number of neighbors 4/3 π r³ ρ. A structure that fills its cell unevenly (a slab) needs more.
+    From the mean number of neighbors 4/3 π r³ ρ. A structure that fills its cell unevenly (a slab) needs more:
+    :meth:`MemoryGuard.check_graph` sees that.
     """
-    density = atoms / volume
-
-    def sphere(radius: float) -> float:
-        return 4 / 3 * np.pi * radius**3 * density
-
-    # Neighbors come in shells, so the number of short edges of an atom varies: 1.2 covers oxides.
-    edges = 1.2 * sphere(bond_cutoff)
-    per_atom = (
-        PER_ATOM
-        + PER_ATOM_AND_THREAD * threads
-        + PER_BOND * sphere(cutoff) / 2
-        + PER_LISTED_PAIR * sphere(cutoff + skin)
-        + PER_SHORT_EDGE * edges
-        + PER_ANGLE * edges * edges
+    within_cutoff, within_list, edges = (
+        4 / 3 * np.pi * radius**3 * atoms / volume for radius in (cutoff, cutoff + skin, bond_cutoff)
     )
-    return int(TABLES + atoms * per_atom * itemsize / 4)
+    edges *= 1.2  # Neighbors come in shells, so the number of short edges of an atom varies: this covers oxides.
+    return bytes_of(
+        atoms,
+        bonds=atoms * within_cutoff / 2,
+        pairs=atoms * within_list,
+        edges=atoms * edges,
+        angles=atoms * edges**2,
+        threads=threads,
+        itemsize=itemsize,
+    )
 
 
 def available_bytes(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int | None:
@@ -119,12 +151,27 @@ class MemoryGuard:
             The estimate, less what was granted before, is more than what is free.
         """
         need = estimate_bytes(atoms, volume, threads=threads, itemsize=itemsize)
+        self._grant(need, f"{atoms} atoms in {volume:.0f} Å³")
+
+    def check_graph(self, graph: "Graph", atoms: int, *, threads: int, itemsize: int) -> None:
+        """Refuse a structure whose bonds and angles, now counted, would not fit.
+
+        Raises
+        ------
+        ValueError
+            What they need, less what was granted before, is more than what is free.
+        """
+        edges, angles = graph.edge_bond.size, graph.angle_knot.size
+        need = bytes_of(atoms, bonds=graph.i.size, edges=edges, angles=angles, threads=threads, itemsize=itemsize)
+        self._grant(need, f"{atoms} atoms with {angles} angles between bonds")
+
+    def _grant(self, need: int, what: str) -> None:
         if need <= self._granted:
             return
         more, free = need - self._granted, available_bytes()
         if free is not None and more > free:
             raise ValueError(
-                f"{atoms} atoms in {volume:.0f} Å³ need about {more / 1e9:.1f} GB for CHGNet and {free / 1e9:.1f} GB "
-                "are free; use a smaller cell or a machine with more memory"
+                f"{what} need about {more / 1e9:.1f} GB for CHGNet and {free / 1e9:.1f} GB are free; use a smaller "
+                "cell or a machine with more memory"
             )
         self._granted = need

@@ -127,8 +127,8 @@ class Tables:
         ):
             places = _extended(knots, step)
             zones.append((self._map_first_layer(places), self._weight(places), step))
-        knots = sum(len(hidden[0]) - 3 for hidden, _, _ in zones)
-        table = aligned(len(elements) ** 2 * knots * 6 * WIDTH, self._dtype)
+        intervals = sum(len(hidden[0]) - 3 for hidden, _, _ in zones)
+        table = aligned(len(elements) ** 2 * intervals * 6 * WIDTH, self._dtype)
         end = 0
         for center, neighbor in itertools.product(elements, repeat=2):
             for hidden, weight, step in zones:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from amorph.chgnet.folding import Array
 from amorph.chgnet.simd import ROWS, aligned
 
@@ -11,6 +13,7 @@ class Workspace:
 
     def __init__(self, dtype: Any) -> None:
         self._dtype = dtype
+        self.itemsize = np.dtype(dtype).itemsize
         self._buffers: dict[str, Array] = {}
 
     def empty(self, name: str, count: int) -> Array:

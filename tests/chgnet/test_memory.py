@@ -1,5 +1,8 @@
 """Memory is estimated before it is allocated."""
 
+import subprocess
+import sys
+
 import pytest
 from ase.build import bulk
 
@@ -39,6 +42,54 @@ def test_each_thread_adds_its_own_sums():
     few, more, many = (estimate_bytes(1000, 9000.0, threads=n) for n in (1, 2, 16))
     assert many - few == pytest.approx(15 * (more - few), abs=20)
     assert more > few
+
+
+def test_what_the_density_does_not_tell_is_refused_when_it_is_counted(monkeypatch):
+    slab = bulk("MgO", "rocksalt", a=4.212, cubic=True) * (2, 2, 2)
+    slab.cell[2, 2] *= 20
+    enough = estimate_bytes(len(slab), slab.cell.volume, threads=1)
+    monkeypatch.setattr("amorph.chgnet.memory.available_bytes", lambda: enough)
+    slab.calc = CHGNetCalculator(device="cpu", threads=1)
+    with pytest.raises(ValueError, match=r"64 atoms with 1\d{4} angles between bonds need about 0\.3 GB .* are free"):
+        slab.get_potential_energy()
+    monkeypatch.setattr("amorph.chgnet.memory.available_bytes", lambda: enough + 20_000_000)
+    assert slab.get_potential_energy() < 0
+
+
+MEASURED = """if True:
+    import sys
+    from ase.build import bulk
+    from amorph.chgnet import CHGNetCalculator
+    import amorph.chgnet.engine
+
+    def resident(name):
+        lines = open("/proc/self/status").read().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+    repeat, stretch = map(int, sys.argv[1:])
+    atoms = bulk("MgO", "rocksalt", a=4.15, cubic=True) * (repeat, repeat, repeat)
+    atoms.symbols[:4] = "LiTiMoF"
+    atoms.cell[2, 2] *= stretch
+    before = resident("VmRSS")
+    calculator = CHGNetCalculator(device="cpu", threads=2)
+    calculator.get_property("forces", atoms)
+    print(resident("VmHWM") - before, calculator.model._memory._granted)
+    """
+
+
+@pytest.mark.parametrize(
+    ("repeat", "stretch"),
+    [(4, 1), pytest.param(4, 5, marks=pytest.mark.slow), pytest.param(7, 2, marks=pytest.mark.slow)],
+)
+def test_a_first_evaluation_takes_no_more_than_was_counted(repeat, stretch):
+    # Kernels that are not cached yet are compiled here, not in the process that is measured.
+    CHGNetCalculator(device="cpu", threads=2).get_property("forces", bulk("MgO", "rocksalt", a=4.15, cubic=True))
+    command = [sys.executable, "-c", MEASURED, str(repeat), str(stretch)]
+    peak, counted = map(int, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    assert peak <= counted <= 1.5 * peak
+    if stretch == 1:
+        estimate = estimate_bytes(8 * repeat**3, (4.15 * repeat) ** 3, threads=2)
+        assert peak <= estimate <= 1.5 * peak
 
 
 SLURM = "0::/system.slice/slurmstepd.scope/job_7/step_0"
