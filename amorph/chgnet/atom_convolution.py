@@ -14,6 +14,7 @@ from numba import njit
 
 from amorph.chgnet.gated import second_backward, second_forward, through_norm
 from amorph.chgnet.simd import (
+    ONE,
     load,
     logistic,
     splat,
@@ -37,8 +38,6 @@ REFINEMENT = 4
 """Parts that each of them is cut into."""
 COARSENING = 6
 """Intervals that the tables of the first layers take as one: they are smooth, and have to stay in the second cache."""
-
-_ONE = np.float32(1)
 
 
 @njit(cache=True, nogil=True)
@@ -112,8 +111,8 @@ def _hidden(first, count, i, j, short, knot, t, atoms, bonds, table, u, du, want
             store(u, to_j, u_j)
             if want_slope:
                 # silu' = σ + h σ (1 − σ)
-                store(du, to_i, s_i + u_i * (_ONE - s_i))
-                store(du, to_j, s_j + u_j * (_ONE - s_j))
+                store(du, to_i, s_i + u_i * (ONE - s_i))
+                store(du, to_j, s_j + u_j * (ONE - s_j))
 
 
 @njit(cache=True, nogil=True)
@@ -175,8 +174,8 @@ def backward(
                     up = load(upstream, at + k) * s_g
                     result = result + up * active * tabulated_slope(table, place + 128 + k, 192, x)
                     up = up * tabulated(table, place + 128 + k, 192, x)
-                    d_c = up * (s_c + active * (_ONE - s_c)) * scale_c
-                    d_g = up * active * (_ONE - s_g) * scale_g
+                    d_c = up * (s_c + active * (ONE - s_c)) * scale_c
+                    d_g = up * active * (ONE - s_g) * scale_g
                     store(u, row + k, d_c)
                     store(u, row + 64 + k, d_g)
                     along_c, along_g = along_c + d_c * n_c, along_g + d_g * n_g

@@ -23,6 +23,9 @@ from numba import njit
 
 from amorph.chgnet.gated import second_backward, second_forward, through_norm
 from amorph.chgnet.simd import (
+    EPSILON,
+    MEAN,
+    ONE,
     load,
     logistic,
     normed_product,
@@ -41,9 +44,6 @@ _HALF = TILE * 64
 _INVERSES = TILE + 16
 SCRATCH = 4 * _FULL + 2 * _HALF + 2 * _INVERSES + 128
 """Elements of working memory that one tile needs."""
-
-_ONE = np.float32(1)
-_MEAN = np.float32(1 / 64)
 
 
 @njit(cache=True, nogil=True)
@@ -77,7 +77,7 @@ def _hidden(
             store(u, r * 128 + k, active)
             if want_slope:
                 # silu' = σ + h σ (1 − σ)
-                store(du, r * 128 + k, s + active * (_ONE - s))
+                store(du, r * 128 + k, s + active * (ONE - s))
 
 
 @njit(cache=True, nogil=True)
@@ -102,8 +102,8 @@ def _update_normed(
             store(n, r * 128 + k, c)
             store(n, r * 128 + 64 + k, g)
         if level == 1:
-            inverse_core = _ONE / np.sqrt(total(core) * _MEAN + np.float32(1e-5))
-            inverse_gate = _ONE / np.sqrt(total(gate) * _MEAN + np.float32(1e-5))
+            inverse_core = ONE / np.sqrt(total(core) * MEAN + EPSILON)
+            inverse_gate = ONE / np.sqrt(total(gate) * MEAN + EPSILON)
             for k in range(0, 64, 16):
                 store(n, r * 128 + k, load(n, r * 128 + k) * inverse_core)
                 store(n, r * 128 + 64 + k, load(n, r * 128 + 64 + k) * inverse_gate)
@@ -235,8 +235,8 @@ def backward(
                 up = load(upstream, s1 + k) * s_g
                 store(weight_gradient, at2 + k, load(weight_gradient, at2 + k) + up * active)
                 up = up * load(bond_weights, s2 + k)
-                d_c = up * (s_c + active * (_ONE - s_c)) * scale_c
-                d_g = up * active * (_ONE - s_g) * scale_g
+                d_c = up * (s_c + active * (ONE - s_c)) * scale_c
+                d_g = up * active * (ONE - s_g) * scale_g
                 store(u, row + k, d_c)
                 store(u, row + 64 + k, d_g)
                 along_c, along_g = along_c + d_c * n_c, along_g + d_g * n_g
@@ -281,8 +281,8 @@ def backward(
                 s_c, s_g = logistic(y_c), logistic(y_g)
                 active = y_c * s_c
                 up = load(g, r * 64 + k) * s_g
-                d_c = up * (s_c + active * (_ONE - s_c)) * scale_c
-                d_g = up * active * (_ONE - s_g) * scale_g
+                d_c = up * (s_c + active * (ONE - s_c)) * scale_c
+                d_g = up * active * (ONE - s_g) * scale_g
                 store(u, row + k, d_c)
                 store(u, row + 64 + k, d_g)
                 along_c, along_g = along_c + d_c * n_c, along_g + d_g * n_g

@@ -7,12 +7,9 @@ n = z / rms(z), y = n · scale + shift, φ = silu(y_core) · σ(y_gate).
 # mypy: disable-error-code="no-untyped-def"
 # numba infers the types of its kernels.
 
-import numpy as np
 from numba import njit
 
-from amorph.chgnet.simd import load, normed_product, product, splat, store, total
-
-_MEAN = np.float32(1 / 64)
+from amorph.chgnet.simd import MEAN, load, normed_product, product, splat, store, total
 
 
 @njit(cache=True, nogil=True)
@@ -41,7 +38,7 @@ def through_norm(d, n, row, core, gate, along_core, along_gate):
 
     `core` and `gate` are 1 / rms; `along_...` the lanes whose sum is that of n · dE/dn.
     """
-    mean_core, mean_gate = splat(total(along_core) * _MEAN), splat(total(along_gate) * _MEAN)
+    mean_core, mean_gate = splat(total(along_core) * MEAN), splat(total(along_gate) * MEAN)
     for k in range(0, 64, 16):
         store(d, row + k, (load(d, row + k) - load(n, row + k) * mean_core) * core)
         store(d, row + 64 + k, (load(d, row + 64 + k) - load(n, row + 64 + k) * mean_gate) * gate)

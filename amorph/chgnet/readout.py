@@ -6,12 +6,9 @@
 import numpy as np
 from numba import njit
 
-from amorph.chgnet.simd import ROWS, load, logistic, product, splat, store, total, zero
+from amorph.chgnet.simd import EPSILON, MEAN, ONE, ROWS, load, logistic, product, splat, store, total, zero
 
 SCRATCH = 7 * ROWS * 64
-
-_ONE = np.float32(1)
-_MEAN = np.float32(1 / 64)
 
 
 @njit(cache=True, nogil=True)
@@ -30,11 +27,11 @@ def readout(first, last, atoms, norm, weights, transposed, biases, final, final_
             mean, square = zero(atoms), zero(atoms)
             for k in range(0, 64, 16):
                 mean = mean + load(atoms, (row + r) * 64 + k)
-            average = splat(total(mean) * _MEAN)
+            average = splat(total(mean) * MEAN)
             for k in range(0, 64, 16):
                 v = load(atoms, (row + r) * 64 + k) - average
                 square = square + v * v
-            inverse[r] = _ONE / np.sqrt(total(square) * _MEAN + np.float32(1e-5))
+            inverse[r] = ONE / np.sqrt(total(square) * MEAN + EPSILON)
             for k in range(0, 64, 16):
                 n = (load(atoms, (row + r) * 64 + k) - average) * inverse[r]
                 store(normed, r * 64 + k, n)
@@ -47,7 +44,7 @@ def readout(first, last, atoms, norm, weights, transposed, biases, final, final_
                     s = logistic(h)
                     u = h * s
                     store(x, r * 64 + k, u)
-                    store(slopes, layer * size + r * 64 + k, s + u * (_ONE - s))
+                    store(slopes, layer * size + r * 64 + k, s + u * (ONE - s))
         for r in range(min(ROWS, last - row)):
             result = zero(atoms)
             for k in range(0, 64, 16):
@@ -69,7 +66,7 @@ def readout(first, last, atoms, norm, weights, transposed, biases, final, final_
                 g = load(x, r * 64 + k) * load(norm, k)
                 mean = mean + g
                 square = square + g * load(normed, r * 64 + k)
-            average, along = splat(total(mean) * _MEAN), splat(total(square) * _MEAN)
+            average, along = splat(total(mean) * MEAN), splat(total(square) * MEAN)
             for k in range(0, 64, 16):
                 g = load(x, r * 64 + k) * load(norm, k)
                 store(gradient, (row + r) * 64 + k, (g - average - load(normed, r * 64 + k) * along) * inverse[r])

@@ -31,6 +31,11 @@ ROWS = 6
 """Rows that one matrix product holds in registers: 6 × 64 results are 24 of the 32 registers of AVX-512."""
 COLUMNS = 64
 
+ONE = np.float32(1)
+MEAN = np.float32(1 / COLUMNS)
+EPSILON = np.float32(1e-5)
+"""The 1e-5 that a norm adds to its mean square, rounded to float32; `normed_product` has it in its own precision."""
+
 _INT = ir.IntType(32)
 _FLAGS = ("contract", "nsz")
 
@@ -240,9 +245,6 @@ def _exp2_polynomial(degree: int) -> list[float]:
 _EXP2 = {np.float32: _exp2_polynomial(5), np.float64: _exp2_polynomial(11)}
 
 
-_ONE = np.float32(1.0)
-
-
 @register_jitable
 def logistic(x: Any) -> Any:
     """Compute σ(x) = 1 / (1 + exp(−x)).
@@ -250,7 +252,7 @@ def logistic(x: Any) -> Any:
     Hidden layers reach x = −300, where silu is x σ(−30) = −3e-11: small enough to be no systematic error, and large
     enough that products of several σ stay clear of subnormal numbers, which processors multiply slowly.
     """
-    return _ONE / (exp_minus(x) + _ONE)
+    return ONE / (exp_minus(x) + ONE)
 
 
 @register_jitable
