@@ -272,8 +272,9 @@ def gather_forces(g: Graph, slope: Tensor) -> tuple[Tensor, Tensor]:
 
 def _flags(c: Cut, g: Graph) -> Tensor:
     """The three sizes, the least squared distance [Å²] and its two atoms, and how many atoms have no neighbor."""
-    nearest = c.square.argmin()
-    pair = torch.stack([c.square[nearest], c.pairs.i[nearest].double(), c.pairs.j[nearest].double()])
+    # An index on the device: a number as an index would be fetched by the host, which a capture does not allow.
+    nearest = c.square.argmin().reshape(1)
+    pair = torch.cat([values.index_select(0, nearest).double() for values in (c.square, c.pairs.i, c.pairs.j)])
     isolated = (torch.diff(c.edges[c.pairs.starts]) == 0).sum()
     return torch.cat([c.sizes.double(), pair, isolated.double()[None]])
 

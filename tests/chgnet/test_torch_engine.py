@@ -8,11 +8,12 @@ import torch
 from ase.units import GPa
 from float64_stock import LARGE, SMALL, float64_stock, melt, rocksalt, skewed, slab, two_atoms, unwrapped
 from torch._dynamo.testing import CompileCounterWithBackend
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from amorph.chgnet import CHGNetBatch, CHGNetCalculator, torch_layers, torch_memory
 from amorph.chgnet.precision import FEWEST_ATOMS, beyond_float32
 from amorph.chgnet.torch_capture import Compiled
-from amorph.chgnet.torch_engine import TorchEngine, bucket
+from amorph.chgnet.torch_engine import TorchEngine, bucket, room_for
 from amorph.chgnet.torch_graph import build
 from amorph.chgnet.torch_list import make_pairs
 from amorph.chgnet.weights import load_checkpoint
@@ -126,6 +127,36 @@ def test_room_follows_the_sizes_up_and_down(engine):
     assert [asked[0], asked[1]] == [asked[0]] * 2
     assert asked[2].angles > asked[0].angles
     assert asked[3:] == [asked[2], asked[0]]
+
+
+class Unasked(TorchDispatchMode):
+    """Refuses what makes the host wait for a number or a shape from the device, which no capture allows."""
+
+    ASKING = (
+        "_local_scalar_dense",
+        "nonzero",
+        "masked_select",
+        "unique",
+        "equal.default",
+        "repeat_interleave.Tensor",
+    )
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        assert not any(name in str(func) for name in self.ASKING), func
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("gradient", [True, False])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_evaluation_asks_the_device_for_nothing(engine, recompute, gradient):
+    padded = engine.twin()
+    padded._padded = True
+    padded.evaluate(rocksalt(1, 0.1), EVERYTHING)
+    padded._recompute = recompute
+    with Unasked():
+        padded._values(padded._inputs, room_for(padded._sizes, padded=True), gradient)
+    with pytest.raises(AssertionError, match="_local_scalar_dense"), Unasked():
+        torch.zeros(3)[torch.zeros(3).argmin()]
 
 
 def test_buckets_leave_little_room_unused():
