@@ -2,8 +2,6 @@
 
 import copy
 import itertools
-import logging
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,14 +16,12 @@ from amorph.chgnet.graph import VerletList
 from amorph.chgnet.linear import linear
 from amorph.chgnet.memory import MemoryGuard
 from amorph.chgnet.network import KERNELS, SCRATCH, Network, Transposes
-from amorph.chgnet.precision import FEWEST_ATOMS, beyond_float32
+from amorph.chgnet.precision import FEWEST_ATOMS, Precise, beyond_float32
 from amorph.chgnet.simd import aligned
 from amorph.chgnet.tables import Tables
 from amorph.chgnet.weights import Checkpoint
 from amorph.chgnet.workspace import Workspace, whole_rows
 from amorph.kernel_cache import announced
-
-logger = logging.getLogger(__name__)
 
 SKIN = 1.0
 """Margin of the Verlet list [Å]; about ten steps of 2 fs in an oxide melt at 3000 K."""
@@ -42,7 +38,7 @@ class Engine:
 
     def __init__(self, checkpoint: Checkpoint, *, threads: int, skin: float = SKIN, dtype: Any = np.float32) -> None:
         self.dtype = dtype
-        self._precise = _Precise(lambda: Engine(checkpoint, threads=threads, skin=skin, dtype=np.float64))
+        self._precise = Precise(lambda: Engine(checkpoint, threads=threads, skin=skin, dtype=np.float64))
         self._double: Engine | None = None
         self._double_memory = MemoryGuard()
         self.model: Folded = fold(checkpoint, dtype)
@@ -85,7 +81,7 @@ class Engine:
         }
         if moments is not None:
             results["magmoms"] = moments
-        if self.dtype == np.float32 and (reason := beyond_float32(g, results)) is not None:
+        if self.dtype == np.float32 and (reason := beyond_float32(float(g.d.min()), results)) is not None:
             return self._in_float64(reason, atoms, properties)
         return results
 
@@ -145,19 +141,3 @@ class Engine:
         tiles = whole_rows(rows) // 6
         bounds = [6 * (tiles * part // parts) for part in range(parts + 1)]
         self.run(linear, [(a, b, x, inputs, flat, shift, outputs, y, add) for a, b in itertools.pairwise(bounds)])
-
-
-class _Precise:
-    """The engine of the same weights in float64: made when first needed, shared by an engine and its copies."""
-
-    def __init__(self, make: Callable[[], Engine]) -> None:
-        self._make, self._lock = make, threading.Lock()
-        self._engine: Engine | None = None
-
-    def engine(self, reason: str) -> Engine:
-        """Return the engine; say once why it is needed."""
-        with self._lock:
-            if self._engine is None:
-                logger.info("%s: such structures go in float64, which takes four to five times as long", reason)
-                self._engine = self._make()
-            return self._engine
