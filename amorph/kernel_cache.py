@@ -7,19 +7,28 @@ The folder is beside the sources or, where that is read-only, in the user's cach
 machine instead of once per process.
 """
 
+import contextlib
+import fcntl
 import functools
 import getpass
 import hashlib
 import logging
 import os
+import stat
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 logger = logging.getLogger(__name__)
+
+PATIENCE = 180.0
+"""Time that a process waits for another one that compiles [s]; it takes half a minute on an idle machine."""
+
+_compiling = threading.Lock()
 
 
 def provide_cache_folder() -> None:
@@ -51,26 +60,59 @@ def sources_digest(package: Path = Path(__file__).parent) -> str:
 def _temporary_folder() -> Path:
     folder = Path(tempfile.gettempdir()) / f"amorph-numba-{getpass.getuser() if _has_name() else os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    # Whoever else made a folder of this name could plant kernels in it.
-    if folder.stat().st_uid != os.getuid():
+    # Whoever else made a folder or a link of this name, or may write there, could plant kernels in it.
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
         folder = Path(tempfile.mkdtemp(prefix="amorph-numba-"))
     return folder
 
 
 @contextmanager
 def announced(kernels: list[Callable[..., Any]]) -> Iterator[None]:
-    """Log one line if kernels are compiled meanwhile: how many, how long, where they are kept."""
-    before = [_misses(kernel) for kernel in kernels]
-    start = time.perf_counter()
-    yield
-    compiled = sum(_misses(kernel) > misses for kernel, misses in zip(kernels, before, strict=True))
-    if compiled:
-        logger.info(
-            "compiled %d CHGNet kernels in %.0f s; later runs read them from %s",
-            compiled,
-            time.perf_counter() - start,
-            kernels[0].stats.cache_path,  # type: ignore[attr-defined]
-        )
+    """Log one line if kernels are compiled meanwhile: how many, how long, where they are kept.
+
+    One thread of one process at a time: the others wait and read what the first one compiled. numba itself would let
+    them all compile, and its index of what is kept loses entries that two processes write at once.
+    """
+    with _compiling, _one_process():
+        before = [_misses(kernel) for kernel in kernels]
+        start = time.perf_counter()
+        yield
+        compiled = sum(_misses(kernel) > misses for kernel, misses in zip(kernels, before, strict=True))
+        if compiled:
+            logger.info(
+                "compiled %d CHGNet kernels in %.0f s; later runs read them from %s",
+                compiled,
+                time.perf_counter() - start,
+                kernels[0].stats.cache_path,  # type: ignore[attr-defined]
+            )
+
+
+@contextmanager
+def _one_process() -> Iterator[None]:
+    """Hold a lock in the folder of the kernels, where its file system has locks and lets us write."""
+    from numba.core import config
+
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):
+            folder = Path(config.CACHE_DIR)
+            folder.mkdir(parents=True, exist_ok=True)
+            file = held.enter_context((folder / "compiling").open("w"))
+            _lock(file, time.monotonic() + PATIENCE)
+        yield
+
+
+def _lock(file: IO[str], deadline: float) -> None:
+    """Wait for the lock of an open file, but not for one who stopped while holding it."""
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.1)
+        else:
+            return
 
 
 def _misses(kernel: Any) -> int:

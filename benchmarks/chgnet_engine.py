@@ -7,17 +7,22 @@
 Both codes take turns on the same structures, which move a little between calls, and the medians of the ratios are
 reported: on a shared machine times vary, ratios hardly. "stock ef" is the chgnet package asked for energy and forces
 through its own graph converter; "stock default" its ASE calculator's default call. The floor is what the matrix
-products of one evaluation would take at the rate that this machine's float32 BLAS reaches, with all threads.
+products of one evaluation would take at the rate that torch's float32 products reach with as many threads. The peak
+memory is that of a process of its own, above what it holds once amorph.chgnet.engine is imported, and numba with it:
+calculator and first call.
 """
 
 import argparse
 import contextlib
+import importlib
 import io
-import resource
+import multiprocessing
+import re
 import statistics
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from ase import Atoms
@@ -47,14 +52,11 @@ def products(atoms: Atoms) -> float:
 
 
 def sgemm_rate() -> float:
-    """Measure the rate of a large float32 matrix product [FLOP/s]."""
-    a = np.ones((2048, 2048), dtype=np.float32)
-    best = np.inf
-    for _ in range(7):
-        start = time.perf_counter()
-        a @ a
-        best = min(best, time.perf_counter() - start)
-    return float(2 * 2048**3 / best)
+    """Measure the rate of a large float32 matrix product in torch, with the threads it is set to [FLOP/s]."""
+    import torch
+
+    a = torch.ones((2048, 2048))
+    return float(2 * 2048**3 / min(timed(lambda: a @ a) for _ in range(7)))
 
 
 def timed(call: Callable[[], object]) -> float:
@@ -64,9 +66,24 @@ def timed(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def peak_memory() -> float:
-    """Largest resident size of this process so far [GB]."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+def peak_memory(repeat: int, threads: int) -> float:
+    """Largest resident size of a new process that evaluates one structure, above its size after import [GB]."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_peak_memory, (repeat, threads))
+
+
+def _peak_memory(repeat: int, threads: int) -> float:
+    from amorph.chgnet import CHGNetCalculator
+
+    def resident(name: str) -> float:
+        found = re.search(rf"^{name}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.M)
+        assert found is not None  # Linux has both
+        return 1024e-9 * int(found[1])
+
+    importlib.import_module("amorph.chgnet.engine")
+    before = resident("VmRSS")
+    CHGNetCalculator("0.3.0", device="cpu", threads=threads).get_property("forces", rocksalt(repeat))
+    return resident("VmHWM") - before
 
 
 def compare(repeat: int, calls: int, threads: int, largest_stock: int, largest_default: int, rate: float) -> None:
@@ -75,10 +92,9 @@ def compare(repeat: int, calls: int, threads: int, largest_stock: int, largest_d
 
     rng = np.random.default_rng(1)
     atoms = rocksalt(repeat)
+    memory = peak_memory(repeat, threads)
     ours = CHGNetCalculator("0.3.0", device="cpu", threads=threads)
-    before = peak_memory()
     ours.get_property("forces", atoms)
-    memory = peak_memory() - before
     stock_force = stock_default = None
     if len(atoms) <= largest_stock:
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
@@ -90,6 +106,11 @@ def compare(repeat: int, calls: int, threads: int, largest_stock: int, largest_d
         stock_force = lambda: stock.calculate(atoms, task="ef")  # noqa: E731
         if len(atoms) <= largest_default:
             stock_default = lambda: stock.calculate(atoms)  # noqa: E731
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for cold in (stock_force, stock_default):
+            if cold is not None:
+                cold()
     times: list[float] = []
     against_force: list[float] = []
     against_default: list[float] = []

@@ -1,9 +1,14 @@
-"""Where compiled kernels are kept."""
+"""Where compiled kernels are kept, and what is said when they are compiled."""
 
+import logging
 import os
 import subprocess
 import sys
+import threading
+import time
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 from numba.core import config
 
@@ -53,3 +58,69 @@ def test_a_change_in_another_file_compiles_anew(tmp_path):
 
     (tmp_path / "kernel.py").write_text(KERNEL)
     assert [run(1), run(1), run(2)] == ["1 0", "1 1", "2 0"]
+
+
+def test_a_link_or_an_open_folder_in_the_place_of_the_temporary_one_is_not_used(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    own = kernel_cache._temporary_folder()
+    assert kernel_cache._temporary_folder() == own
+    own.chmod(0o777)
+    assert kernel_cache._temporary_folder() != own
+    own.rename(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").chmod(0o700)
+    own.symlink_to(tmp_path / "elsewhere")
+    assert kernel_cache._temporary_folder() != own
+
+
+def kernel():
+    return SimpleNamespace(stats=SimpleNamespace(cache_misses=Counter(), cache_path="there"))
+
+
+def test_compiling_is_told_in_one_line_whoever_waited_for_it(caplog, monkeypatch, tmp_path):
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "not yet there"))
+    caplog.set_level(logging.INFO)
+    kernels, at_once = [kernel(), kernel(), kernel()], Counter()
+
+    def first_use():
+        with kernel_cache.announced(kernels):
+            at_once["now"] += 1
+            at_once["most"] = max(at_once["most"], at_once["now"])
+            time.sleep(0.02)
+            if not kernels[0].stats.cache_misses:
+                for compiled in kernels[:2]:
+                    compiled.stats.cache_misses["signature"] += 1
+            at_once["now"] -= 1
+
+    threads = [threading.Thread(target=first_use) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [record.message for record in caplog.records] == [
+        "compiled 2 CHGNet kernels in 0 s; later runs read them from there"
+    ]
+    assert at_once["most"] == 1
+
+
+def test_a_process_waits_for_another_that_compiles_but_not_for_ever(monkeypatch, tmp_path):
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+    code = (
+        "import sys, time; from numba.core import config; from amorph import kernel_cache\n"
+        f"config.CACHE_DIR = {str(tmp_path)!r}\n"
+        "with kernel_cache.announced([]): print('holds', flush=True); sys.stdin.readline()"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "holds\n"
+        monkeypatch.setattr(kernel_cache, "PATIENCE", 0.5)
+        started = time.monotonic()
+        with kernel_cache.announced([]):
+            waited = time.monotonic() - started
+        assert 0.5 <= waited < 10
+        monkeypatch.setattr(kernel_cache, "PATIENCE", 60)
+        threading.Timer(0.5, other.stdin.close).start()
+        started = time.monotonic()
+        with kernel_cache.announced([]):
+            waited = time.monotonic() - started
+        assert 0.3 <= waited < 30

@@ -54,6 +54,9 @@ class CHGNetBatch:
             except ValueError as error:
                 raise ValueError(f"structure {number}: {error}") from None
         asked = set(properties)
+        if unknown := asked.difference(self._calculator.implemented_properties):
+            known = ", ".join(self._calculator.implemented_properties)
+            raise ValueError(f"CHGNet computes no {', '.join(sorted(unknown))}; ask for {known}")
         if self._calculator.engine == "torch":
             return self._joined(structures, asked)
         threads = self._calculator.threads

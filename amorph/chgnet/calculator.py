@@ -1,5 +1,6 @@
 """The CHGNet calculator for ASE."""
 
+import functools
 import logging
 import os
 from pathlib import Path
@@ -11,7 +12,7 @@ from ase.calculators.calculator import Calculator, all_changes
 
 from amorph.chgnet.guards import check_input
 from amorph.chgnet.memory import MemoryGuard
-from amorph.chgnet.weights import Checkpoint, load_checkpoint
+from amorph.chgnet.weights import STOCK_FILES, Checkpoint, load_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class CHGNetCalculator(Calculator):
     """
 
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress", "magmoms"]
+    ignored_changes: ClassVar[set[str]] = {"initial_magmoms", "initial_charges"}
 
     def __init__(
         self,
@@ -84,6 +86,7 @@ class CHGNetCalculator(Calculator):
     ) -> None:
         checkpoint = load_checkpoint(model, trust=trust, sha256=sha256)
         self._memory = MemoryGuard()
+        self._source = model if str(model) in STOCK_FILES else checkpoint.path.absolute()
         self.model_name = checkpoint.name
         self.weights_sha256 = checkpoint.sha256
         self.device = choose_device(device)
@@ -95,6 +98,22 @@ class CHGNetCalculator(Calculator):
             device=self.device,
             engine=self.engine,
             threads=self.threads,
+        )
+        # A bound method that ASE keeps in the object: in that cycle a dropped calculator would hold on to its memory.
+        self.__dict__.pop("get_spin_polarized", None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle a calculator as what it was made from, with its last structure and results."""
+        keywords: dict[str, Any] = {
+            "device": self.device,
+            "engine": self.engine,
+            "threads": self.threads,
+            "sha256": self.weights_sha256,
+        }
+        return (
+            functools.partial(type(self), self._source, **keywords),
+            (),
+            {"atoms": self.atoms, "results": self.results},
         )
 
     @property
@@ -117,6 +136,8 @@ class CHGNetCalculator(Calculator):
             finite, unknown elements. The atoms are named.
         """
         super().calculate(atoms, properties, system_changes)
+        if system_changes:  # what is there belongs to another structure
+            self.results = {}
         check_input(self.atoms)
         if self.engine != "torch":  # which knows its counts before it takes memory of its device
             self._memory.check(len(self.atoms), self.atoms.cell.volume, threads=self.threads)
@@ -172,9 +193,9 @@ def _choose_threads(threads: int | None) -> int:
         # Queues and drivers that do not confine a process say by this variable how many threads are its share.
         share = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
         return min(cores, 16, int(share) if share.isdigit() and int(share) > 0 else cores)
-    if threads < 1:
-        raise ValueError(f"threads = {threads}; at least one is needed")
-    return threads
+    if threads < 1 or int(threads) != threads:
+        raise ValueError(f"threads = {threads}; a whole number, at least 1, is needed")
+    return int(threads)
 
 
 def choose_device(device: str) -> str:

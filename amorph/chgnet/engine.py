@@ -1,13 +1,17 @@
 """The fast CPU engine: one structure at a time through the network and back, with its threads, memory and tables."""
 
+import contextlib
 import copy
 import itertools
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 
 from amorph.chgnet import graph
@@ -45,6 +49,8 @@ class Engine:
         self.tables = Tables(self.model)
         self.threads = threads
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._process = os.getpid()
+        self._at_work = threading.Lock()
         self.space = Workspace(dtype)
         self._scratch = [aligned(SCRATCH, dtype) for _ in range(threads)]
         self._skin = skin
@@ -58,12 +64,25 @@ class Engine:
         Forces and stress are computed for every structure, because they tell whether float32 is exact enough: what is
         returned does not depend on what is asked.
         """
-        if self.dtype == np.float32 and len(atoms) < FEWEST_ATOMS:
-            return self._in_float64(f"the cell has {len(atoms)} atoms", atoms, properties)
-        if not self._warm:
-            self._warm = True
-            with announced(KERNELS):
-                return self.evaluate(atoms, properties)
+        if not self._at_work.acquire(blocking=False):
+            raise RuntimeError(
+                "this calculator is at work in another thread; give each thread a calculator of its own, or evaluate "
+                "several structures at once with CHGNetBatch"
+            )
+        try:
+            if self.dtype == np.float32 and len(atoms) < FEWEST_ATOMS:
+                return self._in_float64(f"the cell has {len(atoms)} atoms", atoms, properties)
+            first, self._warm = not self._warm, True
+            with announced(KERNELS) if first else contextlib.nullcontext():
+                g, results = self._compute(atoms, properties)
+            if self.dtype == np.float32 and (reason := beyond_float32(float(g.d.min()), results)) is not None:
+                return self._in_float64(reason, atoms, properties)
+            return results
+        finally:
+            self._at_work.release()
+
+    def _compute(self, atoms: Atoms, properties: set[str]) -> tuple[graph.Graph, dict[str, Any]]:
+        """Go through the network and back in the precision of this engine."""
         g = self._list.graph(atoms)
         step = Network(self, g, atoms.numbers)
         energies, moments = step.forward("magmoms" in properties)
@@ -74,16 +93,10 @@ class Engine:
             g.i, g.j, g.D, g.d, bond_slope, g.short, g.ends, g.edge_vector, g.angle_edges, angle_slope, forces, virial
         )
         sigma = (virial + virial.T) / (2 * abs(np.linalg.det(atoms.cell.array)))
-        results: dict[str, Any] = {
-            "energy": energy,
-            "forces": forces,
-            "stress": sigma[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]],
-        }
+        results = {"energy": energy, "forces": forces, "stress": full_3x3_to_voigt_6_stress(sigma)}
         if moments is not None:
             results["magmoms"] = moments
-        if self.dtype == np.float32 and (reason := beyond_float32(float(g.d.min()), results)) is not None:
-            return self._in_float64(reason, atoms, properties)
-        return results
+        return g, results
 
     def _in_float64(self, reason: str, atoms: Atoms, properties: set[str]) -> dict[str, Any]:
         """Evaluate what float32 cannot; the kernels are compiled for float64 when first needed."""
@@ -103,7 +116,7 @@ class Engine:
         It cuts the work into as many chunks, one after the other, so its results are the same to the last bit.
         """
         twin = copy.copy(self)
-        twin._pool, twin.space = None, Workspace(self.dtype)
+        twin._pool, twin.space, twin._at_work = None, Workspace(self.dtype), threading.Lock()
         twin._scratch = [aligned(SCRATCH, self.dtype)]
         twin._list = twin.verlet_list()
         twin._double, twin._double_memory = None, MemoryGuard()
@@ -115,6 +128,8 @@ class Engine:
             for chunk in chunks:
                 kernel(*chunk, self._scratch[0])
             return
+        if self._process != os.getpid():  # threads do not survive a fork
+            self._pool, self._process = ThreadPoolExecutor(self.threads), os.getpid()
         others = [
             self._pool.submit(kernel, *chunk, scratch)
             for chunk, scratch in zip(chunks[1:], self._scratch[1:], strict=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.stress import full_3x3_to_voigt_6_stress
 from ase.units import GPa
 from numpy.typing import NDArray
 
@@ -58,9 +59,9 @@ class StockModel:
         if "f" in task:
             results["forces"] = _float64(prediction["f"][0])
         if "s" in task:
-            sigma = _float64(prediction["s"][0]) * GPa
-            sigma = (sigma + sigma.T) / 2
-            results["stress"] = sigma[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+            # The package divides by the signed volume, which is negative for left-handed lattice vectors.
+            sigma = _float64(prediction["s"][0]) * GPa * np.sign(np.linalg.det(atoms.cell.array))
+            results["stress"] = full_3x3_to_voigt_6_stress(sigma)
         if "m" in task:
             results["magmoms"] = _float64(prediction["m"][0])
         return results

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
+from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -239,11 +240,10 @@ class TorchEngine:
             rows = slice(starts[number], starts[number + 1])
             energy, *virial = sums[10 * number : 10 * number + 10]
             sigma = np.array(virial).reshape(3, 3) / abs(np.linalg.det(structure.cell.array))
-            sigma = (sigma + sigma.T) / 2
             result: dict[str, Any] = {
                 "energy": float(energy + self._reference[structure.numbers - 1].sum()),
                 "forces": forces.reshape(-1, 3)[rows].copy(),
-                "stress": sigma[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]],
+                "stress": full_3x3_to_voigt_6_stress(sigma),
             }
             if "magmoms" in properties:
                 result["magmoms"] = moments[rows].copy()

@@ -1,8 +1,14 @@
 """The calculator against stock CHGNet, its own finite differences, and its guards."""
 
 import contextlib
+import copy
+import gc
 import io
+import multiprocessing
+import pickle
+import threading
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -11,7 +17,8 @@ from ase import Atoms
 from ase.build import bulk
 from ase.units import GPa
 
-from amorph.chgnet import CHGNetCalculator
+from amorph.chgnet import CHGNetBatch, CHGNetCalculator
+from amorph.chgnet.network import Network
 from amorph.chgnet.weights import load_checkpoint
 
 
@@ -111,3 +118,107 @@ def test_refuses_nonsense(change, message):
 def test_refuses_an_unknown_device():
     with pytest.raises(ValueError, match="device 'tpu' is unknown"):
         CHGNetCalculator(device="tpu")
+
+
+def test_threads_are_a_whole_number():
+    with pytest.raises(ValueError, match=r"^threads = 2\.5; a whole number, at least 1, is needed$"):
+        CHGNetCalculator(device="cpu", threads=2.5)
+
+
+# use as any ASE calculator
+
+
+@pytest.mark.parametrize("model", ["0.3.0", "0.2.0"])
+def test_a_left_handed_cell_has_the_stress_of_the_crystal(model):
+    atoms = rattled()
+    mirrored = atoms.copy()
+    mirrored.set_cell(atoms.cell.array[[1, 0, 2]])
+    calculator = CHGNetCalculator(model, device="cpu", threads=1)
+    assert mirrored.cell.handedness == -atoms.cell.handedness
+    stress = calculator.get_stress(atoms)
+    assert np.abs(stress).max() > 1e-3
+    np.testing.assert_allclose(calculator.get_stress(mirrored), stress, atol=1e-6)
+
+
+def test_results_never_belong_to_another_structure():
+    calculator, atoms = CHGNetCalculator(device="cpu", threads=1), rattled()
+    calculator.calculate(rattled(2), ["magmoms"])
+    calculator.calculate(atoms, ["energy"])
+    assert "magmoms" not in calculator.results
+    atoms.positions[1] = atoms.positions[0]
+    with pytest.raises(ValueError, match="apart"):
+        calculator.calculate(atoms, ["energy"])
+    with pytest.raises(ValueError, match="apart"):
+        calculator.get_property("energy", atoms)
+
+
+def test_initial_moments_cost_no_evaluation():
+    calculator, atoms = CHGNetCalculator(device="cpu", threads=1), rattled()
+    calculator.get_property("energy", atoms)
+    atoms.set_initial_magnetic_moments(np.ones(len(atoms)))
+    assert calculator.get_property("energy", atoms, allow_calculation=False) is not None
+
+
+@pytest.mark.parametrize("model", ["r2scan", "0.2.0"])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda atoms: pickle.loads(pickle.dumps(atoms))])
+def test_copies_keep_the_results_and_give_the_same(model, copied):
+    atoms = rattled()
+    atoms.calc = CHGNetCalculator(model, device="cpu", threads=1)
+    forces = atoms.get_forces()
+    again = copied(atoms)
+    np.testing.assert_array_equal(again.calc.get_property("forces", again, allow_calculation=False), forces)
+    assert (again.calc.parameters, again.calc.weights_sha256) == (atoms.calc.parameters, atoms.calc.weights_sha256)
+    again.calc.reset()
+    np.testing.assert_array_equal(again.get_forces(), forces)
+
+
+def test_a_dropped_calculator_leaves_its_memory_at_once():
+    calculator = CHGNetCalculator(device="cpu", threads=1)
+    dropped = weakref.ref(calculator)
+    gc.disable()
+    try:
+        del calculator
+        assert dropped() is None
+    finally:
+        gc.enable()
+
+
+def test_one_calculator_in_two_threads_is_refused(monkeypatch):
+    calculator, inside, done = CHGNetCalculator(device="cpu", threads=1), threading.Event(), threading.Event()
+    forward = Network.forward
+
+    def slow(network, moments):
+        inside.set()
+        assert done.wait(30)
+        return forward(network, moments)
+
+    monkeypatch.setattr(Network, "forward", slow)
+    other = threading.Thread(target=lambda: calculator.model.evaluate(rattled(), {"energy"}))
+    other.start()
+    assert inside.wait(30)
+    with pytest.raises(RuntimeError, match="at work in another thread"):
+        calculator.model.evaluate(rattled(), {"energy"})
+    done.set()
+    other.join()
+    assert calculator.model.evaluate(rattled(), {"energy"})["energy"] < 0
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # newer Pythons warn that a process with threads forks
+def test_a_forked_process_goes_on_with_the_calculator():
+    calculator, atoms = CHGNetCalculator(device="cpu", threads=2), rattled(8)
+    forces = calculator.get_forces(atoms)
+    calculator.reset()
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    child = multiprocessing.get_context("fork").Process(target=lambda: sender.send(calculator.get_forces(atoms)))
+    child.start()
+    try:
+        assert receiver.poll(60)
+        np.testing.assert_array_equal(receiver.recv(), forces)
+    finally:
+        child.kill()
+        child.join()
+
+
+def test_a_batch_refuses_what_chgnet_does_not_compute():
+    with pytest.raises(ValueError, match=r"^CHGNet computes no dipole; ask for energy, free_energy, forces, stress"):
+        CHGNetBatch(CHGNetCalculator(device="cpu")).evaluate([rattled()], ("forces", "dipole"))
