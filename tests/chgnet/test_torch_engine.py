@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 import torch
+from ase.build import bulk
 from ase.units import GPa
 from float64_stock import LARGE, SMALL, float64_stock, melt, rocksalt, skewed, slab, two_atoms, unwrapped
 from torch._dynamo.testing import CompileCounterWithBackend
@@ -243,6 +244,15 @@ def test_refuses_close_and_isolated_atoms_by_name():
     for bad in (close, far):
         with pytest.raises(ValueError, match=r"structure 1: atoms? 0 \(Mg\)"):
             CHGNetBatch(calculator).evaluate([two_atoms(), bad])
+    with pytest.raises(ValueError, match=r"^structure 0: atoms 0 \(Mg\), 1 \(O\) have no neighbor"):
+        calculator.model.evaluate_many([far, two_atoms(), close], {"energy"})
+    assert calculator.model.evaluate_many([], {"energy"}) == []
+
+
+def test_names_close_atoms_before_it_asks_for_memory(engine, monkeypatch):
+    monkeypatch.setattr(torch_memory, "free_bytes", lambda device: 1_000)
+    with pytest.raises(ValueError, match=r"^atom 0 \(Mg\) and atom 1 \(O\) are 0\.400 Å apart"):
+        engine.twin().evaluate(bulk("MgO", "rocksalt", a=0.8), {"energy"})
 
 
 def test_engine_is_chosen_and_refused_by_name():
