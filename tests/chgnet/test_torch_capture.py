@@ -13,9 +13,10 @@ import pytest
 import torch
 from float64_stock import melt, rocksalt
 
-from amorph.chgnet import CHGNetBatch, CHGNetCalculator
+from amorph.chgnet import CHGNetBatch, CHGNetCalculator, torch_memory
 from amorph.chgnet.torch_capture import Captures, Compiled
 from amorph.chgnet.torch_engine import TorchEngine
+from amorph.chgnet.torch_graph import Sizes
 from amorph.chgnet.weights import load_checkpoint
 
 FORCES = {"forces"}
@@ -229,6 +230,23 @@ def test_exhausted_memory_is_tried_again_with_less_kept(cpu, gpu):
     larger = melt(16)
     result = engine.evaluate(larger, FORCES)["forces"]
     assert np.abs(result - cpu.twin().evaluate(larger, FORCES)["forces"]).max() < 5e-6
+
+
+def test_graphs_are_dropped_before_a_structure_is_refused(monkeypatch):
+    """What torch has reserved counts as taken until it is given back: graphs may hold it, where nothing else can go."""
+    device, sizes, released = torch.device("cuda"), Sizes(100, 900, 4000), []
+    stored, twice = (torch_memory.needed_bytes(50, 9000, sizes, itemsize=4, recompute=r) for r in (False, True))
+
+    def choose(free, freed):
+        released.clear()
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (freed if released else free, 0))
+        return torch_memory.choose_recompute(device, 50, 9000, sizes, itemsize=4, release=lambda: released.append(1))
+
+    assert (choose(stored, stored), released) == (False, [])
+    assert (choose(0, stored), released) == (False, [1])
+    assert (choose(0, stored - 1), released) == (True, [1])
+    with pytest.raises(ValueError, match=r"^50 atoms with 4000 angles need about 0\.0 GB on cuda"):
+        choose(0, twice - 1)
 
 
 def test_a_batch_too_large_for_its_memory_gives_way_to_one_by_one(cpu, gpu):
