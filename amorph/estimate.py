@@ -21,7 +21,7 @@ from amorph.study import Study
 from amorph.substitution import substitute
 
 TRIAL_SUPERCELL = (2, 2, 2)
-"""Cell on which a force call is measured; cost and memory of a model with a cutoff grow with the number of atoms."""
+"""Cell on which a force call is measured on a CPU, where cost and memory grow with the number of atoms."""
 TRIAL_CALLS = 3
 
 
@@ -102,6 +102,7 @@ def duration_text(seconds: float) -> str:
 def estimate(study: Study) -> Estimate:
     """Build the cells of a study, measure its calculators on a small cell of the same composition, and scale.
 
+    A calculator on a GPU is measured on the study's own cell: its launches take as long for few atoms as for many.
     Only amorph's own calculator is measured: to look at a study runs no code that the study names.
 
     Raises
@@ -115,9 +116,9 @@ def estimate(study: Study) -> Estimate:
     only_melts = bool(study["snapshots"])
     exchanged = host if only_melts else substitute(host, **study["substitute"], rng=rng).atoms
     trial = _trial_cell(host, built.lattice_constant, rng)
-    melt = _measure(trial, study["calculator"])
+    melt = _measure(trial, host, study["calculator"])
     same = study["final_calculator"] == study["calculator"]
-    final = melt if same else _measure(trial, study["final_calculator"])
+    final = melt if same else _measure(trial, host, study["final_calculator"])
 
     replicas = study["run"]["replicas"]
     crystal = study["control"]["crystal"]
@@ -171,7 +172,7 @@ class _Cost:
     stress: float
     """Time of energy, forces and stress [s]."""
     memory: float
-    """Memory [bytes]."""
+    """Memory of the machine, not of a GPU [bytes]."""
 
 
 def _trial_cell(host: Atoms, lattice_constant: float, rng: np.random.Generator) -> Atoms:
@@ -186,14 +187,17 @@ def _trial_cell(host: Atoms, lattice_constant: float, rng: np.random.Generator) 
     return atoms
 
 
-def _measure(trial: Atoms, parameters: Mapping[str, Any]) -> _Cost:
+def _measure(trial: Atoms, host: Atoms, parameters: Mapping[str, Any]) -> _Cost:
     """Measure a calculator on the trial cell, after a first call that may compile, and on a cell twice as large.
 
-    The smaller cell has taken its memory when the larger one is looked at, so the difference is that of the atoms.
+    The smaller cell has taken its memory when the larger one is looked at, so the difference is that of the atoms. On a
+    GPU the study's own cell is measured instead, which shows by itself that it fits in the memory there.
     """
     if parameters["factory"] != CHGNET:
         return _Cost(parameters["factory"], np.nan, np.nan, np.nan)
     calculator = make_calculator(**parameters)
+    on_gpu = getattr(getattr(calculator, "calculator", calculator), "device", "cpu") != "cpu"
+    trial = host if on_gpu else trial
     wanted = (["energy", "forces"], ["energy", "forces", "stress"])
     for properties in wanted:
         _seconds(trial, calculator, properties)
@@ -201,6 +205,8 @@ def _measure(trial: Atoms, parameters: Mapping[str, Any]) -> _Cost:
         float(np.median([_seconds(trial, calculator, properties, n) for n in range(TRIAL_CALLS)])) / len(trial)
         for properties in wanted
     )
+    if on_gpu:
+        return _Cost(calculator_name(calculator), forces, stress, 0.0)
     double = trial.repeat((2, 1, 1))
     growth = _peak_during(lambda: _seconds(double, calculator, wanted[1]))
     return _Cost(calculator_name(calculator), forces, stress, growth / (len(double) - len(trial)))

@@ -1,7 +1,8 @@
 """Many structures at once: the replicas of an ensemble, each with its own neighbor list."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from ase import Atoms
@@ -46,13 +47,11 @@ class CHGNetBatch:
         Raises
         ------
         ValueError
-            A structure has no meaning for CHGNet; its number in the batch is named.
+            A structure has no meaning for CHGNet; its number is named, and the others have no results either.
         """
         for number, atoms in enumerate(structures):
-            try:
+            with _named(number):
                 check_input(atoms)
-            except ValueError as error:
-                raise ValueError(f"structure {number}: {error}") from None
         asked = set(properties)
         if unknown := asked.difference(self._calculator.implemented_properties):
             known = ", ".join(self._calculator.implemented_properties)
@@ -60,7 +59,7 @@ class CHGNetBatch:
         if self._calculator.engine == "torch":
             return self._joined(structures, asked)
         threads = self._calculator.threads
-        if structures:  # each keeps buffers of its own
+        if structures and self._calculator.engine == "numba":  # each keeps buffers of its own
             volume = sum(float(atoms.cell.volume) for atoms in structures)
             self._memory.check(sum(map(len, structures)), volume, threads=threads)
         while len(self._models) < len(structures):
@@ -68,10 +67,10 @@ class CHGNetBatch:
             self._models.append(model.serial_copy() if isinstance(model, Engine) else model)
 
         def one(number: int) -> dict[str, Any]:
-            try:
+            with _named(number):
+                if self._calculator.engine == "chgnet":  # one after the other
+                    self._calculator.check_memory(structures[number])
                 return evaluate_checked(self._models[number], structures[number], asked)
-            except ValueError as error:
-                raise ValueError(f"structure {number}: {error}") from None
 
         if threads == 1 or self._calculator.engine != "numba":
             return [one(number) for number in range(len(structures))]
@@ -90,4 +89,16 @@ class CHGNetBatch:
         engine = self._models[0]
         assert isinstance(engine, TorchEngine)  # made above
         results = engine.evaluate_many(structures, properties)
-        return [finite(result, atoms) for result, atoms in zip(results, structures, strict=True)]
+        for number, (result, atoms) in enumerate(zip(results, structures, strict=True)):
+            with _named(number):
+                results[number] = finite(result, atoms)
+        return results
+
+
+@contextmanager
+def _named(number: int) -> Iterator[None]:
+    """Say in the error of a block which structure it is about."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"structure {number}: {error}") from None

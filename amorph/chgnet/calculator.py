@@ -139,9 +139,22 @@ class CHGNetCalculator(Calculator):
         if system_changes:  # what is there belongs to another structure
             self.results = {}
         check_input(self.atoms)
-        if self.engine != "torch":  # which knows its counts before it takes memory of its device
-            self._memory.check(len(self.atoms), self.atoms.cell.volume, threads=self.threads)
+        self.check_memory(self.atoms)
         self.results.update(evaluate_checked(self._model, self.atoms, set(properties or ["energy"])))
+
+    def check_memory(self, atoms: Atoms) -> None:
+        """Refuse a structure that would not fit in the memory of the machine.
+
+        The torch engine knows its counts before it takes memory of its device, and says so itself.
+
+        Raises
+        ------
+        ValueError
+            The estimate is more than what is free.
+        """
+        if self.device == "cpu" and self.engine != "torch":
+            package = self.engine == "chgnet"
+            self._memory.check(len(atoms), atoms.cell.volume, threads=self.threads, package=package)
 
 
 def evaluate_checked(model: Model, atoms: Atoms, properties: set[str]) -> dict[str, Any]:
@@ -210,14 +223,27 @@ def choose_device(device: str) -> str:
         return "cpu"
     import torch
 
-    present = torch.cuda.is_available()
+    present = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    built = torch.version.cuda is not None or torch.version.hip is not None
     if device == "auto":
+        if not built:
+            logger.warning("a GPU is here, but torch %s is built for the CPU alone", torch.__version__)
         return "cuda" if present else "cpu"
-    kind: Any = device.partition(":")[0]
-    if kind != "cuda":
-        raise ValueError(f"device '{device}' is unknown; choose auto, cpu or cuda")
+    kind, _, index = device.partition(":")
+    if kind != "cuda" or (":" in device and not index.isdecimal()):
+        raise ValueError(f"device '{device}' is unknown; choose auto, cpu, cuda, or cuda:1 and so on")
+    if not built:
+        raise ValueError(
+            f"device '{device}' is not available: torch {torch.__version__} is built for the CPU alone; install one "
+            "that is built with CUDA, or use device='cpu'"
+        )
     if not present:
         raise ValueError(f"device '{device}' is not available: torch sees no GPU here; use device='cpu'")
+    if int(index or 0) >= present:
+        raise ValueError(
+            f"device '{device}' is not available: torch sees {present} GPU{'s' if present > 1 else ''}, numbered from "
+            "cuda:0; use one of these (CUDA_VISIBLE_DEVICES hides the others)"
+        )
     return device
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import copy
 import itertools
-import logging
 import os
 import threading
 from collections.abc import Callable
@@ -21,15 +20,13 @@ from amorph.chgnet.graph import VerletList
 from amorph.chgnet.linear import linear
 from amorph.chgnet.memory import MemoryGuard
 from amorph.chgnet.network import KERNELS, SCRATCH, Network, Transposes
-from amorph.chgnet.precision import FEWEST_ATOMS, beyond_float32
+from amorph.chgnet.precision import FEWEST_ATOMS, Precise, beyond_float32
 from amorph.chgnet.simd import aligned
 from amorph.chgnet.tables import Tables
 from amorph.chgnet.weights import Checkpoint
 from amorph.chgnet.workspace import Workspace, whole_rows
 from amorph.kernel_cache import announced
 from amorph.neighbors import SKIN
-
-logger = logging.getLogger(__name__)
 
 MAX_TABLED_ELEMENTS = 6
 """Up to so many elements the first atom convolution is read from tables (6 MB per ordered pair)."""
@@ -43,7 +40,7 @@ class Engine:
 
     def __init__(self, checkpoint: Checkpoint, *, threads: int, skin: float = SKIN, dtype: Any = np.float32) -> None:
         self.dtype = dtype
-        self._precise = _Precise(lambda: Engine(checkpoint, threads=threads, skin=skin, dtype=np.float64))
+        self._precise = Precise(lambda: Engine(checkpoint, threads=threads, skin=skin, dtype=np.float64))
         self._double: Engine | None = None
         self._memory, self._double_memory = MemoryGuard(), MemoryGuard()
         self.model: Folded = fold(checkpoint, dtype)
@@ -76,7 +73,7 @@ class Engine:
             first, self._warm = not self._warm, True
             with announced(KERNELS) if first else contextlib.nullcontext():
                 g, results = self._compute(atoms, properties)
-            if self.dtype == np.float32 and (reason := beyond_float32(g, results)) is not None:
+            if self.dtype == np.float32 and (reason := beyond_float32(float(g.d.min()), results)) is not None:
                 return self._in_float64(reason, atoms, properties)
             return results
         finally:
@@ -158,19 +155,3 @@ class Engine:
         tiles = whole_rows(rows) // 6
         bounds = [6 * (tiles * part // parts) for part in range(parts + 1)]
         self.run(linear, [(a, b, x, inputs, flat, shift, outputs, y, add) for a, b in itertools.pairwise(bounds)])
-
-
-class _Precise:
-    """The engine of the same weights in float64: made when first needed, shared by an engine and its copies."""
-
-    def __init__(self, make: Callable[[], Engine]) -> None:
-        self._make, self._lock = make, threading.Lock()
-        self._engine: Engine | None = None
-
-    def engine(self, reason: str) -> Engine:
-        """Return the engine; say once why it is needed."""
-        with self._lock:
-            if self._engine is None:
-                logger.info("%s: such structures go in float64, which takes four to five times as long", reason)
-                self._engine = self._make()
-            return self._engine

@@ -21,6 +21,8 @@ PER_LISTED_PAIR = 200
 """Bytes of a directed pair while the Verlet list is rebuilt."""
 PER_SHORT_EDGE = 6_000
 PER_ANGLE = 600
+STOCK_PER_ANGLE = 64_000
+"""Bytes of the chgnet package for an angle, which are most of what it takes: 15 GB for 1000 atoms of an oxide."""
 TABLES = 290_000_000
 """Bytes of the weights, tables and compiled kernels of one model and one set of six elements (206 MB).
 
@@ -79,19 +81,31 @@ def estimate_bytes(
     From the mean number of neighbors 4/3 π r³ ρ. A structure that fills its cell unevenly (a slab) needs more:
     :meth:`MemoryGuard.check_graph` sees that.
     """
-    within_cutoff, within_list, edges = (
-        4 / 3 * np.pi * radius**3 * atoms / volume for radius in (cutoff, cutoff + skin, bond_cutoff)
-    )
-    edges *= 1.2  # Neighbors come in shells, so the number of short edges of an atom varies: this covers oxides.
+    density = atoms / volume
+    edges = _short_edges(density, bond_cutoff)
     return bytes_of(
         atoms,
-        bonds=atoms * within_cutoff / 2,
-        pairs=atoms * within_list,
+        bonds=atoms * _sphere(density, cutoff) / 2,
+        pairs=atoms * _sphere(density, cutoff + skin),
         edges=atoms * edges,
         angles=atoms * edges**2,
         threads=threads,
         itemsize=itemsize,
     )
+
+
+def estimate_stock_bytes(atoms: int, volume: float, *, bond_cutoff: float = 3.0) -> int:
+    """Estimate the peak memory of one evaluation of energy and forces by the chgnet package; stress takes more."""
+    return int(TABLES + atoms * STOCK_PER_ANGLE * _short_edges(atoms / volume, bond_cutoff) ** 2)
+
+
+def _sphere(density: float, radius: float) -> float:
+    return float(4 / 3 * np.pi * radius**3 * density)
+
+
+def _short_edges(density: float, bond_cutoff: float) -> float:
+    """Neighbors of an atom within the cutoff; they come in shells, so the number varies: 1.2 covers oxides."""
+    return 1.2 * _sphere(density, bond_cutoff)
 
 
 def available_bytes(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int | None:
@@ -142,15 +156,24 @@ class MemoryGuard:
     def __init__(self) -> None:
         self._granted = 0
 
-    def check(self, atoms: int, volume: float, *, threads: int = 1, itemsize: int = 4) -> None:
+    def check(self, atoms: int, volume: float, *, threads: int = 1, itemsize: int = 4, package: bool = False) -> None:
         """Refuse a structure that would not fit.
+
+        Parameters
+        ----------
+        package
+            The chgnet package evaluates it, not the compiled kernels.
 
         Raises
         ------
         ValueError
             The estimate, less what was granted before, is more than what is free.
         """
-        need = estimate_bytes(atoms, volume, threads=threads, itemsize=itemsize)
+        need = (
+            estimate_stock_bytes(atoms, volume)
+            if package
+            else estimate_bytes(atoms, volume, threads=threads, itemsize=itemsize)
+        )
         self._grant(need, f"{atoms} atoms in {volume:.0f} Å³")
 
     def check_graph(self, graph: "Graph", atoms: int, *, threads: int, itemsize: int) -> None:

@@ -5,12 +5,17 @@ crosses: forces then change by up to 3e4 eV/Å², and the rounding of float32 sh
 structures betray themselves by what float32 says of them, which is a function of positions, cell and threads alone.
 """
 
-from typing import Any
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from ase.units import GPa
 
-from amorph.chgnet.graph import Graph
+logger = logging.getLogger(__name__)
+
+E = TypeVar("E")
 
 FEWEST_ATOMS = 8
 """In smaller cells nothing averages the rounding of the stress, and float64 takes milliseconds."""
@@ -28,15 +33,15 @@ ALIKE_STRESS = 30.0
 """Component of the stress there [GPa]: alike atoms round alike, and nothing averages that."""
 
 
-def beyond_float32(graph: Graph, results: dict[str, Any]) -> str | None:
+def beyond_float32(closest: float, results: dict[str, Any]) -> str | None:
     """Say why a structure has to be evaluated in float64, or return None.
 
     Parameters
     ----------
-    graph, results
-        Bonds of the structure; its forces [eV/Å] and stress [eV/Å³] in float32.
+    closest, results
+        Length of the shortest bond of the structure [Å]; its forces [eV/Å] and stress [eV/Å³] in float32.
     """
-    closest, forces = float(graph.d.min()), np.abs(results["forces"])
+    forces = np.abs(results["forces"])
     largest, rms, stress = forces.max(), np.sqrt((forces**2).mean()), np.abs(results["stress"]).max() / GPa
     if closest < CLOSEST:
         return f"two atoms are {closest:.2f} Å apart"
@@ -45,3 +50,19 @@ def beyond_float32(graph: Graph, results: dict[str, Any]) -> str | None:
     if not stress <= (ALIKE_STRESS if rms < ALIKE_FORCE else LARGEST_STRESS):
         return f"the stress is {stress:.0f} GPa"
     return None
+
+
+class Precise(Generic[E]):
+    """The engine of the same weights in float64: made when first needed, shared by an engine and its copies."""
+
+    def __init__(self, make: Callable[[], E]) -> None:
+        self._make, self._lock = make, threading.Lock()
+        self._engine: E | None = None
+
+    def engine(self, reason: str) -> E:
+        """Return the engine; say once why it is needed."""
+        with self._lock:
+            if self._engine is None:
+                logger.info("%s: such structures go in float64, which takes several times as long", reason)
+                self._engine = self._make()
+            return self._engine

@@ -31,12 +31,15 @@ class StockModel:
             from chgnet.graph import CrystalGraph
             from chgnet.model import CHGNet
 
+            from amorph.chgnet.torch_precision import full_float32
+
             options = {"mlp_out_bias": any(key.endswith("mlp_out.layers.1.bias") for key in checkpoint.arrays)}
             self._model = CHGNet(**(checkpoint.arguments | options))
         state = {name: torch.from_numpy(array.copy()) for name, array in checkpoint.arrays.items()}
         self._model.load_state_dict(state)
         self._model.to(device).eval().requires_grad_(False)
         self._torch = torch
+        self._full_float32 = full_float32
         self._graph_type = CrystalGraph
         self._device = device
         self._atom_cutoff = float(self._model.graph_converter.atom_graph_cutoff)
@@ -48,7 +51,7 @@ class StockModel:
             letter for letter, name in (("f", "forces"), ("s", "stress"), ("m", "magmoms")) if name in properties
         )
         graph = self._graph(atoms).to(self._device)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), self._full_float32():
             warnings.simplefilter("ignore")
             prediction = self._model([graph], task=task)
         scale = len(atoms) if self._model.is_intensive else 1

@@ -3,12 +3,14 @@
 Where either cannot be had the log says so once, with the reason, and the evaluation goes on without.
 """
 
+import contextlib
 import logging
 import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ from torch import Tensor
 logger = logging.getLogger(__name__)
 
 KEPT = 8
-"""Captured graphs kept at once, the last used ones."""
+"""Kinds of evaluation that are remembered of the same inputs, the last used ones."""
 
 
 class Compiled:
@@ -28,89 +30,145 @@ class Compiled:
         self._function = function
         self._device = device
         self._compiled: Callable[..., Any] | None = None
+        self._announced = False
         if device.type == "cuda":
-            self._compiled = torch.compile(function, dynamic=True)
+            self._compiled = torch.compile(function, dynamic=True, options=_options())
+
+    @property
+    def compiled(self) -> bool:
+        """Whether there is a compiler, until it fails."""
+        return self._compiled is not None
 
     def __call__(self, *inputs: Any) -> Any:
         if self._compiled is None:
             return self._function(*inputs)
+        if self._announced:
+            return self._compiled(*inputs)
+        started = time.perf_counter()
+        for rows in inputs:
+            if isinstance(rows, Tensor) and rows.dim() == 2:  # any number of them, but all as wide
+                torch._dynamo.mark_static(rows, 1)
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _sizes_of_their_own():
                 # The compiler warns of its own calls, and advises TF32, which would cost three digits of the forces.
                 warnings.simplefilter("ignore")
-                return self._compiled(*inputs)
+                result = self._compiled(*inputs)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # compilers fail in every way
             logger.warning("CHGNet runs on %s without torch.compile: %s", self._device, _first_line(error))
             self._compiled = None
             return self._function(*inputs)
+        self._announced = True
+        logger.info("compiled CHGNet for %s in %.0f s", self._device, time.perf_counter() - started)
+        return result
+
+
+def _options() -> dict[str, Any]:
+    """Ask for the same kernels in every process, where this torch can do that; else it times them and takes one."""
+    import torch._inductor.config
+
+    return {"deterministic": True} if hasattr(torch._inductor.config, "deterministic") else {}
+
+
+def _sizes_of_their_own() -> contextlib.AbstractContextManager[None]:
+    """Do not compile for two sizes being equal because they are so the first time."""
+    import torch.fx.experimental._config
+
+    config: Any = torch.fx.experimental._config
+    patched: contextlib.AbstractContextManager[None] = config.patch(use_duck_shape=False)
+    return patched
 
 
 class Captures:
-    """Evaluations captured as CUDA graphs, one for each set of sizes; on a CPU they simply run."""
+    """Evaluations captured as CUDA graphs; on a CPU they simply run.
+
+    One for all engines of a device that share their weights: they share memory, and what fails for one is not tried
+    again by the others.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._on = device.type == "cuda"
-        self._announced = False
-        self._graphs: OrderedDict[Hashable, tuple[torch.cuda.CUDAGraph, Tensor]] = OrderedDict()
+        self._stream: torch.cuda.Stream | None = None
+        self._graphs: WeakKeyDictionary[Any, OrderedDict[Hashable, tuple[torch.cuda.CUDAGraph, Tensor] | None]]
+        self._graphs = WeakKeyDictionary()
+
+    @property
+    def on(self) -> bool:
+        """Whether evaluations are captured: on a GPU, until that fails."""
+        return self._on
+
+    @contextlib.contextmanager
+    def stream(self) -> Iterator[None]:
+        """Work on the device, on the one stream that evaluations are tried and captured on.
+
+        Libraries keep memory for each stream that they have seen, and what they set up on the first run is there when
+        the second is captured.
+        """
+        if self._device.type != "cuda":
+            yield
+            return
+        with torch.cuda.device(self._device):
+            if self._stream is None:
+                self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            self._stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self._stream):
+                yield
 
     def clear(self) -> None:
-        """Drop the graphs; those made before read addresses that are given up."""
+        """Drop all graphs and give back the memory of the device that nothing uses."""
         self._graphs.clear()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
 
-    def run(self, key: Hashable, evaluation: Callable[[], Tensor]) -> NDArray[np.float64]:
-        """Evaluate, and copy the result to the host.
+    def run(self, inputs: Any, kind: Hashable, evaluation: Callable[[], Tensor]) -> NDArray[np.float64]:
+        """Evaluate, within `stream`, and copy the result to the host; the second time of a kind is captured.
 
         Parameters
         ----------
-        key
+        inputs
+            What the evaluation reads, at addresses that stay the same; its graphs go when it goes.
+        kind
             What the shapes inside the evaluation depend on.
         evaluation
-            Reads what it needs from the device at addresses that stay the same, and asks the device for nothing.
+            Asks the device for nothing.
         """
         if not self._on:
             return _to_host(evaluation())
-        with torch.cuda.device(self._device):
-            if key not in self._graphs:
-                try:
-                    self._graphs[key] = self._capture(evaluation)
-                except torch.OutOfMemoryError:
-                    raise
-                except RuntimeError as error:
-                    logger.warning(
-                        "CHGNet runs on %s without a CUDA graph, with a launch for each operation: %s",
-                        self._device,
-                        _first_line(error),
-                    )
-                    self._on = False
-                    self._graphs.clear()
-                    return _to_host(evaluation())
-                if len(self._graphs) > KEPT:
-                    self._graphs.popitem(last=False)
-            self._graphs.move_to_end(key)
-            graph, output = self._graphs[key]
-            graph.replay()
-            return _to_host(output)
+        graphs = self._graphs.setdefault(inputs, OrderedDict())
+        known = kind in graphs
+        captured = graphs.setdefault(kind, None)
+        graphs.move_to_end(kind)
+        if len(graphs) > KEPT:
+            graphs.popitem(last=False)
+        if not known:
+            return _to_host(evaluation())
+        if captured is None:
+            try:
+                captured = graphs[kind] = self._capture(evaluation)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                logger.warning(
+                    "CHGNet runs on %s without a CUDA graph, with a launch for each operation: %s",
+                    self._device,
+                    _first_line(error),
+                )
+                self._on = False
+                self.clear()
+                return _to_host(evaluation())
+        graph, output = captured
+        graph.replay()
+        return _to_host(output)
 
     def _capture(self, evaluation: Callable[[], Tensor]) -> tuple[torch.cuda.CUDAGraph, Tensor]:
-        """Run once to compile and to set up libraries, on a stream of its own, then capture."""
-        start = time.perf_counter()
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        current = torch.cuda.current_stream()
-        stream.wait_stream(current)
-        with torch.cuda.stream(stream):
-            evaluation()
-        current.wait_stream(stream)
-        torch.cuda.synchronize()
-        if not self._announced:
-            self._announced = True
-            logger.info("compiled CHGNet for %s in %.0f s", self._device, time.perf_counter() - start)
-        graph = torch.cuda.CUDAGraph()
         # Graphs run one at a time and their results are copied at once, so they can share memory.
-        pool = next(iter(self._graphs.values()))[0].pool() if self._graphs else None
-        with torch.cuda.graph(graph, pool=pool):
+        others = (captured[0] for graphs in self._graphs.values() for captured in graphs.values() if captured)
+        pool = next((graph.pool() for graph in others), None)
+        graph = torch.cuda.CUDAGraph()
+        # Calls of other threads, in other libraries, do not end the capture.
+        with torch.cuda.graph(graph, pool=pool, stream=self._stream, capture_error_mode="thread_local"):
             output = evaluation()
         return graph, output
 

@@ -1,31 +1,34 @@
 """CHGNet in torch: a batch of structures in one sequence of launches, on a GPU or, slower, on the CPU.
 
-One evaluation is a function of positions and cells on the device: exact graph, network, gradient, sums. It asks the
-device for nothing on the way. What comes back is one array: forces, moments, energies, virials and a few numbers that
-tell whether the structure may be trusted and had room.
+A step is two functions of positions and cells on the device. The first measures and counts: its few numbers tell
+whether the structures may be trusted, and how much room the second needs. That is the evaluation: exact graph,
+network, gradient, sums. Neither asks the device for anything on the way, and of each one array comes back.
 """
 
 import copy
 import functools
 import logging
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from ase import Atoms
+from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 from torch import Tensor
 
 from amorph.chgnet import torch_layers
 from amorph.chgnet.folding import fold
 from amorph.chgnet.guards import refuse_close, refuse_isolated
+from amorph.chgnet.precision import FEWEST_ATOMS, Precise, beyond_float32
 from amorph.chgnet.torch_capture import Captures, Compiled
-from amorph.chgnet.torch_graph import Cut, Graph, Sizes, build, cut
-from amorph.chgnet.torch_list import Pairs, VerletLists
-from amorph.chgnet.torch_memory import choose_recompute
-from amorph.chgnet.torch_sums import segment_sum
+from amorph.chgnet.torch_graph import Graph, Sizes, build
+from amorph.chgnet.torch_memory import choose_recompute, does_not_fit
+from amorph.chgnet.torch_precision import full_float32
+from amorph.chgnet.torch_replicas import Inputs, Replicas, room_for
+from amorph.chgnet.torch_sums import segment_least, segment_sum
 from amorph.chgnet.weights import Checkpoint
 from amorph.structure import MINIMUM_DISTANCE
 
@@ -34,31 +37,12 @@ logger = logging.getLogger(__name__)
 SKIN = 1.0
 """Margin of the Verlet lists [Å]."""
 
-_CHUNK = 32
-"""Atoms that are summed first when those of a structure are, so that no sum is one long chain."""
-
-
-@dataclass(frozen=True, eq=False)
-class Inputs:
-    """What one evaluation reads on the device, always at the same addresses while the batch stays the same."""
-
-    pairs: Pairs
-    positions: Tensor
-    """(atoms, 3) of all structures [Å]."""
-    cells: Tensor
-    """(structures, 3, 3) [Å]"""
-    species: Tensor
-    """(atoms,) atomic numbers."""
-    structure: Tensor
-    """(atoms,) the structure of each atom."""
-    chunk_starts: Tensor
-    """(chunks + 1,) first atom of each chunk of the sums over atoms."""
-    structure_starts: Tensor
-    """(structures + 1,) first chunk of each structure."""
+KEPT = 4
+"""Batches of different composition whose lists and captured graphs are kept, the last used ones."""
 
 
 class TorchEngine:
-    """One model on one device.
+    """One model on one device, in float32 where that is exact enough and in float64 where not.
 
     Parameters
     ----------
@@ -76,188 +60,217 @@ class TorchEngine:
         self, checkpoint: Checkpoint, device: str, *, dtype: torch.dtype = torch.float32, skin: float = SKIN
     ) -> None:
         self.device = torch.device(device)
+        self.dtype = dtype
         self.weights = torch_layers.load(fold(checkpoint), self.device, dtype)
         self._reference = np.asarray(checkpoint.arrays["composition_model.fc.weight"], dtype=np.float64).ravel()
         self._skin = skin
         self._padded = self.device.type == "cuda"
         self._network = Compiled(torch_layers.network, self.device)
-        self._forget()
+        self._captures = Captures(self.device)
+        self._replicas: OrderedDict[Any, Replicas] = OrderedDict()
+        self._precise = Precise(lambda: TorchEngine(checkpoint, device, dtype=torch.float64, skin=skin))
+        self._double: TorchEngine | None = None
 
     def evaluate(self, atoms: Atoms, properties: set[str]) -> dict[str, Any]:
-        """Compute energy [eV] and, where asked, forces [eV/Å], stress [eV/Å³, ASE's order] and magmoms [μB].
+        """Compute energy [eV], forces [eV/Å], stress [eV/Å³, ASE's order] and, where asked, magmoms [μB].
 
-        Forces and stress come from one backward pass and are both returned where either is asked.
+        Forces and stress are computed for every structure, because they tell whether float32 is exact enough: what is
+        returned does not depend on what is asked.
         """
         return self.evaluate_many([atoms], properties)[0]
 
     def evaluate_many(self, structures: Sequence[Atoms], properties: set[str]) -> list[dict[str, Any]]:
         """Compute the same for each structure, all in one pass over their joined graphs.
 
-        The n-th structure keeps its neighbor list from call to call, so replicas should keep their order.
+        The n-th structure keeps its neighbor list from call to call, so replicas should keep their order. One structure
+        that has no meaning is an error for all.
 
         Raises
         ------
         ValueError
             A structure has no meaning for CHGNet, or all together do not fit in the device's memory.
         """
-        inputs = self._refreshed(structures)
-        gradient = bool(properties & {"forces", "stress"})
-        values = self._run(inputs, gradient)
-        atoms, count = len(inputs.species), len(structures)
-        forces, moments, sums, flags = np.split(values, np.cumsum([3 * atoms, atoms, 10 * count]))
-        self._refuse(structures, flags)
-        results: list[dict[str, Any]] = []
-        starts = self._atom_starts
-        for number, structure in enumerate(structures):
-            rows = slice(starts[number], starts[number + 1])
-            energy, *virial = sums[10 * number : 10 * number + 10]
-            result: dict[str, Any] = {"energy": float(energy + self._reference[structure.numbers - 1].sum())}
-            if "magmoms" in properties:
-                result["magmoms"] = moments[rows].copy()
-            if gradient:
-                sigma = np.array(virial).reshape(3, 3) / abs(np.linalg.det(structure.cell.array))
-                sigma = (sigma + sigma.T) / 2
-                result["forces"] = forces.reshape(-1, 3)[rows].copy()
-                result["stress"] = sigma[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
-            results.append(result)
+        if not structures:
+            return []
+        with full_float32(), self._captures.stream():
+            replicas = self._replicas_of(structures)
+            inputs = replicas.inputs(structures)
+            counts = self._captures.run(inputs, "counts", functools.partial(self._counts, inputs))
+            sizes, squares = Sizes(*map(int, counts[:3])), counts[3:]
+            self._refuse(structures, inputs, replicas.starts, squares)
+            values = self._run(replicas, inputs, room_for(sizes, padded=self._padded))
+            results = self._results(structures, replicas.starts, values, properties)
+            if self.dtype == torch.float32:
+                closest = np.sqrt(np.minimum.reduceat(squares, replicas.starts[:-1]))
+                self._improve(structures, closest, properties, results)
         return results
 
     def twin(self) -> "TorchEngine":
         """Return an engine of the same weights for other structures, which keeps lists of its own."""
         other = copy.copy(self)
-        other._forget()
+        other._replicas, other._double = OrderedDict(), None
         return other
 
-    def _forget(self) -> None:
-        """Drop the lists, inputs and captured graphs of the structures seen so far."""
-        self._lists = VerletLists(self.weights.atom_cutoff, self._skin, self.device)
-        self._captures = Captures(self.device)
-        self._inputs: Inputs | None = None
-        self._numbers: NDArray[np.int64] = np.empty(0, dtype=np.int64)
-        self._atom_starts: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
-        self._sizes: Sizes | None = None
-        self._granted = Sizes(0, 0, 0)
-        self._recompute = False
+    @property
+    def captured(self) -> bool:
+        """Whether evaluations are captured as CUDA graphs."""
+        return self._captures.on
 
-    def _refreshed(self, structures: Sequence[Atoms]) -> Inputs:
-        """Bring positions, cells and, where they no longer hold, lists to the device."""
-        starts = np.cumsum([0, *map(len, structures)])
-        numbers = np.concatenate([atoms.numbers for atoms in structures])
-        if not np.array_equal(starts, self._atom_starts) or not np.array_equal(numbers, self._numbers):
-            self._forget()
-            self._atom_starts, self._numbers = starts, numbers
-        positions = torch.from_numpy(np.concatenate([atoms.positions for atoms in structures]))
-        cells = torch.from_numpy(np.stack([atoms.cell.array for atoms in structures]))
-        pairs = self._lists.update(structures)
-        inputs = self._inputs
-        if pairs is not None:
-            if self._padded or len(pairs.i) == 0:
-                pairs = pairs.padded(bucket(len(pairs.i)))
-            if self._padded and inputs is not None and len(inputs.pairs.i) == len(pairs.i):
-                inputs.pairs.overwrite(pairs)
-            else:
-                self._captures.clear()
-                inputs = self._inputs = self._new_inputs(pairs, positions, cells, numbers, starts)
-        assert inputs is not None  # the first update of new lists returns pairs
-        inputs.positions.copy_(positions)
-        inputs.cells.copy_(cells)
-        return inputs
+    @property
+    def compiled(self) -> bool:
+        """Whether the network is compiled."""
+        return self._network.compiled
 
-    def _new_inputs(
-        self, pairs: Pairs, positions: Tensor, cells: Tensor, numbers: NDArray[np.int64], starts: NDArray[np.int64]
-    ) -> Inputs:
-        lengths = np.diff(starts)
-        chunks = -(-lengths // _CHUNK)
-        within = np.arange(chunks.sum()) - np.repeat(np.cumsum(chunks) - chunks, chunks)
-        first_atoms = np.append(np.repeat(starts[:-1], chunks) + _CHUNK * within, starts[-1])
+    @property
+    def rebuilds(self) -> int:
+        """Number of neighbor lists that were made."""
+        return sum(replicas.lists.rebuilds for replicas in self._replicas.values())
 
-        def integers(array: NDArray[np.int64]) -> Tensor:
-            return torch.tensor(array, dtype=torch.long, device=self.device)
+    def _replicas_of(self, structures: Sequence[Atoms]) -> Replicas:
+        """Find what is kept of structures of this composition; a member that is away for a step costs no graph."""
+        key = tuple(atoms.numbers.tobytes() for atoms in structures)
+        if key not in self._replicas:
+            w = self.weights
+            self._replicas[key] = Replicas(structures, w.atom_cutoff, self._skin, self.device, padded=self._padded)
+            if len(self._replicas) > KEPT:
+                self._replicas.popitem(last=False)
+        self._replicas.move_to_end(key)
+        return self._replicas[key]
 
-        return Inputs(
-            pairs,
-            torch.empty_like(positions, device=self.device),
-            torch.empty_like(cells, device=self.device),
-            integers(numbers),
-            integers(np.repeat(np.arange(lengths.size), lengths)),
-            integers(first_atoms),
-            integers(np.cumsum([0, *chunks])),
-        )
+    def _counts(self, inputs: Inputs) -> Tensor:
+        """The three sizes of the graph, and the squared distance of each atom's closest neighbor [Å²]."""
+        c = inputs.cut(self.weights.atom_cutoff, self.weights.bond_cutoff)
+        return torch.cat([c.sizes.double(), segment_least(c.square, c.pairs.starts)])
 
-    def _run(self, inputs: Inputs, gradient: bool) -> NDArray[np.float64]:
-        """Evaluate with as much room as needed: exactly that where counting first is cheap, else the next bucket.
+    def _run(self, replicas: Replicas, inputs: Inputs, room: Sizes) -> NDArray[np.float64]:
+        """Evaluate, with less kept for the way back where the device's memory is exhausted all the same."""
+        self._grant(replicas, inputs, room)
+        values = self._tried(replicas, inputs, room)
+        if values is None:
+            # Out of the call that failed, whose tensors are gone now.
+            self._captures.clear()
+            if not replicas.recompute:
+                self._compute_twice(replicas)
+                values = self._tried(replicas, inputs, room)
+        if values is None:
+            self._captures.clear()
+            itemsize = self.weights.embedding.element_size()
+            raise does_not_fit(self.device, len(replicas.numbers), len(inputs.pairs.i), room, itemsize=itemsize)
+        return values
 
-        With buckets the first try has the room of the last call. It counts where the sizes have left their bucket, in
-        either direction, so the room, and with it every rounding, is a function of the positions alone.
-        """
-        room = self._sizes
-        if room is None or not self._padded:
-            with torch.no_grad():
-                room = Sizes(*map(int, self._cut(inputs).sizes.tolist()))
-        while True:
-            room = room_for(room, padded=self._padded)
-            self._grant(len(inputs.species), room)
-            evaluation = functools.partial(self._values, inputs, room, gradient)
-            values = self._captures.run((room, gradient, self._recompute), evaluation)
-            sizes = Sizes(*map(int, values[-7:-4]))
-            self._sizes = sizes
-            if room_for(sizes, padded=self._padded) == room:
-                return values
-            room = sizes
+    def _tried(self, replicas: Replicas, inputs: Inputs, room: Sizes) -> NDArray[np.float64] | None:
+        evaluation = functools.partial(self._values, inputs, room, replicas.recompute)
+        try:
+            return self._captures.run(inputs, (room, replicas.recompute), evaluation)
+        except torch.OutOfMemoryError:
+            return None
 
-    def _grant(self, atoms: int, room: Sizes) -> None:
+    def _grant(self, replicas: Replicas, inputs: Inputs, room: Sizes) -> None:
         """Check, before a larger room is used, that it fits in memory, and choose what is kept for the way back."""
-        if all(new <= old for new, old in zip(room, self._granted, strict=True)):
+        if all(new <= old for new, old in zip(room, replicas.granted, strict=True)):
             return
-        itemsize = self.weights.embedding.element_size()
-        self._recompute = choose_recompute(self.device, atoms, room, itemsize=itemsize)
-        if self._recompute:
-            logger.info(
-                "CHGNet computes its layers twice, uncompiled: what they leave would not fit on %s", self.device
-            )
-        self._granted = Sizes(*map(max, room, self._granted))
+        twice = choose_recompute(
+            self.device,
+            len(replicas.numbers),
+            len(inputs.pairs.i),
+            room,
+            itemsize=self.weights.embedding.element_size(),
+            release=self._captures.clear,
+        )
+        if twice and not replicas.recompute:
+            self._compute_twice(replicas)
+        replicas.granted = Sizes(*map(max, room, replicas.granted))
 
-    def _cut(self, inputs: Inputs) -> Cut:
-        w = self.weights
-        return cut(inputs.pairs, inputs.positions, inputs.cells, inputs.structure, w.atom_cutoff, w.bond_cutoff)
+    def _compute_twice(self, replicas: Replicas) -> None:
+        replicas.recompute = True
+        logger.info("CHGNet computes its layers twice, uncompiled: what they leave would not fit on %s", self.device)
 
-    def _values(self, inputs: Inputs, room: Sizes, gradient: bool) -> Tensor:
-        """Everything that one evaluation returns, in one float64 array on the device."""
+    def _values(self, inputs: Inputs, room: Sizes, recompute: bool) -> Tensor:
+        """Forces, moments, energies and virials, in one float64 array on the device."""
         with torch.no_grad():
-            c = self._cut(inputs)
-            g = build(c, room)
-        vector = g.vector.requires_grad_(gradient)
-        with torch.set_grad_enabled(gradient):
+            g = build(inputs.cut(self.weights.atom_cutoff, self.weights.bond_cutoff), room)
+        vector = g.vector.requires_grad_()
+        with torch.enable_grad():
             # The compiler cannot take layers that are computed again, at sizes that are symbols.
-            network = torch_layers.network if self._recompute else self._network
-            energies, moments = network(self.weights, g, vector, inputs.species, self._recompute)
-            slope = torch.autograd.grad(energies.sum(), vector)[0] if gradient else torch.zeros_like(vector)
+            network = torch_layers.network if recompute else self._network
+            energies, moments = network(self.weights, g, vector, inputs.species, recompute)
+            slope = torch.autograd.grad(energies.sum(), vector)[0]
         with torch.no_grad():
             forces, virials = gather_forces(g, slope)
             per_atom = torch.cat([energies.detach()[:, None], virials], dim=1)
             sums = segment_sum(segment_sum(per_atom, inputs.chunk_starts), inputs.structure_starts)
-            return torch.cat([forces.reshape(-1), moments.detach(), sums.reshape(-1), _flags(c, g)])
+            return torch.cat([forces.reshape(-1), moments.detach(), sums.reshape(-1)])
 
-    def _refuse(self, structures: Sequence[Atoms], flags: NDArray[np.float64]) -> None:
+    def _refuse(
+        self,
+        structures: Sequence[Atoms],
+        inputs: Inputs,
+        starts: NDArray[np.int64],
+        squares: NDArray[np.float64],
+    ) -> None:
         """Raise the error for atoms that are too close or have no neighbor, in the first structure that has such."""
-        square, i, j, isolated = flags[-4:]
-        if square >= MINIMUM_DISTANCE**2 and not isolated:
+        bad = np.flatnonzero((squares < MINIMUM_DISTANCE**2) | np.isinf(squares))
+        if bad.size == 0:
             return
-        starts = self._atom_starts
-        number = int(np.searchsorted(starts, i, side="right")) - 1
+        number = int(np.searchsorted(starts, bad[0], side="right")) - 1
+        first, atoms = int(starts[number]), structures[number]
+        own = squares[first : starts[number + 1]]
         try:
-            if square < MINIMUM_DISTANCE**2:
-                first = int(starts[number])
-                refuse_close(structures[number], int(i) - first, int(j) - first, float(np.sqrt(square)))
-            inputs = self._inputs
-            assert inputs is not None  # flags come from inputs
-            edges = self._cut(inputs).edges
-            alone = np.flatnonzero((torch.diff(edges[inputs.pairs.starts]) == 0).cpu().numpy())
-            number = int(np.searchsorted(starts, alone[0], side="right")) - 1
-            alone = alone[alone < starts[number + 1]] - starts[number]
-            refuse_isolated(structures[number], alone, self.weights.atom_cutoff)
+            if own.min() < MINIMUM_DISTANCE**2:
+                i = int(own.argmin())
+                c = inputs.cut(self.weights.atom_cutoff, self.weights.bond_cutoff)
+                begin, end = (int(c.pairs.starts[first + i + side]) for side in (0, 1))
+                j = int(c.pairs.j[begin + int(c.square[begin:end].argmin())])
+                refuse_close(atoms, i, j - first, float(np.sqrt(own[i])))
+            refuse_isolated(atoms, np.flatnonzero(np.isinf(own)), self.weights.atom_cutoff)
         except ValueError as error:
             raise (error if len(structures) == 1 else ValueError(f"structure {number}: {error}")) from None
+
+    def _results(
+        self,
+        structures: Sequence[Atoms],
+        starts: NDArray[np.int64],
+        values: NDArray[np.float64],
+        properties: set[str],
+    ) -> list[dict[str, Any]]:
+        """Part the values by structure, and turn virials into stresses."""
+        forces, moments, sums = np.split(values, [3 * starts[-1], 4 * starts[-1]])
+        results: list[dict[str, Any]] = []
+        for number, structure in enumerate(structures):
+            rows = slice(starts[number], starts[number + 1])
+            energy, *virial = sums[10 * number : 10 * number + 10]
+            sigma = np.array(virial).reshape(3, 3) / abs(np.linalg.det(structure.cell.array))
+            result: dict[str, Any] = {
+                "energy": float(energy + self._reference[structure.numbers - 1].sum()),
+                "forces": forces.reshape(-1, 3)[rows].copy(),
+                "stress": full_3x3_to_voigt_6_stress(sigma),
+            }
+            if "magmoms" in properties:
+                result["magmoms"] = moments[rows].copy()
+            results.append(result)
+        return results
+
+    def _improve(
+        self,
+        structures: Sequence[Atoms],
+        closest: NDArray[np.float64],
+        properties: set[str],
+        results: list[dict[str, Any]],
+    ) -> None:
+        """Evaluate again, in float64 and together, what float32 cannot; put the results in their places."""
+        reasons = {}
+        for number, (atoms, result) in enumerate(zip(structures, results, strict=True)):
+            few = f"the cell has {len(atoms)} atoms" if len(atoms) < FEWEST_ATOMS else None
+            if reason := few or beyond_float32(float(closest[number]), result):
+                reasons[number] = reason
+        if not reasons:
+            return
+        if self._double is None:
+            self._double = self._precise.engine(next(iter(reasons.values()))).twin()
+            self._double._captures = self._captures
+        better = self._double.evaluate_many([structures[number] for number in reasons], properties)
+        for number, result in zip(reasons, better, strict=True):
+            results[number] = result
 
 
 def gather_forces(g: Graph, slope: Tensor) -> tuple[Tensor, Tensor]:
@@ -268,22 +281,3 @@ def gather_forces(g: Graph, slope: Tensor) -> tuple[Tensor, Tensor]:
     assert g.center.starts is not None  # edges are sorted by their center
     sums = segment_sum(torch.cat([pulled * g.sign, virial], dim=1), g.center.starts)
     return sums[:, :3], sums[:, 3:]
-
-
-def _flags(c: Cut, g: Graph) -> Tensor:
-    """The three sizes, the least squared distance [Å²] and its two atoms, and how many atoms have no neighbor."""
-    nearest = c.square.argmin()
-    pair = torch.stack([c.square[nearest], c.pairs.i[nearest].double(), c.pairs.j[nearest].double()])
-    isolated = (torch.diff(c.edges[c.pairs.starts]) == 0).sum()
-    return torch.cat([c.sizes.double(), pair, isolated.double()[None]])
-
-
-def bucket(count: int) -> int:
-    """Round up to the next of eight steps in each power of two, at least 64."""
-    step = max(64, 2 ** max(count - 1, 1).bit_length() // 16)
-    return max(step, -(-count // step) * step)
-
-
-def room_for(sizes: Sizes, *, padded: bool) -> Sizes:
-    """Return the room that an evaluation of these sizes gets; one row of padding stands where there is nothing."""
-    return Sizes(*(bucket(size) if padded else max(size, 1) for size in sizes))

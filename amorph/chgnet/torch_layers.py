@@ -132,8 +132,9 @@ def load(model: Folded, device: torch.device, dtype: torch.dtype) -> Weights:
     """Arrange the weights of a model; the folding is done in float64."""
     arrays = model.arrays
 
-    def tensor(array: NDArray[np.float64], kind: torch.dtype = dtype) -> Tensor:
-        return torch.tensor(array, dtype=kind, device=device)
+    def tensor(array: NDArray[np.float64] | float, kind: torch.dtype = dtype) -> Tensor:
+        # The compiler takes the shapes of parameters for constants, and those of other tensors for symbols.
+        return torch.nn.Parameter(torch.tensor(array, dtype=kind, device=device), requires_grad=False)
 
     def double(name: str) -> Tensor:
         return tensor(arrays[name], torch.float64)
@@ -195,7 +196,7 @@ def load(model: Folded, device: torch.device, dtype: torch.dtype) -> Weights:
         site_bias=model.site_bias,
         atom_cutoff=model.atom_cutoff,
         bond_cutoff=model.bond_cutoff,
-        exponent=torch.tensor(float(model.exponent), dtype=torch.float64, device=device),
+        exponent=tensor(float(model.exponent), torch.float64),
     )
 
 

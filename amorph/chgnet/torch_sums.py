@@ -49,6 +49,12 @@ def segment_sum(rows: Tensor, starts: Tensor) -> Tensor:
     return torch.segment_reduce(rows, "sum", offsets=starts, axis=0, unsafe=True, initial=0)
 
 
+def segment_least(values: Tensor, starts: Tensor) -> Tensor:
+    """Take the least of consecutive values, (m,) to (n,); infinite where there is none."""
+    columns = torch.segment_reduce(values[:, None], "min", offsets=starts, axis=0, unsafe=True, initial=torch.inf)
+    return columns[:, 0]
+
+
 @segment_sum.register_fake
 def _(rows: Tensor, starts: Tensor) -> Tensor:
     return rows.new_empty((starts.shape[0] - 1, rows.shape[1]))

@@ -76,7 +76,7 @@ def test_float64_forces_and_stress_are_slopes_of_the_energy():
 
 def test_float64_takes_over_where_float32_is_not_enough(caplog):
     atoms, fresh = strained(), Engine(load_checkpoint("0.3.0"), threads=1)
-    with caplog.at_level(logging.INFO, logger="amorph.chgnet.engine"):
+    with caplog.at_level(logging.INFO, logger="amorph.chgnet.precision"):
         results = [fresh.evaluate(atoms, asked) for asked in ({"energy"}, EVERYTHING)]
     (told,) = [record.message for record in caplog.records if "float64" in record.message]
     assert told.startswith("the largest force is 17 eV/Å and their rms 4.7 eV/Å")

@@ -5,6 +5,7 @@ import pytest
 from float64_stock import melt, rocksalt, two_atoms
 
 from amorph.chgnet import CHGNetBatch, CHGNetCalculator
+from amorph.chgnet.torch_engine import TorchEngine
 
 
 def test_equals_one_by_one_bitwise_over_steps():
@@ -27,3 +28,17 @@ def test_names_the_structure_that_makes_no_sense():
     bad.positions[1] = bad.positions[0]
     with pytest.raises(ValueError, match=r"structure 1: atom 0 .* apart"):
         CHGNetBatch(CHGNetCalculator(device="cpu")).evaluate([good, bad])
+
+
+def test_names_the_structure_whose_results_are_not_finite(monkeypatch):
+    calculator = CHGNetCalculator(device="cpu", engine="torch")
+    evaluate = TorchEngine.evaluate_many
+
+    def broken(engine, structures, properties):
+        results = evaluate(engine, structures, properties)
+        results[1]["forces"] = np.full_like(results[1]["forces"], np.nan)
+        return results
+
+    monkeypatch.setattr(TorchEngine, "evaluate_many", broken)
+    with pytest.raises(ValueError, match=r"^structure 1: CHGNet returned a forces that is not finite for MgO"):
+        CHGNetBatch(calculator).evaluate([two_atoms(), two_atoms()])

@@ -18,6 +18,7 @@ from ase.build import bulk
 from ase.units import GPa
 
 from amorph.chgnet import CHGNetBatch, CHGNetCalculator
+from amorph.chgnet.calculator import choose_device
 from amorph.chgnet.network import Network
 from amorph.chgnet.weights import load_checkpoint
 
@@ -129,6 +130,40 @@ def test_refuses_nonsense(change, message):
 def test_refuses_an_unknown_device():
     with pytest.raises(ValueError, match="device 'tpu' is unknown"):
         CHGNetCalculator(device="tpu")
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+
+def test_takes_a_gpu_that_is_there(two_gpus):
+    assert [choose_device(device) for device in ("cuda", "cuda:0", "cuda:1")] == ["cuda", "cuda:0", "cuda:1"]
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("cuda:2", r"^device 'cuda:2' is not available: torch sees 2 GPUs, numbered from cuda:0; use one of these"),
+        ("cuda:", "^device 'cuda:' is unknown"),
+        ("cuda:x", "^device 'cuda:x' is unknown"),
+        ("cuda:-1", "^device 'cuda:-1' is unknown"),
+    ],
+)
+def test_refuses_a_gpu_that_is_not_there(two_gpus, device, message):
+    with pytest.raises(ValueError, match=message):
+        choose_device(device)
+
+
+def test_says_that_torch_is_built_for_the_cpu(monkeypatch, caplog):
+    monkeypatch.setattr(torch.version, "cuda", None)
+    with pytest.raises(ValueError, match=r"^device 'cuda' is not available: torch .* is built for the CPU alone"):
+        choose_device("cuda")
+    monkeypatch.setattr("amorph.chgnet.calculator._has_gpu_driver", lambda: True)
+    assert choose_device("auto") == "cpu"
+    assert "a GPU is here, but torch" in caplog.text
 
 
 def test_threads_are_a_whole_number():

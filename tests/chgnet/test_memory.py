@@ -6,8 +6,8 @@ import sys
 import pytest
 from ase.build import bulk
 
-from amorph.chgnet import CHGNetCalculator
-from amorph.chgnet.memory import TABLES, MemoryGuard, available_bytes, estimate_bytes
+from amorph.chgnet import CHGNetBatch, CHGNetCalculator
+from amorph.chgnet.memory import TABLES, MemoryGuard, available_bytes, estimate_bytes, estimate_stock_bytes
 
 
 def test_grows_with_atoms_at_the_same_density():
@@ -25,6 +25,18 @@ def test_refuses_what_does_not_fit(monkeypatch):
     atoms.calc = CHGNetCalculator(device="cpu")
     with pytest.raises(ValueError, match=r"2 atoms in 19 Å³ need about 0\.3 GB .* 0\.0 GB are free"):
         atoms.get_potential_energy()
+
+
+def test_the_chgnet_package_has_an_estimate_of_its_own(monkeypatch):
+    """It takes 15 GB for energy and forces of 1000 atoms of rocksalt at 4.15 Å (docs/chgnet_engine.md)."""
+    assert estimate_stock_bytes(1000, 1000 * 4.15**3 / 8) == pytest.approx(15e9, rel=0.1)
+    monkeypatch.setattr("amorph.chgnet.memory.available_bytes", lambda: 8_000_000_000)
+    atoms = bulk("MgO", "rocksalt", a=4.15, cubic=True).repeat(5)
+    calculator = CHGNetCalculator(device="cpu", engine="chgnet")
+    with pytest.raises(ValueError, match=r"^1000 atoms in 8934 Å³ need about 1\d\.\d GB .* 8\.0 GB are free"):
+        calculator.get_potential_energy(atoms)
+    with pytest.raises(ValueError, match=r"^structure 1: 1000 atoms"):
+        CHGNetBatch(calculator).evaluate([bulk("MgO", "rocksalt", a=4.2), atoms], ("energy",))
 
 
 def test_what_an_engine_holds_does_not_count_against_it(monkeypatch):
