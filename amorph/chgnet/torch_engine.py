@@ -30,12 +30,10 @@ from amorph.chgnet.torch_precision import full_float32
 from amorph.chgnet.torch_replicas import Inputs, Replicas, room_for
 from amorph.chgnet.torch_sums import segment_least, segment_sum
 from amorph.chgnet.weights import Checkpoint
+from amorph.neighbors import SKIN
 from amorph.structure import MINIMUM_DISTANCE
 
 logger = logging.getLogger(__name__)
-
-SKIN = 1.0
-"""Margin of the Verlet lists [Å]."""
 
 KEPT = 4
 """Batches of different composition whose lists and captured graphs are kept, the last used ones."""
