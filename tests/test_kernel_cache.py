@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -97,9 +98,8 @@ def test_compiling_is_told_in_one_line_whoever_waited_for_it(caplog, monkeypatch
         thread.start()
     for thread in threads:
         thread.join()
-    assert [record.message for record in caplog.records] == [
-        "compiled 2 CHGNet kernels in 0 s; later runs read them from there"
-    ]
+    (record,) = caplog.records
+    assert re.fullmatch(r"compiled 2 CHGNet kernels in \d+ s; later runs read them from there", record.message)
     assert at_once["most"] == 1
 
 
@@ -119,8 +119,8 @@ def test_a_process_waits_for_another_that_compiles_but_not_for_ever(monkeypatch,
             waited = time.monotonic() - started
         assert 0.5 <= waited < 10
         monkeypatch.setattr(kernel_cache, "PATIENCE", 60)
-        threading.Timer(0.5, other.stdin.close).start()
         started = time.monotonic()
+        threading.Timer(0.5, other.stdin.close).start()
         with kernel_cache.announced([]):
             waited = time.monotonic() - started
-        assert 0.3 <= waited < 30
+        assert 0.5 <= waited < 50

@@ -1,5 +1,6 @@
 """Many structures at once: the replicas of an ensemble, each with its own neighbor list."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -88,7 +89,8 @@ class CHGNetBatch:
             self._models.append(model.twin())
         engine = self._models[0]
         assert isinstance(engine, TorchEngine)  # made above
-        results = engine.evaluate_many(structures, properties)
+        with _named(0) if len(structures) == 1 else contextlib.nullcontext():
+            results = engine.evaluate_many(structures, properties)
         for number, (result, atoms) in enumerate(zip(results, structures, strict=True)):
             with _named(number):
                 results[number] = finite(result, atoms)

@@ -1,6 +1,5 @@
 """The CHGNet calculator for ASE."""
 
-import functools
 import logging
 import os
 from pathlib import Path
@@ -103,18 +102,15 @@ class CHGNetCalculator(Calculator):
         self.__dict__.pop("get_spin_polarized", None)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copy and pickle a calculator as what it was made from, with its last structure and results."""
+        """Copy and pickle a calculator as what it was made from, with its last structure, results and all else."""
         keywords: dict[str, Any] = {
             "device": self.device,
             "engine": self.engine,
             "threads": self.threads,
             "sha256": self.weights_sha256,
         }
-        return (
-            functools.partial(type(self), self._source, **keywords),
-            (),
-            {"atoms": self.atoms, "results": self.results},
-        )
+        state = {name: value for name, value in self.__dict__.items() if name not in ("_model", "_memory")}
+        return _made_again, (type(self), self._source, keywords), state
 
     @property
     def model(self) -> Model:
@@ -155,6 +151,13 @@ class CHGNetCalculator(Calculator):
         if self.device == "cpu" and self.engine != "torch":
             package = self.engine == "chgnet"
             self._memory.check(len(atoms), atoms.cell.volume, threads=self.threads, package=package)
+
+
+def _made_again(kind: type[CHGNetCalculator], source: str | Path, keywords: dict[str, Any]) -> CHGNetCalculator:
+    """Make a calculator of a class whose constructor may want other arguments."""
+    calculator = kind.__new__(kind)
+    CHGNetCalculator.__init__(calculator, source, **keywords)
+    return calculator
 
 
 def evaluate_checked(model: Model, atoms: Atoms, properties: set[str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from amorph.chgnet import graph
 from amorph.chgnet.folding import Array, Folded, fold
 from amorph.chgnet.graph import VerletList
 from amorph.chgnet.linear import linear
-from amorph.chgnet.memory import MemoryGuard
+from amorph.chgnet.memory import TABLES, MemoryGuard
 from amorph.chgnet.network import KERNELS, SCRATCH, Network, Transposes
 from amorph.chgnet.precision import FEWEST_ATOMS, Precise, beyond_float32
 from amorph.chgnet.simd import aligned
@@ -42,7 +42,8 @@ class Engine:
         self.dtype = dtype
         self._precise = Precise(lambda: Engine(checkpoint, threads=threads, skin=skin, dtype=np.float64))
         self._double: Engine | None = None
-        self._memory, self._double_memory = MemoryGuard(), MemoryGuard()
+        # An engine in float64 stands beside one that has its tables.
+        self._memory = MemoryGuard(0 if dtype == np.float32 else TABLES)
         self.model: Folded = fold(checkpoint, dtype)
         self.tables = Tables(self.model)
         self.threads = threads
@@ -62,6 +63,10 @@ class Engine:
         Forces and stress are computed for every structure, because they tell whether float32 is exact enough: what is
         returned does not depend on what is asked.
         """
+        if self._process != os.getpid():
+            # A forked child has neither the threads of the pool nor the one that may have held the lock.
+            self._process, self._at_work = os.getpid(), threading.Lock()
+            self._pool = None if self._pool is None else ThreadPoolExecutor(self.threads)
         if not self._at_work.acquire(blocking=False):
             raise RuntimeError(
                 "this calculator is at work in another thread; give each thread a calculator of its own, or evaluate "
@@ -70,9 +75,9 @@ class Engine:
         try:
             if self.dtype == np.float32 and len(atoms) < FEWEST_ATOMS:
                 return self._in_float64(f"the cell has {len(atoms)} atoms", atoms, properties)
-            first, self._warm = not self._warm, True
-            with announced(KERNELS) if first else contextlib.nullcontext():
+            with contextlib.nullcontext() if self._warm else announced(KERNELS):
                 g, results = self._compute(atoms, properties)
+            self._warm = True
             if self.dtype == np.float32 and (reason := beyond_float32(float(g.d.min()), results)) is not None:
                 return self._in_float64(reason, atoms, properties)
             return results
@@ -99,7 +104,6 @@ class Engine:
 
     def _in_float64(self, reason: str, atoms: Atoms, properties: set[str]) -> dict[str, Any]:
         """Evaluate what float32 cannot; the kernels are compiled for float64 when first needed."""
-        self._double_memory.check(len(atoms), atoms.cell.volume, threads=self.threads, itemsize=8)
         if self._double is None:
             shared = self._precise.engine(reason)
             self._double = shared if self._pool is not None else shared.serial_copy()
@@ -118,7 +122,7 @@ class Engine:
         twin._pool, twin.space, twin._at_work = None, Workspace(self.dtype), threading.Lock()
         twin._scratch = [aligned(SCRATCH, self.dtype)]
         twin._list = twin.verlet_list()
-        twin._double, twin._memory, twin._double_memory = None, MemoryGuard(), MemoryGuard()
+        twin._double, twin._memory = None, MemoryGuard(TABLES)
         return twin
 
     def run(self, kernel: Callable[..., None], chunks: list[tuple[Any, ...]]) -> None:
@@ -127,8 +131,6 @@ class Engine:
             for chunk in chunks:
                 kernel(*chunk, self._scratch[0])
             return
-        if self._process != os.getpid():  # threads do not survive a fork
-            self._pool, self._process = ThreadPoolExecutor(self.threads), os.getpid()
         others = [
             self._pool.submit(kernel, *chunk, scratch)
             for chunk, scratch in zip(chunks[1:], self._scratch[1:], strict=True)

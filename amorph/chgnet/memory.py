@@ -26,8 +26,8 @@ STOCK_PER_ANGLE = 64_000
 TABLES = 290_000_000
 """Bytes of the weights, tables and compiled kernels of one model and one set of six elements (206 MB).
 
-Tables of sets that were evaluated before stay too, up to :data:`amorph.chgnet.tables.KEPT_BYTES`; they are no longer
-free when the next structure asks. Compiling the kernels, once per machine, takes 110 MB more.
+Tables of sets that were evaluated before stay too, up to :data:`amorph.chgnet.tables.KEPT_BYTES`, and are not counted.
+Compiling the kernels, once per machine, takes 110 MB more.
 """
 
 
@@ -125,10 +125,11 @@ def available_bytes(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cg
 def _left_in_groups(proc: Path, cgroups: Path) -> Iterator[int]:
     try:
         groups = (proc / "self/cgroup").read_text().splitlines()
-    except OSError:
+    except (OSError, ValueError):
         return
     for group in groups:
-        _, controllers, path = group.split(":", 2)
+        _, _, named = group.partition(":")
+        controllers, _, path = named.partition(":")
         if not controllers:  # version 2
             root, limit, used, inactive = cgroups, "memory.max", "memory.current", "inactive_file"
         elif "memory" in controllers.split(","):
@@ -151,10 +152,16 @@ def _left_in_groups(proc: Path, cgroups: Path) -> Iterator[int]:
 
 
 class MemoryGuard:
-    """Compares what evaluations need with what is free, before it is taken; what was granted once is held since."""
+    """Compares what evaluations need with what is free, before it is taken; what was granted once is held since.
 
-    def __init__(self) -> None:
-        self._granted = 0
+    Parameters
+    ----------
+    granted
+        Bytes that are held from the start, because another evaluation took them.
+    """
+
+    def __init__(self, granted: int = 0) -> None:
+        self._granted = granted
 
     def check(self, atoms: int, volume: float, *, threads: int = 1, itemsize: int = 4, package: bool = False) -> None:
         """Refuse a structure that would not fit.

@@ -92,8 +92,15 @@ class TorchEngine:
             return []
         with full_float32(), self._captures.stream():
             replicas = self._replicas_of(structures)
-            inputs = replicas.inputs(structures)
-            counts = self._captures.run(inputs, "counts", functools.partial(self._counts, inputs))
+            try:
+                inputs = replicas.inputs(structures)
+                counts = self._captures.run(inputs, "counts", functools.partial(self._counts, inputs))
+            except torch.OutOfMemoryError:
+                self._captures.clear()
+                raise ValueError(
+                    f"the pairs of {len(replicas.numbers)} atoms do not fit in the memory of {self.device}; use a "
+                    "smaller cell or fewer structures at once"
+                ) from None
             sizes, squares = Sizes(*map(int, counts[:3])), counts[3:]
             self._refuse(structures, inputs, replicas.starts, squares)
             values = self._run(replicas, inputs, room_for(sizes, padded=self._padded))

@@ -59,6 +59,7 @@ class Replicas:
         self.starts = np.cumsum([0, *map(len, structures)])
         """(structures + 1,) first atom of each structure."""
         self.lists = VerletLists(cutoff, skin, device)
+        self._reach = cutoff, skin
         self.granted = Sizes(0, 0, 0)
         """Room that was found to fit in the device's memory."""
         self.recompute = False
@@ -70,18 +71,27 @@ class Replicas:
         """Bring positions, cells and, where they no longer hold, lists to the device."""
         positions = torch.from_numpy(np.concatenate([atoms.positions for atoms in structures]))
         cells = torch.from_numpy(np.stack([atoms.cell.array for atoms in structures]))
-        pairs, inputs = self.lists.update(structures), self._inputs
-        if pairs is not None:
-            if self._padded or len(pairs.i) == 0:
-                pairs = pairs.padded(bucket(len(pairs.i)))
-            if self._padded and inputs is not None and len(inputs.pairs.i) == len(pairs.i):
-                inputs.pairs.overwrite(pairs)
-            else:
-                inputs = self._inputs = self._new_inputs(pairs)
-        assert inputs is not None  # the first update of new lists returns pairs
+        try:
+            inputs = self._listed(self.lists.update(structures))
+        except BaseException:
+            # A list that was half made, or did not reach the inputs, must not count as there.
+            self.lists, self._inputs = VerletLists(*self._reach, self._device), None
+            raise
         inputs.positions.copy_(positions)
         inputs.cells.copy_(cells)
         return inputs
+
+    def _listed(self, pairs: Pairs | None) -> Inputs:
+        """Return the inputs with these pairs in them, or as they are where no list was made."""
+        if pairs is not None:
+            if self._padded or len(pairs.i) == 0:
+                pairs = pairs.padded(bucket(len(pairs.i)))
+            if self._padded and self._inputs is not None and len(self._inputs.pairs.i) == len(pairs.i):
+                self._inputs.pairs.overwrite(pairs)
+            else:
+                self._inputs = self._new_inputs(pairs)
+        assert self._inputs is not None  # the first update of new lists returns pairs
+        return self._inputs
 
     def _new_inputs(self, pairs: Pairs) -> Inputs:
         lengths = np.diff(self.starts)

@@ -101,6 +101,9 @@ class _Inert:
     def __setstate__(self, state: Any) -> None:
         self.state = state
 
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Leave an item of what is a dictionary elsewhere."""
+
 
 _STORAGE_TYPES = {
     "FloatStorage": np.float32,
@@ -129,8 +132,10 @@ class _Unpickler(pickle.Unpickler):
             return _STORAGE_TYPES[name]
         return _Inert
 
-    def persistent_load(self, pid: Any) -> NDArray[Any]:
+    def persistent_load(self, pid: Any) -> NDArray[Any] | _Inert:
         _, dtype, key, _, _ = pid
+        if dtype is _Inert:  # a type that no weight has
+            return _Inert()
         return np.frombuffer(self._archive.read(f"{self._root}/data/{key}"), dtype=dtype)
 
 
@@ -142,8 +147,12 @@ class _Rebuild:
 
     __slots__ = ()
 
-    def __call__(self, storage: NDArray[Any], offset: int, shape: Any, stride: Any, *_: Any) -> NDArray[Any]:
+    def __call__(
+        self, storage: NDArray[Any] | _Inert, offset: int, shape: Any, stride: Any, *_: Any
+    ) -> NDArray[Any] | _Inert:
         """Return the tensor as a new array."""
+        if isinstance(storage, _Inert):
+            return storage
         if not isinstance(storage, np.ndarray):
             raise TypeError("a tensor has no storage")
         shape, stride = tuple(map(index, shape)), tuple(map(index, stride))

@@ -218,6 +218,30 @@ def test_copies_keep_the_results_and_give_the_same(model, copied):
     np.testing.assert_array_equal(again.get_forces(), forces)
 
 
+class Scaled(CHGNetCalculator):
+    def __init__(self, strength, **keywords):
+        super().__init__(**keywords)
+        self.strength = strength
+
+
+def test_copies_of_a_subclass_are_of_that_class():
+    again = copy.deepcopy(Scaled(5, model="r2scan", device="cpu", threads=1))
+    assert (type(again), again.strength, again.model_name) == (Scaled, 5, "r2scan")
+    assert again.get_property("energy", rattled()) < 0
+
+
+def test_compiling_is_watched_until_an_evaluation_came_through(monkeypatch):
+    watched = []
+    monkeypatch.setattr("amorph.chgnet.engine.announced", lambda _: contextlib.nullcontext(watched.append("")))
+    calculator, close = CHGNetCalculator(device="cpu", threads=1), rattled()
+    close.positions[1] = close.positions[0]
+    with pytest.raises(ValueError, match="apart"):
+        calculator.get_property("energy", close)
+    for seed in (1, 2):
+        calculator.get_property("energy", rattled(seed=seed))
+    assert len(watched) == 2
+
+
 def test_a_dropped_calculator_leaves_its_memory_at_once():
     calculator = CHGNetCalculator(device="cpu", threads=1)
     dropped = weakref.ref(calculator)
@@ -256,7 +280,8 @@ def test_a_forked_process_goes_on_with_the_calculator():
     calculator.reset()
     receiver, sender = multiprocessing.Pipe(duplex=False)
     child = multiprocessing.get_context("fork").Process(target=lambda: sender.send(calculator.get_forces(atoms)))
-    child.start()
+    with calculator.model._at_work:  # as if another thread, which the child does not have, were evaluating
+        child.start()
     try:
         assert receiver.poll(60)
         np.testing.assert_array_equal(receiver.recv(), forces)

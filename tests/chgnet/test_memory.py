@@ -5,8 +5,9 @@ import sys
 
 import pytest
 from ase.build import bulk
+from float64_stock import melt
 
-from amorph.chgnet import CHGNetBatch, CHGNetCalculator
+from amorph.chgnet import CHGNetBatch, CHGNetCalculator, memory
 from amorph.chgnet.memory import TABLES, MemoryGuard, available_bytes, estimate_bytes, estimate_stock_bytes
 
 
@@ -104,6 +105,17 @@ def test_a_first_evaluation_takes_no_more_than_was_counted(repeat, stretch):
         assert peak <= estimate <= 1.5 * peak
 
 
+def test_what_one_evaluation_holds_is_not_asked_of_the_next(monkeypatch):
+    # Tables and kernels, 290 MB, are there once; a batch, and what goes in float64, need no more than their own part.
+    calculator = CHGNetCalculator(device="cpu", threads=1)
+    batch, cells = CHGNetBatch(calculator), [melt(24), melt(24)]
+    calculator._memory = batch._memory = MemoryGuard(10**12)
+    calculator.get_property("energy", cells[0])
+    monkeypatch.setattr(memory, "available_bytes", lambda: 100_000_000)
+    assert len(batch.evaluate(cells)) == 2
+    assert calculator.get_property("energy", bulk("MgO", "rocksalt", a=4.2)) < 0
+
+
 SLURM = "0::/system.slice/slurmstepd.scope/job_7/step_0"
 OLD = "5:cpuset:/slurm/job_7\n4:cpu,memory:/slurm/uid_1/job_7\n0::/user.slice"
 
@@ -122,6 +134,7 @@ OLD = "5:cpuset:/slurm/job_7\n4:cpu,memory:/slurm/uid_1/job_7\n0::/user.slice"
         (OLD, "memory", 2_000_500),
         (OLD, "memory/slurm/job_7", 8_192_000),
         (None, None, 8_192_000),
+        ("junk\n\n" + OLD, "memory", 2_000_500),
     ],
 )
 def test_the_limit_of_a_job_or_container_counts(tmp_path, group, limited, free):

@@ -11,7 +11,7 @@ from float64_stock import LARGE, SMALL, float64_stock, melt, rocksalt, skewed, s
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from amorph.chgnet import CHGNetBatch, CHGNetCalculator, torch_layers, torch_memory
+from amorph.chgnet import CHGNetBatch, CHGNetCalculator, torch_layers, torch_list, torch_memory
 from amorph.chgnet.torch_capture import Compiled
 from amorph.chgnet.torch_engine import TorchEngine
 from amorph.chgnet.torch_graph import Sizes, build
@@ -176,6 +176,29 @@ def test_forces_do_not_depend_on_the_age_of_the_list(engine):
     atoms.positions[0] += [1.2, 0, 0]
     assert_same_bits(old.evaluate(atoms, EVERYTHING), engine.twin().evaluate(atoms, EVERYTHING))
     assert old.rebuilds == 2
+
+
+@pytest.mark.parametrize("moved", [0.0, 1.5])  # of the first list, and of one that takes its place
+def test_a_list_that_was_not_finished_does_not_count(engine, monkeypatch, moved):
+    twin, atoms = engine.twin(), melt(24)
+    if moved:
+        twin.evaluate(atoms, {"forces"})
+        atoms.positions[0, 0] += moved
+    with monkeypatch.context() as patch:
+        patch.setattr(torch_list, "make_pairs", raising(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            twin.evaluate(atoms, {"forces"})
+        patch.setattr(torch_list, "make_pairs", raising(torch.OutOfMemoryError))
+        with pytest.raises(ValueError, match=r"^the pairs of 24 atoms do not fit in the memory of cpu; use"):
+            twin.evaluate(atoms, {"forces"})
+    assert_same_bits(twin.evaluate(atoms, EVERYTHING), engine.twin().evaluate(atoms, EVERYTHING))
+
+
+def raising(error):
+    def function(*_):
+        raise error
+
+    return function
 
 
 def test_recomputing_layers_gives_the_same_forces_and_stores_less(engine, monkeypatch):

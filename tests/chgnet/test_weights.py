@@ -3,6 +3,7 @@
 import io
 import pickle
 import zipfile
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,19 @@ def test_fine_tuned_file_needs_trust_or_its_sha256(tmp_path):
     assert load_checkpoint(path, trust=True).name == str(path)
     with pytest.raises(ValueError, match="has the sha256"):
         load_checkpoint(path, sha256="0" * 64)
+
+
+def test_what_stands_beside_the_weights_may_be_of_any_type(tmp_path):
+    path = tmp_path / "beside.pth.tar"
+    content = torch.load(load_checkpoint("0.3.0").path, map_location="cpu", weights_only=True)["model"]
+    beside = {"mask": torch.ones(3, dtype=torch.uint8), "half": torch.ones(3, dtype=torch.bfloat16)}
+    torch.save({"model": content, "trainer": beside | {"history": defaultdict(list, {"mae": [0.1]})}}, path)
+    arrays = load_checkpoint(path, trust=True).arrays
+    assert all(np.array_equal(arrays[name], array) for name, array in load_checkpoint("0.3.0").arrays.items())
+    content["state_dict"]["mlp.layers.7.bias"] = content["state_dict"]["mlp.layers.7.bias"].to(torch.bfloat16)
+    torch.save({"model": content}, path)
+    with pytest.raises(ValueError, match="no CHGNet model"):
+        load_checkpoint(path, trust=True)
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path):
