@@ -151,7 +151,7 @@ def test_an_array_runs_every_member_once(queue, folder):
 
 @pytest.mark.slow  # the queue's limits are whole minutes, and it holds a job back for two before its next turn
 def test_a_member_is_warned_before_the_time_limit_and_queued_again(queue, folder):
-    write_files(folder, vary="[slurm]\noptions.time = 2\nseconds_to_stop = 80\n", slower=200)
+    write_files(folder, vary="[slurm]\noptions.time = 2\nseconds_to_stop = 80\n", slower=1000)
     job = re.search(r"as job (\d+)", submission(folder))[1]
     directory = folder / "all"
     wait_for(lambda: begun(directory))
