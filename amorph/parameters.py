@@ -7,7 +7,7 @@ Units and bounds stand in ``Annotated`` beside each parameter. From the signatur
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, is_dataclass
 from types import UnionType
 from typing import Annotated, Any, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -25,6 +25,12 @@ from pydantic import (
     create_model,
 )
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+
+
+def arguments_of(stage: Callable[..., Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick a stage's own parameters out of a verb's."""
+    return {name: value for name, value in parameters.items() if name in model_of(stage).model_fields}
+
 
 P = ParamSpec("P")
 R = TypeVar("R")

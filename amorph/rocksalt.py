@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from amorph.parameters import Density, Length, Supercell, checked
 from amorph.structure import periodic_atoms
-from amorph.tables.oxidation_states import ANION_CHARGES, known_states
+from amorph.tables import ANION_CHARGES, known_states
 from amorph.units import G_CM3_PER_U_A3
 
 NEUTRAL = 0.02

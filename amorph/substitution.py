@@ -8,10 +8,9 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
-from amorph.neighbors import pair_list
 from amorph.parameters import Count, Fraction, NonNegativeLength, checked
-from amorph.structure import periodic_atoms
-from amorph.tables.ions import Ion, parse_ion
+from amorph.structure import pair_list, periodic_atoms
+from amorph.tables import Ion, parse_ion
 
 _ATTEMPTS = 50
 """Attempts at placing ions a minimum distance apart: as many in random order, then first where fewest are near."""

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from amorph.analysis._percolation_kernels import sweep
 from amorph.analysis.bvse import bvse_map
-from amorph.analysis.percolation import STEPS, percolation_thresholds
+from amorph.analysis.percolation import percolation_thresholds
+from amorph.analysis.percolation._regions import sweep
+from amorph.analysis.percolation.regions import STEPS
 from amorph.fields import ScalarField
 from amorph.reading import read_structure
 

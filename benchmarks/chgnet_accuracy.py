@@ -23,7 +23,7 @@ from pytest import MonkeyPatch
 
 from amorph.chgnet import CHGNetCalculator
 from amorph.chgnet.weights import load_checkpoint
-from amorph.neighbors import pair_list
+from amorph.structure import pair_list
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "chgnet"))
 from float64_stock import AMPLITUDES, LARGE, SMALL, float64_stock, molten, rocksalt, thrifty_stock

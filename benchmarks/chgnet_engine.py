@@ -8,8 +8,8 @@ Both codes take turns on the same structures, which move a little between calls,
 reported: on a shared machine times vary more than ratios. "stock ef" is the chgnet package asked for energy and forces
 through its own graph converter; "stock default" its ASE calculator's default call. The floor is what the matrix
 products of one evaluation would take at the rate that torch's float32 products reach with as many threads. The peak
-memory is that of a process of its own, above what it holds once amorph.chgnet.engine is imported, and numba with it:
-calculator and first call.
+memory is that of a process of its own, above what it holds once amorph.chgnet.cpu.engine is imported, and numba with
+it: calculator and first call.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def rocksalt(repeat: int, amplitude: float = 0.1, seed: int = 0) -> Atoms:
 
 def products(atoms: Atoms) -> float:
     """Count the floating-point operations of all matrix products of one forward and backward pass, none repeated."""
-    from amorph.chgnet.graph import VerletList
+    from amorph.chgnet.cpu.graph import VerletList
 
     graph = VerletList(6.0, 3.0, 0.002, 1.0).graph(atoms)
     per_angle = 2 * 64 * 128 * 6
@@ -80,7 +80,7 @@ def _peak_memory(repeat: int, threads: int) -> float:
         assert found is not None  # Linux has both
         return 1024e-9 * int(found[1])
 
-    importlib.import_module("amorph.chgnet.engine")
+    importlib.import_module("amorph.chgnet.cpu.engine")
     before = resident("VmRSS")
     CHGNetCalculator("0.3.0", device="cpu", threads=threads).get_property("forces", rocksalt(repeat))
     return resident("VmHWM") - before

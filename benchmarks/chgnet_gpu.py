@@ -7,7 +7,7 @@ Structures move as in molecular dynamics that starts at 3000 K: ASE's Langevin f
 fs. Times are means over all steps after the first, so that lists made anew, rooms captured and structures that go in
 float64 count with their share; the slowest call is given beside them, and how many lists were made. Agreement is that
 of the first structure with the same engine in float64, which the tests hold to stock CHGNet in float64 within 1e-9 eV/Å
-(tests/chgnet/test_torch_engine.py).
+(tests/chgnet/gpu/test_torch_engine.py).
 """
 
 import argparse
@@ -23,7 +23,7 @@ from ase.md.velocitydistribution import thermalize_momenta
 from chgnet_engine import rocksalt
 
 from amorph.chgnet import CHGNetBatch, CHGNetCalculator
-from amorph.chgnet.torch_engine import TorchEngine
+from amorph.chgnet.gpu.engine import TorchEngine
 from amorph.chgnet.weights import load_checkpoint
 
 TIMESTEP = 2 * units.fs

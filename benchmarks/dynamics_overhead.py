@@ -23,9 +23,9 @@ import numpy as np
 from chgnet_engine import rocksalt
 
 from amorph.chgnet import CHGNetCalculator
-from amorph.recording import Work, record_dynamics
-from amorph.run import Stage
-from amorph.schedule import QuenchSchedule, Segment
+from amorph.meltquench import QuenchSchedule, Segment
+from amorph.pipeline.recording import record_dynamics
+from amorph.run import Stage, Work
 
 
 class Timed(CHGNetCalculator):

@@ -24,7 +24,7 @@ from dying import Runs, kill_checkpoints  # noqa: E402 (they lie among the tests
 from fuzzing import KINDS  # noqa: E402
 from toy_run import BRIEF, assert_same, content, written  # noqa: E402
 
-from amorph.durable import read_checkpoint  # noqa: E402
+from amorph.run import read_checkpoint  # noqa: E402
 
 MOMENTS = {
     "call": ("within a step", 1, 80),

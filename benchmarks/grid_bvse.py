@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from timing import Comparison, compare, show
 
 from amorph.analysis.bvse import bvse_map
-from amorph.analysis.oxidation_states import with_oxidation_states
 from amorph.reading import read_structure
-from amorph.structure import to_pymatgen
+from amorph.structure import to_pymatgen, with_oxidation_states
 
 LOW = 10.0
 """Energies are compared below this [eV]: near nuclei both reach thousands."""

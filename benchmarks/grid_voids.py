@@ -11,8 +11,8 @@ from ase.build import bulk
 from scipy.spatial import Voronoi, cKDTree
 from timing import Comparison, compare, show
 
-from amorph.analysis.holes import Holes, find_holes
 from amorph.analysis.voids import voids
+from amorph.analysis.voids.holes import Holes, find_holes
 from amorph.fields import ScalarField
 
 

@@ -17,7 +17,7 @@ from ase.build import bulk
 from numpy.typing import NDArray
 from timing import Comparison, compare, show
 
-from amorph.analysis.tessellation import Tessellation, tessellate
+from amorph.analysis.voronoi import Tessellation, tessellate
 
 EDGE = 20.38
 SHEAR = np.array([[1.0, 0.0, 0.0], [0.3, 1.0, 0.0], [0.2, -0.25, 1.0]])

@@ -17,11 +17,11 @@ from ase.calculators.calculator import BaseCalculator
 from numpy.typing import NDArray
 from timing import compare, show
 
+from amorph.calculators import Gathering
 from amorph.chgnet import CHGNetBatch, CHGNetCalculator
-from amorph.dynamics import dynamics
-from amorph.gathering import Gathering
+from amorph.meltquench import QuenchSchedule, Segment
+from amorph.meltquench.dynamics import dynamics
 from amorph.rocksalt import build
-from amorph.schedule import QuenchSchedule, Segment
 
 CORES = len(os.sched_getaffinity(0))
 STEPS = 10

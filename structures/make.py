@@ -1,4 +1,4 @@
-"""Write the reference crystals of amorph.crystals into this folder, and the table in its README.
+"""Write the reference crystals of amorph.tables.crystals into this folder, and the table in its README.
 
 Run ``python structures/make.py`` after changing an entry there. Every CIF holds the space group with its operations,
 the asymmetric unit, and the oxidation states.
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from amorph.crystals import CRYSTALS, Crystal
+from amorph.tables.crystals import CRYSTALS, Crystal
 
 FOLDER = Path(__file__).parent
 

@@ -140,14 +140,14 @@ CHECKPOINTS = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from amorph import durable
+from amorph.run import checkpoints
 from dying import die_at
 
 folder = Path(sys.argv[1])
 for number in range(int(sys.argv[2])):
     directory = folder / str(number)
     directory.mkdir()
-    durable.write_checkpoint(directory, {"step": np.array(1), "x": np.full(500, 1.0)})
+    checkpoints.write_checkpoint(directory, {"step": np.array(1), "x": np.full(500, 1.0)})
     kind = ("file", "write", "sync")[number % 3]
     if (pid := os.fork()) == 0:
         if kind == "sync":
@@ -157,7 +157,7 @@ for number in range(int(sys.argv[2])):
             die_at(kind, 1 + number // 3 % 4, ("SIGKILL",), str(directory))
         else:
             die_at(kind, 1, ("SIGKILL",), str(directory), share=np.random.default_rng(number).random())
-        durable.write_checkpoint(directory, {"step": np.array(2), "x": np.full(500, 2.0)})
+        checkpoints.write_checkpoint(directory, {"step": np.array(2), "x": np.full(500, 2.0)})
         os._exit(0)
     print(kind, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
@@ -171,12 +171,12 @@ def kill_checkpoints(folder, number):
 
 
 def child(request, output):
-    from amorph import recording
     from amorph.cli import main
+    from amorph.run import checkpoints, stopping
 
     sys.stdout = sys.stderr = os.fdopen(output, "w", encoding="utf-8")
     # A second passes between any two looks at the clock, so that checkpoints come after a number of steps.
-    recording.time = SimpleNamespace(monotonic=itertools.count(0.0, 1.0).__next__)
+    checkpoints.time = stopping.time = SimpleNamespace(monotonic=itertools.count(0.0, 1.0).__next__)
     if request["die"]:
         die_at(*request["die"], request["signals"], request["directory"])
     status = main(["run", request["study"], "--dir", request["directory"], "--quiet", *request["flags"]])
@@ -188,8 +188,8 @@ def serve():
     import matplotlib.figure
     import toys
 
-    import amorph.cli.runs
-    import amorph.pipeline
+    import amorph.cli.run
+    import amorph.pipeline.order
 
     del matplotlib, toys, amorph
     for line in sys.stdin:

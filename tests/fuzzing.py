@@ -35,8 +35,8 @@ def originals(kind, folder):
     from ase.build import bulk
     from toy_run import STUDY
 
+    from amorph.export import write_structure
     from amorph.export.fields import write_field
-    from amorph.export.structures import write_structure
     from amorph.fields import ScalarField
 
     mgo = bulk("MgO", "rocksalt", a=4.212, cubic=True)
@@ -97,8 +97,8 @@ def damaged(whole, rng):
 
 def reader(kind):
     from amorph.ensemble.plan import read_ensemble
+    from amorph.pipeline import read_study
     from amorph.reading import read_field, read_structure
-    from amorph.study import read_study
 
     return {"toml": read_study, "ensemble": read_ensemble, "npz": read_field}.get(kind, read_structure)
 

@@ -12,7 +12,7 @@ import pytest
 from dying import HERE, Runs, kill_checkpoints
 from toy_run import BRIEF, assert_same, content, written
 
-from amorph.durable import read_checkpoint, write_checkpoint
+from amorph.run import read_checkpoint, write_checkpoint
 
 
 def test_a_kill_inside_the_write_of_a_checkpoint_leaves_a_whole_one(tmp_path):
@@ -34,7 +34,7 @@ from pathlib import Path
 import numpy as np
 from ase.build import bulk
 from dying import die_at
-from amorph import stages
+from amorph.pipeline import stages
 from amorph.run import RunDirectory
 
 def begin(directory):

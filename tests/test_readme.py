@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from amorph import schedule
 from amorph.cli import main
-from amorph.schedule import QuenchSchedule, Segment
+from amorph.meltquench import QuenchSchedule, Segment, schedule
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -8,8 +8,8 @@ from ase.io import read, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amorph.neighbors import pair_list
 from amorph.rocksalt import build, parse_composition
+from amorph.structure import pair_list
 
 
 def rng(seed=0):

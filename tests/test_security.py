@@ -10,9 +10,9 @@ import pytest
 from toy_run import STUDY
 
 from amorph.cli import main
-from amorph.cli.dynamics import _schedule
+from amorph.cli.melt_quench import _schedule
 from amorph.ensemble.plan import read_ensemble
-from amorph.study import read_study
+from amorph.pipeline import read_study
 
 PACKAGE = Path(__file__).parent.parent / "amorph"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -106,7 +106,7 @@ def test_no_toml_hangs_or_exhausts(tmp_path, content, said, read):
     [
         ("calculator", "os:system", 'command = "touch PWNED"'),
         ("calculator", "mine_of_a_stranger:make", ""),
-        ("calculator", "amorph.durable:write_atomically", 'path = "PWNED", content = "x"'),
+        ("calculator", "amorph.run.durable:write_atomically", 'path = "PWNED", content = "x"'),
         ("calculator", "amorph.cli:main", 'arguments = ["run", "other.toml", "--dir", "PWNED"]'),
         ("final_calculator", "os:system", 'command = "touch PWNED"'),
     ],
@@ -114,8 +114,8 @@ def test_no_toml_hangs_or_exhausts(tmp_path, content, said, read):
 def test_a_dry_run_calls_no_code_that_a_study_names(tmp_path, monkeypatch, capsys, table, factory, arguments):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine_of_a_stranger.py").write_text("open('PWNED', 'w').close()\n")
-    monkeypatch.setattr("amorph.estimate._seconds", lambda *_: 1.0)
-    monkeypatch.setattr("amorph.estimate._peak_during", lambda call: call())
+    monkeypatch.setattr("amorph.pipeline.estimate._seconds", lambda *_: 1.0)
+    monkeypatch.setattr("amorph.pipeline.estimate._peak_during", lambda call: call())
     named = f'[{table}]\nfactory = "{factory}"\narguments = {{ {arguments} }}'
     study = STUDY.replace('[calculator]\nfactory = "toys:Ions"', named)
     (tmp_path / "a.toml").write_text(study)
@@ -133,7 +133,7 @@ def test_a_run_names_the_code_of_a_study_before_it_calls_it(tmp_path, monkeypatc
     (tmp_path / "mine_of_a_stranger.py").write_text("import sys\nsys.stderr.write('it ran\\n')\nmake = None\n")
     study = '[build]\ncomposition = "MgO"\nsupercell = [2, 2, 2]\n[calculator]\nfactory = "mine_of_a_stranger:make"\n'
     (tmp_path / "a.toml").write_text(study)
-    monkeypatch.setattr("amorph.pipeline.rehearse", lambda _: {})
+    monkeypatch.setattr("amorph.pipeline.order.rehearse", lambda _: {})
     assert main(["run", "a.toml", "--dir", "run"]) == 2
     named, ran, _ = capsys.readouterr().err.splitlines()
     assert (named, ran) == ("calling the code that a.toml names: mine_of_a_stranger:make", "it ran")

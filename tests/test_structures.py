@@ -8,8 +8,8 @@ import pytest
 import spglib
 from ase import Atoms
 
-from amorph.neighbors import pair_list
 from amorph.reading import read_structure
+from amorph.structure import pair_list
 
 FOLDER = Path(__file__).parent.parent / "structures"
 _spec = importlib.util.spec_from_file_location("make_structures", FOLDER / "make.py")

@@ -8,8 +8,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amorph.neighbors import pair_list
 from amorph.rocksalt import build
+from amorph.structure import pair_list
 from amorph.substitution import substitute, substitute_replicas
 
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 
-from amorph.neighbors import pair_list
+from amorph.structure import pair_list
 
 
 class Toy(Calculator):

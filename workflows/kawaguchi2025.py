@@ -13,10 +13,9 @@ import numpy as np
 
 import amorph
 from amorph.analysis.crystallinity import crystallinity
-from amorph.export.mesh import write_mesh
+from amorph.export import write_mesh, write_structure
 from amorph.export.picture import write_picture
-from amorph.export.structures import write_structure
-from amorph.schedule import QuenchSchedule, Segment
+from amorph.meltquench import QuenchSchedule, Segment
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("folder", nargs="?", type=Path, default=Path("runs/kawaguchi2025_api"))

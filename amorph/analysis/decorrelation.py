@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from amorph.neighbors import pair_list
+from amorph.structure import pair_list
 
 Series = NDArray[np.float64]
 

@@ -9,9 +9,8 @@ from annotated_types import Gt
 from ase import Atoms
 from numpy.typing import NDArray
 
-from amorph.neighbors import pair_list
 from amorph.parameters import checked
-from amorph.structure import anion_mask, periodic_atoms
+from amorph.structure import anion_mask, pair_list, periodic_atoms
 from amorph.tables import radius
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from ase import Atoms
 
 from amorph.chgnet.calculator import CHGNetCalculator, Model, evaluate_checked, finite
-from amorph.chgnet.engine import Engine
+from amorph.chgnet.cpu.engine import Engine
+from amorph.chgnet.cpu.memory import MemoryGuard
 from amorph.chgnet.guards import check_input
-from amorph.chgnet.memory import MemoryGuard
 
 
 class CHGNetBatch:
@@ -79,7 +79,7 @@ class CHGNetBatch:
             return list(pool.map(one, range(len(structures))))
 
     def _joined(self, structures: Sequence[Atoms], properties: set[str]) -> list[dict[str, Any]]:
-        from amorph.chgnet.torch_engine import TorchEngine
+        from amorph.chgnet.gpu.engine import TorchEngine
 
         if not structures:
             return []

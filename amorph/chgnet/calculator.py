@@ -9,8 +9,8 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
+from amorph.chgnet.cpu.memory import MemoryGuard
 from amorph.chgnet.guards import check_input
-from amorph.chgnet.memory import MemoryGuard
 from amorph.chgnet.weights import STOCK_FILES, Checkpoint, load_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -189,11 +189,11 @@ def _make_model(checkpoint: Checkpoint, device: str, threads: int, engine: str) 
     if engine == "auto" and reason is None:
         engine = "numba" if device == "cpu" else "torch"
     if engine == "numba":
-        from amorph.chgnet.engine import Engine
+        from amorph.chgnet.cpu.engine import Engine
 
         return Engine(checkpoint, threads=threads), "numba"
     if engine == "torch":
-        from amorph.chgnet.torch_engine import TorchEngine
+        from amorph.chgnet.gpu.engine import TorchEngine
 
         return TorchEngine(checkpoint, device), "torch"
     from amorph.chgnet.stock import StockModel

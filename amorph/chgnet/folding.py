@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amorph.chgnet.simd import aligned
 from amorph.chgnet.weights import Checkpoint
+from amorph.machine.wide_vectors import aligned
 
 WIDTH = 64
 """Features of an atom, a bond and an angle."""

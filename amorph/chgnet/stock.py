@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from amorph.chgnet.guards import refuse_close, refuse_isolated
 from amorph.chgnet.weights import Checkpoint
-from amorph.neighbors import PairList, pair_list
-from amorph.structure import MINIMUM_DISTANCE
+from amorph.structure import MINIMUM_DISTANCE, PairList, pair_list
 
 
 class StockModel:
@@ -31,7 +30,7 @@ class StockModel:
             from chgnet.graph import CrystalGraph
             from chgnet.model import CHGNet
 
-            from amorph.chgnet.torch_precision import full_float32
+            from amorph.chgnet.gpu.full_float32 import full_float32
 
             options = {"mlp_out_bias": any(key.endswith("mlp_out.layers.1.bias") for key in checkpoint.arrays)}
             self._model = CHGNet(**(checkpoint.arguments | options))

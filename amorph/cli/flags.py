@@ -67,11 +67,6 @@ def whole_numbers(kind: Any, tokens: Sequence[Token]) -> Any:
     return numbers[0] if kind is int else numbers
 
 
-def arguments_of(stage: Callable[..., Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Pick a stage's own parameters out of a verb's."""
-    return {name: value for name, value in parameters.items() if name in model_of(stage).model_fields}
-
-
 @dataclass(frozen=True)
 class _Flag:
     """A flag of the command line, and what turns its value into the stage's."""

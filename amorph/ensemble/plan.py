@@ -15,13 +15,11 @@ import numpy as np
 import tomli_w
 from annotated_types import Ge, Gt
 
-from amorph.durable import write_atomically
 from amorph.ensemble.shared_melt import melt, snapshots_of, split
 from amorph.parameters import Count, Seed, Unit, checked, parse
-from amorph.pipeline import rehearse
-from amorph.reading.toml import read_toml
-from amorph.run import binding, difference, toml_form
-from amorph.study import Study, read_study, resolve
+from amorph.pipeline import Study, read_study, rehearse, resolve
+from amorph.reading import read_toml
+from amorph.run import binding, difference, toml_form, write_atomically
 
 MOST_MEMBERS: Final = 100_000
 """More members than this must be a slip."""

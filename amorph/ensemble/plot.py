@@ -5,8 +5,8 @@ import io
 from pathlib import Path
 from typing import Any, Final
 
-from amorph.durable import write_atomically
 from amorph.ensemble.summary import EnsembleSummary, Statistics
+from amorph.run import write_atomically
 
 _PLOTTED: Final = (".png", ".pdf", ".svg")
 

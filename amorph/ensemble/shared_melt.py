@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from amorph.analysis.decorrelation import FEWEST_FRAMES
-from amorph.melting import SNAPSHOTS
+from amorph.meltquench import QuenchSchedule
 from amorph.parameters import Duration, checked
+from amorph.pipeline import SNAPSHOTS, Study, resolve
 from amorph.run import toml_form
-from amorph.schedule import QuenchSchedule
-from amorph.study import Study, resolve
 
 _MELTED = ("run", "calculator", "build", "starting_relax", "melt_quench")
 """Tables of a study that its melt depends on."""

@@ -12,7 +12,7 @@ import numpy as np
 from amorph.analysis.decorrelation import effective_number
 from amorph.ensemble.shared_melt import snapshots_of
 from amorph.ensemble.status import FINISHED, melt_names, member_rows, member_status, summary_of
-from amorph.summary import figure_rows
+from amorph.pipeline import figure_rows
 
 Point = tuple[tuple[str, str], ...]
 """Varied keys and their values."""

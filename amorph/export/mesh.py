@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amorph.analysis.isosurface import Mesh
-from amorph.export.replacing import replacing
-from amorph.export.suffixes import writer_for
 from amorph.export.vtk_xml import Appended, write_vtk_xml
+from amorph.export.whole_files import replacing, writer_for
 
 _COLOR: Final = (0.95, 0.78, 0.15, 1.0)
 _LINES: Final = 10_000

@@ -7,10 +7,9 @@ from typing import Final
 import numpy as np
 from ase import Atoms
 
-from amorph.analysis.pathways import MigrationPath
+from amorph.analysis.percolation import MigrationPath
 from amorph.export.picture import write_picture
-from amorph.export.replacing import replacing
-from amorph.export.suffixes import writer_for
+from amorph.export.whole_files import replacing, writer_for
 
 
 def write_path(path: str | Path, pathway: MigrationPath, atoms: Atoms) -> None:

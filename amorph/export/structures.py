@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 import ase.io
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
-from amorph.export.replacing import replacing
-from amorph.export.suffixes import writer_for
+from amorph.export.whole_files import replacing, writer_for
 from amorph.structure import periodic_atoms, to_pymatgen
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
+from amorph.structure import poscar_order
 
 
 def write_structure(path: str | Path, structure: "Atoms | Structure") -> None:
@@ -68,16 +67,6 @@ def write_poscar(path: str | Path, structure: "Atoms | Structure") -> None:
     """Write VASP's POSCAR in fractional coordinates, the atoms grouped by element in order of first appearance."""
     atoms = _right_handed(periodic_atoms(structure))
     _write_with_ase(path, _bare(atoms[poscar_order(atoms)]), format="vasp", direct=True)
-
-
-def poscar_order(atoms: Atoms) -> NDArray[np.int64]:
-    """Give the indices of the atoms in the order of the POSCAR: by element in order of first appearance.
-
-    >>> poscar_order(Atoms("OMgOMg", positions=np.eye(4, 3)))
-    array([0, 2, 1, 3])
-    """
-    _, first, element = np.unique(atoms.numbers, return_index=True, return_inverse=True)
-    return np.argsort(first[element], kind="stable")
 
 
 def write_lammps(path: str | Path, structure: "Atoms | Structure") -> None:

@@ -8,10 +8,10 @@ from typing import Annotated
 from annotated_types import Gt
 from ase import Atoms
 
-from amorph.durable import make_folder
-from amorph.export.replacing import replacing
 from amorph.export.structures import write_poscar
+from amorph.export.whole_files import replacing
 from amorph.parameters import Count, Force, Unit, checked
+from amorph.run import make_folder
 from amorph.structure import periodic_atoms
 
 LAST_WRITTEN = "INCAR"

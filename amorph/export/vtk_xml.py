@@ -8,7 +8,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import NDArray
 
-from amorph.export.replacing import replacing
+from amorph.export.whole_files import replacing
 
 _TYPES = {"<f4": "Float32", "<f8": "Float64", "<i8": "Int64"}
 

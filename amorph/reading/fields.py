@@ -10,8 +10,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from amorph.analysis.grids import available_memory
 from amorph.fields import ScalarField
+from amorph.machine.memory import available_memory
 from amorph.reading.files import RefusedError, numeric, reason_of, regular_file, sound, too_large
 
 _NAMES: Final = ("values", "cell", "quantity", "unit", "parameters", "numbers", "positions", "pbc")
@@ -20,7 +20,7 @@ _HEADERS: Final = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.f
 
 
 def read_field(path: str | Path) -> tuple[ScalarField, Atoms]:
-    """Read a scalar field and the structure it was made from, as :func:`amorph.export.npz.write_npz` writes them.
+    """Read a scalar field and the structure it was made from, as :func:`amorph.export.fields.write_field` writes them.
 
     Raises
     ------

@@ -7,11 +7,10 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from amorph.export.structures import poscar_order
 from amorph.reading.ase_formats import read_ase
 from amorph.reading.files import RefusedError, reason_of, regular_file, silence, sound, too_large
 from amorph.reading.packed import unpacked
-from amorph.structure import periodic_atoms
+from amorph.structure import periodic_atoms, poscar_order
 
 _GPA_PER_KBAR = 0.1
 _LARGEST_MEDIAN_SHIFT = 2.0
@@ -50,7 +49,7 @@ def read_vasp_relaxed(path: str | Path, reference: Atoms) -> VaspRelaxed:
     path
         ``CONTCAR``, or ``vasprun.xml``, which also tells whether the run converged.
     reference
-        The structure that :func:`amorph.export.vasp.write_vasp_input` wrote.
+        The structure that :func:`amorph.export.write_vasp_input` wrote.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from ase.md.verlet import VelocityVerlet
 from float64_stock import LARGE, SMALL, float64_stock, molten, rocksalt, thrifty_stock
 
 from amorph.chgnet import CHGNetCalculator
-from amorph.chgnet.engine import Engine
+from amorph.chgnet.cpu.engine import Engine
 from amorph.chgnet.stock import StockModel
 from amorph.chgnet.weights import load_checkpoint
 

@@ -5,7 +5,7 @@ import pytest
 from float64_stock import melt, rocksalt, two_atoms
 
 from amorph.chgnet import CHGNetBatch, CHGNetCalculator
-from amorph.chgnet.torch_engine import TorchEngine
+from amorph.chgnet.gpu.engine import TorchEngine
 
 
 def test_equals_one_by_one_bitwise_over_steps():

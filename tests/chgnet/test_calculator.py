@@ -19,7 +19,7 @@ from ase.units import GPa
 
 from amorph.chgnet import CHGNetBatch, CHGNetCalculator
 from amorph.chgnet.calculator import choose_device
-from amorph.chgnet.network import Network
+from amorph.chgnet.cpu.network import Network
 from amorph.chgnet.weights import load_checkpoint
 
 
@@ -232,7 +232,7 @@ def test_copies_of_a_subclass_are_of_that_class():
 
 def test_compiling_is_watched_until_an_evaluation_came_through(monkeypatch):
     watched = []
-    monkeypatch.setattr("amorph.chgnet.engine.announced", lambda _: contextlib.nullcontext(watched.append("")))
+    monkeypatch.setattr("amorph.chgnet.cpu.engine.announced", lambda _: contextlib.nullcontext(watched.append("")))
     calculator, close = CHGNetCalculator(device="cpu", threads=1), rattled()
     close.positions[1] = close.positions[0]
     with pytest.raises(ValueError, match="apart"):

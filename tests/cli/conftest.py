@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from amorph import cli, rocksalt
-from amorph.export.structures import write_structure
+from amorph.export import write_structure
 
 
 class Called(NamedTuple):

@@ -7,7 +7,7 @@ import pytest
 from ase import Atoms
 
 from amorph import bvs_map, read_field, read_structure, window_convergence
-from amorph.export.structures import write_structure
+from amorph.export import write_structure
 
 BVS = ("bvs", "oxide.extxyz", "--ion", "Mg2+", "--blocking", "framework", "--exclusion-radius", 1.0)
 

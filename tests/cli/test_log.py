@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from amorph.cli import main
-from amorph.cli.verb import finish, start
+from amorph.cli.output import finish, start
 
 
 class Gone:
@@ -35,7 +35,9 @@ def test_a_reader_that_has_gone_ends_no_verb_and_costs_the_others_no_line(monkey
 @pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN])
 def test_a_caller_of_the_command_line_finds_the_signals_as_they_were(handler, monkeypatch):
     before = signal.signal(signal.SIGUSR1, handler)
-    monkeypatch.setattr("amorph.cli._run", lambda *_, **__: (signal.signal(signal.SIGUSR1, signal.SIG_IGN) and 0, ""))
+    monkeypatch.setattr(
+        "amorph.cli.entry._run", lambda *_, **__: (signal.signal(signal.SIGUSR1, signal.SIG_IGN) and 0, "")
+    )
     try:
         main(["run"])
         assert signal.getsignal(signal.SIGUSR1) == handler

@@ -8,9 +8,8 @@ from ase.io import read
 from amorph.analysis.bvs import bvs_map
 from amorph.analysis.bvse import bvse_map
 from amorph.analysis.distance import distance_map
-from amorph.analysis.pathways import migration_path
-from amorph.analysis.percolation import percolation, percolation_thresholds
-from amorph.cli.verb import text_of
+from amorph.analysis.percolation import migration_path, percolation, percolation_thresholds
+from amorph.cli.output import text_of
 from amorph.export.fields import write_field
 from amorph.fields import ScalarField
 from amorph.reading import read_structure

@@ -97,7 +97,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 import numpy as np
 import amorph
-from amorph.analysis import _grid_kernels as kernels
+from amorph.analysis.grids import _exponential as kernels
 assert amorph.__file__.startswith(sys.argv[1]), amorph.__file__
 assert kernels.exp2(np.ones(1)) == 2.0
 print(sum(kernels.exp2.stats.cache_misses.values()), kernels.exp2.stats.cache_path)

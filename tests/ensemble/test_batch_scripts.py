@@ -11,8 +11,7 @@ from toy_ensemble import HERE, ask, wait_for, write_files
 from toy_run import assert_same, content
 
 from amorph.ensemble.status import member_status
-from amorph.pipeline import run_study
-from amorph.study import read_study
+from amorph.pipeline import read_study, run_study
 
 pytestmark = pytest.mark.xdist_group("slurm")  # one queue on one machine
 WORKFLOWS = HERE.parent / "workflows"

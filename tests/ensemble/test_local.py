@@ -16,11 +16,11 @@ from toy_run import assert_same
 
 from amorph.chgnet import CHGNetCalculator
 from amorph.cli import main
-from amorph.ensemble.local import _child_of, _environment, own_gpus, run_local, slots_of
+from amorph.ensemble.engines.local import _child_of, _environment, own_gpus, run_local, slots_of
 from amorph.ensemble.plan import prepare, read_ensemble
 from amorph.ensemble.status import member_names, member_status
 from amorph.ensemble.summary import Statistics, summarize_ensemble
-from amorph.locking import locked
+from amorph.run.lock import locked
 
 FIRST = ["000_000", "000_001"]
 
@@ -132,7 +132,7 @@ def test_a_member_that_is_done_counts_whatever_its_process_says(members, monkeyp
         def ended(self):
             return {self.name: status}, True
 
-    monkeypatch.setattr("amorph.ensemble.local.MemberProcess", Ended)
+    monkeypatch.setattr("amorph.ensemble.engines.local.MemberProcess", Ended)
     outcome = run_local([first, second], directory, workers=1)
     assert outcome.finished == FIRST
     assert not outcome.failed
@@ -152,14 +152,14 @@ def test_a_member_that_another_driver_finished_meanwhile_is_not_begun(members, m
         def ended(self):
             return {self.name: 0}, True
 
-    monkeypatch.setattr("amorph.ensemble.local.MemberProcess", Ended)
+    monkeypatch.setattr("amorph.ensemble.engines.local.MemberProcess", Ended)
     assert run_local([first, second], directory, workers=1).finished == FIRST
     assert begun == FIRST[:1]
 
 
 def test_a_driver_beside_another_says_what_it_left_and_keeps_its_log(members, command, monkeypatch, capsys):
     _, directory = members
-    monkeypatch.setattr("amorph.ensemble.waiting.PATIENCE", 0.5)
+    monkeypatch.setattr("amorph.ensemble.engines.waiting.PATIENCE", 0.5)
     log = directory / "logs/000_000.log"
     log.write_text("said before\n")
     for name in FIRST:
@@ -190,7 +190,7 @@ def test_members_that_a_killed_driver_left_behind_are_run_when_they_have_stopped
         def ended(self):
             return {self.name: 0}, True
 
-    monkeypatch.setattr("amorph.ensemble.local.MemberProcess", Ended)
+    monkeypatch.setattr("amorph.ensemble.engines.local.MemberProcess", Ended)
     outcome = run_local([first, second], directory, workers=1)
     assert begun == FIRST[::-1]
     assert outcome.finished == begun
@@ -208,7 +208,7 @@ def test_a_member_that_stopped_by_itself_is_named_with_its_word(command, monkeyp
         def ended(self):
             return {self.name: 3}, True
 
-    monkeypatch.setattr("amorph.ensemble.local.MemberProcess", Ended)
+    monkeypatch.setattr("amorph.ensemble.engines.local.MemberProcess", Ended)
     assert main(command[3:]) == 3
     said = "4 of 4 members stopped; 000_000: run VASP in here, then the same command again"
     assert said in capsys.readouterr().err

@@ -23,13 +23,13 @@ from toy_ensemble import (
 from toy_run import assert_same
 
 from amorph.cli import main
-from amorph.ensemble import parsl as engine
-from amorph.ensemble.blocks import block_provider, check_blocks
-from amorph.ensemble.local import Slot
+from amorph.ensemble.engines import parsl as engine
+from amorph.ensemble.engines.blocks import block_provider, check_blocks
+from amorph.ensemble.engines.local import Slot
+from amorph.ensemble.engines.waiting import Waiting
 from amorph.ensemble.plan import read_ensemble
 from amorph.ensemble.status import member_status
-from amorph.ensemble.waiting import Waiting
-from amorph.recording import StopRequest
+from amorph.run import StopRequest
 
 pytestmark = pytest.mark.xdist_group("slurm")  # one queue on one machine
 DONE = {"done", "check failed"}
@@ -149,7 +149,7 @@ def test_what_a_leashed_program_leaves_behind_ends_with_it(tmp_path):
     program = (
         f"setsid bash -c '{left.replace(chr(39), chr(34))}' & until [ -e {tmp_path}/up ]; do sleep 0.1; done; exit 7"
     )
-    leash = [sys.executable, "-m", "amorph.ensemble.leash", "0", "bash", "-c", program]
+    leash = [sys.executable, "-m", "amorph.ensemble.engines.leash", "0", "bash", "-c", program]
     assert subprocess.run(leash, check=False, timeout=60).returncode == 7
     assert (tmp_path / "stopped").exists()
     assert not processes_of(tmp_path)
@@ -160,8 +160,8 @@ def test_a_leashed_program_ends_when_who_started_it_dies(tmp_path, number):
     program = f"import pathlib, time; pathlib.Path('{tmp_path}/up').touch(); time.sleep(600)"
     starter = (
         "import os, subprocess, sys, time\n"
-        f"subprocess.Popen([sys.executable, '-m', 'amorph.ensemble.leash', str(os.getpid()), sys.executable, '-c',"
-        f' """{program}"""])\ntime.sleep(600)\n'
+        "subprocess.Popen([sys.executable, '-m', 'amorph.ensemble.engines.leash', str(os.getpid()),"
+        f' sys.executable, "-c", """{program}"""])\ntime.sleep(600)\n'
     )
     with subprocess.Popen([sys.executable, "-c", starter]) as process:
         wait_for((tmp_path / "up").exists)

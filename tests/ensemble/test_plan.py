@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from amorph.ensemble.plan import prepare, read_ensemble
-from amorph.study import read_study
+from amorph.pipeline import read_study
 
 
 def test_every_combination_has_its_members_with_streams_of_their_own(folder):

@@ -16,15 +16,13 @@ from toy_run import assert_same, content
 
 from amorph.analysis.decorrelation import effective_number
 from amorph.cli import main
-from amorph.durable import sha256_of
 from amorph.ensemble.plan import check_snapshots, prepare, read_ensemble
 from amorph.ensemble.shared_melt import snapshots_of
 from amorph.ensemble.status import melt_names, member_names, member_status
 from amorph.ensemble.summary import Statistics, summarize_ensemble
-from amorph.estimate import estimate
-from amorph.pipeline import run_study
-from amorph.recording import Stopped, StopRequest
-from amorph.study import read_study
+from amorph.pipeline import read_study, run_study
+from amorph.pipeline.estimate import estimate
+from amorph.run import Stopped, StopRequest, sha256_of
 
 MELT = "[melt]\nduration_ps = 3.0\n"
 QUENCH = "melt_quench.schedule.segments.quench.duration_ps"

@@ -12,8 +12,8 @@ import pytest
 from toy_ensemble import HERE, ask, begun, processes_of, states, wait_for, write_files
 
 from amorph.cli import main
+from amorph.ensemble.engines.slurm import script, submit
 from amorph.ensemble.plan import prepare, read_ensemble
-from amorph.ensemble.slurm import script, submit
 
 WHICH = shutil.which
 pytestmark = pytest.mark.xdist_group("slurm")  # one queue on one machine

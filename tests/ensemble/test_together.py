@@ -12,13 +12,12 @@ from toy_run import assert_same, content
 from toys import OneByOne
 
 from amorph.cli import main
-from amorph.ensemble import local
+from amorph.ensemble.engines import local
+from amorph.ensemble.engines.together import run_together
 from amorph.ensemble.plan import prepare, read_ensemble
 from amorph.ensemble.status import member_names, member_status
-from amorph.ensemble.together import run_together
-from amorph.pipeline import run_study
-from amorph.recording import StopRequest
-from amorph.study import read_study
+from amorph.pipeline import read_study, run_study
+from amorph.run import StopRequest
 
 NAMES = ["000_000", "000_001"]
 

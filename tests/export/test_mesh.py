@@ -12,7 +12,7 @@ from vtkmodules.vtkIOPLY import vtkPLYReader
 from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
 from amorph.analysis.isosurface import contour
-from amorph.export.mesh import write_mesh
+from amorph.export import write_mesh
 from amorph.fields import ScalarField
 
 TRICLINIC = np.array([[9.0, 0.0, 0.0], [2.0, 8.0, 0.0], [-1.5, 2.5, 11.0]])

@@ -8,9 +8,9 @@ from ase import Atoms
 from ase.build import bulk, make_supercell
 from ase.io import read, write
 
-from amorph.export.structures import poscar_order
-from amorph.export.vasp import write_vasp_input
+from amorph.export import write_vasp_input
 from amorph.reading import read_vasp_relaxed
+from amorph.structure import poscar_order
 
 
 @pytest.fixture

@@ -1,0 +1,5 @@
+"""Bond-valence sums on a grid: where an ion would have its valence."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,324 @@
+"""Bond-valence sums of a mobile ion: on a grid over the cell, and at points."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
+
+from amorph.analysis import grids
+from amorph.analysis.bvs.bond import Bond, resolve_bond
+from amorph.analysis.bvs.exclusion import Exclusion, slab_filler
+from amorph.analysis.bvs.result import Blocking, BvsMap
+from amorph.analysis.bvs.window import window_field
+from amorph.fields import Precision, ScalarField
+from amorph.parameters import Count, Length, NonNegativeLength, Valence, checked
+from amorph.structure import periodic_atoms
+
+__all__ = ["Blocking", "BvsMap", "bond_valence_sum_at", "bvs_map", "bvs_maps", "window_field"]
+
+
+@checked
+def bvs_map(
+    atoms: Atoms,
+    ion: str,
+    *,
+    grid: tuple[Count, Count, Count] | None = None,
+    spacing: Length | None = None,
+    cutoff: Length = 6.0,
+    exclusion_radius: NonNegativeLength = 1.7,
+    anion_exclusion_radius: NonNegativeLength | None = None,
+    blocking: Blocking = "all",
+    window: Valence = 0.4,
+    r0: Length | None = None,
+    b: Length | None = None,
+    anion: str = "O",
+    parameters: Path | None = None,
+    precision: Precision = "float64",
+    threads: Count | None = None,
+    progress: grids.Task | None = None,
+) -> BvsMap:
+    r"""Map the bond valence sum that an ion would have at every point of a grid over the cell.
+
+    Parameters
+    ----------
+    atoms
+        Structure, periodic in three directions; any cell.
+    ion
+        The mobile ion: "Mg2+".
+    grid
+        Number of points along each lattice vector; by default `spacing` decides.
+    spacing
+        Largest distance between neighbouring points along a lattice vector [Å], in place of a grid; by default 0.1 Å.
+    cutoff
+        Anions at this distance or nearer count [Å].
+    exclusion_radius
+        Points nearer than this to a blocking atom are excluded [Å].
+    anion_exclusion_radius
+        The same for anions, where it differs [Å].
+    blocking
+        "all": every atom excludes the points around it; "framework": the ions of the mobile element do not.
+    window
+        Half width of the window around the valence of the ion [v.u.]. The 0.4 v.u. belong to Mg2+ with r0 = 1.693 Å
+        and b = 0.37 Å; for another ion, r0 or b the width is the user's choice.
+    r0
+        Length of a bond of unit valence [Å]; by default the table's.
+    b
+        Softness [Å]; by default that of the table's r0, and 0.37 Å beside an r0 given here.
+    anion
+        Element that the ion bonds, or its ion: "O", "O2-". In a structure with ``oxidation_states`` only its atoms in a
+        negative state count.
+    parameters
+        A bvparm .cif file of the IUCr to take r0 and b from, instead of the table.
+    precision
+        "float64", or "float32" for half the memory: sums good to 4e-6 of themselves or of 1 v.u. at b = 0.37 Å, and as
+        much worse as b is smaller. The same points are excluded, the same anions count.
+    threads
+        Threads to work in, by default one for each processor; the result is the same to the last bit.
+    progress
+        Where to show the progress of a long map, ``Progress(visible=True).task``; nowhere by default.
+
+    Returns
+    -------
+    BvsMap
+        The map, with the shares of the cell that are excluded, under-bonded, in the window and over-bonded.
+
+    Raises
+    ------
+    ValueError
+        A structure that makes no sense, no anion in it, an ion without parameters, both a grid and a spacing, or a grid
+        larger than memory.
+
+    Notes
+    -----
+    :math:`v = \sum_j \exp[(r_0 - d_j)/b]` over the anions with :math:`d_j` at most the cutoff, Brown & Altermatt
+    (1985), doi:10.1107/S0108768185002063. Points with a blocking atom at :math:`d` less than the exclusion radius are
+    NaN; a point at exactly the cutoff of an anion counts it, a point at exactly the exclusion radius is kept.
+
+    Examples
+    --------
+    The octahedral site of Mg in MgO, its ions removed first:
+
+    >>> from ase.build import bulk
+    >>> made = bvs_map(bulk("MgO", "rocksalt", a=4.212), "Mg2+", grid=(2, 2, 2), blocking="framework", threads=1)
+    >>> made.field.values[0, 0, 0].round(3), made.window_fraction_of_cell
+    (np.float64(2.013), 0.125)
+    """
+    atoms = periodic_atoms(atoms)
+    bond = resolve_bond(atoms, ion, r0=r0, b=b, anion=anion, parameters=parameters, cutoff=cutoff, precision=precision)
+    return _make_maps(
+        atoms,
+        [bond],
+        grids.resolve_points(atoms.cell.array, grid, spacing, bytes_per_point=np.dtype(precision).itemsize),
+        Exclusion(exclusion_radius, anion_exclusion_radius, blocking),
+        window=window,
+        precision=precision,
+        threads=threads,
+        progress=progress,
+    )[0]
+
+
+@checked
+def bvs_maps(
+    atoms: Atoms,
+    ions: Sequence[str],
+    *,
+    grid: tuple[Count, Count, Count] | None = None,
+    spacing: Length | None = None,
+    cutoff: Length = 6.0,
+    exclusion_radius: NonNegativeLength = 1.7,
+    anion_exclusion_radius: NonNegativeLength | None = None,
+    blocking: Blocking = "all",
+    window: Valence = 0.4,
+    anion: str = "O",
+    parameters: Path | None = None,
+    precision: Precision = "float64",
+    threads: Count | None = None,
+    progress: grids.Task | None = None,
+) -> tuple[BvsMap, ...]:
+    """Map the bond valence sums of several ions in one pass over the grid.
+
+    Parameters
+    ----------
+    atoms
+        Structure, periodic in three directions; any cell.
+    ions
+        The mobile ions, each by itself: ("Mg2+", "Ca2+").
+    grid, spacing, cutoff, exclusion_radius, anion_exclusion_radius, blocking, anion, parameters, precision
+        As in :func:`bvs_map`, for every ion.
+    window
+        Half width of the window around the valence of each ion [v.u.].
+    threads, progress
+        As in :func:`bvs_map`.
+
+    Returns
+    -------
+    tuple of BvsMap
+        The map of each ion, in their order; each is to the last bit what :func:`bvs_map` makes.
+
+    Raises
+    ------
+    ValueError
+        As in :func:`bvs_map`; no ions, or one of them twice.
+
+    Notes
+    -----
+    Ions that the same atoms block share the search for points outside their spheres and for the anions around them;
+    with ``blocking="framework"`` each ion leaves out its own element.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> crystal = bulk("MgO", "rocksalt", a=4.212)
+    >>> [made.field.values[0, 0, 0].round(2) for made in bvs_maps(crystal, ["Mg2+", "Li+"], grid=(1, 1, 1),
+    ...     exclusion_radius=0.0, threads=1)]
+    [np.float64(2.01), np.float64(1.09)]
+    """
+    atoms = periodic_atoms(atoms)
+    bonds = [
+        resolve_bond(
+            atoms, ion, r0=None, b=None, anion=anion, parameters=parameters, cutoff=cutoff, precision=precision
+        )
+        for ion in ions
+    ]
+    names = [bond.ion for bond in bonds]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"ions = {', '.join(names) or 'none'}; give at least one, and each once")
+    item = np.dtype(precision).itemsize * len(bonds)
+    return _make_maps(
+        atoms,
+        bonds,
+        grids.resolve_points(atoms.cell.array, grid, spacing, bytes_per_point=item),
+        Exclusion(exclusion_radius, anion_exclusion_radius, blocking),
+        window=window,
+        precision=precision,
+        threads=threads,
+        progress=progress,
+    )
+
+
+@checked
+def bond_valence_sum_at(
+    points: ArrayLike,
+    atoms: Atoms,
+    ion: str,
+    *,
+    cutoff: Length = 6.0,
+    r0: Length | None = None,
+    b: Length | None = None,
+    anion: str = "O",
+    parameters: Path | None = None,
+) -> NDArray[np.float64]:
+    """Sum the bond valences that an ion would have at given points.
+
+    Parameters
+    ----------
+    points
+        (n, 3) or (3,) positions, anywhere [Å].
+    atoms
+        Structure, periodic in three directions; any cell.
+    ion, cutoff, r0, b, anion, parameters
+        As in :func:`bvs_map`.
+
+    Returns
+    -------
+    (n,) array
+        Bond valence sum at each point [v.u.].
+
+    Raises
+    ------
+    ValueError
+        As in :func:`bvs_map`, and points that are not finite or not triples.
+
+    Examples
+    --------
+    The six nearest O of Mg in MgO, and all O within 6 Å:
+
+    >>> from ase.build import bulk
+    >>> crystal = bulk("MgO", "rocksalt", a=4.212)
+    >>> bond_valence_sum_at([0, 0, 0], crystal, "Mg2+", cutoff=2.2).round(3)
+    array([1.965])
+    >>> bond_valence_sum_at([0, 0, 0], crystal, "Mg2+").round(3)
+    array([2.013])
+    """
+    from amorph.analysis.bvs._kernels import bond_valence_points
+
+    atoms = periodic_atoms(atoms)
+    bond = resolve_bond(atoms, ion, r0=r0, b=b, anion=anion, parameters=parameters, cutoff=cutoff)
+    where = np.atleast_2d(np.array(points, dtype=np.float64, order="C"))
+    if where.ndim != 2 or where.shape[1] != 3:
+        raise ValueError(f"points of the shape {np.shape(points)}; give (n, 3) positions in Å")
+    if not np.isfinite(where).all():
+        raise ValueError(f"point {int(np.argmin(np.isfinite(where).all(axis=1)))} is not finite; give positions in Å")
+    sums = np.empty(len(where))
+    anions = tuple(grids.make_bins(atoms.cell.array, bond.positions))
+    bond_valence_points(where, sums, anions, cutoff, grids.largest_square_within(cutoff), *bond.exponent)
+    return sums
+
+
+def _make_maps(
+    atoms: Atoms,
+    bonds: Sequence[Bond],
+    points: tuple[int, int, int],
+    exclusion: Exclusion,
+    *,
+    window: float,
+    precision: Precision,
+    threads: int | None,
+    progress: grids.Task | None,
+) -> tuple[BvsMap, ...]:
+    """Fill the maps of some ions, together those that the same atoms block."""
+    layout = grids.make_grid(atoms.cell.array, points)
+    alike: dict[bytes, list[Bond]] = {}
+    for bond in bonds:
+        alike.setdefault(b"".join(array.tobytes() for array in exclusion.of(atoms, bond)), []).append(bond)
+    made = {}
+    for group in alike.values():
+        values = np.empty((len(group), *points), precision)
+        fill = slab_filler(values, layout, group, *exclusion.of(atoms, group[0]), window)
+        label = f"bond valence sums of {', '.join(bond.ion for bond in group)}"
+        counts = np.sum(grids.over_slabs(values[0], fill, threads, progress=progress, label=label), axis=0)
+        for bond, own, shares in zip(group, values, counts / values[0].size, strict=True):
+            made[bond.ion] = _map_of(atoms, bond, own, shares.tolist(), exclusion, window)
+    return tuple(made[bond.ion] for bond in bonds)
+
+
+def _map_of(
+    atoms: Atoms, bond: Bond, values: NDArray[Any], shares: list[float], exclusion: Exclusion, window: float
+) -> BvsMap:
+    anion_radius = exclusion.radius if exclusion.anion_radius is None else exclusion.anion_radius
+    arguments = {
+        "ion": bond.ion,
+        "grid": list(values.shape),
+        "cutoff": bond.cutoff,
+        "exclusion_radius": exclusion.radius,
+        "anion_exclusion_radius": anion_radius,
+        "blocking": exclusion.blocking,
+        "window": window,
+        "r0": bond.r0,
+        "b": bond.b,
+        "anion": bond.anion,
+        "precision": str(values.dtype),
+    }
+    excluded, under, within, over = shares
+    return BvsMap(
+        ScalarField(values, atoms.cell.array, f"bond valence sum of {bond.ion}", "v.u.", arguments),
+        atoms,
+        ion=bond.ion,
+        target_valence=bond.target_valence,
+        window=window,
+        r0=bond.r0,
+        b=bond.b,
+        source=bond.source,
+        cutoff=bond.cutoff,
+        exclusion_radius=exclusion.radius,
+        anion_exclusion_radius=anion_radius,
+        blocking=exclusion.blocking,
+        anion=bond.anion,
+        excluded_fraction=excluded,
+        under_bonded_fraction_of_cell=under,
+        window_fraction_of_cell=within,
+        over_bonded_fraction_of_cell=over,
+    )

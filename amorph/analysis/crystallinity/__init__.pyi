@@ -1,0 +1,5 @@
+from .trajectory import settled_frames as settled_frames
+from .trajectory import unwrap as unwrap
+from .trajectory import verdict_of_trajectory as verdict_of_trajectory
+from .verdict import Crystallinity as Crystallinity
+from .verdict import crystallinity as crystallinity

@@ -1,0 +1,111 @@
+"""Measures of order in a structure: the parent's Bragg intensity, any Bragg peak, solid surroundings, displacements."""
+
+from typing import Final
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers
+from numpy.typing import NDArray
+from scipy.special import sph_harm_y
+
+from amorph.structure import PairList, pair_list
+
+BOND_ORDER: Final = 0.5
+"""Normalised q6·q6* above which two anions have like surroundings."""
+SHELL: Final = 12
+"""Nearest anions that make the surroundings of an anion: the first shell of a close-packed sublattice."""
+SOLID_BONDS: Final = 9
+"""Of these, how many must have like surroundings in a solid anion."""
+TIE: Final = 1e-3
+"""Difference of distances below which neighbours tie [Å]. In a simple cubic sublattice the twelfth place has a tie."""
+
+BRAGG_REACH: Final = 5.0
+"""Longest scattering vector of the search for Bragg peaks [1/Å]; beyond it thermal motion wipes them out."""
+BRAGG_LIMIT: Final = (0.05, 24.0)
+"""Largest I/N² of n atoms of a disordered structure: the first, and the second over n. Liquids and glasses: 17.7/n."""
+
+STRONGEST_STAR: Final = 2 * np.eye(3, dtype=int)
+"""{200}: where all atoms of rocksalt scatter in phase. The other three members are these with the other sign."""
+
+
+def parent_order(atoms: Atoms, matrix: NDArray[np.int64]) -> float:
+    """Order left from the rocksalt parent: I/N² over all atoms, mean over its strongest star."""
+    # cell = matrix · conventional cell, so conventional fractional coordinates are s · matrix
+    fractional = atoms.cell.scaled_positions(atoms.positions) @ matrix
+    amplitudes = np.exp(2j * np.pi * (fractional @ STRONGEST_STAR.T)).mean(axis=0)
+    return float(np.mean(np.abs(amplitudes) ** 2))
+
+
+def bragg_peak(frames: list[Atoms], anions: tuple[str, ...]) -> tuple[float, float]:
+    """Find the strongest Bragg peak, I/N² as the mean over the frames, and the limit of the atoms that scatter."""
+    first = frames[0]
+    anion = np.isin(np.array(first.symbols), anions)
+    most = np.floor(BRAGG_REACH * first.cell.lengths() / (2.0 * np.pi)).astype(int)
+    # I(−G) = I(G): half of the first index will do
+    ranges = [np.arange(0, most[0] + 1), np.arange(-most[1], most[1] + 1), np.arange(-most[2], most[2] + 1)]
+    g = np.linalg.norm(np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1) @ first.cell.reciprocal(), axis=-1)
+    inside = (g > 0.0) & (2.0 * np.pi * g <= BRAGG_REACH)
+    if not inside.any():
+        return 0.0, BRAGG_LIMIT[0] + BRAGG_LIMIT[1] / len(first)
+    groups = [chosen for chosen in (anion, ~anion, np.ones(len(first), dtype=bool)) if chosen.any()]
+    intensities = np.zeros((len(groups), *inside.shape))
+    for atoms in frames:
+        fractional = atoms.cell.scaled_positions(atoms.positions)
+        waves = [np.exp(2j * np.pi * np.outer(fractional[:, k], ranges[k])) for k in range(3)]
+        for total, chosen in zip(intensities, groups, strict=True):
+            x, y, z = (wave[chosen] for wave in waves)
+            for h in ranges[0]:
+                total[h] += np.abs((x[:, h, None] * y).T @ z / len(z)) ** 2 / len(frames)
+    peaks = [
+        (float(total[inside].max()), BRAGG_LIMIT[0] + BRAGG_LIMIT[1] / int(chosen.sum()))
+        for total, chosen in zip(intensities, groups, strict=True)
+    ]
+    above = [peak for peak in peaks if peak[0] > peak[1]]
+    return max(above) if above else max(peaks, key=lambda peak: peak[0] / peak[1])
+
+
+def solid_share(atoms: Atoms, anions: tuple[str, ...]) -> float:
+    """Share of the anions whose surroundings are like those of three quarters of their nearest anions."""
+    sublattice = atoms[np.isin(np.array(atoms.symbols), anions)]
+    pairs = _nearest(sublattice, SHELL)
+    polar = np.arccos(np.clip(pairs.D[:, 2] / pairs.d, -1.0, 1.0))
+    azimuth = np.arctan2(pairs.D[:, 1], pairs.D[:, 0])
+    first = np.flatnonzero(np.diff(pairs.i, prepend=-1))  # of each atom: its pairs stand together
+    q6 = np.add.reduceat(sph_harm_y(6, np.arange(7), polar[:, None], azimuth[:, None]), first)
+    # m < 0 are the conjugates of m > 0 but for a sign: they double the real part
+    weight = np.array([1.0] + 6 * [2.0])
+    norm = np.sqrt(np.sum(weight * np.abs(q6) ** 2, axis=1, keepdims=True))
+    q6 = np.divide(q6, norm, out=np.zeros_like(q6), where=norm > 0)
+    like = np.sum(weight * (q6[pairs.i] * q6[pairs.j].conj()).real, axis=1) > BOND_ORDER
+    neighbors = np.diff(first, append=pairs.i.size)
+    return float(np.mean(np.add.reduceat(like.astype(int), first) * SHELL >= SOLID_BONDS * neighbors))
+
+
+def _nearest(atoms: Atoms, count: int) -> PairList:
+    """List the pairs of each atom with its nearest `count` atoms, images included, and with those that tie for last."""
+    cutoff = 1.3 * (3.0 * count * atoms.cell.volume / (4.0 * np.pi * len(atoms))) ** (1 / 3)
+    while (numbers := np.bincount((pairs := pair_list(atoms, cutoff)).i, minlength=len(atoms))).min() < count:
+        cutoff *= 1.3
+    order = np.lexsort((pairs.d, pairs.i))
+    last = pairs.d[order][np.cumsum(numbers) - numbers + count - 1]
+    keep = pairs.d <= last[pairs.i] + TIE
+    return PairList(pairs.i[keep], pairs.j[keep], pairs.S[keep], pairs.D[keep], pairs.d[keep])
+
+
+def displacements(start: Atoms, frames: list[Atoms]) -> tuple[dict[str, float], dict[str, float]]:
+    """Mean-square displacement of each species, mean over the frames, and the one that counts as molten [Å²]."""
+    origin = start.cell.scaled_positions(start.positions)
+    masses = start.get_masses()
+    squares = np.zeros(len(start))
+    for atoms in frames:
+        moved = (atoms.cell.scaled_positions(atoms.positions) - origin) @ atoms.cell.array
+        moved -= masses @ moved / masses.sum()
+        squares += np.sum(moved**2, axis=1) / len(frames)
+    nearest = _nearest(start, 1)
+    distances = np.minimum.reduceat(nearest.d, np.flatnonzero(np.diff(nearest.i, prepend=-1)))
+    symbols = np.array(start.symbols)
+    species = sorted(set(start.symbols), key=lambda symbol: atomic_numbers[symbol])
+    return (
+        {symbol: float(squares[symbols == symbol].mean()) for symbol in species},
+        {symbol: float(distances[symbols == symbol].mean() ** 2) for symbol in species},
+    )

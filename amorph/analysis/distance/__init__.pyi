@@ -1,0 +1,2 @@
+from .maps import distance_map as distance_map
+from .maps import fill_distances as fill_distances

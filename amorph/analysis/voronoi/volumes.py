@@ -1,0 +1,305 @@
+"""Voronoi volumes of the atoms, and the free volume that they leave."""
+
+import logging
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
+
+import numpy as np
+from annotated_types import Len
+from ase import Atoms
+from ase.data import atomic_numbers
+from numpy.typing import NDArray
+
+from amorph.analysis.voronoi.cells import Kind, cut_cells
+from amorph.parameters import Volume, checked
+from amorph.structure import Radii, periodic_atoms
+from amorph.tables import parse_ion
+
+log = logging.getLogger(__name__)
+
+MGO_LATTICE_CONSTANT: Final = 4.212
+"""Experimental lattice constant of MgO [Å]; its eighth cube is the reference volume of oxygen."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeciesVolume:
+    """Voronoi volumes of the atoms of one species."""
+
+    species: str
+    """Chemical symbol."""
+    count: int
+    """Number of atoms."""
+    mean: float
+    """Mean volume [Å³]."""
+    minimum: float
+    """Smallest volume [Å³]."""
+    maximum: float
+    """Largest volume [Å³]."""
+    standard_deviation: float
+    """Standard deviation over the atoms, with the divisor n [Å³]."""
+
+
+@dataclass(frozen=True, eq=False)
+class FreeVolume:
+    """The part of a cell that its atoms do not fill, each cation at its mean volume and each anion at a reference."""
+
+    free_volume_fraction: float
+    """f_V = 1 − Σ n_i V_i / V_cell, the anion at its reference volume, every other species at its mean in the model."""
+    oxygen_excess_fraction: float
+    """The same the other way: n_O (⟨V_O⟩ − V_O,reference) / V_cell. Equal to `free_volume_fraction`."""
+    free_volume: float
+    """f_V·V_cell [Å³]."""
+    cell_volume: float
+    """Volume of the cell [Å³]."""
+    oxygen_volume: float
+    """Reference volume of one anion [Å³]."""
+    oxygen_volume_source: str
+    """Where the reference volume comes from."""
+    ion: str
+    """The mobile ion whose volume is the yardstick: "Mg2+"."""
+    anion: str
+    """Chemical symbol of the anion at its reference volume."""
+    ratio: float | None
+    """Free volume over the volume of all mobile ions, f_V·V_cell / (n V); None where the cell holds none."""
+    formula: str
+    """Composition per anion, the free volume as vacancies □ of the mobile ion's size: "Mg0.33□0.17Ti0.11Mo0.22O"."""
+    species: tuple[SpeciesVolume, ...]
+    """The mobile ion first, the anion last, the others between by atomic number."""
+    volumes: NDArray[np.float64]
+    """(n,) volume of each atom's cell [Å³]."""
+    symbols: tuple[str, ...]
+    """(n,) chemical symbol of each atom."""
+    tessellation: Kind
+    """Plain Voronoi cells, or power cells weighted by radii."""
+    radii_set: str | None
+    """Name of the radii of a power tessellation; "given" for radii passed as numbers."""
+    empty_cells: tuple[int, ...]
+    """Atoms whose power cell is empty; they count with zero volume."""
+
+    def with_oxygen_volume(self, oxygen_volume: float, *, source: str) -> "FreeVolume":
+        """Measure the same volumes against another reference for the anion [Å³]."""
+        return _measure(
+            self.volumes,
+            self.symbols,
+            self.cell_volume,
+            ion=self.ion,
+            anion=self.anion,
+            reference=(oxygen_volume, source),
+            tessellation=self.tessellation,
+            radii_set=self.radii_set,
+        )
+
+    def table(self) -> list[dict[str, str | int | float]]:
+        """Give one row per species."""
+        return [
+            {
+                "species": row.species,
+                "count": row.count,
+                "mean [Å³]": row.mean,
+                "minimum [Å³]": row.minimum,
+                "maximum [Å³]": row.maximum,
+                "standard deviation [Å³]": row.standard_deviation,
+            }
+            for row in self.species
+        ]
+
+    def per_atom_table(self) -> list[dict[str, str | int | float]]:
+        """Give one row per atom, in the order of the structure, counted from 0."""
+        return [
+            {"atom": index, "species": symbol, "volume [Å³]": volume}
+            for index, (symbol, volume) in enumerate(zip(self.symbols, self.volumes.tolist(), strict=True))
+        ]
+
+
+@checked
+def voronoi_volumes(atoms: Atoms, *, tessellation: Kind = "plain", radii: Radii | None = None) -> NDArray[np.float64]:
+    r"""Compute the volume of each atom's Voronoi cell.
+
+    Parameters
+    ----------
+    atoms
+        Periodic structure; any cell, however small or skewed.
+    tessellation
+        "plain": faces half-way between atoms. "power" (radical, Laguerre): faces shifted by the radii.
+    radii
+        Radii of a power tessellation: the name of a set (`shannon_ionic` needs ``oxidation_states``,
+        `cordero_covalent` does not), or numbers [Å] by ion or element.
+
+    Returns
+    -------
+    (n,) array
+        Volume of each cell [Å³]. A power cell may be empty: its volume is 0, and a warning is logged that names the
+        atom.
+
+    Raises
+    ------
+    ValueError
+        A power tessellation without radii, or radii without a power tessellation; no radius for an atom.
+    RuntimeError
+        The volumes do not add up to the cell's.
+
+    Notes
+    -----
+    The face between i and j holds the points with
+    :math:`|x - r_i|^2 - R_i^2 = |x - r_j|^2 - R_j^2`; plain cells have all :math:`R = 0`.
+
+    Examples
+    --------
+    In MgO every ion has an eighth of the cube:
+
+    >>> from ase.build import bulk
+    >>> voronoi_volumes(bulk("MgO", "rocksalt", a=4.212)).round(4)
+    array([9.3406, 9.3406])
+    """
+    atoms = periodic_atoms(atoms)
+    volumes = cut_cells(atoms, tessellation, radii).volumes
+    if (empty := np.flatnonzero(volumes == 0.0)).size:
+        names = ", ".join(f"{index} ({atoms.symbols[index]})" for index in empty)
+        log.warning("the power cells of these atoms are empty and count with 0 Å³: %s", names)
+    return volumes
+
+
+@checked
+def free_volume(
+    atoms: Atoms,
+    *,
+    ion: str = "Mg2+",
+    anion: str = "O",
+    oxygen_volume: Literal["experiment"] | Volume = "experiment",
+    oxygen_volume_source: Annotated[str, Len(1)] | None = None,
+    tessellation: Kind = "plain",
+    radii: Radii | None = None,
+) -> FreeVolume:
+    r"""Measure the volume that the atoms leave free.
+
+    Parameters
+    ----------
+    atoms
+        Periodic structure.
+    ion
+        The mobile ion with whose volume the free volume is compared: "Mg2+", "K+", or the bare element.
+    anion
+        The anion that counts with a reference volume in place of its volume in the model.
+    oxygen_volume
+        Volume of one anion in a dense crystal [Å³]: "experiment" for oxygen in MgO (a = 4.212 Å, a³/8 = 9.341 Å³), or
+        a number, such as that of MgO relaxed with the same potential.
+    oxygen_volume_source
+        Where a number comes from; it is repeated in the result.
+    tessellation
+        "plain", which alone fits published figures, or "power".
+    radii
+        Radii of a power tessellation, as :func:`voronoi_volumes` takes them.
+
+    Raises
+    ------
+    ValueError
+        No such anion in the cell; no experimental reference for it; radii and tessellation that do not fit.
+    RuntimeError
+        The Voronoi volumes do not add up to the cell's.
+
+    Notes
+    -----
+    :math:`f_V = 1 - \sum_i n_i V_i / V_\mathrm{cell}`, T. Kawaguchi et al., Commun. Mater. 6 (2025),
+    doi:10.1038/s43246-025-00921-0. As the cells fill space, that is
+    :math:`n_O (\langle V_O \rangle - V_{O,\mathrm{reference}}) / V_\mathrm{cell}`: the free volume sits in the cells
+    of the anions. Where it is negative, so is the □ of the formula.
+
+    Examples
+    --------
+    Nothing is free in MgO itself:
+
+    >>> from ase.build import bulk
+    >>> abs(round(free_volume(bulk("MgO", "rocksalt", a=4.212)).free_volume_fraction, 12))
+    0.0
+    """
+    atoms = periodic_atoms(atoms)
+    reference = _reference(_element(anion), oxygen_volume, oxygen_volume_source)
+    _element(ion)
+    present = sorted(set(atoms.symbols))
+    if _element(anion) not in present:
+        raise ValueError(f"no {_element(anion)} in the cell, which has {', '.join(present)}; name its anion")
+    return _measure(
+        voronoi_volumes(atoms, tessellation=tessellation, radii=radii),
+        tuple(atoms.symbols),
+        float(atoms.cell.volume),
+        ion=ion,
+        anion=_element(anion),
+        reference=reference,
+        tessellation=tessellation,
+        radii_set=radii if isinstance(radii, str) or radii is None else "given",
+    )
+
+
+def _measure(
+    volumes: NDArray[np.float64],
+    symbols: tuple[str, ...],
+    cell_volume: float,
+    *,
+    ion: str,
+    anion: str,
+    reference: tuple[float, str],
+    tessellation: Kind,
+    radii_set: str | None,
+) -> FreeVolume:
+    mobile = _element(ion)
+    oxygen_volume, source = reference
+    species = _species(volumes, symbols, mobile, anion)
+    filled = sum(row.count * (oxygen_volume if row.species == anion else row.mean) for row in species)
+    fraction = 1.0 - filled / cell_volume
+    of_anion = species[-1]
+    of_ion = species[0] if species[0].species == mobile and mobile != anion else None
+    ratio = None if of_ion is None or of_ion.mean == 0.0 else fraction * cell_volume / (of_ion.count * of_ion.mean)
+    return FreeVolume(
+        free_volume_fraction=fraction,
+        oxygen_excess_fraction=of_anion.count * (of_anion.mean - oxygen_volume) / cell_volume,
+        free_volume=fraction * cell_volume,
+        cell_volume=cell_volume,
+        oxygen_volume=oxygen_volume,
+        oxygen_volume_source=source,
+        ion=ion,
+        anion=anion,
+        ratio=ratio,
+        formula=_formula(species, ratio),
+        species=species,
+        volumes=volumes,
+        symbols=symbols,
+        tessellation=tessellation,
+        radii_set=radii_set,
+        empty_cells=tuple(np.flatnonzero(volumes == 0.0).tolist()),
+    )
+
+
+def _reference(anion: str, volume: float | Literal["experiment"], source: str | None) -> tuple[float, str]:
+    if volume != "experiment":
+        return volume, source or "given"
+    if source is not None:
+        raise ValueError(f"oxygen_volume_source = {source!r} describes a number; give oxygen_volume in Å³ with it")
+    if anion != "O":
+        raise ValueError(f"the experimental reference is oxygen in MgO, not {anion}; give oxygen_volume in Å³")
+    return MGO_LATTICE_CONSTANT**3 / 8.0, f"experiment: MgO, a = {MGO_LATTICE_CONSTANT} Å"
+
+
+def _species(
+    volumes: NDArray[np.float64], symbols: tuple[str, ...], mobile: str, anion: str
+) -> tuple[SpeciesVolume, ...]:
+    names = np.array(symbols)
+    rows = []
+    for name in sorted(set(symbols), key=lambda name: (name == anion, name != mobile, atomic_numbers[name])):
+        own = volumes[names == name]
+        rows.append(
+            SpeciesVolume(name, own.size, float(own.mean()), float(own.min()), float(own.max()), float(own.std()))
+        )
+    return tuple(rows)
+
+
+def _formula(species: tuple[SpeciesVolume, ...], ratio: float | None) -> str:
+    anions = species[-1].count
+    amounts = [(row.species, row.count / anions) for row in species]
+    if ratio is not None:
+        amounts.insert(1, ("□", ratio * amounts[0][1]))
+    texts = [(name, f"{round(amount, 2) + 0.0:.2f}") for name, amount in amounts]  # + 0.0: no minus zero
+    return "".join(name if text == "1.00" else name + text for name, text in texts)
+
+
+def _element(name: str) -> str:
+    return name if atomic_numbers.get(name, 0) > 0 else parse_ion(name).element

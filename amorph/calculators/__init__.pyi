@@ -1,0 +1,9 @@
+from .evaluation import evaluate as evaluate
+from .factory import CHGNET as CHGNET
+from .factory import calculator_name as calculator_name
+from .factory import make_calculator as make_calculator
+from .gathering import Batch as Batch
+from .gathering import GatheredCalculator as GatheredCalculator
+from .gathering import Gathering as Gathering
+from .repulsion import ZBLBatch as ZBLBatch
+from .repulsion import ZBLRepulsion as ZBLRepulsion

@@ -1,0 +1,2 @@
+from .batch import CHGNetBatch as CHGNetBatch
+from .calculator import CHGNetCalculator as CHGNetCalculator

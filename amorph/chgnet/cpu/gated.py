@@ -1,0 +1,44 @@
+"""The second layer of the gated MLPs, forward and back, a tile of rows at a time.
+
+Notation of one row: h the first layer's output (core | gate), u = silu(h), z = u W + b the centered second layer,
+n = z / rms(z), y = n · scale + shift, φ = silu(y_core) · σ(y_gate).
+"""
+
+# mypy: disable-error-code="no-untyped-def"
+# numba infers the types of its kernels.
+
+from numba import njit
+
+from amorph.chgnet.cpu.simd import MEAN, load, normed_product, product, splat, store, total
+
+
+@njit(cache=True, nogil=True)
+def second_forward(rows, u, weights, bias, n, inverses):
+    """Apply the second layers of core and gate and their norms: n = z / rms(z), and 1 / rms(z) of each row."""
+    for side in range(2):
+        for row in range(0, rows, 6):
+            at = row * 128 + side * 64
+            normed_product(
+                u, at, 128, weights, side * 4096, 64, bias, side * 64, 0, n, at, 128, inverses, side * (rows + 16) + row
+            )
+
+
+@njit(cache=True, nogil=True)
+def second_backward(rows, gradient, transposed, zeros, target):
+    """Multiply gradients of core and gate with the transposed matrices of the second layer."""
+    for side in range(2):
+        for row in range(0, rows, 6):
+            at = row * 128 + side * 64
+            product(gradient, at, 128, transposed, side * 4096, 64, 64, zeros, 0, 0, target, at, 128)
+
+
+@njit(cache=True, nogil=True)
+def through_norm(d, n, row, core, gate, along_core, along_gate):
+    """Go back through the norms of one row: d becomes dE/dz = (dE/dn − n mean(n · dE/dn)) / rms(z).
+
+    `core` and `gate` are 1 / rms; `along_...` the lanes whose sum is that of n · dE/dn.
+    """
+    mean_core, mean_gate = splat(total(along_core) * MEAN), splat(total(along_gate) * MEAN)
+    for k in range(0, 64, 16):
+        store(d, row + k, (load(d, row + k) - load(n, row + k) * mean_core) * core)
+        store(d, row + 64 + k, (load(d, row + 64 + k) - load(n, row + 64 + k) * mean_gate) * gate)

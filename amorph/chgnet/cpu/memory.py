@@ -1,0 +1,162 @@
+"""How much memory an evaluation needs, known before anything large is allocated."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from amorph.structure import SKIN
+
+if TYPE_CHECKING:
+    from amorph.chgnet.cpu.graph import Graph
+from amorph.machine.memory import available_bytes
+
+PER_ATOM = 7_500
+"""Bytes of the features and products of an atom."""
+PER_ATOM_AND_THREAD = 1_280
+"""Bytes of the sums that each thread, or each part of a serial evaluation, keeps for itself."""
+PER_BOND = 110
+PER_LISTED_PAIR = 200
+"""Bytes of a directed pair while the Verlet list is rebuilt."""
+PER_SHORT_EDGE = 6_000
+PER_ANGLE = 600
+STOCK_PER_ANGLE = 64_000
+"""Bytes of the chgnet package for an angle, which are most of what it takes: 15 GB for 1000 atoms of an oxide."""
+TABLES = 290_000_000
+"""Bytes of the weights, tables and compiled kernels of one model and one set of six elements (206 MB).
+
+Tables of sets that were evaluated before stay too, up to :data:`amorph.chgnet.cpu.tables.KEPT_BYTES`, and are not
+counted. Compiling the kernels, once per machine, takes 110 MB more.
+"""
+
+
+def bytes_of(
+    atoms: float, *, bonds: float, edges: float, angles: float, pairs: float = 0, threads: int = 1, itemsize: int = 4
+) -> int:
+    """Count the memory of one evaluation above the interpreter's.
+
+    Parameters
+    ----------
+    atoms, bonds, edges, angles
+        Number of atoms, of bonds within the cutoff, of directed short edges and of ordered pairs of those.
+    pairs
+        Directed pairs of the Verlet list, where that is still to be made.
+    threads
+        Threads of the engine.
+    itemsize
+        Bytes of a number of the engine: 4 in float32, 8 in float64.
+    """
+    parts = (
+        atoms * (PER_ATOM + PER_ATOM_AND_THREAD * threads)
+        + bonds * PER_BOND
+        + pairs * PER_LISTED_PAIR
+        + edges * PER_SHORT_EDGE
+        + angles * PER_ANGLE
+    )
+    return int(TABLES + parts * itemsize / 4)
+
+
+def estimate_bytes(
+    atoms: int,
+    volume: float,
+    *,
+    cutoff: float = 6.0,
+    bond_cutoff: float = 3.0,
+    skin: float = SKIN,
+    threads: int = 1,
+    itemsize: int = 4,
+) -> int:
+    """Estimate the memory of one evaluation from the density, before anything is listed.
+
+    Parameters
+    ----------
+    atoms, volume
+        Number of atoms and volume of the cell [Å³].
+    threads, itemsize
+        As for :func:`bytes_of`.
+
+    Notes
+    -----
+    From the mean number of neighbors 4/3 π r³ ρ. A structure that fills its cell unevenly (a slab) needs more:
+    :meth:`MemoryGuard.check_graph` sees that.
+    """
+    density = atoms / volume
+    edges = _short_edges(density, bond_cutoff)
+    return bytes_of(
+        atoms,
+        bonds=atoms * _sphere(density, cutoff) / 2,
+        pairs=atoms * _sphere(density, cutoff + skin),
+        edges=atoms * edges,
+        angles=atoms * edges**2,
+        threads=threads,
+        itemsize=itemsize,
+    )
+
+
+def estimate_stock_bytes(atoms: int, volume: float, *, bond_cutoff: float = 3.0) -> int:
+    """Estimate the peak memory of one evaluation of energy and forces by the chgnet package; stress takes more."""
+    return int(TABLES + atoms * STOCK_PER_ANGLE * _short_edges(atoms / volume, bond_cutoff) ** 2)
+
+
+def _sphere(density: float, radius: float) -> float:
+    return float(4 / 3 * np.pi * radius**3 * density)
+
+
+def _short_edges(density: float, bond_cutoff: float) -> float:
+    """Neighbors of an atom within the cutoff; they come in shells, so the number varies: 1.2 covers oxides."""
+    return 1.2 * _sphere(density, bond_cutoff)
+
+
+class MemoryGuard:
+    """Compares what evaluations need with what is free, before it is taken; what was granted once is held since.
+
+    Parameters
+    ----------
+    granted
+        Bytes that are held from the start, because another evaluation took them.
+    """
+
+    def __init__(self, granted: int = 0) -> None:
+        self._granted = granted
+
+    def check(self, atoms: int, volume: float, *, threads: int = 1, itemsize: int = 4, package: bool = False) -> None:
+        """Refuse a structure that would not fit.
+
+        Parameters
+        ----------
+        package
+            The chgnet package evaluates it, not the compiled kernels.
+
+        Raises
+        ------
+        ValueError
+            The estimate, less what was granted before, is more than what is free.
+        """
+        need = (
+            estimate_stock_bytes(atoms, volume)
+            if package
+            else estimate_bytes(atoms, volume, threads=threads, itemsize=itemsize)
+        )
+        self._grant(need, f"{atoms} atoms in {volume:.0f} Å³")
+
+    def check_graph(self, graph: "Graph", atoms: int, *, threads: int, itemsize: int) -> None:
+        """Refuse a structure whose bonds and angles, now counted, would not fit.
+
+        Raises
+        ------
+        ValueError
+            What they need, less what was granted before, is more than what is free.
+        """
+        edges, angles = graph.edge_bond.size, graph.angle_knot.size
+        need = bytes_of(atoms, bonds=graph.i.size, edges=edges, angles=angles, threads=threads, itemsize=itemsize)
+        self._grant(need, f"{atoms} atoms with {angles} angles between bonds")
+
+    def _grant(self, need: int, what: str) -> None:
+        if need <= self._granted:
+            return
+        more, free = need - self._granted, available_bytes()
+        if free is not None and more > free:
+            raise ValueError(
+                f"{what} need about {more / 1e9:.1f} GB for CHGNet and {free / 1e9:.1f} GB are free; use a smaller "
+                "cell or a machine with more memory"
+            )
+        self._granted = need

@@ -1,0 +1,79 @@
+"""How much memory of its device an evaluation in torch needs, known from its counts before anything large is made.
+
+The figures come from the tensors that live at once on a CPU, where nothing is compiled, and a fifth more; no GPU has
+been measured.
+"""
+
+from collections.abc import Callable
+
+import torch
+
+from amorph.chgnet.gpu.graph import Sizes
+from amorph.machine.memory import available_bytes
+
+STORED = {"bond": 24_000, "angle": 14_500}
+"""Bytes for the way back of a bond (both directions) and an angle, all layers, with features of 4 bytes."""
+
+RECOMPUTED = {"bond": 5_400, "angle": 3_900}
+"""The same where only features between layers are kept and one layer at a time is computed again."""
+
+PER_ATOM = 30_000
+
+PER_LISTED_PAIR = 200
+"""Bytes of a directed pair within the reach of the lists, and of what is measured on it."""
+
+
+def needed_bytes(atoms: int, pairs: int, sizes: Sizes, *, itemsize: int, recompute: bool) -> int:
+    """Estimate the peak of one evaluation with its gradient, and of its lists."""
+    per = RECOMPUTED if recompute else STORED
+    bonds = sizes.shorts + sizes.longs
+    features = PER_ATOM * atoms + per["bond"] * bonds + per["angle"] * sizes.angles
+    return features * itemsize // 4 + PER_LISTED_PAIR * pairs
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Return what new tensors may take, or None where the system does not say."""
+    if device.type == "cpu":
+        return available_bytes()
+    free, _ = torch.cuda.mem_get_info(device)
+    return free
+
+
+def choose_recompute(
+    device: torch.device, atoms: int, pairs: int, sizes: Sizes, *, itemsize: int, release: Callable[[], None]
+) -> bool:
+    """Tell whether layers have to be computed again on the way back because what they leave would not fit.
+
+    Parameters
+    ----------
+    release
+        Gives back what captured graphs and torch's cache hold, and what nobody else could use; called where the rest
+        is not enough.
+
+    Raises
+    ------
+    ValueError
+        Even so, the estimate is more than what is free.
+    """
+
+    def fits(recompute: bool) -> bool:
+        free = free_bytes(device)
+        return free is None or needed_bytes(atoms, pairs, sizes, itemsize=itemsize, recompute=recompute) <= free
+
+    if fits(False):
+        return False
+    release()
+    if fits(False):
+        return False
+    if not fits(True):
+        raise does_not_fit(device, atoms, pairs, sizes, itemsize=itemsize)
+    return True
+
+
+def does_not_fit(device: torch.device, atoms: int, pairs: int, sizes: Sizes, *, itemsize: int) -> ValueError:
+    """Make the error for structures that are too large for the device."""
+    need, free = needed_bytes(atoms, pairs, sizes, itemsize=itemsize, recompute=True), free_bytes(device) or 0
+    return ValueError(
+        f"{atoms} atoms with {sizes.angles} angles need about {need / 1e9:.1f} GB on {device} for CHGNet and "
+        f"{free / 1e9:.1f} GB are free; use a smaller cell, fewer structures at once, or a device with more memory"
+    )

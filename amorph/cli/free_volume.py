@@ -1,0 +1,119 @@
+"""The verb of Voronoi volumes: free-volume."""
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from amorph.analysis import voronoi
+from amorph.analysis.voronoi import FaceCoordination, Tessellation, face_coordination, tessellate
+from amorph.cli.flags import takes
+from amorph.cli.options import File, Json, Quiet
+from amorph.cli.output import figures_of, say, show, show_json, show_pairs, start
+from amorph.parameters import arguments_of
+from amorph.reading import read_structure
+
+
+@takes(tessellate, voronoi.free_volume, face_coordination, read_structure, skip=("threads",))
+def free_volume(
+    file: File,
+    /,
+    *,
+    per_atom: Annotated[
+        bool,
+        Parameter(negative="", help="List the volume, faces and neighbours of every atom, and coordination by face."),
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    **parameters: Any,
+) -> None:
+    """Measure the volume that the atoms leave free, from Voronoi volumes."""
+    start(quiet=quiet)
+    coordinating = arguments_of(face_coordination, parameters)
+    if coordinating and not per_atom:
+        raise ValueError("--smallest-share belongs to the coordination that --per-atom lists; give both")
+    atoms = read_structure(file, **arguments_of(read_structure, parameters))
+    measured = voronoi.free_volume(atoms, **arguments_of(voronoi.free_volume, parameters))
+    cells = tessellate(atoms, **arguments_of(tessellate, parameters)) if per_atom else None
+    coordination = None if cells is None else face_coordination(cells, **coordinating)
+    if json:
+        figures = figures_of(measured, without=("volumes", "symbols"))
+        if cells is not None and coordination is not None:
+            figures["smallest_share"] = coordination.smallest_share
+            figures["coordination"] = coordination.pairs
+            figures["atoms"] = _atoms_as_json(cells, coordination)
+        show_json(figures)
+    if json or quiet:
+        return
+    show(measured.table(), title=f"{measured.tessellation} Voronoi volumes of {file.name}")
+    if cells is not None and coordination is not None:
+        say("")
+        show(_atoms_as_rows(cells, coordination))
+        say("")
+        title = f"coordination by faces of at least {100 * coordination.smallest_share:g} % of an atom's surface"
+        show(coordination.table(), title=title)
+    say("")
+    show_pairs(
+        {
+            "free volume fraction f_V": _percent(measured.free_volume_fraction),
+            "the same from the anions' excess": _percent(measured.oxygen_excess_fraction),
+            "free volume f_V·V_cell [Å³]": measured.free_volume,
+            "cell volume [Å³]": f"{measured.cell_volume:.2f}",
+            f"free volume over that of all {measured.ion}": measured.ratio,
+            "nominal formula": measured.formula,
+            f"reference volume of {measured.anion} [Å³]": f"{measured.oxygen_volume:.3f} "
+            f"({measured.oxygen_volume_source})",
+        }
+        | ({"radii": measured.radii_set} if measured.radii_set else {})
+    )
+
+
+def _percent(fraction: float) -> str:
+    return f"{round(100 * fraction, 2) + 0.0:.2f} %"  # + 0.0: no minus zero
+
+
+def _atoms_as_rows(cells: Tessellation, coordination: FaceCoordination) -> list[dict[str, Any]]:
+    """Give one row per atom; its neighbours are the species behind the faces that count."""
+    behind: list[dict[str, int]] = [{} for _ in cells.symbols]
+    for i, j in zip(cells.i[coordination.counted].tolist(), cells.j[coordination.counted].tolist(), strict=True):
+        behind[i][cells.symbols[j]] = behind[i].get(cells.symbols[j], 0) + 1
+    return [
+        {
+            "atom": index,
+            "species": symbol,
+            "volume [Å³]": volume,
+            "surface [Å²]": surface,
+            "faces": faces,
+            "coordination": number,
+            "effective": effective,
+            "neighbours": dict(sorted(neighbors.items())),
+        }
+        for index, (symbol, volume, surface, faces, number, effective, neighbors) in enumerate(
+            zip(*_columns(cells, coordination), behind, strict=True)
+        )
+    ]
+
+
+def _atoms_as_json(cells: Tessellation, coordination: FaceCoordination) -> list[dict[str, Any]]:
+    """Give one entry per atom with all its faces."""
+    neighbors: list[list[dict[str, Any]]] = [[] for _ in cells.symbols]
+    columns = (cells.j, cells.S, cells.areas, cells.shares, cells.distances)
+    for i, j, shift, area, share, distance in zip(
+        cells.i.tolist(), *(column.tolist() for column in columns), strict=True
+    ):
+        neighbors[i].append({"atom": j, "shift": shift, "area": area, "share": share, "distance": distance})
+    names = ("species", "volume", "surface", "faces", "coordination_number", "effective_coordination_number")
+    return [
+        {"atom": index} | dict(zip(names, row, strict=True)) | {"neighbors": faces}
+        for index, (*row, faces) in enumerate(zip(*_columns(cells, coordination), neighbors, strict=True))
+    ]
+
+
+def _columns(cells: Tessellation, coordination: FaceCoordination) -> tuple[Any, ...]:
+    return (
+        cells.symbols,
+        cells.volumes.tolist(),
+        cells.surfaces.tolist(),
+        cells.faces.tolist(),
+        coordination.coordination_numbers.tolist(),
+        coordination.effective_coordination_numbers.tolist(),
+    )

@@ -1,0 +1,132 @@
+"""What every verb shares: its log, and results as a table or JSON."""
+
+import contextlib
+import json as json_module
+import logging
+import math
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+
+class CheckFailed(Exception):
+    """The result was made and kept, but a check on it failed: exit status 4."""
+
+
+class _StandardError(logging.Handler):
+    """Writes to whatever standard error is at the time: a progress bar puts itself in its place.
+
+    A reader that has gone, or a full disk behind a batch system's file, ends no run.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(self.format(record) + "\n")
+
+
+def start(*, quiet: bool) -> None:
+    """Send the log to stderr, on a terminal and in batch logs alike; errors only when quiet.
+
+    JSON changes nothing here: it has standard output for itself.
+    """
+    handler = _StandardError(logging.ERROR if quiet else logging.INFO)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    finish()
+    logger = logging.getLogger("amorph")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+def finish() -> None:
+    """Leave the log as it was before :func:`start`."""
+    logger = logging.getLogger("amorph")
+    for handler in [handler for handler in logger.handlers if isinstance(handler, _StandardError)]:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+        logger.propagate = True
+
+
+def show(rows: Iterable[Mapping[str, Any]], *, title: str | None = None) -> None:
+    """Print rows as an aligned table on stdout."""
+    rows = list(rows)
+    if not rows:
+        return
+    columns = []
+    for key in rows[0]:
+        values = [row.get(key) for row in rows]
+        cells = [_heading(str(key)), *map(text_of, values)]
+        width = max(map(len, cells))
+        right = any(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+        columns.append([cell.rjust(width) if right else cell.ljust(width) for cell in cells])
+    if title:
+        say(title)
+    for line in zip(*columns, strict=True):
+        say("  ".join(line).rstrip())
+
+
+_UNITS = {"_eV": "eV", "_A": "Å", "_A2": "Å²", "_A3": "Å³", "_per_A": "1/Å", "_vu": "v.u.", "_v.u.": "v.u.", "_Å": "Å"}
+
+
+def _heading(key: str) -> str:
+    """Write a column's key as its heading: the unit in brackets; the dotted key of a study as its file has it."""
+    for suffix, unit in _UNITS.items():
+        if key.endswith(suffix):
+            return f"{key.removesuffix(suffix).replace('_', ' ')} [{unit}]"
+    return key if "." in key else key.replace("_", " ")
+
+
+def show_pairs(pairs: Mapping[str, Any]) -> None:
+    """Print names and values, one pair to a line, the values aligned."""
+    width = max(map(len, pairs), default=0)
+    for name, value in pairs.items():
+        say(f"{name.ljust(width)}  {text_of(value)}")
+
+
+def say(text: str) -> None:
+    """Print a line on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def show_json(value: Any) -> None:
+    """Print a result as JSON on stdout; what is not a number is null."""
+    text = json_module.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write(text + "\n")
+
+
+def figures_of(result: Any, *, without: Iterable[str] = ("atoms",)) -> dict[str, Any]:
+    """Name the fields of a result, large ones left out."""
+    return {name: getattr(result, name) for name in result.__dataclass_fields__ if name not in without}
+
+
+def text_of(value: Any) -> str:
+    """Write a value as a person reads it."""
+    if value is None or (isinstance(value, float | np.floating) and math.isnan(value)):
+        return "–"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        return f"{number:.4g}" if abs(number) < 1000 else f"{number:.1f}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {text_of(entry)}" for key, entry in value.items())
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return " ".join(text_of(entry) for entry in value)
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """Reduce a value to what JSON has."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -1,0 +1,198 @@
+"""The verb of connectivity: percolation."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from ase import Atoms
+from cyclopts import Parameter
+
+from amorph.analysis.bvs import bvs_map
+from amorph.analysis.bvse import bvse_map
+from amorph.analysis.distance import distance_map
+from amorph.analysis.grids import Task
+from amorph.analysis.percolation import (
+    MigrationPath,
+    Percolation,
+    PercolationThresholds,
+    Side,
+    migration_path,
+    percolation_thresholds,
+)
+from amorph.analysis.percolation import percolation as regions_of
+from amorph.cli.flags import takes
+from amorph.cli.options import Json, Quiet, check_output
+from amorph.cli.output import figures_of, say, show, show_json, show_pairs, start
+from amorph.export import PATH_WRITERS, write_path, writer_for
+from amorph.fields import ScalarField
+from amorph.parameters import arguments_of, model_of
+from amorph.progress import Progress
+from amorph.reading import read_field, read_structure
+
+Quantity = Literal["bvse", "bvs", "mismatch", "distance"]
+Site = tuple[float, float, float] | None
+_STAGES: dict[str, Any] = {"bvse": bvse_map, "bvs": bvs_map, "mismatch": bvs_map, "distance": distance_map}
+
+
+@takes(bvse_map, bvs_map, distance_map, read_structure, skip=("window",))
+def percolation(
+    file: Annotated[Path, Parameter(help="Structure, or a field in .npz, as amorph bvs or bvse writes it.")],
+    /,
+    *,
+    ion: Annotated[str | None, Parameter(help="The mobile ion of a structure: Li+.")] = None,
+    quantity: Annotated[
+        Quantity | None,
+        Parameter(
+            help="What is mapped of a structure: bvse, the site energy (default); bvs, the bond valence sum; mismatch, "
+            "its distance from the ion's valence; distance, to the nearest atom. For bvs and mismatch the defaults "
+            "are those of amorph bvs: a cutoff of 6.0 Å and an exclusion radius of 1.7 Å."
+        ),
+    ] = None,
+    side: Annotated[
+        Side | None,
+        Parameter(help="Whether the ion keeps below or above the threshold; by default above for distances alone."),
+    ] = None,
+    threshold: Annotated[
+        float | None, Parameter(help="List the regions at this threshold, in the field's unit.")
+    ] = None,
+    path: Annotated[
+        Path | None, Parameter(help="File for a migration path: csv, xyz (the structure with it) or png, a picture.")
+    ] = None,
+    origin: Annotated[
+        Site, Parameter(name="--from", negative_iterable=(), help="Where the path starts: x y z [Å].")
+    ] = None,
+    target: Annotated[
+        Site, Parameter(name="--to", negative_iterable=(), help="Where it ends, in any image [Å].")
+    ] = None,
+    dimension: Annotated[
+        Literal[1, 2, 3] | None,
+        Parameter(help="Without sites the path crosses the cell where a region reaches this dimension (default 1)."),
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    **parameters: Any,
+) -> None:
+    """Find at which threshold a map runs through the crystal in one, two and three directions, and the path it opens.
+
+    Of the site energy these are the migration barriers: the barrier counts from the lowest point of the cell, the
+    region barrier from the lowest point of the region that runs through.
+    """
+    start(quiet=quiet)
+    check_output(path, lambda name: writer_for(name, PATH_WRITERS, "path"))
+    if path is None and (origin or target or dimension):
+        raise ValueError("--from, --to and --dimension belong to a path; give --path FILE to write it")
+    if (origin is None) != (target is None):
+        raise ValueError(f"--{'to' if target is None else 'from'} is missing; give both sites, or none")
+    if origin and dimension:
+        raise ValueError("--from and --to lead from site to site, --dimension across the cell; give one of them")
+    field, atoms = _field(file, ion, quantity, parameters, None if quiet else Progress(visible=True).task)
+    if side is None:
+        side = "above" if field.quantity.startswith("distance") else "below"
+    found = percolation_thresholds(field, side=side)
+    regions = None if threshold is None else regions_of(field, threshold=threshold, side=side)
+    way = None
+    if path is not None:
+        way = migration_path(field, start=origin, end=target, dimension=dimension or 1, side=side)
+        write_path(path, way, atoms)
+    if json:
+        figures = figures_of(found, without=("cell",)) | {
+            "extreme_position": found.extreme_position,
+            "thresholds": found.thresholds,
+            "barriers": found.barriers,
+        }
+        if regions is not None:
+            figures["regions"] = _figures_of_regions(regions)
+        if way is not None:
+            figures["path"] = figures_of(way, without=("positions", "lengths", "values", "cell"))
+            figures["path"] |= {"length": way.length, "hops": way.table(), "file": path}
+        show_json(figures)
+    elif not quiet:
+        _show(file, field, found, regions)
+        if way is not None and path is not None:
+            _show_path(way, path)
+
+
+def _field(
+    file: Path, ion: str | None, quantity: Quantity | None, parameters: dict[str, Any], progress: Task | None
+) -> tuple[ScalarField, Atoms]:
+    """Read a field, or map what is asked of a structure."""
+    if file.suffix.lower() == ".npz":
+        asked = {"ion": ion, "quantity": quantity, **parameters}
+        if given := {name: value for name, value in asked.items() if value is not None}:
+            raise ValueError(f"{_flag(given)} belongs to a structure, and {file} is a field; leave it out")
+        return read_field(file)
+    quantity = "bvse" if quantity is None else quantity
+    if ion is None and quantity != "distance":
+        raise ValueError(
+            f"the mobile ion of {file} is missing; give it, as in --ion Li+, or --quantity distance, or a field in .npz"
+        )
+    stage = _STAGES[quantity]
+    known = {*model_of(stage).model_fields, *model_of(read_structure).model_fields}
+    if unknown := {name: value for name, value in parameters.items() if name not in known}:
+        raise ValueError(f"{_flag(unknown)} has no meaning for --quantity {quantity}; leave it out")
+    atoms = read_structure(file, **arguments_of(read_structure, parameters))
+    given = {**arguments_of(stage, parameters), "progress": progress}
+    if quantity == "distance":
+        return distance_map(atoms, **given), atoms
+    made = stage(atoms, ion, **given)
+    return (made.mismatch if quantity == "mismatch" else made.field), made.atoms
+
+
+def _flag(parameters: dict[str, Any]) -> str:
+    return f"--{next(iter(parameters)).replace('_', '-')}"
+
+
+def _figures_of_regions(regions: Percolation) -> dict[str, Any]:
+    return {
+        "threshold": regions.threshold,
+        "n_regions": len(regions),
+        "dimension": regions.dimension,
+        "fraction_of_cell": regions.fraction_of_cell,
+        "fractions_by_dimension": regions.fractions_by_dimension,
+        "percolating_fraction_of_cell": regions.percolating_fraction_of_cell,
+        "largest_share": regions.largest_share,
+        "regions": regions.table(),
+    }
+
+
+def _show(file: Path, field: ScalarField, found: PercolationThresholds, regions: Percolation | None) -> None:
+    grid = " × ".join(map(str, field.grid))
+    show(found.table(), title=f"percolation of the {field.quantity} in {file.name}, grid {grid}")
+    say("")
+    name = "lowest" if found.side == "below" else "highest"
+    if found.extreme_position is None:
+        say("every point is excluded")
+    else:
+        show_pairs({f"{name} [{field.unit}]": found.extreme, "at x y z [Å]": found.extreme_position.round(2)})
+    if regions is None:
+        return
+    say("")
+    relation = "≤" if regions.side == "below" else "≥"
+    title = f"regions {relation} {regions.threshold:g} {field.unit}"
+    if not len(regions):
+        say(f"{title}: none")
+        return
+    show(regions.table(), title=title)
+    say("")
+    show_pairs(
+        {
+            "regions": len(regions),
+            "share of the cell": regions.fraction_of_cell,
+            "of it in 0, 1, 2, 3 dimensions": regions.fractions_by_dimension,
+            "largest region's share of all": regions.largest_share,
+        }
+    )
+
+
+def _show_path(way: MigrationPath, path: Path) -> None:
+    say("")
+    show(way.table(), title="path, from site to site")
+    say("")
+    show_pairs(
+        {
+            "length [Å]": way.length,
+            f"barrier [{way.unit}]": way.barrier,
+            f"barrier back [{way.unit}]": way.reverse_barrier,
+            "winding": way.winding,
+        }
+    )
+    say(f"written to {path}")

@@ -1,0 +1,66 @@
+"""The verb that judges structures: verdict."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from amorph.analysis.crystallinity import Crystallinity, crystallinity, verdict_of_trajectory
+from amorph.cli.flags import takes
+from amorph.cli.options import Json, Quiet
+from amorph.cli.output import figures_of, say, show, show_json, show_pairs, start
+from amorph.parameters import arguments_of
+from amorph.reading import read_structure, read_trajectory
+
+
+@takes(crystallinity, read_structure, skip=("melted", "index"))
+def verdict(
+    files: Annotated[list[Path], Parameter(help="Structures or trajectories: ASE's formats, LAMMPS dump, XDATCAR …")],
+    /,
+    *,
+    before: Annotated[
+        Path | None,
+        Parameter(name="--start", help="The structure before the melt, for the criterion that it melted."),
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    **parameters: Any,
+) -> None:
+    """Is it a glass? Judge structures, or the last frames, at most ten of trajectories.
+
+    The verdict is amorphous, partly crystalline or crystalline; whichever it is, the exit status is 0.
+    """
+    start(quiet=quiet)
+    reading = arguments_of(read_trajectory, parameters)
+    origin = None if before is None else read_structure(before, **reading)
+    judged: dict[Path, Crystallinity] = {}
+    for file in files:
+        frames = read_trajectory(file, **reading)
+        try:
+            judged[file] = verdict_of_trajectory(
+                frames, start=origin, **arguments_of(verdict_of_trajectory, parameters)
+            )
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
+    if json:
+        figures = [{"file": file, **figures_of(one)} for file, one in judged.items()]
+        show_json(figures[0] if len(files) == 1 else figures)
+    elif quiet:
+        return
+    elif len(judged) == 1:
+        [one] = judged.values()
+        show(one.table())
+        say("")
+        show_pairs({"verdict": one.verdict, "reason": one.reason, "frames": one.n_frames})
+    else:
+        show(
+            {
+                "file": file,
+                "verdict": one.verdict,
+                "parent order I/N²": one.parent_order,
+                "solid share": one.solid_share,
+                "melted": one.melted,
+                "frames": one.n_frames,
+            }
+            for file, one in judged.items()
+        )

@@ -1,0 +1,220 @@
+"""The verb of voids: the largest spheres, what a probe reaches, and how evenly the free volume is spread."""
+
+import csv
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from amorph.analysis.bvs import bvs_map
+from amorph.analysis.spread import ClarkEvans, LocalFreeVolume, Uniformity, clark_evans, local_free_volume, uniformity
+from amorph.analysis.voids import Passage, Voids, probe_curve
+from amorph.analysis.voids import voids as voids_of
+from amorph.cli.flags import takes
+from amorph.cli.options import File, Json, Output, Quiet, check_field, check_output
+from amorph.cli.output import say, show, show_json, show_pairs, start
+from amorph.export import replacing, writer_for
+from amorph.export.fields import FIELD_WRITERS, write_field
+from amorph.fields import ScalarField
+from amorph.parameters import arguments_of
+from amorph.reading import read_structure
+from amorph.structure import Radii
+
+_CURVE_WRITERS = {".csv": None}
+_ONE_CLUSTER = 0.9
+"""Share of the largest cluster from which the same clusters placed at random are hardly anything else."""
+
+
+@takes(voids_of, uniformity, local_free_volume, read_structure, skip=("threshold", "side", "boxes"))
+def voids(
+    file: File,
+    /,
+    *,
+    ion: Annotated[
+        str | None, Parameter(help="Mobile ion, Mg2+ or Mg: shares the free volume out among its ions.")
+    ] = None,
+    free: Annotated[
+        Literal["probe", "bvs"],
+        Parameter(
+            help="What counts as free volume. probe: points where the center of the probe fits; bvs: points roomy "
+            "enough for --ion, its bond valence sum at most its valence plus 0.4 v.u., ions of its element removed."
+        ),
+    ] = "probe",
+    curve: Annotated[
+        Path | None,
+        Parameter(help="CSV file to write: what probes of many radii reach, and the distribution of pore radii."),
+    ] = None,
+    output: Output = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    **parameters: Any,
+) -> None:
+    """Measure the voids between atoms: the largest spheres, what a probe reaches, how evenly they are spread.
+
+    The name of --output chooses the format of the map of distances: npz, cube, xsf, CHGCAR, grd, pgrid, vti, vts.
+    """
+    start(quiet=quiet)
+    check_output(output, lambda path: writer_for(path, FIELD_WRITERS, "field"))
+    check_output(curve, lambda path: writer_for(path, _CURVE_WRITERS, "curve"))
+    if free == "bvs" and ion is None:
+        raise ValueError("--free bvs needs the ion whose bond valence is summed; give --ion, as in --ion Mg2+")
+    atoms = read_structure(file, **arguments_of(read_structure, parameters))
+    check_field(output, atoms, parameters)
+    made = voids_of(atoms, **arguments_of(voids_of, parameters))
+    field, rule = _free(made, free, ion)
+    spread = uniformity(field, **rule, **arguments_of(uniformity, parameters))
+    local = None
+    if ion is not None:
+        local = local_free_volume(field, made.atoms, ion, **rule, **arguments_of(local_free_volume, parameters))
+    if output is not None:
+        write_field(output, made.field, made.atoms)
+    if curve is not None:
+        _write_curve(curve, made)
+    if json:
+        show_json(_figures(made, spread, local, free, rule) | {"file": output, "curve": curve})
+    elif not quiet:
+        _print(file, made, spread, local, free, rule)
+        written = [str(path) for path in (output, curve) if path is not None]
+        say(f"written to {' and '.join(written)}" if written else "nothing written: -o FILE keeps the map")
+
+
+def _free(made: Voids, free: str, ion: str | None) -> tuple[ScalarField, dict[str, Any]]:
+    """Give the field that tells free points, and the rule."""
+    if free == "probe" or ion is None:
+        return made.field, {"threshold": made.probe_radius, "side": "above"}
+    sums = bvs_map(made.atoms, ion, grid=made.field.grid, blocking="framework")
+    return sums.field, {"threshold": sums.target_valence + sums.window, "side": "below"}
+
+
+def _print(
+    file: Path, made: Voids, spread: Uniformity, local: LocalFreeVolume | None, free: str, rule: dict[str, Any]
+) -> None:
+    between = "atoms as points" if made.radii is None else f"spheres, radii {_named(made.radii)}"
+    show(made.table(), title=f"voids of {file.name}, {between}")
+    say("")
+    show_pairs(
+        {
+            "grid": " × ".join(map(str, made.field.grid)),
+            "void, share of the cell": made.void_fraction,
+            "pore radius, mean and mode [Å]": (made.mean_pore_radius, made.modal_pore_radius),
+            "probe radius [Å]": made.probe_radius,
+            "its center fits, share of the cell": made.center_fraction,
+            "  accessible, it travels without end": made.accessible_fraction,
+            "  locked in closed pockets": made.locked_fraction,
+            "  directions it travels in": made.regions.dimension,
+            "it can cover, share of the cell": made.occupiable_fraction,
+            "separate holes that hold it": len(made.cavities),
+            **_distances("  distances of their centers", made),
+        }
+    )
+    say("")
+    field = "distance" if free == "probe" else "bond valence sum"
+    sign, unit = ("≥", "Å") if rule["side"] == "above" else ("≤", "v.u.")
+    row = spread.headline
+    say(f"free volume: {field} {sign} {rule['threshold']:g} {unit}")
+    show_pairs(
+        {
+            "share of the cell": spread.free_fraction,
+            f"clusters of {spread.minimum_volume:g} Å³ or more": spread.clusters,
+            "  share of the largest": spread.largest_share,
+            "  the same, clusters placed at random": spread.placed_largest_share,
+            "  directions a cluster runs through": spread.dimension,
+            "  mean volume Σv²/Σv [Å³]": spread.mean_cluster_volume,
+            f"spread in boxes of {row.box_volume:.4g} Å³": _spread(spread),
+            "  as of random grains of [Å³]": row.grain_volume,
+            "centers of closed clusters": None if spread.centers is None else _nearest(spread.centers),
+        }
+    )
+    if local is not None:
+        say("")
+        say(f"free volume of each of {len(local.volumes)} {local.ion}")
+        figures = local.figures()
+        show_pairs(
+            {name.replace("_A3", " [Å³]").replace("_", " "): figures[name] for name in figures if name != "ions"}
+        )
+
+
+def _named(radii: Radii) -> str:
+    return radii if isinstance(radii, str) else ", ".join(f"{name} {value:g} Å" for name, value in radii.items())
+
+
+def _spread(spread: Uniformity) -> str | None:
+    row = spread.headline
+    if spread.largest_share > _ONE_CLUSTER:
+        return "one cluster holds nearly all: compare the grain volume"
+    if math.isnan(row.dispersion):
+        return None
+    return f"{row.dispersion:.3g} of the same clusters at random{_by_chance(row.dispersion_error)}; above 1 gathered"
+
+
+def _by_chance(error: float) -> str:
+    """Say how far from 1 the ratio of a random arrangement may be; nothing where that is unknown."""
+    return "" if math.isnan(error) else f" (1 ± {error:.2g} by chance)"
+
+
+def _distances(name: str, made: Voids) -> dict[str, str]:
+    if len(made.cavities) < 2:
+        return {}
+    return {name: _nearest(clark_evans(made.cavities, made.field.cell))}
+
+
+def _nearest(found: ClarkEvans) -> str:
+    ratio = f"{found.ratio:.3g} of points at random{_by_chance(found.standard_error)}"
+    return f"nearest {found.mean_distance:.3g} Å, {ratio}"
+
+
+def _figures(
+    made: Voids, spread: Uniformity, local: LocalFreeVolume | None, free: str, rule: dict[str, Any]
+) -> dict[str, Any]:
+    def passage(one: Passage) -> dict[str, Any]:
+        return {
+            "dimension": one.dimension,
+            "radius": one.radius,
+            "diameter": one.diameter,
+            "position": one.position,
+            "included_radius": one.included_radius,
+        }
+
+    return {
+        "largest_included_radius": made.largest_included_radius,
+        "largest_included_diameter": 2.0 * made.largest_included_radius,
+        "largest_included_position": made.holes.positions[0],
+        "largest_free_radius": made.largest_free_radius,
+        "largest_free_diameter": 2.0 * made.largest_free_radius,
+        "included_radius_along_free_path": made.included_radius_along_free_path,
+        "included_diameter_along_free_path": 2.0 * made.included_radius_along_free_path,
+        "passages": [passage(one) for one in made.holes.passages],
+        "radii": made.radii,
+        "grid": made.field.grid,
+        "probe_radius": made.probe_radius,
+        "void_fraction": made.void_fraction,
+        "center_fraction": made.center_fraction,
+        "accessible_fraction": made.accessible_fraction,
+        "locked_fraction": made.locked_fraction,
+        "occupiable_fraction": made.occupiable_fraction,
+        "mean_pore_radius": made.mean_pore_radius,
+        "modal_pore_radius": made.modal_pore_radius,
+        "cavities": len(made.cavities),
+        "free": {"by": free, **rule},
+        "uniformity": {
+            **spread.figures(),
+            "free_volume_A3": spread.free_volume,
+            "minimum_volume_A3": spread.minimum_volume,
+            "cluster_volumes_A3": spread.regions.volumes,
+            "placements": spread.placements,
+            "boxes": spread.table(),
+        },
+        "local_free_volume": None if local is None else {"ion": local.ion, **local.figures(), "volumes": local.volumes},
+    }
+
+
+def _write_curve(path: Path, made: Voids) -> None:
+    """Write one row for each bin of the pore radius, with what a probe of the radius at its lower edge reaches."""
+    edges, density = made.pore_size_distribution()
+    rows = probe_curve(made, probe_radii=tuple(edges.tolist())).table()
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0], "pore_radius_density_per_A"], lineterminator="\n")
+        writer.writeheader()
+        for row, share in zip(rows, density.tolist(), strict=True):
+            writer.writerow({**row, "pore_radius_density_per_A": share})

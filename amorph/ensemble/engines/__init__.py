@@ -1,0 +1,1 @@
+"""What runs the members of an ensemble: this machine, SLURM, Parsl."""

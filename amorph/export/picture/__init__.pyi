@@ -1,0 +1,1 @@
+from .draw import write_picture as write_picture

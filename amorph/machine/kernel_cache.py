@@ -1,0 +1,148 @@
+"""Where numba keeps compiled kernels, and the one line in the log when it has to compile them.
+
+numba knows a compiled kernel by its own file only, but kernels call functions of other files. So kernels are kept in a
+folder whose name is a digest of every source of this package that imports numba: a change in any of them compiles anew.
+The folder is beside the sources or, where that is read-only, in the user's cache folder. Where neither can be written
+(a container with a read-only home) kernels go to a temporary folder of this user: compiled once per start of the
+machine instead of once per process.
+"""
+
+import contextlib
+import fcntl
+import functools
+import getpass
+import hashlib
+import logging
+import os
+import stat
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+logger = logging.getLogger(__name__)
+
+PACKAGE = Path(__file__).parents[1]
+"""The folder of amorph: kernels call functions of any of its rooms."""
+
+PATIENCE = 180.0
+"""Time that a process waits for another one that compiles [s]; it takes half a minute on an idle machine."""
+
+_compiling = threading.Lock()
+
+
+def provide_cache_folder() -> None:
+    """Point numba to the folder for kernels of these sources; to be called before a module defines kernels."""
+    from numba.core import config
+
+    name = f"amorph-kernels-{sources_digest()}"
+    if config.CACHE_DIR and Path(config.CACHE_DIR).name == name:
+        return
+    if config.CACHE_DIR:
+        base = Path(config.CACHE_DIR)
+    else:
+        candidates = (PACKAGE / "__pycache__", _user_cache())
+        base = next((folder for folder in candidates if _writable(folder)), None) or _temporary_folder()
+    config.CACHE_DIR = str(base / name)
+
+
+@functools.cache
+def sources_digest(package: Path = PACKAGE) -> str:
+    """Digest the sources that import numba: all that a compiled kernel can hold."""
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        content = path.read_bytes()
+        if b"from numba" in content or b"import numba" in content:
+            digest.update(path.relative_to(package).as_posix().encode() + b"\0" + content + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _temporary_folder() -> Path:
+    folder = Path(tempfile.gettempdir()) / f"amorph-numba-{getpass.getuser() if _has_name() else os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    # Whoever else made a folder or a link of this name, or may write there, could plant kernels in it.
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        folder = Path(tempfile.mkdtemp(prefix="amorph-numba-"))
+    return folder
+
+
+@contextmanager
+def announced(kernels: list[Callable[..., Any]]) -> Iterator[None]:
+    """Log one line if kernels are compiled meanwhile: how many, how long, where they are kept.
+
+    One thread of one process at a time: the others wait and read what the first one compiled. numba itself would let
+    them all compile, and its index of what is kept loses entries that two processes write at once.
+    """
+    with _compiling, _one_process():
+        before = [_misses(kernel) for kernel in kernels]
+        start = time.perf_counter()
+        yield
+        compiled = sum(_misses(kernel) > misses for kernel, misses in zip(kernels, before, strict=True))
+        if compiled:
+            logger.info(
+                "compiled %d CHGNet kernels in %.0f s; later runs read them from %s",
+                compiled,
+                time.perf_counter() - start,
+                kernels[0].stats.cache_path,  # type: ignore[attr-defined]
+            )
+
+
+@contextmanager
+def _one_process() -> Iterator[None]:
+    """Hold a lock in the folder of the kernels, where its file system has locks and lets us write."""
+    from numba.core import config
+
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):
+            folder = Path(config.CACHE_DIR)
+            folder.mkdir(parents=True, exist_ok=True)
+            file = held.enter_context((folder / "compiling").open("w"))
+            _lock(file, time.monotonic() + PATIENCE)
+        yield
+
+
+def _lock(file: IO[str], deadline: float) -> None:
+    """Wait for the lock of an open file, but not for one who stopped while holding it."""
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _misses(kernel: Any) -> int:
+    return sum(kernel.stats.cache_misses.values())
+
+
+def _user_cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path("~/.cache").expanduser()) / "numba"
+
+
+def _has_name() -> bool:
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        return False
+    return True
+
+
+def _writable(folder: Path) -> bool:
+    """Tell whether a folder, or the nearest one above it that exists, can be written to; root is tried, not asked."""
+    while not folder.exists():
+        if folder.parent == folder:
+            return False
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False

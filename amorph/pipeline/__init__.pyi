@@ -1,0 +1,14 @@
+from .chain import Chain as Chain
+from .estimate import duration_text as duration_text
+from .figures import void_figures as void_figures
+from .order import run_study as run_study
+from .rehearsal import rehearse as rehearse
+from .shared_melt import SNAPSHOTS as SNAPSHOTS
+from .study import Study as Study
+from .study import general as general
+from .study import read_study as read_study
+from .study import resolve as resolve
+from .summary import Summary as Summary
+from .summary import figure_rows as figure_rows
+from .summary import summarize as summarize
+from .summary import summarize_melt as summarize_melt

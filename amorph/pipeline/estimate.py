@@ -1,0 +1,242 @@
+"""What a study will cost, before it is run: atoms, steps, time and memory."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import psutil
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.calculator import BaseCalculator
+
+from amorph.analysis.grids import resolve_points
+from amorph.calculators import CHGNET, calculator_name, evaluate, make_calculator
+from amorph.meltquench import named
+from amorph.pipeline.study import Study
+from amorph.rocksalt import build
+from amorph.substitution import substitute
+
+TRIAL_SUPERCELL = (2, 2, 2)
+"""Cell on which a force call is measured on a CPU, where cost and memory grow with the number of atoms."""
+TRIAL_CALLS = 3
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """One stage of the plan."""
+
+    stage: str
+    """Name of the stage."""
+    atoms: int
+    """Atoms in its cell."""
+    steps: int
+    """Steps of dynamics, or the most steps of a relaxation."""
+    seconds: float
+    """Time it takes, for a relaxation at most [s]; NaN with a potential that is not timed."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The plan of a study and its cost on this machine."""
+
+    study: Study
+    """The study, every default filled in."""
+    stages: tuple[PlannedStage, ...]
+    """The stages that cost time."""
+    model: str
+    """The calculator that was measured, or the factory that was not called."""
+    seconds_per_atom: float
+    """Time of one energy and force call per atom [s]; NaN with a potential that is not timed."""
+    memory_bytes: float
+    """Memory needed above that of the interpreter [bytes]; NaN with a potential that is not timed."""
+    available_bytes: float
+    """Memory available now [bytes]."""
+
+    @property
+    def seconds(self) -> float:
+        """Time of the whole run, relaxations at their step limit [s]; NaN with a potential that is not timed."""
+        return sum(stage.seconds for stage in self.stages)
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row per stage."""
+        return [
+            {"stage": row.stage, "atoms": row.atoms, "steps": row.steps, "time": duration_text(row.seconds)}
+            for row in self.stages
+        ]
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """The plan as plain values."""
+        return {
+            "tables": self.study.tables,
+            "stages": [vars(row) for row in self.stages],
+            "model": self.model,
+            "seconds_per_atom": self.seconds_per_atom,
+            "seconds": self.seconds,
+            "memory_bytes": self.memory_bytes,
+            "available_bytes": self.available_bytes,
+        }
+
+
+def duration_text(seconds: float) -> str:
+    """Write a duration as a person says it.
+
+    >>> duration_text(45), duration_text(600), duration_text(20_000), duration_text(1e6), duration_text(np.nan)
+    ('45 s', '10 min', '5.6 h', '11.6 days', 'not timed')
+    """
+    if np.isnan(seconds):
+        return "not timed"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 2 * 86400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:.1f} days"
+
+
+def estimate(study: Study) -> Estimate:
+    """Build the cells of a study, measure its calculators on a small cell of the same composition, and scale.
+
+    A calculator on a GPU is measured on the study's own cell: its launches take as long for few atoms as for many.
+    Only amorph's own calculator is measured: to look at a study runs no code that the study names.
+
+    Raises
+    ------
+    ValueError
+        What the study asks to build or to exchange is impossible.
+    """
+    rng = np.random.default_rng(study.seed)
+    built = build(**study["build"], rng=rng)
+    host = built.atoms
+    only_melts = bool(study["snapshots"])
+    exchanged = host if only_melts else substitute(host, **study["substitute"], rng=rng).atoms
+    trial = _trial_cell(host, built.lattice_constant, rng)
+    melt = _measure(trial, host, study["calculator"])
+    same = study["final_calculator"] == study["calculator"]
+    final = melt if same else _measure(trial, host, study["final_calculator"])
+
+    replicas = study["run"]["replicas"]
+    crystal = study["control"]["crystal"]
+    stages = []
+
+    def dynamics(stage: str, table: str) -> None:
+        steps = named(study[table]["schedule"]).steps
+        # A sampled step asks for the stress too.
+        calls = steps * melt.forces + steps / study[table]["sample_every"] * melt.stress
+        stages.append(PlannedStage(stage, len(host), steps, calls * len(host)))
+
+    def relaxation(stage: str, atoms: Atoms, table: str, cost: _Cost) -> None:
+        steps = study[table]["max_steps"]
+        stages.append(PlannedStage(stage, len(atoms), steps, steps * len(atoms) * cost.stress))
+
+    if study["build"]["lattice_constant"] == "relaxed" and not study["melt"]:
+        relaxation("starting_relax", host, "starting_relax", melt)
+    dynamics("melt" if only_melts else "melt_quench", "melt_quench")
+    if not only_melts:
+        relaxation("relax", host, "relax", melt)
+        dynamics("equilibrate", "equilibrate")
+    if not (study["vasp"] or only_melts):
+        for n in range(replicas):
+            relaxation("final_relax" if replicas == 1 else f"replica_{n}/final_relax", exchanged, "final_relax", final)
+    if crystal and not only_melts:
+        relaxation("crystal/relax", host, "relax", melt)
+        if not study["vasp"]:
+            relaxation("crystal/final_relax", exchanged, "final_relax", final)
+
+    bvs = study["bvs"]
+    points = np.prod(resolve_points(exchanged.cell.array, bvs["grid"], bvs["spacing"]), dtype=float)
+    # Three fields at once: the sums, the continuous field of the surface, and the distance to the nearest atom.
+    maps = 3 * 8 * points
+    return Estimate(
+        study=study,
+        stages=tuple(stages),
+        model=melt.model,
+        seconds_per_atom=melt.forces,
+        memory_bytes=float(np.max([melt.memory, final.memory])) * len(host) + maps,
+        available_bytes=float(psutil.virtual_memory().available),
+    )
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """What a calculator costs per atom."""
+
+    model: str
+    forces: float
+    """Time of energy and forces [s]."""
+    stress: float
+    """Time of energy, forces and stress [s]."""
+    memory: float
+    """Memory of the machine, not of a GPU [bytes]."""
+
+
+def _trial_cell(host: Atoms, lattice_constant: float, rng: np.random.Generator) -> Atoms:
+    """Make a small rocksalt cell with cations and anions drawn from those of the host."""
+    atoms = bulk("NaCl", "rocksalt", a=lattice_constant, cubic=True).repeat(TRIAL_SUPERCELL)
+    anion = host.arrays["oxidation_states"] < 0
+    numbers = atoms.numbers.copy()
+    for sites, pool in ((numbers == 11, host.numbers[~anion]), (numbers == 17, host.numbers[anion])):
+        numbers[sites] = rng.choice(pool, sites.sum(), replace=sites.sum() > len(pool))
+    atoms.numbers = numbers
+    atoms.positions += rng.normal(scale=0.05, size=atoms.positions.shape)
+    return atoms
+
+
+def _measure(trial: Atoms, host: Atoms, parameters: Mapping[str, Any]) -> _Cost:
+    """Measure a calculator on the trial cell, after a first call that may compile, and on a cell twice as large.
+
+    The smaller cell has taken its memory when the larger one is looked at, so the difference is that of the atoms. On a
+    GPU the study's own cell is measured instead, which shows by itself that it fits in the memory there.
+    """
+    if parameters["factory"] != CHGNET:
+        return _Cost(parameters["factory"], np.nan, np.nan, np.nan)
+    calculator = make_calculator(**parameters)
+    on_gpu = getattr(getattr(calculator, "calculator", calculator), "device", "cpu") != "cpu"
+    trial = host if on_gpu else trial
+    wanted = (["energy", "forces"], ["energy", "forces", "stress"])
+    for properties in wanted:
+        _seconds(trial, calculator, properties)
+    forces, stress = (
+        float(np.median([_seconds(trial, calculator, properties, n) for n in range(TRIAL_CALLS)])) / len(trial)
+        for properties in wanted
+    )
+    if on_gpu:
+        return _Cost(calculator_name(calculator), forces, stress, 0.0)
+    double = trial.repeat((2, 1, 1))
+    growth = _peak_during(lambda: _seconds(double, calculator, wanted[1]))
+    return _Cost(calculator_name(calculator), forces, stress, growth / (len(double) - len(trial)))
+
+
+def _seconds(atoms: Atoms, calculator: BaseCalculator, properties: list[str], seed: int = 0) -> float:
+    """Time one call on slightly moved atoms [s]."""
+    moved = atoms.copy()
+    moved.rattle(0.01, seed=seed)
+    moved.calc = calculator
+    started = time.perf_counter()
+    evaluate(moved, properties)
+    return time.perf_counter() - started
+
+
+def _peak_during(call: Callable[[], object]) -> float:
+    """Return by how much the memory of this process peaks during a call [bytes], sampled every millisecond."""
+    process = psutil.Process()
+    before = peak = process.memory_info().rss
+    done = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.001):
+            peak = max(peak, process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        call()
+    finally:
+        done.set()
+        watcher.join()
+    return float(peak - before)

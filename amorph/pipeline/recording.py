@@ -1,0 +1,111 @@
+"""Dynamics and relaxations that write down what they do, and continue from their checkpoint."""
+
+import csv
+import logging
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
+
+from amorph.meltquench import DynamicsState, Frame, Thermo, named
+from amorph.meltquench.dynamics import dynamics
+from amorph.relaxation import Relaxed, RelaxFrame, RelaxState, relaxation
+from amorph.run import Stage, Work, appended, structure_text
+from amorph.run.checkpoints import _Checkpoints
+from amorph.run.csv_files import _csv_rows
+
+log = logging.getLogger(__name__)
+
+
+def record_dynamics(
+    stage: Stage, atoms: Atoms, calculator: BaseCalculator, rng: np.random.Generator, work: Work
+) -> None:
+    """Run molecular dynamics into a stage's folder, from its checkpoint where there is one.
+
+    Raises
+    ------
+    ValueError
+        The checkpoint was made for something else.
+    Stopped
+        A stop was asked for; the checkpoint is written.
+    """
+    schedule, sample_every = named(stage.parameters["schedule"]), stage.parameters["sample_every"]
+    checkpoints = _Checkpoints(stage, atoms, work)
+    saved = checkpoints.read()
+    state = None if saved is None else DynamicsState.from_arrays(saved)
+    trajectory_size, thermo_size = (0, 0) if saved is None else (int(n) for n in saved["sizes"])
+    if state is not None:
+        log.info("%s: continuing after step %d of %d", stage.name, state.step, schedule.steps)
+    done = 0 if state is None else state.step
+    with (
+        appended(stage.directory / "trajectory.extxyz", trajectory_size) as trajectory,
+        appended(stage.directory / "thermo.csv", thermo_size) as table,
+        work.progress.task(stage.name, schedule.steps, done=done) as update,
+    ):
+        for frame in dynamics(atoms, calculator, schedule, rng=rng, state=state):
+            if state is not None and frame.step == state.step:
+                continue  # sampled before the checkpoint
+            if frame.step % sample_every == 0 or frame.step == schedule.steps:
+                thermo = frame.thermo()
+                table.append(_csv_rows([asdict(thermo)], header=frame.step == 0))
+                trajectory.append(structure_text(_sampled(frame)).decode())
+                update(frame.step, f"{thermo.temperature_K:.0f} K, {thermo.pressure_GPa:.1f} GPa")
+            else:
+                update(frame.step, f"{frame.target_K:.0f} K wanted")
+            if frame.step < schedule.steps and checkpoints.due():
+                sizes = np.array([trajectory.sync(), table.sync()])
+                checkpoints.save({**frame.state().to_arrays(), "sizes": sizes}, frame.step)
+
+
+def record_relaxation(stage: Stage, atoms: Atoms, calculator: BaseCalculator, work: Work) -> Relaxed:
+    """Minimise the energy into a stage's folder, from its checkpoint where there is one.
+
+    Raises
+    ------
+    ValueError
+        The checkpoint was made for something else.
+    Stopped
+        A stop was asked for; the checkpoint is written.
+    """
+    checkpoints = _Checkpoints(stage, atoms, work)
+    saved = checkpoints.read()
+    state = None if saved is None else RelaxState.from_arrays(saved)
+    size = 0 if saved is None else int(saved["size"])
+    if state is not None:
+        log.info("%s: continuing after step %d", stage.name, state.step)
+    done = 0 if state is None else state.step
+    last: RelaxFrame | None = None
+    with (
+        appended(stage.directory / "relaxation.csv", size) as table,
+        work.progress.task(stage.name, stage.parameters["max_steps"], done=done) as update,
+    ):
+        for frame in relaxation(atoms, calculator, **stage.parameters, state=state):
+            last = frame
+            if state is None or frame.step > state.step:
+                row = {key: getattr(frame, key) for key in _RELAX_COLUMNS}
+                table.append(_csv_rows([row], header=frame.step == 0))
+            update(frame.step, f"largest force {frame.max_force:.3f} eV/Å, stress {frame.stress_residual_GPa:.2f} GPa")
+            if not frame.converged and frame.step < stage.parameters["max_steps"] and checkpoints.due():
+                checkpoints.save({**frame.state().to_arrays(), "size": np.array(table.sync())}, frame.step)
+        assert last is not None  # a relaxation yields its start at least
+        return last.result()
+
+
+_RELAX_COLUMNS = ("step", "energy_eV", "max_force", "pressure_GPa", "stress_residual_GPa")
+
+
+def _sampled(frame: Frame) -> Atoms:
+    """Frame as the trajectory keeps it: positions without momenta, and when it was."""
+    atoms = frame.snapshot()
+    atoms.set_momenta(None)
+    atoms.info |= {"step": frame.step, "time_ps": frame.time_ps, "segment": frame.segment, "target_K": frame.target_K}
+    return atoms
+
+
+def read_thermo(path: Path) -> list[Thermo]:
+    """Read the rows of thermo.csv back."""
+    kinds = Thermo.__annotations__
+    with path.open(encoding="utf-8", newline="") as file:
+        return [Thermo(**{key: kinds[key](value) for key, value in row.items()}) for row in csv.DictReader(file)]

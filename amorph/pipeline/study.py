@@ -1,0 +1,240 @@
+"""A study: the TOML file that says what a run does, checked and completed with every default."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge
+
+from amorph.analysis.bvs import bvs_map
+from amorph.analysis.bvse import bvse_map
+from amorph.analysis.isosurface import isosurface
+from amorph.analysis.voids import voids
+from amorph.analysis.voronoi import free_volume
+from amorph.calculators import CHGNET, make_calculator
+from amorph.export import write_vasp_input
+from amorph.meltquench import QuenchSchedule, check_sampling, melt_quench, named
+from amorph.parameters import Count, Seed, Unit, checked, parse
+from amorph.reading import read_toml
+from amorph.relaxation import relax
+from amorph.rocksalt import build
+from amorph.substitution import substitute
+
+ReferenceOxide = Literal["MgO", "MoO2", "Li2TiO3"]
+
+
+@checked
+def general(
+    *,
+    title: str = "",
+    seed: Seed = 0,
+    replicas: Count = 1,
+    checkpoint_minutes: Annotated[float, Ge(0), Unit("min")] = 5.0,
+) -> None:
+    """Set what concerns the run as a whole.
+
+    Parameters
+    ----------
+    title
+        One line that says what the study is for.
+    seed
+        Seed of every random choice; each stage draws from a stream of its own.
+    replicas
+        Independent exchanges of the same glass; figures are given as mean and standard deviation over them.
+    checkpoint_minutes
+        Wall time between checkpoints.
+    """
+
+
+@checked
+def control(*, crystal: bool = True) -> None:
+    """Choose what the glass is compared with.
+
+    Parameters
+    ----------
+    crystal
+        Take the same built cell, never melted, through relaxation, exchange, relaxation and analysis.
+    """
+
+
+@checked
+def reference(*, oxides: tuple[ReferenceOxide, ...] = ("MgO", "MoO2", "Li2TiO3")) -> None:
+    """Choose the crystals whose relaxed volume, against experiment, says what the model does to volumes.
+
+    Parameters
+    ----------
+    oxides
+        Crystals to relax with the calculator of the final relaxation. MgO also gives the oxygen volume of the same
+        potential.
+    """
+
+
+@checked
+def export(
+    *,
+    structures: tuple[Literal["cif", "vasp", "lmp"], ...] = ("cif",),
+    fields: tuple[Literal["cube", "xsf", "vasp", "grd", "pgrid", "vti", "vts"], ...] = ("cube",),
+    meshes: tuple[Literal["ply", "stl", "obj", "glb", "vtp"], ...] = ("ply",),
+    picture: bool = True,
+) -> None:
+    """Choose what is exported for other programs.
+
+    Parameters
+    ----------
+    structures
+        Formats of the exchanged, relaxed structure.
+    fields
+        Formats of the bond-valence map (npz is always written).
+    meshes
+        Formats of the isosurface.
+    picture
+        Draw structure and isosurface as PNG.
+    """
+
+
+@checked
+def snapshots(*, discard_ps: Annotated[float, Ge(0), Unit("ps")]) -> None:
+    """End after the melt, and keep independent snapshots of it for quenches of their own.
+
+    Parameters
+    ----------
+    discard_ps
+        Time from the start of the dynamics that the melting may take; snapshots come from after it.
+    """
+
+
+@checked
+def melt(*, run: Path, snapshot: Annotated[int, Ge(0)]) -> None:
+    """Begin the quench with a snapshot of another run's melt, with velocities drawn anew.
+
+    Parameters
+    ----------
+    run
+        Run directory of the melt, as seen from this run's directory.
+    snapshot
+        Number of the snapshot, from 0.
+    """
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the file: the function whose signature defines it, and the study's own defaults."""
+
+    function: Callable[..., Any]
+    defaults: Mapping[str, Any]
+    required: bool = False
+    optional: bool = False
+    """Left out of the resolved study unless the file has it."""
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters that the pipeline sets; no key of the file."""
+
+
+TABLES: Mapping[str, Table] = {
+    "run": Table(general, {}),
+    "calculator": Table(make_calculator, {}),
+    "final_calculator": Table(make_calculator, {}),
+    "build": Table(build, {}, required=True),
+    "starting_relax": Table(relax, {"cell": "isotropic"}),
+    "melt_quench": Table(melt_quench, {}),
+    "snapshots": Table(snapshots, {}, optional=True),
+    "melt": Table(melt, {}, optional=True),
+    "relax": Table(relax, {"cell": "isotropic"}),
+    "equilibrate": Table(melt_quench, {"schedule": "kawaguchi2025_equilibrate"}),
+    "substitute": Table(substitute, {}),
+    "final_relax": Table(relax, {"cell": "free"}),
+    "vasp": Table(write_vasp_input, {}, optional=True, fixed={"directory": "vasp"}),
+    "reference": Table(reference, {}),
+    "free_volume": Table(free_volume, {}),
+    "bvs": Table(bvs_map, {}),
+    "bvse": Table(bvse_map, {}, optional=True),
+    "voids": Table(voids, {"spacing": 0.2}),
+    "isosurface": Table(isosurface, {}),
+    "export": Table(export, {}),
+    "control": Table(control, {}),
+}
+
+
+@dataclass(frozen=True)
+class Study:
+    """A resolved study: for each table the parameters of its stage, defaults filled in."""
+
+    tables: Mapping[str, Mapping[str, Any]]
+
+    def __getitem__(self, table: str) -> dict[str, Any]:
+        return dict(self.tables[table])
+
+    @property
+    def seed(self) -> int:
+        """Seed of the run."""
+        return int(self.tables["run"]["seed"])
+
+    @property
+    def foreign_factories(self) -> tuple[str, ...]:
+        """Factories of its calculators that are not amorph's own: code that the file names, and that a run calls."""
+        named = (str(self.tables[table]["factory"]) for table in ("calculator", "final_calculator"))
+        return tuple(dict.fromkeys(factory for factory in named if factory != CHGNET))
+
+
+def read_study(path: Path) -> Study:
+    """Read a study from a TOML file.
+
+    Raises
+    ------
+    ValueError
+        One line that names the file and the table, key or value that is wrong.
+    """
+    content = read_toml(path, "a study's")
+    try:
+        return resolve(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def resolve(content: Mapping[str, Any]) -> Study:
+    """Check a study's tables against the signatures of their stages and fill in every default."""
+    for name, table in content.items():
+        if not isinstance(table, Mapping):
+            raise ValueError(f"{name} = {table!r} stands outside a table; write it below a header such as [run]")
+        if name not in TABLES:
+            near = difflib.get_close_matches(name, TABLES, n=1)
+            remedy = f"did you mean [{near[0]}]?" if near else f"known tables are {', '.join(TABLES)}"
+            raise ValueError(f"unknown table [{name}]; {remedy}")
+    for name, table in TABLES.items():
+        if table.required and name not in content:
+            raise ValueError(f"the table [{name}] is missing; every study needs it")
+    given = {name: dict(content.get(name, {})) for name in TABLES}
+    # Another factory has keys of its own; otherwise the table says only what differs.
+    if "factory" not in given["final_calculator"]:
+        given["final_calculator"] = given["calculator"] | given["final_calculator"]
+    substitution = parse(substitute, given["substitute"], table="substitute")
+    # After a plain removal the ion that left is the one whose sites are mapped.
+    removal = (substitution["by"] or "vacancy").strip().lower() == "vacancy"
+    inserted = substitution["ion"] if removal else substitution["by"]
+    given["bvs"].setdefault("ion", inserted)
+    given["bvse"].setdefault("ion", inserted)
+    given["free_volume"].setdefault("ion", inserted)
+    tables: dict[str, Mapping[str, Any]] = {}
+    for name, values in given.items():
+        table = TABLES[name]
+        if table.optional and name not in content:
+            tables[name] = {}
+            continue
+        if unknown := set(table.fixed) & set(values):
+            raise ValueError(f"unknown key '{min(unknown)}' in [{name}]; the run directory decides it")
+        whole = parse(table.function, {**table.defaults, **values, **table.fixed}, table=name)
+        if table.function is melt_quench:
+            whole["schedule"] = _schedule(name, whole)
+        tables[name] = {key: value for key, value in whole.items() if key not in table.fixed}
+    return Study(tables)
+
+
+def _schedule(table: str, values: Mapping[str, Any]) -> QuenchSchedule:
+    """Resolve a schedule that is a name, and refuse now what hours of dynamics would end in."""
+    try:
+        schedule = named(values["schedule"])
+        check_sampling(schedule, values["sample_every"])
+    except ValueError as error:
+        raise ValueError(f"{error} (in [{table}])") from None
+    return schedule

@@ -1,0 +1,5 @@
+"""Minimisation of the energy, the cell fixed, isotropic or free."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

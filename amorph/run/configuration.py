@@ -1,0 +1,116 @@
+"""A run's configuration: its forms in JSON and TOML, what of it binds, and where two differ."""
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from amorph.run.durable import write_atomically
+
+
+def _write_json(path: Path, record: Mapping[str, Any]) -> None:
+    write_atomically(path, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def holds(directory: Path, config: Mapping[str, Any]) -> bool:
+    """Tell whether a directory holds a run of this configuration, whatever made it."""
+    try:
+        stored = tomllib.loads((directory / "run.toml").read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return False
+    return binding(stored | {"provenance": {}}) == binding(_whole(config, {}))
+
+
+def _whole(config: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str, Any]:
+    return {**toml_form(config), "provenance": toml_form(provenance)}
+
+
+def binding(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep of a run's configuration and provenance what its numbers depend on."""
+    free = {"run": ("title", "checkpoint_minutes")}
+    tables = {
+        name: {key: value for key, value in table.items() if key not in free.get(name, ())}
+        for name, table in content.items()
+        if name != "provenance" and table  # a table that is not used is none
+    }
+    made_by = content.get("provenance", {})
+    tables |= {key: made_by.get(key, {}) for key in ("versions", "weights_sha256", "input_sha256")}
+    return tables | {"engines": _of_engines(made_by, ("engine", "device"))}
+
+
+def _free(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep of a run's provenance what may change the last digits of its numbers."""
+    made_by = content.get("provenance", {})
+    return {"commit": made_by.get("commit"), "engines": _of_engines(made_by, ("threads",))}
+
+
+def _of_engines(made_by: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {
+        model: {key: engine[key] for key in keys if key in engine}
+        for model, engine in made_by.get("engines", {}).items()
+    }
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> str:
+    """Say in words where two configurations differ: "bvs.cutoff 6.0 there, 5.0 here"."""
+    lines = []
+    for key in [*old, *(key for key in new if key not in old)]:
+        name, a, b = f"{prefix}{key}", old.get(key, _NOTHING), new.get(key, _NOTHING)
+        if a == b:
+            continue
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            lines.append(difference(a, b, f"{name}."))
+        else:
+            there, here = ("nothing" if value is _NOTHING else repr(value) for value in (a, b))
+            lines.append(f"{name} {there} there, {here} here")
+    return ", ".join(lines)
+
+
+_NOTHING = object()
+
+
+def jsonable(value: Any) -> Any:
+    """Round-trip a value through JSON, so that a stored and a fresh one compare equal."""
+    return json.loads(json.dumps(value, default=_plain, allow_nan=False))
+
+
+def _without_nan(value: Any) -> Any:
+    """Say None where a figure is not a number: a pressure without stress, say. JSON has no NaN."""
+    if isinstance(value, np.ndarray):
+        return _without_nan(value.tolist())
+    if isinstance(value, Mapping):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(entry) for entry in value]
+    return None if isinstance(value, float | np.floating) and not np.isfinite(value) else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def toml_form(value: Any) -> Any:
+    """JSON form without None, which TOML cannot say: a key that is missing has its default None."""
+    plain = jsonable(value)
+
+    def without_none(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {key: without_none(entry) for key, entry in item.items() if entry is not None}
+        if isinstance(item, list):
+            return [without_none(entry) for entry in item]
+        return item
+
+    return without_none(plain)

@@ -1,0 +1,148 @@
+"""One stage's folder: what it was made for, what it wrote, and the mark of its end."""
+
+import io
+import json
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ase.io
+from ase import Atoms
+
+from amorph.run.configuration import _without_nan, _write_json, difference, jsonable
+from amorph.run.durable import sha256_of, sync, write_atomically
+
+log = logging.getLogger(__name__)
+
+
+def structure_text(atoms: Atoms) -> bytes:
+    """Extended XYZ of one structure, the form in which stages hand structures on."""
+    text = io.StringIO()
+    plain = atoms.copy()
+    plain.calc = None
+    ase.io.write(text, plain, format="extxyz")
+    return text.getvalue().encode()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage's folder in a run directory."""
+
+    directory: Path
+    parameters: Mapping[str, Any]
+    inputs: Mapping[str, Path]
+    """Files that the stage reads, by role."""
+    force: bool = False
+    """Take a stage, finished or begun, although its parameters changed since."""
+    made_for: Mapping[str, Any] = field(init=False, repr=False)
+    """What the stage is made for: its parameters and the SHA-256 of its inputs, by role, when it was opened."""
+
+    def __post_init__(self) -> None:
+        # Before the work, so that a file which changes while the stage runs is not taken for the one that was read.
+        inputs = {role: sha256_of(path) for role, path in self.inputs.items()}
+        object.__setattr__(self, "made_for", {"parameters": jsonable(self.parameters), "inputs": inputs})
+
+    @property
+    def name(self) -> str:
+        """Name without the number: "melt_quench" for 2_melt_quench."""
+        return self.directory.name.partition("_")[2]
+
+    @property
+    def structure(self) -> Path:
+        """The structure that the stage ends with."""
+        return self.directory / "structure.extxyz"
+
+    def finished(self) -> dict[str, Any] | None:
+        """Return the figures of a finished stage, checkpoints cleared away, or None where it is still to be done.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`look`.
+        """
+        figures = self.look()
+        if figures is not None:
+            self._clear()
+        return figures
+
+    def look(self) -> dict[str, Any] | None:
+        """Return what :meth:`finished` does, and leave the folder of an unforced stage as it is: it may be another's.
+
+        Raises
+        ------
+        ValueError
+            The stage was finished with other parameters (unless forced) or from another input, or an output changed
+            since.
+        """
+        mark = self.directory / "stage.json"
+        if not mark.exists():
+            return None
+        try:
+            record = json.loads(mark.read_text())
+            stored, inputs, outputs, figures = (
+                dict(record[key]) for key in ("parameters", "inputs", "outputs", "figures")
+            )
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"{mark} is damaged ({error}); remove the folder {self.directory} to redo it") from None
+        remedy = f"use a new --dir, or remove {self.directory} and the folders after it to redo them"
+        now = self.made_for["parameters"]
+        if stored != now and now not in (accepted := record.get("accepted_for", [])):
+            if not self.force:
+                raise ValueError(
+                    f"{self.directory} was made with other parameters: {difference(stored, now)}; {remedy}, or "
+                    "keep it as it is with --force"
+                )
+            log.warning("%s is kept, although made with other parameters: %s", self.directory, difference(stored, now))
+            record["accepted_for"] = [*accepted, now]
+            _write_json(mark, record)
+        for role, path in self.inputs.items():
+            if inputs.get(role) != self.made_for["inputs"][role]:
+                raise ValueError(f"{self.directory} was made from another {path}; {remedy}")
+        for name, digest in outputs.items():
+            if not (self.directory / name).exists() or sha256_of(self.directory / name) != digest:
+                raise ValueError(f"{self.directory / name} is missing or was changed since it was made; {remedy}")
+        return figures
+
+    def finish(self, figures: Mapping[str, Any], *, started: float) -> dict[str, Any]:
+        """Mark the stage finished: everything in its folder is an output, checkpoints excepted."""
+        outputs = {
+            path.name: sha256_of(path)
+            for path in sorted(self.directory.iterdir())
+            if path.is_file() and path.name != "stage.json" and not path.name.startswith((".", "checkpoint"))
+        }
+        for name in outputs:
+            sync(self.directory / name)
+        record = {
+            "stage": self.name,
+            **self.made_for,
+            "outputs": outputs,
+            "figures": jsonable(_without_nan(figures)),
+            "wall_time_s": round(time.time() - started, 3),
+        }
+        _write_json(self.directory / "stage.json", record)
+        self._clear()
+        done: dict[str, Any] = record["figures"]
+        return done
+
+    def _clear(self) -> None:
+        """Remove what only an unfinished stage needs."""
+        for leftover in self.directory.glob("checkpoint*"):
+            leftover.unlink()
+
+    def write_structure(self, atoms: Atoms) -> None:
+        """Write the structure that the stage ends with."""
+        write_atomically(self.structure, structure_text(atoms))
+
+    def read_structure(self) -> Atoms:
+        """Read the structure that the stage ended with."""
+        return read_structure(self.structure)
+
+
+def read_structure(path: Path) -> Atoms:
+    """Read a structure that a stage wrote."""
+    atoms = ase.io.read(path, format="extxyz", index=-1)
+    assert isinstance(atoms, Atoms)  # one index, one structure
+    return atoms

@@ -1,0 +1,273 @@
+"""Oxidation states of a structure's atoms: given, balanced by composition, or fitted to bond lengths."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from amorph.parameters import checked
+from amorph.structure.atoms import anion_mask, periodic_atoms
+from amorph.structure.pairs import pair_list
+from amorph.tables import ANION_CHARGES, Ion, bond_valence, bond_valence_charges, known_states
+
+_BOND_VALENCE_CUTOFF = 6.0
+"""Anions at this distance or nearer count in the sum of a cation [Å], as on the bond-valence map."""
+_SAME_CHARGE = 1e-6
+"""Two charges nearer than this are one [e]."""
+_NEARLY_NEUTRAL = 0.1
+"""Charge per anion that fitted states may leave [e]: a cell of whole atoms misses a composition by that much."""
+_REMEDY = "give them by element, as in {'Ti': 4} or --oxidation-states Ti=4"
+
+
+@checked
+def with_oxidation_states(
+    atoms: Atoms,
+    oxidation_states: str | Mapping[str, float] = "given",
+    *,
+    parameters: Path | None = None,
+) -> Atoms:
+    r"""Give every atom of a structure its oxidation state.
+
+    Parameters
+    ----------
+    atoms
+        Structure, periodic in three directions; any cell.
+    oxidation_states
+        "given": those that the structure has; "formal": one for each element, balanced by composition; "fitted": for
+        each cation the one that its bond lengths fit; or the states of elements [e], as in Ti=4: the other elements
+        keep those of the structure or, in a structure without, are balanced as formal ones.
+    parameters
+        A bvparm .cif file of the IUCr to take the bond-valence parameters of fitted states from, instead of the table.
+
+    Returns
+    -------
+    Atoms
+        A copy with ``arrays["oxidation_states"]`` [e].
+
+    Raises
+    ------
+    ValueError
+        No states in the structure, none that balance, no bond-valence parameters, or a rule that does not exist.
+
+    Notes
+    -----
+    *Formal*: anions have their usual charge. Among all neutral choices of known states for the other elements the one
+    with the largest :math:`\sum_i \ln p_i` is taken, p being the share of a state among an element's entries in the
+    ICSD. At most one element has a mixed valence: all of its atoms get the mean, a number between two neighbouring
+    known states, and the p's of these two, in their proportion, count.
+
+    *Fitted*: the bond valence sum V of a cation is found with the r0 and b of each state q that has parameters of its
+    own, Brown & Altermatt (1985), doi:10.1107/S0108768185002063; the state with the smallest \|V − q\| is taken. Where
+    that leaves a charge, states are changed, all in one direction, such that \|V − q\|, summed over the cations, rises
+    least. Anions have their usual charge. Where no states with parameters make the cell neutral, up to 0.1 e per anion
+    may be left.
+
+    Examples
+    --------
+    Mixed valence, after a sixth of the Li left an oxide of Mo4+:
+
+    >>> oxide = Atoms("Li10Ti2Mo4O18", positions=[[2.0 * n, 0, 0] for n in range(34)], cell=[68, 5, 5], pbc=True)
+    >>> states = with_oxidation_states(oxide, "formal").arrays["oxidation_states"]
+    >>> dict(zip(oxide.get_chemical_symbols(), states.tolist()))
+    {'Li': 1.0, 'Ti': 4.0, 'Mo': 4.5, 'O': -2.0}
+    """
+    return resolve_oxidation_states(atoms, oxidation_states, parameters=parameters)[0]
+
+
+def resolve_oxidation_states(
+    atoms: Atoms, oxidation_states: str | Mapping[str, float] | None, *, parameters: Path | None = None
+) -> tuple[Atoms, str]:
+    """Give atoms their oxidation states, and say in words where these come from.
+
+    With None a structure keeps the states that it has, and one without is given formal ones.
+    """
+    atoms = periodic_atoms(atoms)
+    has_states = "oxidation_states" in atoms.arrays
+    if oxidation_states is None:
+        oxidation_states = "given" if has_states else "formal"
+    if isinstance(oxidation_states, Mapping):
+        states, origin = _by_element(atoms, oxidation_states)
+    elif oxidation_states == "given":
+        if not has_states:
+            raise ValueError(
+                f"{atoms.get_chemical_formula('metal')} has no oxidation states; choose formal or fitted ones, or "
+                f"{_REMEDY}"
+            )
+        states, origin = atoms.arrays["oxidation_states"].astype(np.float64), "given in the structure"
+    elif oxidation_states == "formal":
+        states, origin = _of_elements(atoms, _formal(atoms, {})), "formal: balanced by composition"
+    elif oxidation_states == "fitted":
+        states, left = _fitted(atoms, parameters)
+        origin = "fitted to bond valence sums" + (f", {left:+d} e is left" if left else "")
+    else:
+        raise ValueError(
+            f"oxidation_states = {oxidation_states!r} must be given, formal or fitted, or name elements as in Ti=4"
+        )
+    if not np.isfinite(states).all():
+        k = int(np.argmin(np.isfinite(states)))
+        raise ValueError(f"atom {k} ({atoms.symbols[k]}) has the oxidation state {states[k]:g}; {_REMEDY}")
+    atoms.set_array("oxidation_states", states)
+    return atoms, origin
+
+
+def _by_element(atoms: Atoms, chosen: Mapping[str, float]) -> tuple[NDArray[np.float64], str]:
+    if strangers := sorted(set(chosen) - set(atoms.get_chemical_symbols())):
+        raise ValueError(
+            f"oxidation_states names {', '.join(strangers)}, which {atoms.get_chemical_formula('metal')} does not "
+            f"hold; remove the entry"
+        )
+    named = "by element: " + " ".join(f"{element}={state:g}" for element, state in chosen.items())
+    if set(chosen) == set(atoms.get_chemical_symbols()):
+        return _of_elements(atoms, chosen), named
+    if "oxidation_states" not in atoms.arrays:
+        return _of_elements(atoms, _formal(atoms, chosen)), f"{named}, the rest balanced by composition"
+    states = atoms.arrays["oxidation_states"].astype(np.float64)
+    for element, state in chosen.items():
+        states[atoms.symbols == element] = state
+    return states, f"{named}, the rest given in the structure"
+
+
+def _of_elements(atoms: Atoms, states: Mapping[str, float]) -> NDArray[np.float64]:
+    return np.array([states[symbol] for symbol in atoms.get_chemical_symbols()], dtype=np.float64)
+
+
+def _anion_charges(atoms: Atoms) -> dict[str, int]:
+    """Find the anions of a structure by their elements, and their usual charges."""
+    bare = Atoms(atoms.numbers)  # states that the structure has would decide otherwise
+    elements = dict.fromkeys(bare.symbols[anion_mask(bare)])
+    if not elements:
+        raise ValueError(f"no anion in {atoms.get_chemical_formula('metal')}, so that no state balances; {_REMEDY}")
+    return {element: ANION_CHARGES.get(element, -3) for element in elements}  # As is not listed: as P, −3
+
+
+def _formal(atoms: Atoms, chosen: Mapping[str, float]) -> dict[str, float]:
+    """Find the most probable neutral states of elements, by the rule in the notes of :func:`with_oxidation_states`."""
+    counts = {str(element): int(number) for element, number in atoms.symbols.formula.count().items()}
+    states = {element: float(charge) for element, charge in _anion_charges(atoms).items() if element not in chosen}
+    states.update(chosen)
+    known = {element: known_states(element) for element in counts if element not in states}
+    charge = sum(counts[element] * state for element, state in states.items())
+    best, best_score = None, -math.inf
+    for last, states_of_last in known.items():
+        # charge of the other elements -> (Σ ln p, states): the best choice for each charge that can be reached
+        reached: dict[int, tuple[float, dict[str, float]]] = {0: (0.0, {})}
+        for element, shares in known.items():
+            if element == last:
+                continue
+            step: dict[int, tuple[float, dict[str, float]]] = {}
+            for state, share in shares.items():
+                for before, (score, found) in reached.items():
+                    after = before + counts[element] * state
+                    better = score + counts[element] * math.log(share)
+                    if after not in step or better > step[after][0]:
+                        step[after] = (better, {**found, element: float(state)})
+            reached = step
+        for others, (score, found) in reached.items():
+            mean = -(charge + others) / counts[last]
+            total = score + counts[last] * _log_share(states_of_last, mean)
+            if total > best_score:
+                nearest = round(mean)
+                best, best_score = {**found, last: nearest if abs(mean - nearest) < _SAME_CHARGE else mean}, total
+    if best is None and (known or abs(charge) > _SAME_CHARGE):
+        raise ValueError(
+            f"no oxidation states balance {atoms.get_chemical_formula('metal')}, not even with one element of mixed "
+            f"valence; {_REMEDY}"
+        )
+    return {**states, **(best or {})}
+
+
+def _log_share(known: Mapping[int, float], mean: float) -> float:
+    """Give ln p of a state or, between two known states, of their mixture with this mean; −∞ outside of them."""
+    low = max((state for state in known if state <= mean + _SAME_CHARGE), default=None)
+    high = min((state for state in known if state >= mean - _SAME_CHARGE), default=None)
+    if low is None or high is None:
+        return -math.inf
+    if low == high:
+        return math.log(known[low])
+    part = (mean - low) / (high - low)
+    return (1.0 - part) * math.log(known[low]) + part * math.log(known[high])
+
+
+def _fitted(atoms: Atoms, parameters: Path | None) -> tuple[NDArray[np.float64], int]:
+    """Fit the states of the cations, by the rule in the notes of :func:`with_oxidation_states`; and the charge left."""
+    charges = _anion_charges(atoms)
+    symbols = np.array(atoms.get_chemical_symbols())
+    is_anion = np.isin(symbols, list(charges))
+    states = np.zeros(len(atoms))
+    for element, charge in charges.items():
+        states[symbols == element] = charge
+    pairs = pair_list(atoms, _BOND_VALENCE_CUTOFF)
+    bonds = ~is_anion[pairs.i] & is_anion[pairs.j]
+    first, second, distance = pairs.i[bonds], pairs.j[bonds], pairs.d[bonds]
+
+    options: dict[int, dict[int, float]] = {}
+    for element in dict.fromkeys(symbols[~is_anion]):
+        anions = {Ion(name, charge) for name, charge in charges.items()}
+        listed = [bond_valence_charges(element, anion, parameters=parameters) for anion in anions]
+        candidates = sorted(q for q in set.intersection(*map(set, listed)) if q > 0)
+        if not candidates:
+            lacking = next((a for a, q in zip(anions, listed, strict=True) if not q), min(anions)).name
+            raise ValueError(
+                f"no bond-valence parameters for {element} and {lacking}, so that its states cannot be fitted; choose "
+                f"formal ones, {_REMEDY}, or give with_oxidation_states a bvparm .cif"
+            )
+        members = np.flatnonzero(symbols == element)
+        misfits = np.empty((len(candidates), len(members)))
+        for row, state in zip(misfits, candidates, strict=True):
+            valences = np.empty(len(distance))
+            for anion in anions:
+                values = bond_valence(Ion(element, state), anion, parameters=parameters)
+                of_anion = symbols[second] == anion.element
+                valences[of_anion] = np.exp((values.r0 - distance[of_anion]) / values.b)
+            row[:] = np.abs(np.bincount(first, valences, len(atoms))[members] - state)
+        for k, misfit in zip(members.tolist(), misfits.T, strict=True):
+            options[k] = dict(zip(candidates, misfit.tolist(), strict=True))
+    for k, misfit_of in options.items():
+        states[k] = min(misfit_of, key=lambda state: misfit_of[state])
+    for k, state in _cheapest_changes(options, states, -round(states.sum())).items():
+        states[k] = state
+    left = round(states.sum())
+    if abs(left) > _NEARLY_NEUTRAL * is_anion.sum():
+        raise ValueError(
+            f"fitted states leave {left:+d} e, which no states with bond-valence parameters take away; choose formal "
+            f"ones, or {_REMEDY}"
+        )
+    return states, left
+
+
+def _cheapest_changes(
+    options: Mapping[int, Mapping[int, float]], states: NDArray[np.float64], wanted: int
+) -> dict[int, int]:
+    """Choose the changes of state that add up to a charge, or come nearest to it, and raise the summed misfit least."""
+    size, sign = abs(wanted), 1 if wanted > 0 else -1
+    if size == 0:
+        return {}
+    # of every size of step only the cheapest that fit into the whole can be needed
+    steps: dict[int, list[tuple[float, int]]] = {}
+    for k, misfits in options.items():
+        for state, misfit in misfits.items():
+            if 0 < (step := round(sign * (state - states[k]))) <= size:
+                steps.setdefault(step, []).append((misfit - misfits[int(states[k])], k))
+    wanting = sorted({k for step, found in steps.items() for _, k in sorted(found)[: size // step]})
+    cost = np.full(size + 1, np.inf)
+    cost[0] = 0.0
+    choices = np.zeros((len(wanting), size + 1), dtype=np.int64)
+    for row, k in zip(choices, wanting, strict=True):
+        before = cost.copy()
+        for state, misfit in options[k].items():
+            step = round(sign * (state - states[k]))
+            if 0 < step <= size:
+                changed = np.full(size + 1, np.inf)
+                changed[step:] = before[:-step] + (misfit - options[k][int(states[k])])
+                row[changed < cost] = step
+                np.minimum(cost, changed, out=cost)
+    changes: dict[int, int] = {}
+    left = int(np.flatnonzero(np.isfinite(cost))[-1])
+    for row, k in zip(choices[::-1], wanting[::-1], strict=True):
+        if row[left]:
+            changes[k] = round(states[k]) + sign * int(row[left])
+            left -= int(row[left])
+    return changes

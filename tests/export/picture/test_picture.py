@@ -1,0 +1,205 @@
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from PIL import Image
+
+from amorph.analysis.isosurface import contour
+from amorph.export.picture import write_picture
+from amorph.export.picture.scenes import SceneParts
+from amorph.fields import ScalarField
+
+# colors of the legend
+TI, MO, MG, OXYGEN, SURFACE = (74, 134, 212), (148, 103, 189), (52, 168, 83), (216, 58, 48), (250, 204, 60)
+
+
+@pytest.fixture(scope="module")
+def atoms():
+    atoms = bulk("MgO", "rocksalt", a=4.2, cubic=True) * (2, 2, 2)
+    cations = np.flatnonzero(atoms.symbols == "Mg")
+    rng = np.random.default_rng(0)
+    rng.shuffle(cations)
+    atoms.symbols[cations[:6]] = "Ti"
+    atoms.symbols[cations[6:14]] = "Mo"
+    del atoms[cations[26:]]
+    atoms.rattle(0.25, rng=rng)
+    return atoms
+
+
+@pytest.fixture(scope="module")
+def mesh(atoms):
+    x, y, z = np.meshgrid(*[2 * np.pi * np.arange(16) / 16] * 3, indexing="ij")
+    values = np.cos(x) + np.cos(y) + np.cos(z)
+    return contour(ScalarField(values, atoms.cell.array, "|bond valence sum of Mg2+ − 2|", "v.u."), 0.5)
+
+
+def hue_share(image, color):
+    """Share of pixels of about a color's hue, however bright."""
+    pixels = np.asarray(image.convert("HSV"), dtype=int)
+    hue = np.asarray(Image.new("RGB", (1, 1), color).convert("HSV"))[0, 0, 0]
+    distance = np.abs(pixels[..., 0] - int(hue))
+    return np.mean((np.minimum(distance, 256 - distance) < 6) & (pixels[..., 1] > 60))
+
+
+def draw(path, *arguments, **options):
+    write_picture(path, *arguments, **{"width": 300} | options)
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        return image.convert("RGB")
+
+
+# --- read back by Pillow
+
+
+def test_the_picture_shows_polyhedra_ions_and_surface(tmp_path, atoms, mesh):
+    image = draw(tmp_path / "picture.png", atoms, mesh)
+    assert image.width == 300
+    assert 250 < image.height < 500
+    assert image.getpixel((0, 0)) == (255, 255, 255)
+    for color in (TI, MO, MG, OXYGEN, SURFACE):
+        assert hue_share(image, color) > 0.004, color
+
+
+def test_without_a_surface_the_structure_alone_is_drawn(tmp_path, atoms, mesh):
+    image = draw(tmp_path / "structure.png", atoms)
+    for color in (TI, MO, MG, OXYGEN):
+        assert hue_share(image, color) > 0.004, color
+    with_surface = draw(tmp_path / "surface.png", atoms, mesh)
+    assert hue_share(image, SURFACE) < 0.2 * hue_share(with_surface, SURFACE)
+
+
+def test_what_is_drawn_as_polyhedra_can_be_chosen(tmp_path, atoms):
+    neither = draw(tmp_path / "neither.png", atoms, polyhedra=["Ti"])
+    default = draw(tmp_path / "default.png", atoms)
+    assert hue_share(neither, MO) < 0.2 * hue_share(default, MO)
+    assert hue_share(neither, TI) > 0.02
+
+
+def test_the_mobile_ion_is_a_sphere_of_its_own_color(tmp_path, atoms):
+    image = draw(tmp_path / "picture.png", atoms, mobile="Mo")  # now Mg is a polyhedron, the first by atomic number
+    assert hue_share(image, MG) > 0.004
+    assert hue_share(image, TI) > hue_share(draw(tmp_path / "mg.png", atoms), TI)
+
+
+def test_solid_polyhedra_hide_what_is_in_them(tmp_path, atoms, mesh):
+    glass = draw(tmp_path / "glass.png", atoms, mesh, opacity=0.2)
+    solid = draw(tmp_path / "solid.png", atoms, mesh, opacity=1.0)
+    assert hue_share(solid, SURFACE) < hue_share(glass, SURFACE)
+
+
+def test_the_same_scene_gives_the_same_bytes_and_the_input_stays_as_it_was(tmp_path, atoms, mesh):
+    before = atoms.copy()
+    for name in ("a.png", "b.png"):
+        write_picture(tmp_path / name, atoms, mesh, width=200)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert atoms == before
+
+
+def test_atoms_are_drawn_in_the_cell_whichever_image_is_given(tmp_path, atoms):
+    moved = atoms.copy()
+    moved.positions[::2] += atoms.cell.array[0] - 2 * atoms.cell.array[2]
+    a, b = (np.asarray(draw(tmp_path / "picture.png", x, caption=""), int) for x in (atoms, moved))
+    assert np.mean(np.abs(a - b) > 8) < 0.005  # rounding moves single points
+
+
+def test_a_periodic_surface_is_drawn_within_the_cell(mesh):
+    assert mesh.shifts.any()
+    parts = SceneParts(1.0)
+    parts.add_surface(mesh)
+    triangles = parts.scene().triangles
+    corners = triangles.vertices[triangles.faces]
+    voxel = np.linalg.norm(mesh.cell[0]) / 16
+    assert np.ptp(corners, axis=1).max() < 1.5 * voxel
+
+
+def test_a_caption_too_long_for_the_width_is_made_to_fit(tmp_path, atoms):
+    image = np.asarray(draw(tmp_path / "picture.png", atoms, caption="$x$ {long} caption " * 12))
+    assert (image[:, :2] == 255).all()
+    assert (image[:, -2:] == 255).all()
+
+
+@pytest.mark.parametrize(
+    "structure",
+    [
+        bulk("MgO", "rocksalt", a=4.2),
+        bulk("Mg", "hcp", a=3.21, c=5.21),
+        Atoms("MgO", positions=[(0, 0, 0), (2, 0, 0)], cell=[[9, 0, 0], [-4, 0, 7], [1, 6, 1]], pbc=True),
+    ],
+    ids=["primitive", "no anion", "left-handed, two-coordinated at most"],
+)
+def test_any_structure_can_be_drawn(tmp_path, structure):
+    for name, mobile in (("sphere.png", "Mg2+"), ("polyhedra.png", "Li+")):
+        image = np.asarray(draw(tmp_path / name, structure, mobile=mobile, width=200))
+        assert np.mean(image < 250) > 0.01
+
+
+def test_an_empty_surface_is_no_error(tmp_path, atoms, mesh):
+    nothing = contour(ScalarField(np.zeros((4, 4, 4)), atoms.cell.array, "nothing", ""), 1e9)
+    assert draw(tmp_path / "picture.png", atoms, nothing).width == 300
+
+
+# --- no display, no graphics library
+
+
+def test_no_graphics_library_is_loaded(tmp_path):
+    script = textwrap.dedent(
+        """
+        import sys
+        import numpy as np
+        from ase.build import bulk
+        from amorph.analysis.isosurface import contour
+        from amorph.export.picture import write_picture
+        from amorph.fields import ScalarField
+
+        atoms = bulk("MgO", "rocksalt", a=4.2, cubic=True)
+        values = np.random.default_rng(0).normal(size=(6, 6, 6))
+        write_picture(sys.argv[1], atoms, contour(ScalarField(values, atoms.cell.array, "noise", ""), 0.0), width=200)
+        with open("/proc/self/maps") as maps:
+            libraries = {line.split()[-1].rsplit("/", 1)[-1] for line in maps if ".so" in line}
+        assert any("_multiarray_umath" in name for name in libraries), "the check sees no libraries at all"
+        graphics = ("libGL", "libEGL", "libOSMesa", "libX11", "vtkRendering")
+        sys.exit(", ".join(sorted(name for name in libraries if any(g in name for g in graphics))) or 0)
+        """
+    )
+    hidden = {"DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND", "PYOPENGL_PLATFORM"}
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    path = tmp_path / "picture.png"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    with Image.open(path) as image:
+        assert image.width == 200
+
+
+# --- errors
+
+
+def test_a_surface_from_another_cell_is_refused(tmp_path, atoms, mesh):
+    with pytest.raises(ValueError, match="pass the structure that the surface was made from"):
+        write_picture(tmp_path / "picture.png", atoms * (1, 1, 2), mesh)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"polyhedra": ["Zr"]}, "no Zr among the cations Mg, Ti, Mo"),
+        ({"mobile": "Xx2+"}, "unknown element 'Xx'"),
+        ({"width": 10}, "width = 10 px must be greater than or equal to 200"),
+        ({"opacity": 1.5}, "opacity = 1.5 must be less than or equal to 1"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(tmp_path, atoms, options, match):
+    with pytest.raises(ValueError, match=match):
+        write_picture(tmp_path / "picture.png", atoms, **options)
+
+
+def test_an_unknown_suffix_is_refused(tmp_path, atoms):
+    with pytest.raises(ValueError, match=r"suffix '.jpg' names no format; known are .png"):
+        write_picture(tmp_path / "picture.jpg", atoms)
