@@ -1,14 +1,11 @@
-"""What a result says of itself: its figures, ready for JSON, its table, and the rows that a summary sets side by side."""
+"""What a result says of itself: figures ready for JSON, a table, and the rows that a summary sets side by side."""
 
-import functools
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-
-R = TypeVar("R")
 
 
 class Row(NamedTuple):
@@ -25,9 +22,8 @@ class Row(NamedTuple):
 class Result:
     """Base of the frozen dataclasses that hold a result.
 
-    Command line, run directory, summary and ensemble take a result's figures from here; none of them picks fields of its
-    own. A result whose arrays no JSON file should hold splits in two: a base with the plain figures, which a finished
-    stage is read back as, and the result proper with the arrays.
+    Command line, run directory, summary and ensemble take a result's figures from here; none of them picks fields of
+    its own.
     """
 
     _large: ClassVar[frozenset[str]] = frozenset()
@@ -76,7 +72,7 @@ def plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def restored(kind: type[R], figures: Mapping[str, Any]) -> R:
+def restored(kind: type[Any], figures: Mapping[str, Any]) -> Any:
     """Read a result back from its figures.
 
     Raises
@@ -84,11 +80,10 @@ def restored(kind: type[R], figures: Mapping[str, Any]) -> R:
     ValueError
         They are not those of such a result.
     """
-    return _adapter(kind).validate_python(figures)  # type: ignore[no-any-return]
+    from pydantic import TypeAdapter, ValidationError
 
-
-@functools.cache
-def _adapter(kind: type[Any]) -> Any:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(kind)
+    try:
+        return TypeAdapter(kind).validate_python(figures)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from ase import Atoms
@@ -13,6 +13,7 @@ from ase.build import make_supercell
 from ase.data import atomic_masses, atomic_numbers
 from numpy.typing import NDArray
 
+from amorph.figures import Result
 from amorph.parameters import Density, Length, Supercell, checked
 from amorph.structure import periodic_atoms
 from amorph.tables import ANION_CHARGES, known_states
@@ -29,7 +30,7 @@ MAXIMUM_ATOMS = 10_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Built:
+class Built(Result):
     """A disordered rocksalt supercell and how it was made."""
 
     atoms: Atoms
@@ -54,6 +55,11 @@ class Built:
     """Density [g/cm³]."""
     supercell: NDArray[np.int64]
     """(3, 3) lattice vectors of the cell, as rows, in conventional cells."""
+    _large: ClassVar[frozenset[str]] = frozenset({"atoms"})
+
+    def figures(self) -> dict[str, Any]:
+        """Give every figure, and the number of atoms."""
+        return super().figures() | {"atoms": len(self.atoms)}
 
     def table(self) -> list[dict[str, str | int | float]]:
         """List each species with its count, the count asked for and the deviation [atoms]."""

@@ -2,12 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
+from amorph.figures import Result
 from amorph.parameters import Count, Fraction, NonNegativeLength, checked
 from amorph.structure import pair_list, periodic_atoms
 from amorph.tables import Ion, parse_ion
@@ -19,7 +21,7 @@ _EPSILON = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Substituted:
+class Substituted(Result):
     """A structure after ion exchange and the book-keeping of the exchange."""
 
     atoms: Atoms
@@ -52,6 +54,11 @@ class Substituted:
     """Whether the input had no oxidation states, so that its charge was taken as zero."""
     formula: str
     """Formula of the exchanged cell."""
+    _large: ClassVar[frozenset[str]] = frozenset({"atoms"})
+
+    def figures(self) -> dict[str, Any]:
+        """Give every figure, and the number of atoms."""
+        return super().figures() | {"atoms": len(self.atoms)}
 
     def table(self) -> list[dict[str, str | int | float]]:
         """List what became of the ions and the charge that each row brings to the cell [e]."""

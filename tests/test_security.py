@@ -133,7 +133,7 @@ def test_a_run_names_the_code_of_a_study_before_it_calls_it(tmp_path, monkeypatc
     (tmp_path / "mine_of_a_stranger.py").write_text("import sys\nsys.stderr.write('it ran\\n')\nmake = None\n")
     study = '[build]\ncomposition = "MgO"\nsupercell = [2, 2, 2]\n[calculator]\nfactory = "mine_of_a_stranger:make"\n'
     (tmp_path / "a.toml").write_text(study)
-    monkeypatch.setattr("amorph.pipeline.order.rehearse", lambda _: {})
+    monkeypatch.setattr("amorph.pipeline.whole.rehearse", lambda _: {})
     assert main(["run", "a.toml", "--dir", "run"]) == 2
     named, ran, _ = capsys.readouterr().err.splitlines()
     assert (named, ran) == ("calling the code that a.toml names: mine_of_a_stranger:make", "it ran")

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from amorph.figures import Result
 from amorph.structure import pair_list
 
 Series = NDArray[np.float64]
@@ -17,7 +18,7 @@ FEWEST_FRAMES = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Decorrelation:
+class Decorrelation(Result):
     """How soon the frames of a liquid become independent, and which of them to take."""
 
     interval_ps: float
@@ -29,6 +30,7 @@ class Decorrelation:
     """Statistical inefficiency g of each: frames that hold as much as one independent frame."""
     snapshots: tuple[int, ...]
     """Frames at least the largest g apart, from the first on."""
+    _derived: ClassVar[tuple[str, ...]] = ("frames", "slowest", "time_ps", "effective_frames")
 
     @property
     def frames(self) -> int:
@@ -58,7 +60,7 @@ class Decorrelation:
     def table(self) -> list[dict[str, Any]]:
         """One row per correlation."""
         return [
-            {"of": name, "g": g, "time_ps": g * self.interval_ps, "effective frames": self.frames / g}
+            {"of": name, "g": g, "time_ps": g * self.interval_ps, "effective_frames": self.frames / g}
             for name, g in self.inefficiencies.items()
         ]
 

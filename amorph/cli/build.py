@@ -6,7 +6,7 @@ from amorph import rocksalt
 from amorph.calculators import make_calculator
 from amorph.cli.flags import takes
 from amorph.cli.options import Json, Output, Quiet, Seed, check_output, generator
-from amorph.cli.output import CheckFailed, figures_of, say, show, show_json, show_pairs, start
+from amorph.cli.output import CheckFailed, say, show, show_json, show_pairs, start
 from amorph.cli.relax import relaxed_figures, relaxed_with_progress
 from amorph.export import structure_writer, write_structure
 from amorph.parameters import arguments_of, parse
@@ -38,7 +38,7 @@ def build(
         name, value = next(iter(for_relaxing.items()))
         raise ValueError(f"{name} = {value} is for a relaxation; leave it out or give --lattice-constant relaxed")
     built = rocksalt.build(composition, **arguments_of(rocksalt.build, parameters), rng=generator(seed))
-    atoms, figures = built.atoms, figures_of(built)
+    atoms, figures = built.atoms, built.figures()
     relaxed = None
     if to_relax:
         calculator = make_calculator(**arguments_of(make_calculator, parameters))

@@ -11,9 +11,10 @@ from amorph.analysis.bvs import BvsMap, bvs_map, bvs_maps, window_convergence
 from amorph.analysis.grids import Task
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Json, Output, Quiet, check_field, check_output
-from amorph.cli.output import figures_of, say, show, show_json, show_pairs, start
+from amorph.cli.output import say, show, show_json, show_pairs, start
 from amorph.export import writer_for
 from amorph.export.fields import FIELD_WRITERS, write_field
+from amorph.figures import plain
 from amorph.parameters import arguments_of
 from amorph.progress import Progress
 from amorph.reading import read_structure
@@ -21,7 +22,6 @@ from amorph.structure import with_oxidation_states
 
 _GRID = ("grid", "spacing", "window")
 _CONVERGENCE = ("grids", "windows")
-_SHARES = ("under_bonded", "window", "over_bonded")
 
 
 def _with_states(
@@ -87,7 +87,7 @@ def bvs(
         maps = bvs_maps(atoms, ion, progress=progress, **arguments_of(bvs_maps, parameters))
     written = [_write_map(output, made, quantity, alone=len(maps) == 1) for made in maps]
     if json:
-        figures = [_figures(made) | {"file": path} for made, path in zip(maps, written, strict=True)]
+        figures = [made.figures() | {"file": path} for made, path in zip(maps, written, strict=True)]
         show_json(figures[0] if len(figures) == 1 else {"maps": figures})
     elif not quiet:
         for made, path in zip(maps, written, strict=True):
@@ -133,7 +133,7 @@ def _converge(
     found = [window_convergence(atoms, ion, progress=progress, **arguments) for ion in ions]
     if json:
         figures = [
-            figures_of(made, without=()) | {"window_fractions_of_accessible": made.window_fractions_of_accessible}
+            plain(made) | {"window_fractions_of_accessible": plain(made.window_fractions_of_accessible)}
             for made in found
         ]
         show_json(figures[0] if len(figures) == 1 else {"ions": figures})
@@ -141,11 +141,6 @@ def _converge(
         for made in found:
             title = f"share of the cell with |v − {made.target_valence:g}| < w v.u. for {made.ion} in {file.name}"
             show(made.table(), title=title)
-
-
-def _figures(made: BvsMap) -> dict[str, Any]:
-    figures = figures_of(made, without=("field", "atoms")) | {"grid": made.grid}
-    return figures | {name: getattr(made, name) for name in (f"{share}_fraction_of_accessible" for share in _SHARES)}
 
 
 def exclusion_of(made: BvsMap) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 from amorph.analysis.bvse import BvseMap, bvse_map
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Json, Output, Quiet, check_field, check_output
-from amorph.cli.output import figures_of, say, show, show_json, show_pairs, start
+from amorph.cli.output import say, show, show_json, show_pairs, start
 from amorph.export import writer_for
 from amorph.export.fields import FIELD_WRITERS, write_field
 from amorph.parameters import arguments_of
@@ -38,17 +38,12 @@ def bvse(
     if output is not None:
         write_field(output, made.field, made.atoms)
     if json:
-        show_json(_figures(made) | {"file": output})
+        show_json(made.figures() | {"file": output})
     elif not quiet:
         show(made.table(), title=f"bond valence site energy of {made.ion} in {file.name}")
         say("")
         show_pairs(_summary(made))
         say(f"written to {output}" if output else "nothing written: -o FILE keeps the map")
-
-
-def _figures(made: BvseMap) -> dict[str, Any]:
-    figures = figures_of(made, without=("field", "atoms")) | {"grid": made.grid}
-    return figures | {"oxidation_states": made.field.parameters["oxidation_states"]}
 
 
 def _summary(made: BvseMap) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from amorph.analysis import voronoi
 from amorph.analysis.voronoi import FaceCoordination, Tessellation, face_coordination, tessellate
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Json, Quiet
-from amorph.cli.output import figures_of, say, show, show_json, show_pairs, start
+from amorph.cli.output import say, show, show_json, show_pairs, start
 from amorph.parameters import arguments_of
 from amorph.reading import read_structure
 
@@ -36,10 +36,10 @@ def free_volume(
     cells = tessellate(atoms, **arguments_of(tessellate, parameters)) if per_atom else None
     coordination = None if cells is None else face_coordination(cells, **coordinating)
     if json:
-        figures = figures_of(measured, without=("volumes", "symbols"))
+        figures = measured.figures()
         if cells is not None and coordination is not None:
-            figures["smallest_share"] = coordination.smallest_share
-            figures["coordination"] = coordination.pairs
+            by_faces = coordination.figures()
+            figures |= {"smallest_share": by_faces["smallest_share"], "coordination": by_faces["pairs"]}
             figures["atoms"] = _atoms_as_json(cells, coordination)
         show_json(figures)
     if json or quiet:
@@ -80,8 +80,8 @@ def _atoms_as_rows(cells: Tessellation, coordination: FaceCoordination) -> list[
         {
             "atom": index,
             "species": symbol,
-            "volume [Å³]": volume,
-            "surface [Å²]": surface,
+            "volume_A3": volume,
+            "surface_A2": surface,
             "faces": faces,
             "coordination": number,
             "effective": effective,

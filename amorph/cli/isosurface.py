@@ -67,16 +67,7 @@ def isosurface(
             remarks["values"] += ": the level lies outside, and no surface runs through the cell"
     if output is not None:
         _write(output, atoms, mesh, ion, remarks)
-    figures = {
-        "quantity": mesh.quantity,
-        "unit": mesh.unit,
-        **particular,
-        "area": mesh.area,
-        "triangles": len(mesh.faces),
-        "vertices": len(mesh.vertices),
-        "open_edges": len(mesh.open_edges),
-        "file": output,
-    }
+    figures = mesh.figures() | particular | {"file": output}
     if json:
         show_json(figures)
     elif not quiet:

@@ -1,21 +1,22 @@
 """The verb that melts and quenches a structure."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from amorph import meltquench
-from amorph.analysis.crystallinity import Crystallinity, crystallinity
+from amorph.analysis.crystallinity import crystallinity
 from amorph.calculators import make_calculator
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Force, Json, MaxHours, Output, Quiet, Seed, check_output, generator
 from amorph.cli.output import CheckFailed, say, show, show_json, show_pairs, start
 from amorph.export import structure_writer, write_structure
+from amorph.figures import restored
 from amorph.meltquench import SHIPPED, QuenchSchedule, named
 from amorph.parameters import arguments_of, parse
 from amorph.pipeline import general, stages
+from amorph.pipeline.results import Quench
 from amorph.pipeline.single import run_stage
 from amorph.progress import Progress
 from amorph.reading import read_structure, read_toml
@@ -59,7 +60,7 @@ def melt_quench(
     meltquench.check_sampling(named(how["schedule"]), how["sample_every"])
     crystallinity(atoms, supercell=how["supercell"], anion=how["anion"])  # what it refuses is better known now
     calculator = make_calculator(**arguments_of(make_calculator, parameters))
-    figures, final = run_stage(
+    stage, found = run_stage(
         directory,
         file,
         atoms,
@@ -71,29 +72,24 @@ def melt_quench(
         max_hours=max_hours,
         force=force,
         progress=Progress(visible=not quiet),
-        work=lambda stage, work: stages.melt_quench_stage(
-            stage, atoms, calculator=calculator, rng=generator(seed), melted=None, work=work
-        ),
+        work=stages.quench_stage,
     )
     if output is not None:
-        write_structure(output, final)
-    glass = _judged(figures["after_quench"])
+        write_structure(output, stage.read_structure())
+    quench: Quench = restored(Quench, found.figures)
+    glass, melt = quench.after_quench, quench.melt
     if json:
-        show_json({"verdict": glass.verdict, "reason": glass.reason, **figures})
+        about = {"verdict": glass.verdict, "reason": glass.reason}
+        show_json({**about, **found.figures, "structure": stage.structure})
     elif not quiet:
         show(glass.table(), title="after the quench")
-        if "melt" in figures:
-            show(_judged(figures["melt"]).table(), title="\nthe melt")
+        pairs: dict[str, Any] = {"verdict": glass.verdict, "reason": glass.reason, "model": quench.model}
+        if melt is not None:
+            show(melt.table(), title="\nthe melt")
+            pairs["pressure of the melt [GPa]"] = quench.melt_pressure_GPa
+            pairs["of which virial [GPa]"] = quench.melt_virial_pressure_GPa
         say("")
-        pressures = {
-            "pressure of the melt [GPa]": figures.get("melt_pressure_GPa"),
-            "of which virial [GPa]": figures.get("melt_virial_pressure_GPa"),
-        }
-        show_pairs(
-            {"verdict": glass.verdict, "reason": glass.reason, "model": figures["model"]}
-            | (pressures if "melt" in figures else {})
-            | {"written to": ", ".join(str(path) for path in (figures["structure"], output) if path)}
-        )
+        show_pairs(pairs | {"written to": ", ".join(str(path) for path in (stage.structure, output) if path)})
     if glass.verdict != "amorphous":
         raise CheckFailed(f"done and kept, but not a glass: {glass.reason}")
 
@@ -108,7 +104,3 @@ def _schedule(text: str) -> str | QuenchSchedule:
         return QuenchSchedule(**parse(QuenchSchedule, content))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-
-
-def _judged(figures: Mapping[str, Any]) -> Crystallinity:
-    return Crystallinity(**figures)

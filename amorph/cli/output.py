@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from amorph.figures import plain
+from amorph.units import heading
+
 
 class CheckFailed(Exception):
     """The result was made and kept, but a check on it failed: exit status 4."""
@@ -57,7 +60,7 @@ def show(rows: Iterable[Mapping[str, Any]], *, title: str | None = None) -> None
     columns = []
     for key in rows[0]:
         values = [row.get(key) for row in rows]
-        cells = [_heading(str(key)), *map(text_of, values)]
+        cells = [heading(str(key)), *map(text_of, values)]
         width = max(map(len, cells))
         right = any(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
         columns.append([cell.rjust(width) if right else cell.ljust(width) for cell in cells])
@@ -65,17 +68,6 @@ def show(rows: Iterable[Mapping[str, Any]], *, title: str | None = None) -> None
         say(title)
     for line in zip(*columns, strict=True):
         say("  ".join(line).rstrip())
-
-
-_UNITS = {"_eV": "eV", "_A": "Å", "_A2": "Å²", "_A3": "Å³", "_per_A": "1/Å", "_vu": "v.u.", "_v.u.": "v.u.", "_Å": "Å"}
-
-
-def _heading(key: str) -> str:
-    """Write a column's key as its heading: the unit in brackets; the dotted key of a study as its file has it."""
-    for suffix, unit in _UNITS.items():
-        if key.endswith(suffix):
-            return f"{key.removesuffix(suffix).replace('_', ' ')} [{unit}]"
-    return key if "." in key else key.replace("_", " ")
 
 
 def show_pairs(pairs: Mapping[str, Any]) -> None:
@@ -92,13 +84,8 @@ def say(text: str) -> None:
 
 def show_json(value: Any) -> None:
     """Print a result as JSON on stdout; what is not a number is null."""
-    text = json_module.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json_module.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
     sys.stdout.write(text + "\n")
-
-
-def figures_of(result: Any, *, without: Iterable[str] = ("atoms",)) -> dict[str, Any]:
-    """Name the fields of a result, large ones left out."""
-    return {name: getattr(result, name) for name in result.__dataclass_fields__ if name not in without}
 
 
 def text_of(value: Any) -> str:
@@ -115,18 +102,3 @@ def text_of(value: Any) -> str:
     if isinstance(value, (list, tuple, np.ndarray)):
         return " ".join(text_of(entry) for entry in value)
     return str(value)
-
-
-def _plain(value: Any) -> Any:
-    """Reduce a value to what JSON has."""
-    if isinstance(value, np.generic | np.ndarray):
-        value = value.tolist()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
-    return value if value is None or isinstance(value, bool | int | str) else str(value)

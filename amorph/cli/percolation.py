@@ -21,7 +21,7 @@ from amorph.analysis.percolation import (
 from amorph.analysis.percolation import percolation as regions_of
 from amorph.cli.flags import takes
 from amorph.cli.options import Json, Quiet, check_output
-from amorph.cli.output import figures_of, say, show, show_json, show_pairs, start
+from amorph.cli.output import say, show, show_json, show_pairs, start
 from amorph.export import PATH_WRITERS, write_path, writer_for
 from amorph.fields import ScalarField
 from amorph.parameters import arguments_of, model_of
@@ -94,16 +94,11 @@ def percolation(
         way = migration_path(field, start=origin, end=target, dimension=dimension or 1, side=side)
         write_path(path, way, atoms)
     if json:
-        figures = figures_of(found, without=("cell",)) | {
-            "extreme_position": found.extreme_position,
-            "thresholds": found.thresholds,
-            "barriers": found.barriers,
-        }
+        figures = found.figures()
         if regions is not None:
-            figures["regions"] = _figures_of_regions(regions)
+            figures["regions"] = regions.figures()
         if way is not None:
-            figures["path"] = figures_of(way, without=("positions", "lengths", "values", "cell"))
-            figures["path"] |= {"length": way.length, "hops": way.table(), "file": path}
+            figures["path"] = way.figures() | {"file": path}
         show_json(figures)
     elif not quiet:
         _show(file, field, found, regions)
@@ -139,19 +134,6 @@ def _field(
 
 def _flag(parameters: dict[str, Any]) -> str:
     return f"--{next(iter(parameters)).replace('_', '-')}"
-
-
-def _figures_of_regions(regions: Percolation) -> dict[str, Any]:
-    return {
-        "threshold": regions.threshold,
-        "n_regions": len(regions),
-        "dimension": regions.dimension,
-        "fraction_of_cell": regions.fraction_of_cell,
-        "fractions_by_dimension": regions.fractions_by_dimension,
-        "percolating_fraction_of_cell": regions.percolating_fraction_of_cell,
-        "largest_share": regions.largest_share,
-        "regions": regions.table(),
-    }
 
 
 def _show(file: Path, field: ScalarField, found: PercolationThresholds, regions: Percolation | None) -> None:

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from amorph.calculators import calculator_name, make_calculator
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Force, Json, MaxHours, Output, Quiet, check_output
-from amorph.cli.output import CheckFailed, figures_of, say, show, show_json, show_pairs, start
+from amorph.cli.output import CheckFailed, say, show, show_json, show_pairs, start
 from amorph.export import structure_writer, write_structure
 from amorph.parameters import arguments_of, parse
 from amorph.pipeline import general, stages
@@ -51,12 +51,12 @@ def relax(
     how = parse(minimize, arguments_of(minimize, parameters))
     calculator = make_calculator(**arguments_of(make_calculator, parameters))
     progress = Progress(visible=not quiet)
+    written = [] if output is None else [output]
     if directory is None:
         relaxed = relaxed_with_progress(atoms, calculator, how, progress)
-        figures = relaxed_figures(relaxed, calculator) | {"criteria": relaxed.table()}
-        final = relaxed.atoms
+        figures, final = relaxed_figures(relaxed, calculator), relaxed.atoms
     else:
-        figures, final = run_stage(
+        stage, found = run_stage(
             directory,
             file,
             atoms,
@@ -67,8 +67,10 @@ def relax(
             max_hours=max_hours,
             force=force,
             progress=progress,
-            work=lambda stage, work: stages.relax_stage(stage, atoms, calculator=calculator, work=work),
+            work=stages.relax_stage,
         )
+        figures, final = {**found.figures, "structure": stage.structure}, stage.read_structure()
+        written.insert(0, stage.structure)
     if output is not None:
         write_structure(output, final)
     if json:
@@ -84,7 +86,7 @@ def relax(
                 "pressure [GPa]": figures["pressure_GPa"],
                 "volume [Å³]": f"{final.get_volume():.2f} ({100 * figures['volume_change']:+.2f} %)",
                 "model": figures["model"],
-                "written to": ", ".join(str(path) for path in (figures.get("structure"), output) if path),
+                "written to": ", ".join(map(str, written)),
             }
         )
     if not figures["converged"]:
@@ -110,5 +112,5 @@ def relaxed_with_progress(
 
 
 def relaxed_figures(relaxed: Relaxed, calculator: BaseCalculator) -> dict[str, Any]:
-    """Figures of a relaxation: everything but the atoms, and what computed it."""
-    return {"model": calculator_name(calculator), **figures_of(relaxed), "volume_change": relaxed.volume_change}
+    """Figures of a relaxation, and what computed it."""
+    return {"model": calculator_name(calculator), **relaxed.figures()}

@@ -42,7 +42,7 @@ def run(
     if dry_run:
         cost = estimate(plan)
         if json:
-            show_json(cost.figures)
+            show_json(cost.figures())
             return
         say(tomli_w.dumps(toml_form(plan.tables)))
         if foreign:
@@ -66,10 +66,9 @@ def run(
     stop = StopRequest(max_hours=max_hours, ends_process=True)
     summary = run_study(plan, directory, progress=Progress(visible=not quiet), stop=stop, force=force)
     if json:
-        show_json(summary.figures)
+        show_json(summary.figures())
     elif not quiet:
-        if summary.rows:
-            show(summary.table(), title=f"{study.stem}, {summary.figures['final_model']}")
+        show(summary.table(), title=f"{study.stem}, {summary.final_model}")
         say(f"\nverdict on {summary.subject}: {summary.verdict} ({summary.reason})")
         for note in summary.notes:
             say(f"note: {note}")

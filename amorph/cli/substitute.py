@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from amorph import substitution
 from amorph.cli.flags import takes, whole_numbers
 from amorph.cli.options import File, Json, Output, Quiet, Seed, check_output, generator
-from amorph.cli.output import figures_of, say, show, show_json, start
+from amorph.cli.output import say, show, show_json, start
 from amorph.export import structure_writer, write_structure
 from amorph.parameters import arguments_of
 from amorph.reading import read_structure
@@ -48,7 +48,7 @@ def substitute(
             assert path is not None  # all or none
             write_structure(path, substituted.atoms)
     if json:
-        figures = [_exchange_figures(one) | {"file": path} for one, path in zip(made, outputs, strict=False)]
+        figures = [one.figures() | {"file": path} for one, path in zip(made, outputs, strict=False)]
         show_json(figures[0] if replicas is None else {"replicas": figures})
     elif not quiet:
         one = made[0]
@@ -61,7 +61,3 @@ def substitute(
 
 def _numbered(path: Path, number: int) -> Path:
     return path.with_name(f"{path.stem}_{number}{path.suffix}")
-
-
-def _exchange_figures(substituted: substitution.Substituted) -> dict[str, Any]:
-    return figures_of(substituted) | {"atoms": len(substituted.atoms)}

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Json, Quiet
-from amorph.cli.output import figures_of, say, show_json, start
+from amorph.cli.output import say, show_json, start
 from amorph.export import write_vasp_input
 from amorph.parameters import arguments_of
 from amorph.reading import read_structure
@@ -30,7 +30,7 @@ def vasp_input(
     atoms = read_structure(file, **arguments_of(read_structure, parameters))
     written = write_vasp_input(directory, atoms, **arguments_of(write_vasp_input, parameters))
     if json:
-        show_json(figures_of(written))
+        show_json(written.figures())
     elif not quiet:
         say(f"{written.directory}: INCAR, KPOINTS, POSCAR and POTCAR.spec of {written.formula}")
         say(f"make the POTCAR of these data sets, in this order: {' '.join(written.potcar_symbols)}")

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from amorph.analysis.crystallinity import Crystallinity, crystallinity, verdict_of_trajectory
 from amorph.cli.flags import takes
 from amorph.cli.options import Json, Quiet
-from amorph.cli.output import figures_of, say, show, show_json, show_pairs, start
+from amorph.cli.output import say, show, show_json, show_pairs, start
 from amorph.parameters import arguments_of
 from amorph.reading import read_structure, read_trajectory
 
@@ -43,7 +43,7 @@ def verdict(
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
     if json:
-        figures = [{"file": file, **figures_of(one)} for file, one in judged.items()]
+        figures = [{"file": file, **one.figures()} for file, one in judged.items()]
         show_json(figures[0] if len(files) == 1 else figures)
     elif quiet:
         return

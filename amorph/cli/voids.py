@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from amorph.analysis.bvs import bvs_map
 from amorph.analysis.spread import ClarkEvans, LocalFreeVolume, Uniformity, clark_evans, local_free_volume, uniformity
-from amorph.analysis.voids import Passage, Voids, probe_curve
+from amorph.analysis.voids import Voids, probe_curve
 from amorph.analysis.voids import voids as voids_of
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Json, Output, Quiet, check_field, check_output
@@ -20,6 +20,7 @@ from amorph.fields import ScalarField
 from amorph.parameters import arguments_of
 from amorph.reading import read_structure
 from amorph.structure import Radii
+from amorph.units import heading
 
 _CURVE_WRITERS = {".csv": None}
 _ONE_CLUSTER = 0.9
@@ -72,7 +73,11 @@ def voids(
     if curve is not None:
         _write_curve(curve, made)
     if json:
-        show_json(_figures(made, spread, local, free, rule) | {"file": output, "curve": curve})
+        show_json(
+            made.figures()
+            | {"free": {"by": free, **rule}, "uniformity": spread, "local_free_volume": local}
+            | {"file": output, "curve": curve}
+        )
     elif not quiet:
         _print(file, made, spread, local, free, rule)
         written = [str(path) for path in (output, curve) if path is not None]
@@ -129,10 +134,8 @@ def _print(
     if local is not None:
         say("")
         say(f"free volume of each of {len(local.volumes)} {local.ion}")
-        figures = local.figures()
-        show_pairs(
-            {name.replace("_A3", " [Å³]").replace("_", " "): figures[name] for name in figures if name != "ions"}
-        )
+        about = {name: value for name, value in local.figures().items() if name not in {"ion", "ions", "volumes"}}
+        show_pairs({heading(name): value for name, value in about.items()})
 
 
 def _named(radii: Radii) -> str:
@@ -162,51 +165,6 @@ def _distances(name: str, made: Voids) -> dict[str, str]:
 def _nearest(found: ClarkEvans) -> str:
     ratio = f"{found.ratio:.3g} of points at random{_by_chance(found.standard_error)}"
     return f"nearest {found.mean_distance:.3g} Å, {ratio}"
-
-
-def _figures(
-    made: Voids, spread: Uniformity, local: LocalFreeVolume | None, free: str, rule: dict[str, Any]
-) -> dict[str, Any]:
-    def passage(one: Passage) -> dict[str, Any]:
-        return {
-            "dimension": one.dimension,
-            "radius": one.radius,
-            "diameter": one.diameter,
-            "position": one.position,
-            "included_radius": one.included_radius,
-        }
-
-    return {
-        "largest_included_radius": made.largest_included_radius,
-        "largest_included_diameter": 2.0 * made.largest_included_radius,
-        "largest_included_position": made.holes.positions[0],
-        "largest_free_radius": made.largest_free_radius,
-        "largest_free_diameter": 2.0 * made.largest_free_radius,
-        "included_radius_along_free_path": made.included_radius_along_free_path,
-        "included_diameter_along_free_path": 2.0 * made.included_radius_along_free_path,
-        "passages": [passage(one) for one in made.holes.passages],
-        "radii": made.radii,
-        "grid": made.field.grid,
-        "probe_radius": made.probe_radius,
-        "void_fraction": made.void_fraction,
-        "center_fraction": made.center_fraction,
-        "accessible_fraction": made.accessible_fraction,
-        "locked_fraction": made.locked_fraction,
-        "occupiable_fraction": made.occupiable_fraction,
-        "mean_pore_radius": made.mean_pore_radius,
-        "modal_pore_radius": made.modal_pore_radius,
-        "cavities": len(made.cavities),
-        "free": {"by": free, **rule},
-        "uniformity": {
-            **spread.figures(),
-            "free_volume_A3": spread.free_volume,
-            "minimum_volume_A3": spread.minimum_volume,
-            "cluster_volumes_A3": spread.regions.volumes,
-            "placements": spread.placements,
-            "boxes": spread.table(),
-        },
-        "local_free_volume": None if local is None else {"ion": local.ion, **local.figures(), "volumes": local.volumes},
-    }
 
 
 def _write_curve(path: Path, made: Voids) -> None:

@@ -12,7 +12,6 @@ import numpy as np
 from amorph.analysis.decorrelation import effective_number
 from amorph.ensemble.shared_melt import snapshots_of
 from amorph.ensemble.status import FINISHED, melt_names, member_rows, member_status, summary_of
-from amorph.pipeline import figure_rows
 
 Point = tuple[tuple[str, str], ...]
 """Varied keys and their values."""
@@ -138,7 +137,7 @@ def summarize_ensemble(directory: Path) -> EnsembleSummary:
             apart[name] = status.note
             apart_at[point] += 1
         else:
-            for row in figure_rows(summary["exchanged"], summary["crystal"]):
+            for row in summary["comparison"]:
                 for structure in _STRUCTURES:
                     value = row.get(structure)
                     if isinstance(value, int | float) and not isinstance(value, bool):

@@ -10,6 +10,7 @@ from ase import Atoms
 
 from amorph.export.structures import write_poscar
 from amorph.export.whole_files import replacing
+from amorph.figures import Result
 from amorph.parameters import Count, Force, Unit, checked
 from amorph.run import make_folder
 from amorph.structure import periodic_atoms
@@ -21,7 +22,7 @@ Energy = Annotated[float, Gt(0), Unit("eV")]
 
 
 @dataclass(frozen=True)
-class VaspInput:
+class VaspInput(Result):
     """What was written for VASP."""
 
     directory: Path

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
 from amorph.analysis.crystallinity import Crystallinity, crystallinity, settled_frames
+from amorph.figures import Result
 from amorph.meltquench.dynamics import Frame, Thermo, dynamics
 from amorph.meltquench.schedule import QuenchSchedule, Schedule, named
 from amorph.parameters import Count, Supercell, checked
@@ -37,7 +38,7 @@ class Judgement:
 
 
 @dataclass(frozen=True, eq=False)
-class Quenched:
+class Quenched(Result):
     """The outcome of a melt-quench."""
 
     atoms: Atoms
@@ -56,6 +57,7 @@ class Quenched:
     """Sampled structures, unwrapped, with momenta; ``info["step"]`` is the step."""
     schedule: QuenchSchedule
     """The schedule followed."""
+    _large: ClassVar[frozenset[str]] = frozenset({"atoms", "thermo", "frames"})
 
     def table(self) -> list[dict[str, float | int | str]]:
         """One row per sampled step."""

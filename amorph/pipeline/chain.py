@@ -2,14 +2,15 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ase import Atoms
 
-from amorph.run import SUMMARY, RunDirectory, Stage, StopRequest, read_structure
+from amorph.figures import Result, restored
+from amorph.run import SUMMARY, Finished, RunDirectory, Stage, StopRequest, read_structure
 
 log = logging.getLogger(__name__)
 
@@ -22,14 +23,18 @@ class Chain:
     folder: str = ""
     number: int = 0
     last: Stage | None = None
-    figures: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    found: dict[str, Finished] = field(default_factory=dict)
+    """What each stage found, as its folder keeps it."""
+    results: dict[str, Any] = field(default_factory=dict)
+    """The same as a result, of the stages that the pipeline itself asks."""
     stop: StopRequest = field(default_factory=StopRequest)
 
     def then(
         self,
         name: str,
-        parameters: Mapping[str, Any],
-        work: Callable[[Stage, Atoms], Mapping[str, Any]],
+        parameters: Any,
+        work: Callable[[Stage, Atoms], Result],
+        kind: type[Result] | None = None,
         **inputs: Path,
     ) -> None:
         """Do the next stage, or skip it where it is finished; it begins with the last structure or with the given."""
@@ -37,18 +42,26 @@ class Chain:
         if self.last is not None:
             inputs.setdefault("structure", self.last.structure)
         stage = self.run.stage(f"{self.folder}{self.number}_{name}", parameters, inputs)
-        figures = stage.finished()
-        if figures is None:
+        found = stage.finished()
+        if found is None:
             # A summary from before would pass the run off as finished, with figures that are about to change.
             (self.run.path / SUMMARY).unlink(missing_ok=True)
             self.stop.check(f"before {stage.directory}")
             log.info("— %s", stage.directory)
             started = time.time()
             atoms = read_structure(inputs["structure"]) if "structure" in inputs else Atoms()
-            figures = stage.finish(work(stage, atoms), started=started)
+            found = stage.finish(work(stage, atoms), started=started)
         else:
             log.info("— %s is done", stage.directory)
-        self.figures[name] = figures
+        self.found[name] = found
+        if kind is not None:
+            try:
+                self.results[name] = restored(kind, found.figures)
+            except ValueError as error:
+                raise ValueError(
+                    f"{stage.directory} was made by another version of amorph ({error}); remove it and the folders "
+                    "after it to redo them"
+                ) from None
         if stage.structure.exists():
             self.last = stage
 

@@ -14,7 +14,9 @@ from ase.calculators.calculator import BaseCalculator
 
 from amorph.analysis.grids import resolve_points
 from amorph.calculators import CHGNET, calculator_name, evaluate, make_calculator
+from amorph.figures import Result, plain
 from amorph.meltquench import named
+from amorph.pipeline.order import Record, stages_of
 from amorph.pipeline.study import Study
 from amorph.rocksalt import build
 from amorph.substitution import substitute
@@ -39,7 +41,7 @@ class PlannedStage:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Result):
     """The plan of a study and its cost on this machine."""
 
     study: Study
@@ -67,18 +69,30 @@ class Estimate:
             for row in self.stages
         ]
 
-    @property
     def figures(self) -> dict[str, Any]:
         """The plan as plain values."""
         return {
-            "tables": self.study.tables,
-            "stages": [vars(row) for row in self.stages],
+            "tables": plain(self.study.tables),
+            "stages": plain(self.stages),
             "model": self.model,
-            "seconds_per_atom": self.seconds_per_atom,
-            "seconds": self.seconds,
-            "memory_bytes": self.memory_bytes,
+            "seconds_per_atom": plain(self.seconds_per_atom),
+            "seconds": plain(self.seconds),
+            "memory_bytes": plain(self.memory_bytes),
             "available_bytes": self.available_bytes,
         }
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """What a calculator costs per atom."""
+
+    model: str
+    forces: float
+    """Time of energy and forces [s]."""
+    stress: float
+    """Time of energy, forces and stress [s]."""
+    memory: float
+    """Memory of the machine, not of a GPU [bytes]."""
 
 
 def duration_text(seconds: float) -> str:
@@ -112,66 +126,53 @@ def estimate(study: Study) -> Estimate:
     rng = np.random.default_rng(study.seed)
     built = build(**study["build"], rng=rng)
     host = built.atoms
-    only_melts = bool(study["snapshots"])
-    exchanged = host if only_melts else substitute(host, **study["substitute"], rng=rng).atoms
+    exchanged = host if study["snapshots"] else substitute(host, **study["substitute"], rng=rng).atoms
     trial = _trial_cell(host, built.lattice_constant, rng)
-    melt = _measure(trial, host, study["calculator"])
+    costs = {"calculator": _measure(trial, host, study["calculator"])}
     same = study["final_calculator"] == study["calculator"]
-    final = melt if same else _measure(trial, host, study["final_calculator"])
-
-    replicas = study["run"]["replicas"]
-    crystal = study["control"]["crystal"]
-    stages = []
-
-    def dynamics(stage: str, table: str) -> None:
-        steps = named(study[table]["schedule"]).steps
-        # A sampled step asks for the stress too.
-        calls = steps * melt.forces + steps / study[table]["sample_every"] * melt.stress
-        stages.append(PlannedStage(stage, len(host), steps, calls * len(host)))
-
-    def relaxation(stage: str, atoms: Atoms, table: str, cost: _Cost) -> None:
-        steps = study[table]["max_steps"]
-        stages.append(PlannedStage(stage, len(atoms), steps, steps * len(atoms) * cost.stress))
-
-    if study["build"]["lattice_constant"] == "relaxed" and not study["melt"]:
-        relaxation("starting_relax", host, "starting_relax", melt)
-    dynamics("melt" if only_melts else "melt_quench", "melt_quench")
-    if not only_melts:
-        relaxation("relax", host, "relax", melt)
-        dynamics("equilibrate", "equilibrate")
-    if not (study["vasp"] or only_melts):
-        for n in range(replicas):
-            relaxation("final_relax" if replicas == 1 else f"replica_{n}/final_relax", exchanged, "final_relax", final)
-    if crystal and not only_melts:
-        relaxation("crystal/relax", host, "relax", melt)
-        if not study["vasp"]:
-            relaxation("crystal/final_relax", exchanged, "final_relax", final)
-
+    costs["final_calculator"] = costs["calculator"] if same else _measure(trial, host, study["final_calculator"])
+    planned = [
+        _planned(f"{folder}{record.name}", record, study, exchanged if record.part == "exchanged" else host, costs)
+        for folder, record in _records(study)
+        if record.potential is not None
+    ]
     bvs = study["bvs"]
     points = np.prod(resolve_points(exchanged.cell.array, bvs["grid"], bvs["spacing"]), dtype=float)
     # Three fields at once: the sums, the continuous field of the surface, and the distance to the nearest atom.
     maps = 3 * 8 * points
     return Estimate(
         study=study,
-        stages=tuple(stages),
-        model=melt.model,
-        seconds_per_atom=melt.forces,
-        memory_bytes=float(np.max([melt.memory, final.memory])) * len(host) + maps,
+        stages=tuple(planned),
+        model=costs["calculator"].model,
+        seconds_per_atom=costs["calculator"].forces,
+        memory_bytes=float(np.max([cost.memory for cost in costs.values()])) * len(host) + maps,
         available_bytes=float(psutil.virtual_memory().available),
     )
 
 
-@dataclass(frozen=True)
-class _Cost:
-    """What a calculator costs per atom."""
+def _records(study: Study) -> list[tuple[str, Record]]:
+    """Give every stage of the cell's branches with the name of its folder; a shared melt did the first ones."""
+    replicas = study["run"]["replicas"]
+    found = [("", record) for record in stages_of(study, *(() if study["melt"] else ("start",)), "melt", "glass")]
+    for n in range(replicas):
+        folder = f"replica_{n}/" if replicas > 1 else ""
+        found += [(folder, record) for record in stages_of(study, "exchanged")]
+    if study["control"]["crystal"]:
+        both = stages_of(study, "glass", "exchanged")
+        found += [("crystal/", record) for record in both if record.control or record.part == "exchanged"]
+    return found
 
-    model: str
-    forces: float
-    """Time of energy and forces [s]."""
-    stress: float
-    """Time of energy, forces and stress [s]."""
-    memory: float
-    """Memory of the machine, not of a GPU [bytes]."""
+
+def _planned(name: str, record: Record, study: Study, atoms: Atoms, costs: Mapping[str, _Cost]) -> PlannedStage:
+    parameters, cost = record.parameters(study), costs[record.potential or "calculator"]
+    if "schedule" in parameters:
+        steps = named(parameters["schedule"]).steps
+        # A sampled step asks for the stress too.
+        calls = steps * cost.forces + steps / parameters["sample_every"] * cost.stress
+    else:
+        steps = parameters["max_steps"]
+        calls = steps * cost.stress
+    return PlannedStage(name, len(atoms), steps, calls * len(atoms))
 
 
 def _trial_cell(host: Atoms, lattice_constant: float, rng: np.random.Generator) -> Atoms:

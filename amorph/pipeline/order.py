@@ -1,196 +1,165 @@
-"""The stages in order, on one page: composition → glass → exchange → free volume → bond-valence map → surface."""
+"""The stages of a run, in order: composition → glass → exchange → free volume → bond-valence map → surface.
 
-import json
-import logging
-import zlib
+Running, rehearsal, estimate and summary go through these records; another stage is one more of them.
+"""
+
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator
 
-from amorph.calculators import calculator_name, make_calculator
-from amorph.pipeline import shared_melt, stages
-from amorph.pipeline.chain import Chain
-from amorph.pipeline.provenance import provenance
-from amorph.pipeline.rehearsal import rehearse
+from amorph.analysis.crystallinity import crystallinity
+from amorph.analysis.grids import resolve_points
+from amorph.figures import Result
+from amorph.pipeline import analyses, stages
+from amorph.pipeline.results import Analysed, Quench, References, Relaxation, SharedMelt
+from amorph.pipeline.shared_melt import melt_stage
+from amorph.pipeline.stages import Setting
 from amorph.pipeline.study import Study
-from amorph.pipeline.summary import Summary, summarize, summarize_melt
-from amorph.progress import Progress
-from amorph.run import (
-    SUMMARY,
-    RunDirectory,
-    Stage,
-    StopRequest,
-    Work,
-    holds,
-    stop_on_signal,
-    write_atomically,
+from amorph.rocksalt import build
+from amorph.run import Stage
+from amorph.substitution import substitute
+
+Part = Literal["reference", "start", "melt", "glass", "exchanged"]
+"""Where a stage belongs: reference crystals; the cell that melts; a melt for other runs; from the melt to the glass;
+from the exchange on, for every replica and the crystal control."""
+Potential = Literal["calculator", "final_calculator"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One stage of a run."""
+
+    name: str
+    """Name of its folder, and of its random stream."""
+    part: Part
+    work: Callable[[Stage, Atoms, Setting], Result]
+    """What it does."""
+    parameters: Callable[[Study], Mapping[str, Any]]
+    """What of the study it is made with."""
+    kind: type[Result] | None = None
+    """The result that its figures are read back as; None where nothing of the pipeline asks."""
+    wanted: Callable[[Study], bool] = lambda _: True
+    """Whether the study has it."""
+    control: bool = False
+    """Whether the crystal control goes through it before the exchange."""
+    potential: Potential | None = None
+    """The table of the calculator that moves its atoms."""
+    trial: Callable[[Study, Atoms, np.random.Generator], Atoms] | None = None
+    """Tries on the built cell what could fail after hours, and hands the cell on."""
+
+
+def _table(name: str) -> Callable[[Study], Mapping[str, Any]]:
+    return lambda study: study[name]
+
+
+def _tables(*names: str) -> Callable[[Study], Mapping[str, Any]]:
+    return lambda study: {name: study[name] for name in names}
+
+
+def _try_build(study: Study, _: Atoms, rng: np.random.Generator) -> Atoms:
+    return build(**study["build"], rng=rng).atoms
+
+
+def _try_verdict(table: str, study: Study, atoms: Atoms, _: np.random.Generator) -> Atoms:
+    crystallinity(atoms, supercell=study[table]["supercell"], anion=study[table]["anion"])
+    return atoms
+
+
+def _try_exchange(study: Study, atoms: Atoms, rng: np.random.Generator) -> Atoms:
+    # Whether new ions find room at a distance from each other shows only in the glass.
+    return substitute(atoms, **{**study["substitute"], "minimum_distance": 0.0}, rng=rng).atoms
+
+
+def _try_analyses(study: Study, atoms: Atoms, rng: np.random.Generator) -> Atoms:
+    """Ask every question on grids of a few points, after the memory for the real ones is known to be there."""
+    tables = {name: study[name] for name in stages.ANALYSED}
+    for name, table in tables.items():
+        if "grid" in table:
+            resolve_points(atoms.cell.array, table["grid"], table["spacing"])
+            tables[name] = {**table, "grid": (8, 8, 8), "spacing": None}
+    for analysis in analyses.ANALYSES:
+        analysis.measure(analyses.Subject(atoms, tables, rng))
+    return atoms
+
+
+STAGES: tuple[Record, ...] = (
+    Record("relax", "reference", stages.reference_stage, _table("reference"), References, potential="final_calculator"),
+    Record(
+        "relax_by_melt_model",
+        "reference",
+        stages.reference_stage,
+        _table("reference"),
+        References,
+        wanted=lambda study: study["calculator"] != study["final_calculator"],
+        potential="calculator",
+    ),
+    Record("build", "start", stages.build_stage, _table("build"), trial=_try_build),
+    Record(
+        "starting_relax",
+        "start",
+        stages.relax_stage,
+        _table("starting_relax"),
+        Relaxation,
+        wanted=lambda study: study["build"]["lattice_constant"] == "relaxed",
+        potential="calculator",
+    ),
+    Record(
+        "melt",
+        "melt",
+        melt_stage,
+        lambda study: study["melt_quench"] | study["snapshots"],
+        SharedMelt,
+        potential="calculator",
+        trial=partial(_try_verdict, "melt_quench"),
+    ),
+    Record(
+        "melt_quench",
+        "glass",
+        stages.quench_stage,
+        _table("melt_quench"),
+        Quench,
+        potential="calculator",
+        trial=partial(_try_verdict, "melt_quench"),
+    ),
+    Record("relax", "glass", stages.relax_stage, _table("relax"), Relaxation, control=True, potential="calculator"),
+    Record(
+        "equilibrate",
+        "glass",
+        stages.quench_stage,
+        _table("equilibrate"),
+        Quench,
+        potential="calculator",
+        trial=partial(_try_verdict, "equilibrate"),
+    ),
+    Record("substitute", "exchanged", stages.substitute_stage, _table("substitute"), trial=_try_exchange),
+    Record(
+        "final_relax",
+        "exchanged",
+        stages.relax_stage,
+        _table("final_relax"),
+        Relaxation,
+        wanted=lambda study: not study["vasp"],
+        potential="final_calculator",
+    ),
+    Record(
+        "final_relax",
+        "exchanged",
+        stages.vasp_stage,
+        _table("vasp"),
+        Relaxation,
+        wanted=lambda study: bool(study["vasp"]),
+    ),
+    Record("analysis", "exchanged", stages.analysis_stage, _tables(*stages.ANALYSED), Analysed, trial=_try_analyses),
+    Record("export", "exchanged", stages.export_stage, _tables("bvs", "isosurface", "export")),
 )
+"""Every stage that a run can have."""
 
-log = logging.getLogger(__name__)
 
-
-def run_study(
-    study: Study,
-    directory: Path,
-    *,
-    progress: Progress | None = None,
-    max_hours: float | None = None,
-    force: bool = False,
-    stop: StopRequest | None = None,
-    make: Callable[..., BaseCalculator] = make_calculator,
-) -> Summary:
-    """Run a study in a directory, or continue it there.
-
-    Parameters
-    ----------
-    study
-        What to do, from :func:`amorph.pipeline.read_study`.
-    directory
-        The run directory; one that holds a part of this study is continued.
-    progress
-        Where progress is shown; nowhere by default.
-    max_hours
-        Wall time after which the run finishes its step, writes a checkpoint and stops [h].
-    force
-        Continue although the study, the weights or a package version changed: the difference is recorded in run.toml,
-        finished stages stay as they are.
-    stop
-        Asks the run to stop, from another thread; takes the place of `max_hours`.
-    make
-        Makes a calculator from the keys of its table in the study.
-
-    Raises
-    ------
-    ValueError
-        The directory is in use or holds another study; a stage cannot do what is asked.
-    Stopped
-        The process was asked to stop, or the time is up; the same call continues.
-    """
-    stop = stop or StopRequest(max_hours=max_hours)
-    melt_only, shared = bool(study["snapshots"]), study["melt"]
-    # Another study is refused without force, in words that need no trial.
-    new = not (directory / "run.toml").exists() or (force and not holds(directory, study.tables))
-    cited = {"bond_valence": rehearse(study)} if new and not melt_only else {}
-    calculator = make(**study["calculator"])
-    final_calculator = make(**study["final_calculator"])
-    model = calculator_name(calculator)
-    final_model = "VASP" if study["vasp"] else calculator_name(final_calculator)
-    work = Work(progress or Progress(), stop, checkpoint_minutes=study["run"]["checkpoint_minutes"])
-    files = [path for path in (study["bvs"]["parameters"],) if path is not None]
-    made_by = provenance(calculator, final_calculator, inputs=files)
-
-    def rng(stage: str, replica: int = 0) -> np.random.Generator:
-        return np.random.default_rng([study.seed, zlib.crc32(stage.encode()), replica])
-
-    def begin(chain: Chain) -> None:
-        """From the composition to the cell that melts; a shared melt began with one that is there."""
-        steps: dict[str, Callable[[Stage, Atoms], Mapping[str, Any]]] = {
-            "build": partial(stages.build_stage, rng=rng("build"))
-        }
-        if study["build"]["lattice_constant"] == "relaxed":
-            steps["starting_relax"] = partial(stages.relax_stage, calculator=calculator, work=work, melted=False)
-        for name, step in steps.items():
-            if shared:
-                source = directory / shared["run"] / f"{chain.number + 1}_{name}" / "structure.extxyz"
-                if not source.exists():
-                    raise ValueError(f"{source} is not there; run the melt first")
-                chain.then(name, study[name], shared_melt.inherit_stage, inherited=source)
-            else:
-                chain.then(name, study[name], step)
-
-    def write_summary(summary: Summary) -> None:
-        text = json.dumps(summary.figures, indent=2, ensure_ascii=False, default=float) + "\n"
-        write_atomically(directory / SUMMARY, text.encode())
-
-    def exchange(chain: Chain, replica: int, *, melted: bool | None) -> None:
-        """From the host to the pictures: what glass and crystal go through alike."""
-        chain.then("substitute", study["substitute"], partial(stages.substitute_stage, rng=rng("substitute", replica)))
-        if study["vasp"]:
-            chain.then("final_relax", study["vasp"], partial(stages.vasp_stage, melted=melted))
-        else:
-            relax = partial(stages.relax_stage, calculator=final_calculator, work=work, melted=melted)
-            chain.then("final_relax", study["final_relax"], relax)
-        analysis = {name: study[name] for name in ("free_volume", "bvs", "bvse", "voids")}
-        chain.then(
-            "analysis",
-            analysis,
-            partial(
-                stages.analysis_stage,
-                oxygen_volume=oxygen_volume,
-                model=final_model,
-                melted=melted,
-                rng=rng("analysis", replica),
-            ),
-        )
-        exports = {"bvs": study["bvs"], "isosurface": study["isosurface"], "export": study["export"]}
-        chain.then("export", exports, partial(stages.export_stage, model=final_model))
-
-    with (
-        stop_on_signal(work),
-        RunDirectory(directory, study.tables, made_by | cited, force=force) as run,
-    ):
-        chain = Chain(run, stop=work.stop)
-        if melt_only:
-            begin(chain)
-            melt_only_stage = partial(shared_melt.melt_stage, calculator=calculator, work=work, rng=rng("melt"))
-            chain.then("melt", study["melt_quench"] | study["snapshots"], melt_only_stage)
-            summary = summarize_melt(study, chain.figures, model)
-            write_summary(summary)
-            return summary
-        reference = Chain(run, "reference/", stop=work.stop)
-        reference.then(
-            "relax",
-            study["reference"],
-            lambda stage, _: stages.reference_stage(stage, calculator=final_calculator, work=work),
-        )
-        if study["calculator"] != study["final_calculator"]:
-            reference.then(
-                "relax_by_melt_model",
-                study["reference"],
-                lambda stage, _: stages.reference_stage(stage, calculator=calculator, work=work),
-            )
-        # The oxygen volume of the same potential: VASP's own is not known here.
-        oxygen_volume = None if study["vasp"] else reference.figures["relax"]["oxygen_volume"]
-
-        begin(chain)
-        crystal = chain.branch("crystal")
-
-        melt = partial(stages.melt_quench_stage, calculator=calculator, work=work)
-        relax = partial(stages.relax_stage, calculator=calculator, work=work)
-        molten, snapshot = shared_melt.snapshot(directory / shared["run"], shared["snapshot"]) if shared else (None, {})
-        quench = partial(melt, rng=rng("melt_quench"), melted=molten)
-        chain.then("melt_quench", study["melt_quench"], quench, **snapshot)
-        melted = chain.figures["melt_quench"]["after_quench"]["melted"]
-        chain.then("relax", study["relax"], partial(relax, melted=melted))
-        chain.then("equilibrate", study["equilibrate"], partial(melt, rng=rng("equilibrate"), melted=melted))
-        replicas = study["run"]["replicas"]
-        exchanged = [chain.branch(f"replica_{n}" if replicas > 1 else "") for n in range(replicas)]
-        branches = [(replica, n, melted) for n, replica in enumerate(exchanged)]
-        if study["control"]["crystal"]:
-            crystal.then("relax", study["relax"], partial(relax, melted=False))
-            branches.append((crystal, 0, False))
-        waiting = []
-        for branch, n, was_melted in branches:
-            try:
-                exchange(branch, n, melted=was_melted)
-            except stages.WaitingForVasp as error:  # the other branches' input is written too before the run stops
-                waiting.append(str(error))
-        if waiting:
-            raise stages.WaitingForVasp("; ".join(waiting))
-
-        summary = summarize(
-            study,
-            host=chain.figures,
-            exchanged=[replica.figures for replica in exchanged],
-            crystal=crystal.figures if study["control"]["crystal"] else None,
-            reference=reference.figures,
-            models=(model, final_model),
-            forced=[entry["changed"] for entry in run.forced],
-        )
-        write_summary(summary)
-    return summary
+def stages_of(study: Study, *parts: Part) -> list[Record]:
+    """Give the stages of a study that belong to some parts, in order; the glass has none where the study only melts."""
+    there: set[Part] = {"start", "melt"} if study["snapshots"] else {"reference", "start", "glass", "exchanged"}
+    return [record for record in STAGES if record.part in there.intersection(parts) and record.wanted(study)]

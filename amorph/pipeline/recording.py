@@ -12,9 +12,7 @@ from ase.calculators.calculator import BaseCalculator
 from amorph.meltquench import DynamicsState, Frame, Thermo, named
 from amorph.meltquench.dynamics import dynamics
 from amorph.relaxation import Relaxed, RelaxFrame, RelaxState, relaxation
-from amorph.run import Stage, Work, appended, structure_text
-from amorph.run.checkpoints import _Checkpoints
-from amorph.run.csv_files import _csv_rows
+from amorph.run import Checkpoints, Stage, Work, appended, csv_rows, structure_text
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +30,7 @@ def record_dynamics(
         A stop was asked for; the checkpoint is written.
     """
     schedule, sample_every = named(stage.parameters["schedule"]), stage.parameters["sample_every"]
-    checkpoints = _Checkpoints(stage, atoms, work)
+    checkpoints = Checkpoints(stage, atoms, work)
     saved = checkpoints.read()
     state = None if saved is None else DynamicsState.from_arrays(saved)
     trajectory_size, thermo_size = (0, 0) if saved is None else (int(n) for n in saved["sizes"])
@@ -49,7 +47,7 @@ def record_dynamics(
                 continue  # sampled before the checkpoint
             if frame.step % sample_every == 0 or frame.step == schedule.steps:
                 thermo = frame.thermo()
-                table.append(_csv_rows([asdict(thermo)], header=frame.step == 0))
+                table.append(csv_rows([asdict(thermo)], header=frame.step == 0))
                 trajectory.append(structure_text(_sampled(frame)).decode())
                 update(frame.step, f"{thermo.temperature_K:.0f} K, {thermo.pressure_GPa:.1f} GPa")
             else:
@@ -69,7 +67,7 @@ def record_relaxation(stage: Stage, atoms: Atoms, calculator: BaseCalculator, wo
     Stopped
         A stop was asked for; the checkpoint is written.
     """
-    checkpoints = _Checkpoints(stage, atoms, work)
+    checkpoints = Checkpoints(stage, atoms, work)
     saved = checkpoints.read()
     state = None if saved is None else RelaxState.from_arrays(saved)
     size = 0 if saved is None else int(saved["size"])
@@ -85,7 +83,7 @@ def record_relaxation(stage: Stage, atoms: Atoms, calculator: BaseCalculator, wo
             last = frame
             if state is None or frame.step > state.step:
                 row = {key: getattr(frame, key) for key in _RELAX_COLUMNS}
-                table.append(_csv_rows([row], header=frame.step == 0))
+                table.append(csv_rows([row], header=frame.step == 0))
             update(frame.step, f"largest force {frame.max_force:.3f} eV/Å, stress {frame.stress_residual_GPa:.2f} GPa")
             if not frame.converged and frame.step < stage.parameters["max_steps"] and checkpoints.due():
                 checkpoints.save({**frame.state().to_arrays(), "size": np.array(table.sync())}, frame.step)

@@ -2,26 +2,24 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator
 
 from amorph.analysis.crystallinity import crystallinity
 from amorph.analysis.decorrelation import decorrelation
 from amorph.calculators import calculator_name
+from amorph.figures import Result, Row
 from amorph.meltquench import named
-from amorph.pipeline.figures import crystallinity_figures
 from amorph.pipeline.recording import read_thermo, record_dynamics
+from amorph.pipeline.results import SharedMelt, Snapshots
+from amorph.pipeline.stages import Setting
 from amorph.reading import read_trajectory
-from amorph.run import Stage, Work, structure_text, write_atomically
+from amorph.run import Finished, Stage, structure_text, write_atomically, write_json
 
 log = logging.getLogger(__name__)
-
-Figures = Mapping[str, Any]
 
 SNAPSHOTS = "snapshots.json"
 """What a melt found about its snapshots, beside them."""
@@ -32,13 +30,11 @@ def snapshot_file(number: int) -> str:
     return f"snapshot_{number:03d}.extxyz"
 
 
-def melt_stage(
-    stage: Stage, atoms: Atoms, *, calculator: BaseCalculator, rng: np.random.Generator, work: Work
-) -> Figures:
+def melt_stage(stage: Stage, atoms: Atoms, setting: Setting) -> SharedMelt:
     """Melt, find out how soon the melt forgets, and keep snapshots that are independent."""
     parameters = stage.parameters
     schedule = named(parameters["schedule"])
-    record_dynamics(stage, atoms, calculator, rng, work)
+    record_dynamics(stage, atoms, setting.calculator, setting.rng(stage.name), setting.work)
     discarded = round(parameters["discard_ps"] * 1000.0 / schedule.timestep_fs)
     every = parameters["sample_every"]
     taken = [
@@ -63,41 +59,58 @@ def melt_stage(
         snapshot.wrap()
         snapshot.info = dict(atoms.info)
         write_atomically(stage.directory / snapshot_file(number), structure_text(snapshot))
-    found = {
-        "melted": judged.melted,
-        "reason": judged.reason,
-        "discard_ps": parameters["discard_ps"],
-        "frames": memory.frames,
-        "effective_frames": memory.effective_frames,
-        "decorrelation_time_ps": memory.time_ps,
-        "slowest": memory.slowest,
-        "number": len(memory.snapshots),
-        "spacing_ps": (memory.snapshots[1] if len(memory.snapshots) > 1 else memory.frames) * memory.interval_ps,
-        "correlation": memory.snapshot_correlation.tolist(),
-    }
-    write_atomically(stage.directory / SNAPSHOTS, (json.dumps(found, indent=2, ensure_ascii=False) + "\n").encode())
+    found = Snapshots(
+        judged.melted,
+        judged.reason,
+        discard_ps=parameters["discard_ps"],
+        frames=memory.frames,
+        effective_frames=memory.effective_frames,
+        decorrelation_time_ps=memory.time_ps,
+        slowest=memory.slowest,
+        number=len(memory.snapshots),
+        spacing_ps=(memory.snapshots[1] if len(memory.snapshots) > 1 else memory.frames) * memory.interval_ps,
+        correlation=memory.snapshot_correlation.tolist(),
+    )
+    write_json(stage.directory / SNAPSHOTS, found.figures())
     final = frames[-1].copy()
     final.wrap()
     final.info = dict(atoms.info)
     stage.write_structure(final)
     log.info("the melt: %s", judged.reason)
-    log.info(
-        "%d snapshots %.3g ps apart; %d frames are worth %.1f independent ones, %s being the slowest",
-        found["number"],
-        found["spacing_ps"],
-        memory.frames,
-        memory.effective_frames,
-        memory.slowest,
-    )
-    return {
-        "model": calculator_name(calculator),
-        "melt": crystallinity_figures(judged),
-        "snapshots": found,
-        "correlations": memory.table(),
-    }
+    log.info("%s", found.text)
+    return SharedMelt(calculator_name(setting.calculator), judged, found, memory.table())
 
 
-def inherit_stage(stage: Stage, _atoms: Atoms) -> Figures:
+@dataclass(frozen=True)
+class Inherited(Result):
+    """What another run's stage found."""
+
+    found: Finished
+
+    def figures(self) -> dict[str, Any]:
+        """Give its figures."""
+        return dict(self.found.figures)
+
+    def rows(self) -> list[Row]:
+        """Give its rows."""
+        return list(self.found.rows)
+
+
+def inherited(folder: Path) -> Path:
+    """Find the structure of another run's stage.
+
+    Raises
+    ------
+    ValueError
+        It is not there.
+    """
+    structure = folder / "structure.extxyz"
+    if not structure.exists():
+        raise ValueError(f"{structure} is not there; run the melt first")
+    return structure
+
+
+def inherit_stage(stage: Stage, _: Atoms) -> Inherited:
     """Take over the same stage of another run, which shares its melt.
 
     Raises
@@ -106,12 +119,12 @@ def inherit_stage(stage: Stage, _atoms: Atoms) -> Figures:
         It is not finished there, or was made with other parameters.
     """
     source = stage.inputs["inherited"].parent
-    figures = Stage(source, stage.parameters, {}).look()
-    if figures is None:
+    found = Stage(source, stage.parameters, {}).look()
+    if found is None:
         raise ValueError(f"{source} is not finished; run the melt first")
     write_atomically(stage.structure, stage.inputs["inherited"].read_bytes())
     log.info("%s: as in %s", stage.name, source)
-    return figures
+    return Inherited(found)
 
 
 def snapshot(run: Path, number: int) -> tuple[bool, dict[str, Path]]:

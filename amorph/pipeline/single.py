@@ -4,17 +4,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
 from amorph.calculators import evaluate, make_calculator
+from amorph.figures import Result
 from amorph.parameters import arguments_of, parse
 from amorph.pipeline.chain import Chain
 from amorph.pipeline.provenance import provenance
+from amorph.pipeline.stages import Setting
 from amorph.pipeline.study import general
 from amorph.progress import Progress
 from amorph.reading import read_structure
-from amorph.run import RunDirectory, Stage, StopRequest, Work, stop_on_signal
+from amorph.run import Finished, RunDirectory, Stage, StopRequest, Work, stop_on_signal
 
 
 def run_stage(
@@ -30,9 +33,9 @@ def run_stage(
     max_hours: float | None,
     force: bool,
     progress: Progress,
-    work: Callable[[Stage, Work], Mapping[str, Any]],
-) -> tuple[dict[str, Any], Atoms]:
-    """Do one stage in a run directory of its own, or continue it there; returns its figures and its structure."""
+    work: Callable[[Stage, Atoms, Setting], Result],
+) -> tuple[Stage, Finished]:
+    """Do one stage in a run directory of its own, or continue it there; returns its folder and what it found."""
     if not directory.exists():
         # What the calculator cannot do is better known before anything is written.
         trial = atoms.copy()
@@ -47,12 +50,14 @@ def run_stage(
     }
     minutes = parse(general, arguments_of(general, parameters))["checkpoint_minutes"]
     stop = StopRequest(max_hours=max_hours, ends_process=True)
-    shared = Work(progress, stop, checkpoint_minutes=minutes)
+    setting = Setting(
+        calculator, Work(progress, stop, checkpoint_minutes=minutes), lambda _: np.random.default_rng(seed)
+    )
     with (
-        stop_on_signal(shared),
+        stop_on_signal(setting.work),
         RunDirectory(directory, config, provenance(calculator, inputs=[file]), force=force) as run,
     ):
-        chain = Chain(run, stop=shared.stop)
-        chain.then(name, how, lambda stage, _: work(stage, shared), input=file)
+        chain = Chain(run, stop=stop)
+        chain.then(name, how, lambda stage, _: work(stage, atoms, setting), input=file)
     assert chain.last is not None  # the stage wrote its structure
-    return {**chain.figures[name], "structure": chain.last.structure}, chain.last.read_structure()
+    return chain.last, chain.found[name]

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from amorph.figures import Result
 from amorph.reading.ase_formats import read_ase
 from amorph.reading.files import RefusedError, reason_of, regular_file, silence, sound, too_large
 from amorph.reading.packed import unpacked
@@ -19,7 +21,7 @@ _LARGEST_MEDIAN_SHIFT = 2.0
 
 
 @dataclass(frozen=True, eq=False)
-class VaspRelaxed:
+class VaspRelaxed(Result):
     """A relaxation by VASP, in the order of the structure that was handed over."""
 
     atoms: Atoms
@@ -34,6 +36,8 @@ class VaspRelaxed:
     """(6,) stress xx yy zz yz xz xy of the last step, tension positive [GPa]; None for a CONTCAR."""
     median_shift: float
     """Median displacement of the atoms from the reference, the change of the cell left out [Å]."""
+    _large: ClassVar[frozenset[str]] = frozenset({"atoms"})
+    _derived: ClassVar[tuple[str, ...]] = ("pressure_GPa",)
 
     @property
     def pressure_GPa(self) -> float | None:

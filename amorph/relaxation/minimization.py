@@ -4,7 +4,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Gt
@@ -13,6 +13,7 @@ from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedErr
 from numpy.typing import NDArray
 
 from amorph.calculators import evaluate
+from amorph.figures import Result
 from amorph.parameters import Count, Force, Unit, checked
 from amorph.relaxation.deformation import Deformation, MovingCell
 from amorph.relaxation.guard import MinimizationGuard
@@ -37,7 +38,7 @@ MEMORY = 50
 
 
 @dataclass(frozen=True, eq=False)
-class Relaxed:
+class Relaxed(Result):
     """The outcome of an energy minimisation."""
 
     atoms: Atoms
@@ -66,6 +67,12 @@ class Relaxed:
     """Volume at the start [Å³]."""
     volume: float
     """Final volume [Å³]."""
+    _large: ClassVar[frozenset[str]] = frozenset({"atoms"})
+    _derived: ClassVar[tuple[str, ...]] = ("volume_change",)
+
+    def figures(self) -> dict[str, Any]:
+        """Give every figure, and the criteria one by one."""
+        return super().figures() | {"criteria": self.table()}
 
     @property
     def volume_change(self) -> float:

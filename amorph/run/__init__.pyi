@@ -1,9 +1,12 @@
+from .checkpoints import Checkpoints as Checkpoints
 from .checkpoints import read_checkpoint as read_checkpoint
 from .checkpoints import write_checkpoint as write_checkpoint
 from .configuration import binding as binding
 from .configuration import difference as difference
 from .configuration import holds as holds
 from .configuration import toml_form as toml_form
+from .configuration import write_json as write_json
+from .csv_files import csv_rows as csv_rows
 from .csv_files import write_csv as write_csv
 from .directory import SUMMARY as SUMMARY
 from .directory import RunDirectory as RunDirectory
@@ -12,6 +15,7 @@ from .durable import make_folder as make_folder
 from .durable import remove_unfinished as remove_unfinished
 from .durable import sha256_of as sha256_of
 from .durable import write_atomically as write_atomically
+from .stage import Finished as Finished
 from .stage import Stage as Stage
 from .stage import read_structure as read_structure
 from .stage import structure_text as structure_text

@@ -65,7 +65,7 @@ def _read(checkpoint: Path) -> tuple[bytes, str]:
     return (raw[32:], "") if sound else (b"", "its checksum does not match")
 
 
-class _Checkpoints:
+class Checkpoints:
     """Reads a stage's checkpoint, decides when it writes one, and stops it where that was asked for."""
 
     def __init__(self, stage: Stage, atoms: Atoms, work: Work) -> None:

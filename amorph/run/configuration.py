@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from amorph.figures import plain
 from amorph.run.durable import write_atomically
 
 
-def _write_json(path: Path, record: Mapping[str, Any]) -> None:
-    write_atomically(path, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record as JSON, whole or not at all."""
+    write_atomically(path, (json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
 def holds(directory: Path, config: Mapping[str, Any]) -> bool:
@@ -72,39 +72,8 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "")
 _NOTHING = object()
 
 
-def jsonable(value: Any) -> Any:
-    """Round-trip a value through JSON, so that a stored and a fresh one compare equal."""
-    return json.loads(json.dumps(value, default=_plain, allow_nan=False))
-
-
-def _without_nan(value: Any) -> Any:
-    """Say None where a figure is not a number: a pressure without stress, say. JSON has no NaN."""
-    if isinstance(value, np.ndarray):
-        return _without_nan(value.tolist())
-    if isinstance(value, Mapping):
-        return {key: _without_nan(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(entry) for entry in value]
-    return None if isinstance(value, float | np.floating) and not np.isfinite(value) else value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: getattr(value, name) for name in value.__dataclass_fields__}
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form")
-
-
 def toml_form(value: Any) -> Any:
     """JSON form without None, which TOML cannot say: a key that is missing has its default None."""
-    plain = jsonable(value)
 
     def without_none(item: Any) -> Any:
         if isinstance(item, dict):
@@ -113,4 +82,4 @@ def toml_form(value: Any) -> Any:
             return [without_none(entry) for entry in item]
         return item
 
-    return without_none(plain)
+    return without_none(plain(value))

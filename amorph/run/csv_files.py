@@ -8,7 +8,8 @@ from typing import Any
 from amorph.run.durable import write_atomically
 
 
-def _csv_rows(rows: list[dict[str, Any]], *, header: bool) -> str:
+def csv_rows(rows: list[dict[str, Any]], *, header: bool) -> str:
+    """Write rows as CSV text, below their header where that is wanted."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     if header:
@@ -19,4 +20,4 @@ def _csv_rows(rows: list[dict[str, Any]], *, header: bool) -> str:
 
 def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write rows as CSV, whole or not at all."""
-    write_atomically(path, _csv_rows(rows, header=True).encode())
+    write_atomically(path, csv_rows(rows, header=True).encode())

@@ -12,7 +12,8 @@ from typing import Any
 import ase.io
 from ase import Atoms
 
-from amorph.run.configuration import _without_nan, _write_json, difference, jsonable
+from amorph.figures import Result, Row, plain
+from amorph.run.configuration import difference, write_json
 from amorph.run.durable import sha256_of, sync, write_atomically
 
 log = logging.getLogger(__name__)
@@ -21,10 +22,20 @@ log = logging.getLogger(__name__)
 def structure_text(atoms: Atoms) -> bytes:
     """Extended XYZ of one structure, the form in which stages hand structures on."""
     text = io.StringIO()
-    plain = atoms.copy()
-    plain.calc = None
-    ase.io.write(text, plain, format="extxyz")
+    bare = atoms.copy()
+    bare.calc = None
+    ase.io.write(text, bare, format="extxyz")
     return text.getvalue().encode()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a finished stage found, as its mark keeps it."""
+
+    figures: Mapping[str, Any]
+    """Its figures by name."""
+    rows: tuple[Row, ...]
+    """Those that a summary sets side by side."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,7 @@ class Stage:
     def __post_init__(self) -> None:
         # Before the work, so that a file which changes while the stage runs is not taken for the one that was read.
         inputs = {role: sha256_of(path) for role, path in self.inputs.items()}
-        object.__setattr__(self, "made_for", {"parameters": jsonable(self.parameters), "inputs": inputs})
+        object.__setattr__(self, "made_for", {"parameters": plain(self.parameters), "inputs": inputs})
 
     @property
     def name(self) -> str:
@@ -55,20 +66,20 @@ class Stage:
         """The structure that the stage ends with."""
         return self.directory / "structure.extxyz"
 
-    def finished(self) -> dict[str, Any] | None:
-        """Return the figures of a finished stage, checkpoints cleared away, or None where it is still to be done.
+    def finished(self) -> Finished | None:
+        """Return what a finished stage found, checkpoints cleared away, or None where it is still to be done.
 
         Raises
         ------
         ValueError
             As :meth:`look`.
         """
-        figures = self.look()
-        if figures is not None:
+        found = self.look()
+        if found is not None:
             self._clear()
-        return figures
+        return found
 
-    def look(self) -> dict[str, Any] | None:
+    def look(self) -> Finished | None:
         """Return what :meth:`finished` does, and leave the folder of an unforced stage as it is: it may be another's.
 
         Raises
@@ -85,6 +96,7 @@ class Stage:
             stored, inputs, outputs, figures = (
                 dict(record[key]) for key in ("parameters", "inputs", "outputs", "figures")
             )
+            rows = tuple(Row(**row) for row in record["rows"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{mark} is damaged ({error}); remove the folder {self.directory} to redo it") from None
         remedy = f"use a new --dir, or remove {self.directory} and the folders after it to redo them"
@@ -97,16 +109,16 @@ class Stage:
                 )
             log.warning("%s is kept, although made with other parameters: %s", self.directory, difference(stored, now))
             record["accepted_for"] = [*accepted, now]
-            _write_json(mark, record)
+            write_json(mark, record)
         for role, path in self.inputs.items():
             if inputs.get(role) != self.made_for["inputs"][role]:
                 raise ValueError(f"{self.directory} was made from another {path}; {remedy}")
         for name, digest in outputs.items():
             if not (self.directory / name).exists() or sha256_of(self.directory / name) != digest:
                 raise ValueError(f"{self.directory / name} is missing or was changed since it was made; {remedy}")
-        return figures
+        return Finished(figures, rows)
 
-    def finish(self, figures: Mapping[str, Any], *, started: float) -> dict[str, Any]:
+    def finish(self, result: Result, *, started: float) -> Finished:
         """Mark the stage finished: everything in its folder is an output, checkpoints excepted."""
         outputs = {
             path.name: sha256_of(path)
@@ -119,13 +131,13 @@ class Stage:
             "stage": self.name,
             **self.made_for,
             "outputs": outputs,
-            "figures": jsonable(_without_nan(figures)),
+            "figures": result.figures(),
+            "rows": [row._asdict() for row in result.rows()],
             "wall_time_s": round(time.time() - started, 3),
         }
-        _write_json(self.directory / "stage.json", record)
+        write_json(self.directory / "stage.json", record)
         self._clear()
-        done: dict[str, Any] = record["figures"]
-        return done
+        return Finished(record["figures"], tuple(result.rows()))
 
     def _clear(self) -> None:
         """Remove what only an unfinished stage needs."""

@@ -1,5 +1,6 @@
 from .atoms import MINIMUM_DISTANCE as MINIMUM_DISTANCE
 from .atoms import anion_mask as anion_mask
+from .atoms import density_g_cm3 as density_g_cm3
 from .atoms import periodic_atoms as periodic_atoms
 from .atoms import poscar_order as poscar_order
 from .atoms import refuse_extreme as refuse_extreme

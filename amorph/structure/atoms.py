@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 from ase.data import chemical_symbols
 
 from amorph.structure.pairs import pair_list
+from amorph.units import G_CM3_PER_U_A3
 
 
 def poscar_order(atoms: Atoms) -> NDArray[np.int64]:
@@ -120,6 +121,11 @@ def anion_mask(atoms: Atoms) -> NDArray[np.bool_]:
     return np.isin(
         symbols, [e for elements, oxidants in _ANIONS.items() if oxidants.isdisjoint(symbols) for e in elements]
     )
+
+
+def density_g_cm3(atoms: Atoms) -> float:
+    """Mass density of a structure [g/cm³]."""
+    return float(atoms.get_masses().sum() / atoms.get_volume() * G_CM3_PER_U_A3)
 
 
 def to_pymatgen(atoms: Atoms) -> "Structure":

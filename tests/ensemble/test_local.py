@@ -115,7 +115,7 @@ def members(folder):
 
 def write_summary(run, **figures):
     run.mkdir(exist_ok=True)
-    (run / "summary.json").write_text(json.dumps({"failed": [], "exchanged": [], "crystal": None} | figures))
+    (run / "summary.json").write_text(json.dumps({"failed": [], "notes": [], "comparison": []} | figures))
 
 
 @pytest.mark.parametrize("status", [2, -9])  # refused, since another driver's process held the lock; killed at its end
@@ -248,7 +248,7 @@ def test_a_run_whose_lock_was_removed_still_runs(members):
     assert states(directory) == ["waiting", "waiting"]
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", '{"failed": 3, "exchanged": [], "crystal": null}', '{"failed": ['])
+@pytest.mark.parametrize("text", ["{}", "[]", '{"failed": 3, "comparison": []}', '{"failed": ['])
 def test_a_damaged_summary_is_none(members, text):
     _, directory = members
     (directory / FIRST[0]).mkdir()
@@ -260,9 +260,9 @@ def test_a_damaged_summary_is_none(members, text):
 
 def test_members_with_and_without_a_control_are_averaged_apart(members):
     _, directory = members
-    relaxed = [{"final_relax": {"cell_volume": volume}} for volume in (10.0, 14.0)]
-    write_summary(directory / FIRST[0], exchanged=relaxed, crystal={"final_relax": {"cell_volume": 8.0}})
-    write_summary(directory / FIRST[1], exchanged=relaxed[:1])
+    volume = {"figure": "cell volume", "unit": "Å³"}
+    write_summary(directory / FIRST[0], comparison=[volume | {"glass": 12.0, "± sd": 2.0, "crystal": 8.0}])
+    write_summary(directory / FIRST[1], comparison=[volume | {"glass": 10.0}])
     rows = {row["structure"]: row for row in summarize_ensemble(directory).table() if row["figure"] == "cell volume"}
     # replicas of a member are no members: their mean counts once
     assert (rows["glass"]["n"], rows["glass"]["mean"]) == (2, 11.0)
@@ -335,7 +335,9 @@ def test_a_glass_that_is_none_counts_nowhere(whole, tmp_path):
     path = tmp_path / "all" / name / "summary.json"
     figures = json.loads(path.read_text())
     figures["failed"] = ["not a glass: I/N² 0.5"]
-    figures["exchanged"][0]["final_relax"]["cell_volume"] = 1e9
+    for row in figures["comparison"]:
+        if row["figure"] == "cell volume":
+            row["glass"] = 1e9
     path.write_text(json.dumps(figures))
     summary = summarize_ensemble(tmp_path / "all")
     assert summary.apart[name] == "not a glass: I/N² 0.5"

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 from dying import HERE, Runs
 from toy_run import BRIEF, STUDY, assert_same, content, written
+from toys import Told
 
-from amorph.pipeline import read_study, rehearse, resolve, run_study
+from amorph.figures import Row
+from amorph.pipeline import ANALYSES, Analysis, read_study, rehearse, resolve, run_study
 from amorph.run import read_checkpoint, sha256_of
 
 NAMES = ["build", "melt_quench", "relax", "equilibrate", "substitute", "final_relax", "analysis", "export"]
@@ -376,6 +378,17 @@ def test_what_would_fail_after_hours_is_refused_before_anything_is_written(runs,
     assert said in outcome.said
     assert outcome.said.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_another_analysis_is_one_record(tmp_path, monkeypatch):
+    made_up = Analysis("made_up", lambda subject: Told({"atoms": (n := len(subject.atoms))}, (Row("atoms", n),)))
+    monkeypatch.setattr("amorph.pipeline.analyses.ANALYSES", (*ANALYSES, made_up))
+    directory = tmp_path / "run"
+    summary = run_study(read_study(written(tmp_path / "study.toml", BRIEF)), directory)
+    row = {"figure": "atoms", "unit": "", "glass": 53.0, "crystal": 53}
+    assert row in summary.table()
+    assert row in json.loads((directory / "summary.json").read_text())["comparison"]
+    assert figures(directory, "6_analysis")["made_up"] == {"atoms": 53}
 
 
 def test_a_distance_that_only_the_glass_may_have_is_no_obstacle(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from ase.build import bulk
-from toys import LennardJones
+from toys import LennardJones, Told
 
 from amorph.meltquench import QuenchSchedule, Segment, melt_quench
 from amorph.parameters import parse
@@ -66,7 +66,7 @@ def begin(source, do, parameters, *, work=None, at=-1, force=False):
     with RunDirectory(source.parent / "run", {}, {}, force=force) as run:
         stage = run.stage("1_stage", parameters, {"structure": source})
         do(stage, read_structure(source), Argon(work, at), work or Work())
-        return stage, stage.finish({}, started=0.0)
+        return stage, stage.finish(Told(), started=0.0)
 
 
 def stopped(source, do, parameters):

@@ -14,13 +14,13 @@ from amorph.analysis.bvse import bvse_map
 from amorph.meltquench import QuenchSchedule, Segment, melt_quench
 from amorph.parameters import parse
 from amorph.pipeline import stages
-from amorph.pipeline.figures import density_g_cm3
 from amorph.pipeline.stages import WaitingForVasp
 from amorph.progress import Progress
 from amorph.reading import read_field
 from amorph.relaxation import relax
 from amorph.rocksalt import build
 from amorph.run import RunDirectory, Stopped, Work, read_checkpoint
+from amorph.structure import density_g_cm3
 from amorph.tables.crystals import BY_NAME
 
 HOT = QuenchSchedule(
@@ -91,20 +91,22 @@ def work_of(steps_between_checkpoints=5):
     return Work(checkpoint_minutes=steps_between_checkpoints / 60.0)
 
 
+def setting(calculator, work=None, **known):
+    return stages.Setting(calculator, work or Work(), lambda _: np.random.default_rng(1), **known)
+
+
 def quench(directory, atoms, calculator, work):
     with RunDirectory(directory, {}, {}) as run:
         stage = run.stage("1_melt_quench", DYNAMICS)
-        figures = stages.melt_quench_stage(
-            stage, atoms, calculator=calculator, rng=np.random.default_rng(1), melted=None, work=work
-        )
-        return stage, stage.finish(figures, started=0.0)
+        found = stages.quench_stage(stage, atoms, setting(calculator, work))
+        return stage, stage.finish(found, started=0.0).figures
 
 
 def minimise(directory, atoms, calculator, work, parameters=MINIMISATION):
     with RunDirectory(directory, {}, {}) as run:
         stage = run.stage("1_relax", parameters)
-        figures = stages.relax_stage(stage, atoms, calculator=calculator, work=work)
-        return stage, stage.finish(figures, started=0.0)
+        found = stages.relax_stage(stage, atoms, setting(calculator, work))
+        return stage, stage.finish(found, started=0.0).figures
 
 
 def outputs(stage):
@@ -118,18 +120,18 @@ def test_the_reference_crystals_give_the_ratio_of_volumes_and_the_oxygen_volume(
     volume = 1.1 * 4.212**3  # Å³, of four formula units: 10 % above experiment
     with RunDirectory(tmp_path / "run", {}, {}) as run:
         stage = run.stage("1_relax", {"oxides": ("MgO",)})
-        figures = stages.reference_stage(stage, calculator=Swelling(volume), work=Work())
+        found = stages.reference_stage(stage, None, setting(Swelling(volume)))
     # pressure_tolerance 0.1 GPa over the bulk modulus of 2 eV/Å³ = 320 GPa
-    assert figures["volume_ratio"] == {"MgO": pytest.approx(1.1, rel=1e-3)}
-    assert figures["oxygen_volume"] == pytest.approx(volume / 8, rel=1e-3)
+    assert found.volume_ratio == {"MgO": pytest.approx(1.1, rel=1e-3)}
+    assert found.oxygen_volume == pytest.approx(volume / 8, rel=1e-3)
     assert "Swelling makes MgO +10.0 % in volume against experiment" in caplog.text
 
 
 def test_without_reference_crystals_there_is_no_oxygen_volume(tmp_path):
     with RunDirectory(tmp_path / "run", {}, {}) as run:
         stage = run.stage("1_relax", {"oxides": ()})
-        figures = stages.reference_stage(stage, calculator=Ions(), work=Work())
-    assert (figures["volume_ratio"], figures["oxygen_volume"]) == ({}, None)
+        found = stages.reference_stage(stage, None, setting(Ions()))
+    assert (found.volume_ratio, found.oxygen_volume) == ({}, None)
 
 
 def test_the_density_is_mass_over_volume():
@@ -146,11 +148,9 @@ def test_the_analysis_maps_what_its_figures_say(tmp_path, atoms):
         energies = parse(bvse_map, {"ion": "Mg2+", "spacing": 0.5})
         parameters = {"free_volume": {"ion": "Mg2+"}, "bvs": chosen, "bvse": energies, "voids": {"spacing": 0.4}}
         stage = run.stage("1_analysis", parameters)
-        figures = stages.analysis_stage(
-            stage, atoms, oxygen_volume=10.0, model="Ions", melted=None, rng=np.random.default_rng(0)
-        )
+        figures = stages.analysis_stage(stage, atoms, setting(None, oxygen_volume=10.0, model="Ions")).figures()
         with (stage.directory / "voronoi_atoms.csv").open(newline="") as file:
-            volumes = [float(row["volume [Å³]"]) for row in csv.DictReader(file)]
+            volumes = [float(row["volume_A3"]) for row in csv.DictReader(file)]
         field, kept = read_field(stage.directory / "bvs.npz")
         site_energy, _ = read_field(stage.directory / "bvse.npz")
     assert sum(volumes) == pytest.approx(atoms.get_volume(), rel=1e-9)
@@ -240,7 +240,7 @@ def test_a_reference_crystal_stops_within_a_step(tmp_path):
         RunDirectory(tmp_path / "run", {}, {}) as run,
         pytest.raises(Stopped, match="stopped by SIGUSR1 at step 0 of MgO, which starts anew; run the same command"),
     ):
-        stages.reference_stage(run.stage("1_relax", {"oxides": ("MgO",)}), calculator=Swelling(80.0), work=work)
+        stages.reference_stage(run.stage("1_relax", {"oxides": ("MgO",)}), None, setting(Swelling(80.0), work))
 
 
 # what is told
@@ -263,10 +263,8 @@ def test_dynamics_without_stress_have_no_pressure(tmp_path, atoms):
     schedule = QuenchSchedule((Segment("melt", "NVT", 2000.0, 2000.0, 0.08), Segment("q", "NVT", 2000.0, 900.0, 0.02)))
     with RunDirectory(tmp_path, {}, {}) as run:
         stage = run.stage("1_melt_quench", {**DYNAMICS, "schedule": schedule})
-        figures = stages.melt_quench_stage(
-            stage, atoms, calculator=Stressless(), rng=np.random.default_rng(1), melted=None, work=Work()
-        )
-        assert stage.finish(figures, started=0.0)["melt_pressure_GPa"] is None
+        found = stages.quench_stage(stage, atoms, setting(Stressless()))
+        assert stage.finish(found, started=0.0).figures["melt_pressure_GPa"] is None
 
 
 def test_progress_counts_the_steps_of_the_earlier_process(tmp_path, atoms, monkeypatch):
@@ -293,16 +291,16 @@ def test_a_run_waits_for_vasp_and_takes_its_result(tmp_path, atoms):
     with RunDirectory(tmp_path / "run", {}, {}) as run:
         stage = run.stage("1_final_relax", {})
         with pytest.raises(WaitingForVasp, match=r"run VASP in .*1_final_relax/vasp .* run the same command again"):
-            stages.vasp_stage(stage, atoms, melted=True)
+            stages.vasp_stage(stage, atoms, setting(None, melted=True))
         folder = stage.directory / "vasp"
         assert {"INCAR", "KPOINTS", "POSCAR"} <= {path.name for path in folder.iterdir()}
         (folder / "CONTCAR").write_text("")  # VASP makes it empty at its start
         with pytest.raises(WaitingForVasp):
-            stages.vasp_stage(stage, atoms, melted=True)
+            stages.vasp_stage(stage, atoms, setting(None, melted=True))
         lines = (folder / "POSCAR").read_text().splitlines()
         lines[1] = str(1.1 * float(lines[1]))
         (folder / "CONTCAR").write_text("\n".join(lines) + "\n")
-        figures = stage.finish(stages.vasp_stage(stage, atoms, melted=True), started=0.0)
+        figures = stage.finish(stages.vasp_stage(stage, atoms, setting(None, melted=True)), started=0.0).figures
         relaxed = stage.read_structure()
     assert figures["volume_change"] == pytest.approx(1.1**3 - 1, rel=1e-6)
     assert (relaxed.numbers == atoms.numbers).all()

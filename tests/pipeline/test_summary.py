@@ -1,48 +1,62 @@
 """The figures side by side, and the checks that failed."""
 
-import copy
-
 import pytest
+from toys import Told
 
-from amorph.pipeline import resolve, summarize
+from amorph.analysis.crystallinity import Crystallinity
+from amorph.figures import Row
+from amorph.pipeline import Chain, resolve, summarize
+from amorph.pipeline.results import Analysed, Quench, References, Relaxation
+from amorph.pipeline.summary import Branches
+from amorph.run import Finished
 
 STUDY = resolve({"run": {"title": "a title"}, "build": {"composition": "MgO", "lattice_constant": 4.2}})
-GLASS = {"verdict": "amorphous", "reason": "I/N² 0.01", "parent_order": 0.01, "solid_share": 0.0}
-HOST = {"melt_quench": {"steps": 10}, "relax": {"crystallinity": GLASS, "converged": True, "steps": 7}}
+HOW = {"n_frames": 1, "anions": ("O",), "melted": None, "space_group": None}
+HOW |= dict.fromkeys(("bragg_peak", "bragg_peak_limit", "mean_square_displacement", "required_displacement"))
 
 
-def exchanged(volume=500.0, verdict="amorphous", **relaxed):
-    return {
-        "substitute": {"new": 3},
-        "final_relax": {"converged": True, "steps": 5, "cell_volume": volume, **relaxed},
-        "analysis": {
-            "crystallinity": {**GLASS, "verdict": verdict},
-            "bvs": {"all": {"window_fraction_of_cell": volume / 1e4}, "framework": {}},
-        },
-    }
+def judged(verdict="amorphous", reason="I/N² 0.01"):
+    return Crystallinity(verdict, reason, 0.01, 0.05, solid_share=0.0, solid_share_limit=0.05, **HOW)
+
+
+def relaxation(volume=500.0, converged=True, steps=5, verdict=None):
+    return Relaxation("Toy 1", converged, steps, volume, 0.0, 4.0, (), verdict or judged())
+
+
+def chain(**results):
+    """A chain whose stages found these results."""
+    made = Chain(run=None)
+    for name, result in results.items():
+        made.found[name] = Finished(result.figures(), tuple(result.rows()))
+        made.results[name] = result
+    return made
+
+
+def host(reason="I/N² 0.01", verdict="amorphous", **more):
+    quench = Quench("Toy 0", 10, 0.01, judged())
+    return chain(melt_quench=quench, relax=relaxation(verdict=judged(verdict, reason)), **more)
+
+
+def share(value, name="window share"):
+    return Told({name: value}, (Row(name, value),))
+
+
+def exchanged(volume=500.0, verdict="amorphous", converged=True, **found):
+    return chain(
+        substitute=Told(),
+        final_relax=relaxation(volume, converged),
+        analysis=Analysed(10.0, 4.0, judged(verdict), {"bvs": share(volume / 1e4), **found}),
+        export=Told(),
+    )
 
 
 def reference(converged=True, **ratios):
-    return {
-        "final_relax": {
-            "model": "Toy 1",
-            "volume_ratio": ratios,
-            "oxygen_volume": None,
-            "converged": converged,
-            "steps": 300,
-        }
-    }
+    return chain(relax=References("Toy 1", converged, 300, ratios, None))
 
 
-def summary(*, host=HOST, chains=None, crystal=None, oxides=None):
-    return summarize(
-        STUDY,
-        host=host,
-        exchanged=chains or [exchanged()],
-        crystal=crystal,
-        reference=oxides or reference(),
-        models=("Toy 0", "Toy 1"),
-    )
+def summary(*, glass=None, chains=None, crystal=None, oxides=None):
+    branches = Branches(glass or host(), chains or [exchanged()], crystal, oxides or reference())
+    return summarize(STUDY, branches, "Toy 1")
 
 
 def row(summary, figure):
@@ -61,7 +75,7 @@ def test_replicas_give_mean_and_sample_deviation():
         "glass": 600.0,
         "± sd": pytest.approx(7e4**0.5),
     }
-    assert row(found, "window share of the cell, all atoms block")["glass"] == pytest.approx(0.06)
+    assert row(found, "window share")["glass"] == pytest.approx(0.06)
 
 
 def test_one_glass_has_no_deviation_and_stands_beside_the_crystal():
@@ -76,14 +90,10 @@ def test_words_are_said_once_where_all_agree():
     assert row(summary(chains=mixed), "relaxation converged")["glass"] is True
 
 
-def test_a_figure_that_no_stage_gave_is_left_out_and_one_that_some_gave_is_none_elsewhere():
-    crystal = exchanged()
-    crystal["analysis"]["bvse"] = {"barriers_eV": {"1D": 0.5, "3D": None}}
-    found = summary(chains=[exchanged(), exchanged()], crystal=crystal)
-    assert "f_V, V_O of the same potential's MgO" not in [row["figure"] for row in found.table()]
-    one, three = (row(found, f"migration barrier (BVSE), {n}D") for n in (1, 3))
-    assert (one["glass"], one["± sd"], one["crystal"]) == (None, None, 0.5)
-    assert (three["glass"], three["crystal"]) == (None, None)
+def test_a_figure_that_one_structure_alone_has_is_none_elsewhere():
+    crystal = exchanged(bvse=share(0.5, "barrier"))
+    barrier = row(summary(chains=[exchanged(), exchanged()], crystal=crystal), "barrier")
+    assert (barrier["glass"], barrier["± sd"], barrier["crystal"]) == (None, None, 0.5)
 
 
 def test_every_row_has_the_same_columns():
@@ -92,11 +102,12 @@ def test_every_row_has_the_same_columns():
 
 
 def test_the_figures_hold_everything():
-    found = summary(crystal=exchanged()).figures
+    found = summary(crystal=exchanged()).figures()
     assert (found["title"], found["model"], found["final_model"]) == ("a title", "Toy 0", "Toy 1")
-    assert found["host"] == HOST
-    assert found["exchanged"] == [exchanged()]
-    assert found["crystal"] == exchanged()
+    whole = {name: stage.figures for name, stage in exchanged().found.items()}
+    assert found["host"]["relax"]["crystallinity"]["verdict"] == "amorphous"
+    assert found["exchanged"] == [whole]
+    assert found["crystal"] == whole
 
 
 # checks
@@ -109,23 +120,20 @@ def test_a_run_without_fault_has_none():
 
 
 def test_a_glass_that_is_none_fails():
-    host = copy.deepcopy(HOST)
-    host["relax"]["crystallinity"] |= {"verdict": "partly crystalline", "reason": "it never melted"}
-    found = summary(host=host)
+    found = summary(glass=host("it never melted", "partly crystalline"))
     assert found.failed == ["not a glass: it never melted"]
     assert (found.verdict, found.reason) == ("partly crystalline", "it never melted")
 
 
 def test_what_did_not_converge_is_named_with_its_chain():
-    host = copy.deepcopy(HOST)
-    host["starting_relax"] = {"converged": False, "steps": 9}
+    glass = host(starting_relax=relaxation(converged=False, steps=9))
     short = exchanged(converged=False)
-    found = summary(host=host, chains=[exchanged(), short], crystal=short, oxides=reference(converged=False, MgO=1.0))
+    found = summary(glass=glass, chains=[exchanged(), short], crystal=short, oxides=reference(converged=False, MgO=1.0))
     assert found.failed == [
         "starting_relax of the glass did not converge in 9 steps",
         "final_relax of replica 1 did not converge in 5 steps",
         "final_relax of the crystal did not converge in 5 steps",
-        "final_relax of the reference crystals did not converge in 300 steps",
+        "relax of the reference crystals did not converge in 300 steps",
     ]
     assert summary(chains=[short]).failed == ["final_relax of the exchanged glass did not converge in 5 steps"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.build import bulk
-from toys import LennardJones
+from toys import LennardJones, Told
 
 from amorph.export import replacing
 from amorph.meltquench import QuenchSchedule, Segment, melt_quench
@@ -124,7 +124,7 @@ def test_what_a_checkpoint_counts_on_is_on_disk_before_it_and_all_results_before
             assert {("sync", "trajectory.extxyz"), ("sync", "thermo.csv")} < set(order[last + 1 : place])
         assert len(checkpoints) == 10
         order.clear()
-        stage.finish({}, started=0.0)
+        stage.finish(Told(), started=0.0)
         marked = order.index(("rename", "stage.json"))
         assert {("sync", "trajectory.extxyz"), ("sync", "thermo.csv")} < set(order[:marked])
 

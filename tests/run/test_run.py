@@ -9,10 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.build import bulk
+from toys import Told
 
+from amorph.figures import Row
 from amorph.pipeline import Chain
 from amorph.pipeline.shared_melt import inherit_stage
-from amorph.run import RunDirectory, Stopped, StopRequest, difference, structure_text, toml_form, write_checkpoint
+from amorph.run import (
+    Finished,
+    RunDirectory,
+    Stopped,
+    StopRequest,
+    difference,
+    structure_text,
+    toml_form,
+    write_checkpoint,
+)
 
 CONFIG = {"build": {"composition": "MgO", "supercell": (2, 2, 2)}, "bvs": {"cutoff": 6.0, "r0": None}}
 PROVENANCE = {"versions": {"numpy": "2.0"}, "commit": None}
@@ -30,6 +41,9 @@ def names(path):
     return sorted(entry.name for entry in path.iterdir())
 
 
+ROWS = (Row("energy", -1.5, "eV"), Row("verdict", "amorphous"))
+
+
 @pytest.fixture
 def stage(tmp_path):
     """A finished stage that read one file, with one output and figures."""
@@ -40,7 +54,7 @@ def stage(tmp_path):
         assert stage.finished() is None
         stage.write_structure(bulk("MgO", "rocksalt", a=4.3))
         write_checkpoint(stage.directory, {"step": np.array(3)})
-        stage.finish({"energy_eV": np.float64(-1.5), "counts": {"Mg": np.int64(1)}}, started=time.time())
+        stage.finish(Told({"energy_eV": np.float64(-1.5), "counts": {"Mg": np.int64(1)}}, ROWS), started=time.time())
     return stage
 
 
@@ -70,15 +84,15 @@ def test_a_structure_goes_to_the_next_stage_whole(tmp_path):
 
 def test_a_finished_stage_gives_its_figures(stage):
     assert stage.name == "relax"
-    assert stage.finished() == {"energy_eV": -1.5, "counts": {"Mg": 1}}
+    assert stage.finished() == Finished({"energy_eV": -1.5, "counts": {"Mg": 1}}, ROWS)
     assert names(stage.directory) == ["stage.json", "structure.extxyz"]
 
 
 def test_a_figure_that_is_no_number_is_null(tmp_path):
     with opened(tmp_path / "run") as run:
         stage = run.stage("1_relax", {})
-        stage.finish({"stress_GPa": np.array([np.nan, 1.0]), "pressure_GPa": float("nan")}, started=time.time())
-        assert stage.finished() == {"stress_GPa": [None, 1.0], "pressure_GPa": None}
+        stage.finish(Told({"stress_GPa": np.array([np.nan, 1.0]), "pressure_GPa": float("nan")}), started=time.time())
+        assert stage.finished().figures == {"stress_GPa": [None, 1.0], "pressure_GPa": None}
 
 
 def test_checkpoints_go_when_the_stage_is_done(stage):
@@ -94,7 +108,7 @@ def test_a_look_at_a_stage_of_another_run_changes_nothing_there(stage, tmp_path)
     before = names(stage.directory)
     with opened(tmp_path / "other") as run:
         inherited = run.stage("1_relax", stage.parameters, {"inherited": stage.structure})
-        assert inherit_stage(inherited, bulk("MgO", "rocksalt", a=4.2)) == stage.look()
+        assert inherit_stage(inherited, bulk("MgO", "rocksalt", a=4.2)).found == stage.look()
         assert inherited.structure.read_bytes() == stage.structure.read_bytes()
     assert names(stage.directory) == before
 
@@ -164,13 +178,13 @@ def test_a_mark_cut_anywhere_is_refused(stage):
 def test_a_summary_goes_before_a_stage_is_redone(tmp_path):
     config = {"run": {}}
     with RunDirectory(tmp_path / "run", config, {}) as run:
-        Chain(run).then("first", {}, lambda _stage, _atoms: {})
+        Chain(run).then("first", {}, lambda _stage, _atoms: Told())
         (run.path / "summary.json").write_text("{}")
-        Chain(run).then("first", {}, lambda _stage, _atoms: {})
+        Chain(run).then("first", {}, lambda _stage, _atoms: Told())
         assert (run.path / "summary.json").exists()  # nothing was to be done
         shutil.rmtree(run.path / "1_first")
         with pytest.raises(Stopped):
-            Chain(run, stop=StopRequest(by="SIGTERM")).then("first", {}, lambda _stage, _atoms: {})
+            Chain(run, stop=StopRequest(by="SIGTERM")).then("first", {}, lambda _stage, _atoms: Told())
         assert not (run.path / "summary.json").exists()
 
 

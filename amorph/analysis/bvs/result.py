@@ -1,19 +1,20 @@
 """A map of bond-valence sums, and how its points share out."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from ase import Atoms
 
 from amorph.fields import ScalarField
+from amorph.figures import Result
 from amorph.machine.memory import refuse_beyond_memory
 
 Blocking = Literal["all", "framework"]
 
 
 @dataclass(frozen=True, eq=False)
-class BvsMap:
+class BvsMap(Result):
     """Bond-valence sums of one ion on a grid, and how the points share out.
 
     A point is excluded, under-bonded (v ≤ V − window), in the window (|v − V| < window) or over-bonded
@@ -55,6 +56,13 @@ class BvsMap:
     """Share of the cell's points that are in the window."""
     over_bonded_fraction_of_cell: float
     """Share of the cell's points that are over-bonded."""
+    _large: ClassVar[frozenset[str]] = frozenset({"field", "atoms"})
+    _derived: ClassVar[tuple[str, ...]] = (
+        "grid",
+        "under_bonded_fraction_of_accessible",
+        "window_fraction_of_accessible",
+        "over_bonded_fraction_of_accessible",
+    )
 
     @property
     def grid(self) -> tuple[int, int, int]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atoms
@@ -12,12 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from amorph.analysis import grids
 from amorph.analysis.bvse.interactions import Convention, Interaction, _Kind, _kinds
 from amorph.fields import ScalarField
+from amorph.figures import Result
 from amorph.parameters import Count, Length, NonNegativeLength, checked
 from amorph.structure import resolve_oxidation_states
 
 
 @dataclass(frozen=True, eq=False)
-class BvseMap:
+class BvseMap(Result):
     """Bond-valence site energy of one ion on a grid."""
 
     field: ScalarField
@@ -44,6 +45,14 @@ class BvseMap:
     """Highest site energy on the grid [eV]."""
     minimum_position: tuple[float, float, float] | None
     """Where the lowest site energy is [Å]; None where every point is excluded."""
+    _large: ClassVar[frozenset[str]] = frozenset({"field", "atoms"})
+    _derived: ClassVar[tuple[str, ...]] = ("grid", "oxidation_states")
+
+    @property
+    def oxidation_states(self) -> Mapping[str, float]:
+        """Oxidation state of each element, or of each atom, as the map was made with [e]."""
+        states: Mapping[str, float] = self.field.parameters["oxidation_states"]
+        return states
 
     @property
     def grid(self) -> tuple[int, int, int]:

@@ -12,6 +12,7 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from amorph.analysis.crystallinity import order as measures
+from amorph.figures import Result
 from amorph.parameters import Supercell, checked
 from amorph.structure import anion_mask, periodic_atoms
 from amorph.tables import parse_ion
@@ -30,7 +31,7 @@ PARENT_SITES: Final = (4, 8)
 
 
 @dataclass(frozen=True, eq=False)
-class Crystallinity:
+class Crystallinity(Result):
     """How crystalline a structure is, by three criteria; of several frames, the mean."""
 
     verdict: Verdict

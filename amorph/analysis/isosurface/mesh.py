@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from amorph.figures import Result
+
 _SHIFT_DIGITS = np.array([9, 3, 1])
 """Weights that make one number of a cell shift whose components are −1, 0 or 1."""
 
 
 @dataclass(frozen=True, eq=False)
-class Mesh:
+class Mesh(Result):
     """A triangulated surface in a periodic cell.
 
     The surface that :func:`contour` returns is welded across the cell faces: each vertex is stored once, inside the
@@ -35,6 +37,18 @@ class Mesh:
     """The constant, in `unit`."""
     parameters: dict[str, Any] = field(default_factory=dict)
     """How the surface and its field were made, JSON-serialisable."""
+
+    def figures(self) -> dict[str, Any]:
+        """Give what is constant on the surface, its area [Å²] and its size."""
+        return {
+            "quantity": self.quantity,
+            "unit": self.unit,
+            "level": self.level,
+            "area": self.area,
+            "triangles": len(self.faces),
+            "vertices": len(self.vertices),
+            "open_edges": len(self.open_edges),
+        }
 
     @property
     def corners(self) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ import heapq
 import itertools
 from dataclasses import dataclass
 from itertools import product
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import numpy as np
 from annotated_types import Interval
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from amorph.analysis.percolation.regions import STEPS, percolation, percolation_thresholds, points_in_order
 from amorph.analysis.percolation.result import Percolation, Side
 from amorph.fields import ScalarField
+from amorph.figures import Result, plain
 from amorph.machine.memory import refuse_beyond_memory
 from amorph.parameters import checked
+from amorph.units import keyed
 
 Point = tuple[float, float, float]
 Array = NDArray[np.float64]
@@ -40,7 +42,7 @@ _ALLOWANCE: Final = 0.01
 
 
 @dataclass(frozen=True, eq=False)
-class MigrationPath:
+class MigrationPath(Result):
     """A path between two sites, or from a site to an image of itself."""
 
     positions: Array
@@ -74,6 +76,12 @@ class MigrationPath:
     """What the values are."""
     unit: str
     """Unit of the field."""
+    _large: ClassVar[frozenset[str]] = frozenset({"positions", "lengths", "values", "cell"})
+    _derived: ClassVar[tuple[str, ...]] = ("length",)
+
+    def figures(self) -> dict[str, Any]:
+        """Give every figure, and the hops one by one."""
+        return super().figures() | {"hops": plain(self.table())}
 
     @property
     def length(self) -> float:
@@ -102,11 +110,11 @@ class MigrationPath:
                     "from_x_y_z_A": self.positions[start].round(2),
                     "to_x_y_z_A": self.positions[end].round(2),
                     "length_A": float(self.lengths[end] - self.lengths[start]),
-                    f"start_{self.unit}": float(self.values[start]),
-                    f"saddle_{self.unit}": float(self.values[top]),
-                    f"end_{self.unit}": float(self.values[end]),
-                    f"barrier_{self.unit}": float(sign * (self.values[top] - self.values[start])),
-                    f"reverse_barrier_{self.unit}": float(sign * (self.values[top] - self.values[end])),
+                    keyed("start", self.unit): float(self.values[start]),
+                    keyed("saddle", self.unit): float(self.values[top]),
+                    keyed("end", self.unit): float(self.values[end]),
+                    keyed("barrier", self.unit): float(sign * (self.values[top] - self.values[start])),
+                    keyed("reverse_barrier", self.unit): float(sign * (self.values[top] - self.values[end])),
                 }
             )
         return rows

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from amorph.figures import Result, plain
+from amorph.units import keyed
 
 Side = Literal["below", "above"]
 
@@ -33,7 +36,7 @@ class Region:
 
 
 @dataclass(frozen=True, eq=False)
-class Percolation:
+class Percolation(Result):
     """The connected regions of a field at a threshold, from the largest to the smallest."""
 
     labels: NDArray[np.int32]
@@ -118,6 +121,19 @@ class Percolation:
             position_of(self.extreme_indices[k], self.labels.shape, self.cell),
         )
 
+    def figures(self) -> dict[str, Any]:
+        """Give the shares of the cell, and the regions that :meth:`table` lists."""
+        return {
+            "threshold": self.threshold,
+            "n_regions": len(self),
+            "dimension": self.dimension,
+            "fraction_of_cell": self.fraction_of_cell,
+            "fractions_by_dimension": list(self.fractions_by_dimension),
+            "percolating_fraction_of_cell": self.percolating_fraction_of_cell,
+            "largest_share": self.largest_share,
+            "regions": plain(self.table()),
+        }
+
     def table(self) -> list[dict[str, Any]]:
         """Give one row for every region that percolates, or for the largest where none does."""
         shown = np.flatnonzero(self.dimensions) + 1 if self.dimension else np.arange(1, min(len(self), 1) + 1)
@@ -131,7 +147,7 @@ class Percolation:
                     "windings": winding_text(region.windings),
                     "volume_A3": region.volume,
                     "fraction_of_cell": region.points / self.labels.size,
-                    f"extreme_{self.unit}": region.extreme,
+                    keyed("extreme", self.unit): region.extreme,
                     "at_x_y_z_A": region.extreme_position.round(2),
                 }
             )
@@ -163,7 +179,7 @@ class Crossing:
 
 
 @dataclass(frozen=True, eq=False)
-class PercolationThresholds:
+class PercolationThresholds(Result):
     """At which values of a field some region first reaches one, two and three dimensions."""
 
     crossings: tuple[Crossing | None, Crossing | None, Crossing | None]
@@ -182,6 +198,8 @@ class PercolationThresholds:
     """What the field's values are."""
     unit: str
     """Unit of the field."""
+    _large: ClassVar[frozenset[str]] = frozenset({"cell"})
+    _derived: ClassVar[tuple[str, ...]] = ("extreme_position", "thresholds", "barriers")
 
     @property
     def thresholds(self) -> tuple[float | None, float | None, float | None]:
@@ -208,9 +226,9 @@ class PercolationThresholds:
             if crossing is None:
                 rows.append(row | {"windings": "never reached"})
                 continue
-            row[f"threshold_{self.unit}"] = crossing.threshold
-            row[f"barrier_{self.unit}"] = crossing.barrier
-            row[f"region_barrier_{self.unit}"] = crossing.region_barrier
+            row[keyed("threshold", self.unit)] = crossing.threshold
+            row[keyed("barrier", self.unit)] = crossing.barrier
+            row[keyed("region_barrier", self.unit)] = crossing.region_barrier
             row["windings"] = winding_text(crossing.windings)
             row["bottleneck_x_y_z_A"] = crossing.bottleneck_position.round(2)
             rows.append(row)

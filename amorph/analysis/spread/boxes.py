@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from amorph.analysis.percolation import Percolation, Side, percolation
 from amorph.analysis.spread.nearest import ClarkEvans, clark_evans
 from amorph.fields import ScalarField
+from amorph.figures import Result, Row, plain
 from amorph.parameters import Count, Unit, checked
 
 BOXES: Final = (1 / 8, 1 / 6, 1 / 5, 1 / 4, 1 / 3, 1 / 2)
@@ -54,7 +55,7 @@ class BoxFluctuation:
 
 
 @dataclass(frozen=True, eq=False)
-class Uniformity:
+class Uniformity(Result):
     """How evenly the free volume of a cell is spread."""
 
     regions: Percolation
@@ -102,22 +103,35 @@ class Uniformity:
             for row in self.boxes
         ]
 
-    def figures(self) -> dict[str, float | int | None]:
-        """Name the figures that stand beside those of another structure."""
+    def figures(self) -> dict[str, Any]:
+        """Give every figure; those of boxes are of the box nearest to a third of the cell's edges."""
         row = self.headline
         return {
             "free_fraction": self.free_fraction,
+            "free_volume_A3": self.free_volume,
             "clusters": self.clusters,
+            "minimum_volume_A3": self.minimum_volume,
+            "cluster_volumes_A3": self.regions.volumes.tolist(),
             "dimension": self.dimension,
             "largest_share": self.largest_share,
-            "placed_largest_share": self.placed_largest_share,
-            "mean_cluster_volume_A3": self.mean_cluster_volume,
-            "grain_volume_A3": row.grain_volume,
-            "dispersion": row.dispersion,
-            "dispersion_error": row.dispersion_error,
-            "clark_evans_ratio": None if self.centers is None else self.centers.ratio,
-            "clark_evans_error": None if self.centers is None else self.centers.standard_error,
+            "placed_largest_share": plain(self.placed_largest_share),
+            "mean_cluster_volume_A3": plain(self.mean_cluster_volume),
+            "grain_volume_A3": plain(row.grain_volume),
+            "dispersion": plain(row.dispersion),
+            "dispersion_error": plain(row.dispersion_error),
+            "clark_evans_ratio": None if self.centers is None else plain(self.centers.ratio),
+            "clark_evans_error": None if self.centers is None else plain(self.centers.standard_error),
+            "placements": self.placements,
+            "boxes": plain(self.table()),
         }
+
+    def rows(self) -> list[Row]:
+        """Give what is compared with another structure."""
+        return [
+            Row("room v ≤ V + window, share of the cell", self.free_fraction),
+            Row("its largest cluster", self.largest_share),
+            Row("its spread, like that of random grains of", plain(self.headline.grain_volume), "Å³"),
+        ]
 
 
 @checked

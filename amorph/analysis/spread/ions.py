@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -10,13 +11,14 @@ from numpy.typing import NDArray
 from amorph.analysis import grids
 from amorph.analysis.percolation import Side
 from amorph.fields import ScalarField
+from amorph.figures import Result, Row, plain
 from amorph.parameters import Count, Length, checked
 from amorph.structure import periodic_atoms
 from amorph.tables import parse_ion
 
 
 @dataclass(frozen=True, eq=False)
-class LocalFreeVolume:
+class LocalFreeVolume(Result):
     """The free volume around each ion of the mobile species."""
 
     ion: str
@@ -45,17 +47,26 @@ class LocalFreeVolume:
         """Standard deviation over mean: 0 where every ion has the same; NaN where none has any."""
         return self.standard_deviation / self.mean if self.mean > 0.0 else math.nan
 
-    def figures(self) -> dict[str, float | int]:
-        """Name the figures that stand beside those of another structure."""
+    def figures(self) -> dict[str, Any]:
+        """Give every figure."""
         return {
+            "ion": self.ion,
             "ions": len(self.volumes),
             "mean_A3": self.mean,
             "standard_deviation_A3": self.standard_deviation,
             "minimum_A3": float(self.volumes.min()),
             "maximum_A3": float(self.volumes.max()),
-            "coefficient_of_variation": self.coefficient_of_variation,
+            "coefficient_of_variation": plain(self.coefficient_of_variation),
             "far_volume_A3": self.far_volume,
+            "volumes": self.volumes.tolist(),
         }
+
+    def rows(self) -> list[Row]:
+        """Give what is compared with another structure."""
+        return [
+            Row("room per ion, mean", self.mean, "Å³"),
+            Row("room per ion, coefficient of variation", plain(self.coefficient_of_variation)),
+        ]
 
 
 @checked

@@ -8,6 +8,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike
 
+from amorph.figures import Result
 from amorph.parameters import checked
 from amorph.structure import pair_list
 
@@ -16,7 +17,7 @@ _DISTANCE_ERROR: Final = math.sqrt(math.gamma(5 / 3) / math.gamma(4 / 3) ** 2 - 
 
 
 @dataclass(frozen=True, slots=True)
-class ClarkEvans:
+class ClarkEvans(Result):
     """How far points are from their nearest neighbours, against points placed at random."""
 
     count: int

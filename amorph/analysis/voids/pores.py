@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import numpy as np
 from annotated_types import Len
@@ -14,6 +14,7 @@ from amorph.analysis.distance import distance_map
 from amorph.analysis.percolation import Percolation, percolation
 from amorph.analysis.voids.holes import Holes, find_holes
 from amorph.fields import ScalarField
+from amorph.figures import Result, plain
 from amorph.parameters import Count, Length, NonNegativeLength, checked
 from amorph.structure import Radii, periodic_atoms
 
@@ -26,7 +27,7 @@ _BYTES_PER_POINT: Final = 8 * 6
 
 
 @dataclass(frozen=True, eq=False)
-class Voids:
+class Voids(Result):
     """The void space between atoms, or between spheres around them.
 
     The void is where the distance to the nearest atom (sphere) is above 0. A probe is a sphere: its center fits where
@@ -57,6 +58,28 @@ class Voids:
     """Mean of the pore radius over the void [Å]; 0 where there is none."""
     modal_pore_radius: float
     """Middle of the fullest bin of the pore radii, 0.05 Å wide [Å]."""
+    _large: ClassVar[frozenset[str]] = frozenset({"field", "pore_radii", "atoms", "holes", "regions"})
+    _derived: ClassVar[tuple[str, ...]] = (
+        "largest_included_radius",
+        "largest_free_radius",
+        "included_radius_along_free_path",
+        "center_fraction",
+        "accessible_fraction",
+        "locked_fraction",
+    )
+
+    def figures(self) -> dict[str, Any]:
+        """Give every figure: the spheres with their diameters and places, and the shares of the cell."""
+        return super().figures() | {
+            "largest_included_diameter": 2.0 * self.largest_included_radius,
+            "largest_included_position": self.holes.positions[0].tolist(),
+            "largest_free_diameter": 2.0 * self.largest_free_radius,
+            "included_diameter_along_free_path": 2.0 * self.included_radius_along_free_path,
+            "passages": [plain(passage) | {"diameter": passage.diameter} for passage in self.holes.passages],
+            "grid": list(self.field.grid),
+            "cavities": len(self.cavities),
+            "dimension": self.regions.dimension,
+        }
 
     @property
     def largest_included_radius(self) -> float:
@@ -110,7 +133,7 @@ class Voids:
 
 
 @dataclass(frozen=True, eq=False)
-class ProbeCurve:
+class ProbeCurve(Result):
     """How the volume that a probe reaches shrinks as the probe grows; every share is of the cell."""
 
     probe_radii: NDArray[np.float64]
@@ -310,4 +333,4 @@ def _occupiable(sizes: ScalarField, probe_radius: float) -> float:
 
 def _sphere(name: str, radius: float, position: NDArray[np.float64] | None) -> dict[str, Any]:
     where = None if position is None else (position.round(3) + 0.0).tolist()  # + 0.0: no minus zero
-    return {"sphere": name, "radius [Å]": radius, "diameter [Å]": 2.0 * radius, "center x y z [Å]": where}
+    return {"sphere": name, "radius_A": radius, "diameter_A": 2.0 * radius, "center_x_y_z_A": where}

@@ -1,11 +1,13 @@
 """Coordination numbers from the faces of Voronoi cells."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amorph.analysis.voronoi.cells import Tessellation
+from amorph.figures import Result
 from amorph.parameters import Fraction, checked
 
 
@@ -28,7 +30,7 @@ class PairCoordination:
 
 
 @dataclass(frozen=True, eq=False)
-class FaceCoordination:
+class FaceCoordination(Result):
     """Coordination by the area of Voronoi faces."""
 
     coordination_numbers: NDArray[np.int64]
@@ -41,6 +43,7 @@ class FaceCoordination:
     """Means by species and species of the neighbours, in alphabetical order, "any" after each species' own."""
     smallest_share: float
     """The smallest share of the surface that counts."""
+    _large: ClassVar[frozenset[str]] = frozenset({"coordination_numbers", "effective_coordination_numbers", "counted"})
 
     def table(self) -> list[dict[str, str | float]]:
         """Give one row per pair of species."""
@@ -49,9 +52,9 @@ class FaceCoordination:
                 "species": pair.species,
                 "neighbour": pair.neighbor,
                 "coordination": pair.coordination_number,
-                "effective coordination": pair.effective_coordination_number,
-                "area [Å²]": pair.area,
-                "share of the surface": pair.share,
+                "effective_coordination": pair.effective_coordination_number,
+                "area_A2": pair.area,
+                "share_of_the_surface": pair.share,
             }
             for pair in self.pairs
         ]

@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import numpy as np
 from annotated_types import Len
@@ -11,6 +11,7 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from amorph.analysis.voronoi.cells import Kind, cut_cells
+from amorph.figures import Result, Row
 from amorph.parameters import Volume, checked
 from amorph.structure import Radii, periodic_atoms
 from amorph.tables import parse_ion
@@ -40,7 +41,7 @@ class SpeciesVolume:
 
 
 @dataclass(frozen=True, eq=False)
-class FreeVolume:
+class FreeVolume(Result):
     """The part of a cell that its atoms do not fill, each cation at its mean volume and each anion at a reference."""
 
     free_volume_fraction: float
@@ -75,6 +76,16 @@ class FreeVolume:
     """Name of the radii of a power tessellation; "given" for radii passed as numbers."""
     empty_cells: tuple[int, ...]
     """Atoms whose power cell is empty; they count with zero volume."""
+    _large: ClassVar[frozenset[str]] = frozenset({"volumes", "symbols"})
+
+    def rows(self) -> list[Row]:
+        """Give what is compared with another structure."""
+        return [
+            Row("f_V, reference volume as chosen", self.free_volume_fraction),
+            Row("f_V·V_cell", self.free_volume, "Å³"),
+            Row("f_V·V_cell/(n·V) of the ion", self.ratio),
+            Row("nominal formula", self.formula),
+        ]
 
     def with_oxygen_volume(self, oxygen_volume: float, *, source: str) -> "FreeVolume":
         """Measure the same volumes against another reference for the anion [Å³]."""
@@ -95,10 +106,10 @@ class FreeVolume:
             {
                 "species": row.species,
                 "count": row.count,
-                "mean [Å³]": row.mean,
-                "minimum [Å³]": row.minimum,
-                "maximum [Å³]": row.maximum,
-                "standard deviation [Å³]": row.standard_deviation,
+                "mean_A3": row.mean,
+                "minimum_A3": row.minimum,
+                "maximum_A3": row.maximum,
+                "standard_deviation_A3": row.standard_deviation,
             }
             for row in self.species
         ]
@@ -106,7 +117,7 @@ class FreeVolume:
     def per_atom_table(self) -> list[dict[str, str | int | float]]:
         """Give one row per atom, in the order of the structure, counted from 0."""
         return [
-            {"atom": index, "species": symbol, "volume [Å³]": volume}
+            {"atom": index, "species": symbol, "volume_A3": volume}
             for index, (symbol, volume) in enumerate(zip(self.symbols, self.volumes.tolist(), strict=True))
         ]
 

@@ -1,0 +1,260 @@
+"""What a run asks of an exchanged structure, glass and crystal alike: one record for each question, in order."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from amorph.analysis.bvs import BvsMap, bvs_map
+from amorph.analysis.bvse import bvse_map
+from amorph.analysis.percolation import PercolationThresholds, percolation_thresholds
+from amorph.analysis.spread import LocalFreeVolume, Uniformity, local_free_volume, uniformity
+from amorph.analysis.voids import Voids, voids
+from amorph.analysis.voronoi import FreeVolume, free_volume
+from amorph.export.fields import write_field
+from amorph.figures import Result, Row
+from amorph.run import write_csv
+from amorph.tables import parse_ion
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An exchanged structure that is asked, and what several questions share."""
+
+    atoms: Atoms
+    """The structure."""
+    tables: Mapping[str, Mapping[str, Any]]
+    """The tables of the study that say how."""
+    rng: np.random.Generator
+    """Draws what is placed at random."""
+    oxygen_volume: float | None = None
+    """Volume of one oxygen in MgO by the model [Å³]; None where it is not known."""
+    model: str = ""
+    """What relaxed it."""
+    directory: Path | None = None
+    """Where tables and fields are written; nowhere in a rehearsal."""
+
+    @cached_property
+    def volumes(self) -> FreeVolume:
+        """Voronoi volumes and the free volume."""
+        return free_volume(self.atoms, **self.tables["free_volume"])
+
+    @cached_property
+    def maps(self) -> dict[str, BvsMap]:
+        """Bond-valence maps with all atoms blocking, and with the mobile ions removed, whichever the study chooses."""
+        chosen = self.tables["bvs"]
+        return {blocking: bvs_map(self.atoms, **{**chosen, "blocking": blocking}) for blocking in ("all", "framework")}
+
+    @property
+    def element(self) -> str:
+        """Element of the mobile ion."""
+        return parse_ion(self.tables["bvs"]["ion"]).element
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One question: its name in the figures, and how it is answered; None where the study does not ask."""
+
+    name: str
+    measure: Callable[[Subject], Result | None]
+
+
+@dataclass(frozen=True)
+class SamePotential(Result):
+    """The free volume against the oxygen of the same potential's MgO."""
+
+    volumes: FreeVolume
+
+    def figures(self) -> dict[str, Any]:
+        """Give those of the free volume."""
+        return self.volumes.figures()
+
+    def rows(self) -> list[Row]:
+        """Give what is compared with another structure."""
+        return [Row("f_V, V_O of the same potential's MgO", self.volumes.free_volume_fraction)]
+
+
+@dataclass(frozen=True)
+class BondValenceShares(Result):
+    """How the points of the bond-valence map share out."""
+
+    all: BvsMap
+    """Every atom blocks."""
+    framework: BvsMap
+    """The mobile ions are removed."""
+
+    def rows(self) -> list[Row]:
+        """Give what is compared with another structure."""
+        return [
+            Row("window share of the cell, all atoms block", self.all.window_fraction_of_cell),
+            Row("window share of the cell, ion removed", self.framework.window_fraction_of_cell),
+            Row("under-bonded share, all atoms block", self.all.under_bonded_fraction_of_cell),
+            Row("under-bonded share, ion removed", self.framework.under_bonded_fraction_of_cell),
+            Row("over-bonded share, ion removed", self.framework.over_bonded_fraction_of_cell),
+            Row("excluded share, ion removed", self.framework.excluded_fraction),
+        ]
+
+
+@dataclass(frozen=True)
+class Connection(Result):
+    """At which values room and window run through the crystal, the mobile ions removed."""
+
+    roomy: PercolationThresholds
+    """Room are the points with v at most some value."""
+    mismatch: PercolationThresholds
+    """The window are those whose mismatch is."""
+
+    def figures(self) -> dict[str, Any]:
+        """Give the thresholds by direction [v.u.]."""
+        return {"roomy": by_direction(self.roomy.thresholds), "mismatch": by_direction(self.mismatch.thresholds)}
+
+    def rows(self) -> list[Row]:
+        """Give what is compared with another structure."""
+        named = (("mismatch whose window percolates", self.mismatch), ("v below which room percolates", self.roomy))
+        return [
+            Row(f"{name}, {direction}", by_direction(found.thresholds)[direction], "v.u.")
+            for name, found in named
+            for direction in ("1D", "3D")
+        ]
+
+
+@dataclass(frozen=True)
+class SiteEnergy(Result):
+    """The site energy and the migration barriers of the ion."""
+
+    ion: str
+    convention: str
+    charges: str
+    minimum_eV: float
+    barriers_eV: Mapping[str, float | None]
+    """From the lowest point of the cell, by direction [eV]."""
+    region_barriers_eV: Mapping[str, float | None]
+    """From the lowest point of the region that runs through [eV]."""
+
+    def rows(self) -> list[Row]:
+        """Give what is compared with another structure."""
+        return [
+            Row("migration barrier (BVSE), 1D", self.barriers_eV["1D"], "eV"),
+            Row("migration barrier (BVSE), 3D", self.barriers_eV["3D"], "eV"),
+            Row("the same from the region's own lowest site, 1D", self.region_barriers_eV["1D"], "eV"),
+        ]
+
+
+@dataclass(frozen=True)
+class Spread(Result):
+    """How evenly the roomy volume v ≤ V + window is spread, and how much of it is around each mobile ion."""
+
+    threshold: float
+    """V + window [v.u.]."""
+    side: str
+    uniformity: Uniformity
+    local: LocalFreeVolume | None
+    """None where the structure holds no mobile ion."""
+
+    def figures(self) -> dict[str, Any]:
+        """Give those of the spread, and of the ions under `local`."""
+        local = {} if self.local is None else {"local": self.local.figures()}
+        return {"threshold": self.threshold, "side": self.side, **self.uniformity.figures(), **local}
+
+    def rows(self) -> list[Row]:
+        """Give what is compared with another structure."""
+        return self.uniformity.rows() + ([] if self.local is None else self.local.rows())
+
+
+@dataclass(frozen=True)
+class VoidSizes(Result):
+    """The voids between atoms."""
+
+    all: Voids
+    """Between all of them."""
+    framework: Voids
+    """The mobile ions removed."""
+
+    def rows(self) -> list[Row]:
+        """Give what is compared with another structure."""
+        return [
+            Row("largest included sphere, ion removed", self.framework.largest_included_radius, "Å"),
+            Row("largest free sphere, ion removed", self.framework.largest_free_radius, "Å"),
+            Row("probe-accessible share, ion removed", self.framework.accessible_fraction),
+            Row("mean pore radius, ion removed", self.framework.mean_pore_radius, "Å"),
+        ]
+
+
+def by_direction(values: Iterable[float | None]) -> dict[str, float | None]:
+    """Name three values by the number of directions that they are for."""
+    return dict(zip(("1D", "2D", "3D"), values, strict=True))
+
+
+def _free_volume(subject: Subject) -> FreeVolume:
+    found = subject.volumes
+    if subject.directory is not None:
+        write_csv(subject.directory / "voronoi_species.csv", found.table())
+        write_csv(subject.directory / "voronoi_atoms.csv", found.per_atom_table())
+    return found
+
+
+def _same_potential(subject: Subject) -> SamePotential | None:
+    if subject.oxygen_volume is None or subject.volumes.anion != "O":
+        return None
+    source = f"MgO relaxed by {subject.model}"
+    return SamePotential(subject.volumes.with_oxygen_volume(subject.oxygen_volume, source=source))
+
+
+def _shares(subject: Subject) -> BondValenceShares:
+    if subject.directory is not None:
+        chosen = subject.maps[subject.tables["bvs"]["blocking"]]
+        write_field(subject.directory / "bvs.npz", chosen.field, subject.atoms)
+    return BondValenceShares(**subject.maps)
+
+
+def _connection(subject: Subject) -> Connection:
+    bvs = subject.maps["framework"]
+    return Connection(*(percolation_thresholds(field, side="below") for field in (bvs.field, bvs.mismatch)))
+
+
+def _spread(subject: Subject) -> Spread:
+    bvs, atoms = subject.maps["framework"], subject.atoms
+    rule: dict[str, Any] = {"threshold": bvs.target_valence + bvs.window, "side": "below"}
+    spread = uniformity(bvs.field, **rule, rng=subject.rng)
+    there = (atoms.symbols == subject.element).any()
+    return Spread(
+        **rule, uniformity=spread, local=local_free_volume(bvs.field, atoms, subject.element, **rule) if there else None
+    )
+
+
+def _voids(subject: Subject) -> VoidSizes:
+    framework = subject.atoms[~(subject.atoms.symbols == subject.element)]
+    return VoidSizes(*(voids(atoms, **subject.tables["voids"]) for atoms in (subject.atoms, framework)))
+
+
+def _site_energy(subject: Subject) -> SiteEnergy | None:
+    if not subject.tables["bvse"]:
+        return None
+    made = bvse_map(subject.atoms, **subject.tables["bvse"])
+    found = percolation_thresholds(made.field, side="below")
+    if subject.directory is not None:
+        write_field(subject.directory / "bvse.npz", made.field, subject.atoms)
+    return SiteEnergy(
+        made.ion,
+        made.convention,
+        made.charges,
+        made.minimum,
+        by_direction(found.barriers),
+        by_direction(None if crossing is None else crossing.region_barrier for crossing in found.crossings),
+    )
+
+
+ANALYSES: tuple[Analysis, ...] = (
+    Analysis("free_volume", _free_volume),
+    Analysis("free_volume_same_potential", _same_potential),
+    Analysis("bvs", _shares),
+    Analysis("connection", _connection),
+    Analysis("bvse", _site_energy),
+    Analysis("spread", _spread),
+    Analysis("voids", _voids),
+)
+"""Every question, in the order of the summary."""

@@ -1,0 +1,156 @@
+"""What the stages of a run find: a finished stage is read back as the same result."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from amorph.analysis.crystallinity import Crystallinity
+from amorph.figures import Result, Row
+
+
+@dataclass(frozen=True)
+class Minimised(Result):
+    """What may stop short of its tolerances."""
+
+    model: str
+    """What computed it."""
+    converged: bool | None
+    """Whether it is within its tolerances; None where that is unknown."""
+    steps: int | None
+    """Steps taken; None where they are unknown."""
+
+
+@dataclass(frozen=True)
+class Relaxation(Minimised):
+    """A structure at the minimum of its energy."""
+
+    cell_volume: float
+    """Volume of the cell [Å³]."""
+    volume_change: float
+    """Its relative change."""
+    density_g_cm3: float
+    """Mass density [g/cm³]."""
+    cell_lengths_and_angles: Sequence[float]
+    """a, b, c [Å] and α, β, γ [°]."""
+    crystallinity: Crystallinity
+    """Verdict on the minimised structure."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Figures of the minimisation itself."""
+    _large: ClassVar[frozenset[str]] = frozenset({"details"})
+
+    def figures(self) -> dict[str, Any]:
+        """Give the figures of the minimisation beside these."""
+        return {**self.details, **super().figures()}
+
+    def rows(self) -> list[Row]:
+        """Give what is compared with another structure."""
+        return [Row("relaxation converged", self.converged), Row("cell volume", self.cell_volume, "Å³")]
+
+
+@dataclass(frozen=True)
+class References(Minimised):
+    """Crystals of known volume, relaxed: what the model does to volumes."""
+
+    volume_ratio: Mapping[str, float]
+    """V/V_exp of each crystal."""
+    oxygen_volume: float | None
+    """Volume of one oxygen in MgO by this model [Å³]; None where MgO was not asked for."""
+
+
+@dataclass(frozen=True)
+class Quench(Result):
+    """Dynamics that followed a schedule, judged."""
+
+    model: str
+    """What computed it."""
+    steps: int
+    """Steps of the schedule."""
+    duration_ps: float
+    """Its duration [ps]."""
+    after_quench: Crystallinity
+    """Verdict on the last frames."""
+    melt: Crystallinity | None = None
+    """Verdict on the melt; None for a schedule without one."""
+    melt_pressure_GPa: float | None = None
+    """Mean pressure of the melt, kinetic part included [GPa]."""
+    melt_virial_pressure_GPa: float | None = None
+    """Mean virial pressure of the melt [GPa]."""
+
+
+@dataclass(frozen=True)
+class Snapshots(Result):
+    """Independent frames of a melt, for quenches of their own."""
+
+    melted: bool | None
+    """Whether it is molten."""
+    reason: str
+    """The figures that say so."""
+    discard_ps: float
+    """Time left out at the start [ps]."""
+    frames: int
+    """Frames after it."""
+    effective_frames: float
+    """Independent frames that they are worth."""
+    decorrelation_time_ps: float
+    """Time in which what is slowest is forgotten [ps]."""
+    slowest: str
+    """What is forgotten last."""
+    number: int
+    """Snapshots kept."""
+    spacing_ps: float
+    """Time between them [ps]."""
+    correlation: Sequence[float]
+    """Correlation of two snapshots that are 0, 1, 2, ... snapshots apart."""
+
+    @property
+    def text(self) -> str:
+        """Say it in one sentence."""
+        return (
+            f"{self.number} snapshots {self.spacing_ps:.3g} ps apart; {self.frames} frames are worth "
+            f"{self.effective_frames:.1f} independent ones, {self.slowest} being the slowest"
+        )
+
+
+@dataclass(frozen=True)
+class SharedMelt(Result):
+    """A melt that other runs quench."""
+
+    model: str
+    """What computed it."""
+    melt: Crystallinity
+    """Verdict on it."""
+    snapshots: Snapshots
+    """What was kept of it."""
+    correlations: Sequence[Mapping[str, Any]] = ()
+    """How soon each thing is forgotten."""
+
+
+@dataclass(frozen=True)
+class Analysed(Result):
+    """What was measured on an exchanged structure."""
+
+    volume_per_anion: float
+    """Volume of the cell for each anion [Å³]."""
+    density_g_cm3: float
+    """Mass density [g/cm³]."""
+    crystallinity: Crystallinity
+    """Verdict on it."""
+    found: Mapping[str, Any] = field(default_factory=dict)
+    """The result of each analysis by its name; none where a finished stage is read back."""
+    _large: ClassVar[frozenset[str]] = frozenset({"found"})
+
+    def figures(self) -> dict[str, Any]:
+        """Give the figures of each analysis beside these."""
+        return super().figures() | {name: result.figures() for name, result in self.found.items()}
+
+    def rows(self) -> list[Row]:
+        """Give what is compared with another structure, in the order of the analyses."""
+        judged = self.crystallinity
+        return [
+            Row("verdict, exchanged and relaxed", judged.verdict),
+            Row("parent order I/N²", judged.parent_order),
+            Row("solid share", judged.solid_share),
+            Row("volume per anion", self.volume_per_anion, "Å³"),
+            Row("density", self.density_g_cm3, "g/cm³"),
+            *(row for result in self.found.values() for row in result.rows()),
+        ]

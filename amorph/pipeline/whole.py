@@ -1,0 +1,152 @@
+"""A whole study in its run directory: every stage of every branch, and what they found side by side."""
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
+
+from amorph.calculators import calculator_name, make_calculator
+from amorph.figures import Result
+from amorph.pipeline import shared_melt
+from amorph.pipeline.chain import Chain
+from amorph.pipeline.order import Part, Record, stages_of
+from amorph.pipeline.provenance import provenance
+from amorph.pipeline.rehearsal import rehearse
+from amorph.pipeline.stages import Setting, WaitingForVasp
+from amorph.pipeline.study import Study
+from amorph.pipeline.summary import Branches, Summary, summarize, summarize_melt
+from amorph.progress import Progress
+from amorph.run import SUMMARY, RunDirectory, Stage, StopRequest, Work, holds, stop_on_signal, write_json
+
+
+def run_study(
+    study: Study,
+    directory: Path,
+    *,
+    progress: Progress | None = None,
+    max_hours: float | None = None,
+    force: bool = False,
+    stop: StopRequest | None = None,
+    make: Callable[..., BaseCalculator] = make_calculator,
+) -> Summary:
+    """Run a study in a directory, or continue it there.
+
+    Parameters
+    ----------
+    study
+        What to do, from :func:`amorph.pipeline.read_study`.
+    directory
+        The run directory; one that holds a part of this study is continued.
+    progress
+        Where progress is shown; nowhere by default.
+    max_hours
+        Wall time after which the run finishes its step, writes a checkpoint and stops [h].
+    force
+        Continue although the study, the weights or a package version changed: the difference is recorded in run.toml,
+        finished stages stay as they are.
+    stop
+        Asks the run to stop, from another thread; takes the place of `max_hours`.
+    make
+        Makes a calculator from the keys of its table in the study.
+
+    Raises
+    ------
+    ValueError
+        The directory is in use or holds another study; a stage cannot do what is asked.
+    Stopped
+        The process was asked to stop, or the time is up; the same call continues.
+    """
+    stop = stop or StopRequest(max_hours=max_hours)
+    # Another study is refused without force, in words that need no trial.
+    new = not (directory / "run.toml").exists() or (force and not holds(directory, study.tables))
+    cited = rehearse(study) if new else {}
+    calculators = {table: make(**study[table]) for table in ("calculator", "final_calculator")}
+    final_model = "VASP" if study["vasp"] else calculator_name(calculators["final_calculator"])
+    work = Work(progress or Progress(), stop, checkpoint_minutes=study["run"]["checkpoint_minutes"])
+    files = [path for path in (study["bvs"]["parameters"],) if path is not None]
+    made_by = provenance(*calculators.values(), inputs=files) | cited
+    course = _Course(study, directory, calculators)
+    setting = Setting(calculators["calculator"], work, _streams(study.seed), melted=False, model=final_model)
+    with stop_on_signal(work), RunDirectory(directory, study.tables, made_by, force=force) as run:
+        reference, host = Chain(run, "reference/", stop=stop), Chain(run, stop=stop)
+        course.go(reference, setting, "reference")
+        course.go(host, setting, "start")
+        if study["snapshots"]:
+            course.go(host, setting, "melt")
+            summary = summarize_melt(study, host)
+        else:
+            branches = course.exchange(host, reference, setting)
+            summary = summarize(study, branches, final_model, [entry["changed"] for entry in run.forced])
+        write_json(directory / SUMMARY, summary.figures())
+    return summary
+
+
+@dataclass(frozen=True)
+class _Course:
+    """A study on its way through the stages."""
+
+    study: Study
+    directory: Path
+    calculators: Mapping[str, BaseCalculator]
+
+    def go(self, chain: Chain, setting: Setting, *parts: Part, control: bool = False) -> None:
+        """Do the stages of some parts, one after the other; the control does those of the glass that it has."""
+        shared = self.study["melt"]
+        for record in stages_of(self.study, *parts):
+            if control and record.part == "glass" and not record.control:
+                continue
+            setting = replace(setting, calculator=self.calculators[record.potential or "calculator"])
+            work, inputs = _with(record, setting), {}
+            if shared and record.part == "start":
+                work = shared_melt.inherit_stage
+                folder = self.directory / shared["run"] / f"{chain.number + 1}_{record.name}"
+                inputs = {"inherited": shared_melt.inherited(folder)}
+            if record.name == "melt_quench":
+                melted, inputs = None, {}
+                if shared:
+                    melted, inputs = shared_melt.snapshot(self.directory / shared["run"], shared["snapshot"])
+                work = _with(record, replace(setting, melted=melted))
+            chain.then(record.name, record.parameters(self.study), work, record.kind, **inputs)
+            if record.name == "melt_quench":
+                setting = replace(setting, melted=chain.results["melt_quench"].after_quench.melted)
+
+    def exchange(self, host: Chain, reference: Chain, setting: Setting) -> Branches:
+        """From the cell that melts to the pictures: the glass, every exchange of it, and the crystal control.
+
+        Raises
+        ------
+        WaitingForVasp
+            VASP has branches to relax.
+        """
+        crystal = host.branch("crystal") if self.study["control"]["crystal"] else None
+        self.go(host, setting, "glass")
+        melted = host.results["melt_quench"].after_quench.melted
+        if not self.study["vasp"]:  # VASP's own oxygen volume is not known here
+            setting = replace(setting, oxygen_volume=reference.results["relax"].oxygen_volume)
+        replicas = self.study["run"]["replicas"]
+        exchanged = [host.branch(f"replica_{n}" if replicas > 1 else "") for n in range(replicas)]
+        waiting = []
+        for n, chain in enumerate([*exchanged, *([] if crystal is None else [crystal])]):
+            try:
+                if chain is crystal:
+                    self.go(chain, setting, "glass", "exchanged", control=True)
+                else:
+                    self.go(chain, replace(setting, melted=melted, rng=_streams(self.study.seed, n)), "exchanged")
+            except WaitingForVasp as error:  # the other branches' input is written too before the run stops
+                waiting.append(str(error))
+        if waiting:
+            raise WaitingForVasp("; ".join(waiting))
+        return Branches(host, exchanged, crystal, reference)
+
+
+def _streams(seed: int, replica: int = 0) -> Callable[[str], np.random.Generator]:
+    """Give each stage of a replica a stream of random numbers of its own."""
+    return lambda stage: np.random.default_rng([seed, zlib.crc32(stage.encode()), replica])
+
+
+def _with(record: Record, setting: Setting) -> Callable[[Stage, Atoms], Result]:
+    return lambda stage, atoms: record.work(stage, atoms, setting)
