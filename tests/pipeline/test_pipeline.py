@@ -79,8 +79,8 @@ def test_the_exchange_keeps_the_books(whole):
     assert figures(directory, "1_build")["counts"] == {"Li": 21, "Ti": 4, "Mo": 7, "O": 32}
     for folder in ("5_substitute", "crystal/3_substitute"):
         exchange = figures(directory, folder)
-        assert exchange["new"] + exchange["vacancies"] == 21
-        assert exchange["new"] == 10  # half of 21, and the charge of +1 e goes
+        assert exchange["n_new"] + exchange["n_vacancies"] == 21
+        assert exchange["n_new"] == 10  # half of 21, and the charge of +1 e goes
         assert exchange["residual_charge"] == 0.0
 
 
@@ -388,7 +388,7 @@ def test_another_analysis_is_one_record(tmp_path, monkeypatch):
     row = {"figure": "atoms", "unit": "", "glass": 53.0, "crystal": 53}
     assert row in summary.table()
     assert row in json.loads((directory / "summary.json").read_text())["comparison"]
-    assert figures(directory, "6_analysis")["made_up"] == {"atoms": 53}
+    assert figures(directory, "7_analysis")["made_up"] == {"atoms": 53}
 
 
 def test_a_distance_that_only_the_glass_may_have_is_no_obstacle(tmp_path):
