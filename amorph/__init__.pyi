@@ -12,7 +12,6 @@ from . import substitution as substitution
 from . import tables as tables
 from .analysis.bvs import bvs_map as bvs_map
 from .analysis.bvs import bvs_maps as bvs_maps
-from .analysis.bvs import window_convergence as window_convergence
 from .analysis.bvse import bvse_map as bvse_map
 from .analysis.crystallinity import crystallinity as crystallinity
 from .analysis.distance import distance_map as distance_map

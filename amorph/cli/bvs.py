@@ -7,21 +7,16 @@ from typing import Annotated, Any, Literal
 from ase import Atoms
 from cyclopts import Parameter
 
-from amorph.analysis.bvs import BvsMap, bvs_map, bvs_maps, window_convergence
-from amorph.analysis.grids import Task
+from amorph.analysis.bvs import BvsMap, bvs_map, bvs_maps
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Json, Output, Quiet, check_field, check_output
 from amorph.cli.output import say, show, show_json, show_pairs, start
 from amorph.export import writer_for
 from amorph.export.fields import FIELD_WRITERS, write_field
-from amorph.figures import plain
 from amorph.parameters import arguments_of
 from amorph.progress import Progress
 from amorph.reading import read_structure
 from amorph.structure import with_oxidation_states
-
-_GRID = ("grid", "spacing", "window")
-_CONVERGENCE = ("grids", "windows")
 
 
 def _with_states(
@@ -41,7 +36,7 @@ def _with_states(
     return with_oxidation_states(atoms, oxidation_states, parameters=parameters)
 
 
-@takes(bvs_map, window_convergence, _with_states, read_structure)
+@takes(bvs_map, _with_states, read_structure)
 def bvs(
     file: File,
     /,
@@ -51,9 +46,6 @@ def bvs(
         Literal["sum", "mismatch", "signed-mismatch"],
         Parameter(help="What --output holds: the sum v, |v − V| or v − V, V being the valence of the ion."),
     ] = "sum",
-    convergence: Annotated[
-        bool, Parameter(help="Give the share of the window for several --windows on several --grids.", negative=())
-    ] = False,
     output: Output = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -61,25 +53,17 @@ def bvs(
 ) -> None:
     """Map the bond valence sum that an ion would have at every point of a grid over the cell.
 
-    The name of --output chooses the format: npz (which amorph isosurface and percolation read), cube, xsf, CHGCAR, grd,
-    pgrid, vti, vts. With several ions each has its file: of -o bvs.npz, bvs_Mg2+.npz and bvs_Ca2+.npz.
+    The name of --output chooses the format: npz (which amorph isosurface and percolation read), cube, xsf, CHGCAR, vti,
+    vts. With several ions each has its file: of -o bvs.npz, bvs_Mg2+.npz and bvs_Ca2+.npz.
     """
     start(quiet=quiet)
     check_output(output, lambda path: writer_for(path, FIELD_WRITERS, "field"))
-    misplaced = [name for name in (_GRID if convergence else _CONVERGENCE) if parameters.get(name) is not None]
-    if misplaced:
-        raise ValueError(f"--{misplaced[0]} has no place {'with' if convergence else 'without'} --convergence; omit it")
-    if convergence and output is not None:
-        raise ValueError(f"--convergence makes no single map to write to {output}; leave out one of the two")
     if len(ion) > 1 and (given := [name for name in ("r0", "b") if parameters.get(name) is not None]):
         raise ValueError(f"--{given[0]} belongs to one ion, and {len(ion)} are given; map them one at a time")
     atoms = read_structure(file, **arguments_of(read_structure, parameters))
     check_field(output, atoms, parameters)
     atoms = _with_states(atoms, **arguments_of(_with_states, parameters))
     progress = None if quiet else Progress(visible=True).task
-    if convergence:
-        _converge(atoms, file, ion, arguments_of(window_convergence, parameters), progress, json=json, quiet=quiet)
-        return
     arguments = arguments_of(bvs_map, parameters)
     if len(ion) == 1:
         maps: tuple[BvsMap, ...] = (bvs_map(atoms, ion[0], progress=progress, **arguments),)
@@ -118,29 +102,6 @@ def _write_map(output: Path | None, made: BvsMap, quantity: str, *, alone: bool)
     field = {"sum": "field", "mismatch": "mismatch", "signed-mismatch": "signed_mismatch"}[quantity]
     write_field(path, getattr(made, field), made.atoms)
     return path
-
-
-def _converge(
-    atoms: Atoms,
-    file: Path,
-    ions: list[str],
-    arguments: dict[str, Any],
-    progress: Task | None,
-    *,
-    json: bool,
-    quiet: bool,
-) -> None:
-    found = [window_convergence(atoms, ion, progress=progress, **arguments) for ion in ions]
-    if json:
-        figures = [
-            plain(made) | {"window_fractions_of_accessible": plain(made.window_fractions_of_accessible)}
-            for made in found
-        ]
-        show_json(figures[0] if len(figures) == 1 else {"ions": figures})
-    elif not quiet:
-        for made in found:
-            title = f"share of the cell with |v − {made.target_valence:g}| < w v.u. for {made.ion} in {file.name}"
-            show(made.table(), title=title)
 
 
 def exclusion_of(made: BvsMap) -> str:

@@ -26,8 +26,8 @@ def bvse(
 ) -> None:
     """Map the bond-valence site energy that an ion would have at every point of a grid over the cell.
 
-    The name of --output chooses the format: npz (which amorph isosurface and percolation read), cube, xsf, CHGCAR, grd,
-    pgrid, vti, vts.
+    The name of --output chooses the format: npz (which amorph isosurface and percolation read), cube, xsf, CHGCAR, vti,
+    vts.
     """
     start(quiet=quiet)
     check_output(output, lambda path: writer_for(path, FIELD_WRITERS, "field"))

@@ -53,7 +53,7 @@ def voids(
 ) -> None:
     """Measure the voids between atoms: the largest spheres, what a probe reaches, how evenly they are spread.
 
-    The name of --output chooses the format of the map of distances: npz, cube, xsf, CHGCAR, grd, pgrid, vti, vts.
+    The name of --output chooses the format of the map of distances: npz, cube, xsf, CHGCAR, vti, vts.
     """
     start(quiet=quiet)
     check_output(output, lambda path: writer_for(path, FIELD_WRITERS, "field"))

@@ -75,7 +75,7 @@ def reference(*, oxides: tuple[ReferenceOxide, ...] = ("MgO", "MoO2", "Li2TiO3")
 def export(
     *,
     structures: tuple[Literal["cif", "vasp", "lmp"], ...] = ("cif",),
-    fields: tuple[Literal["cube", "xsf", "vasp", "grd", "pgrid", "vti", "vts"], ...] = ("cube",),
+    fields: tuple[Literal["cube", "xsf", "vasp", "vti", "vts"], ...] = ("cube",),
     meshes: tuple[Literal["ply", "stl", "obj", "glb", "vtp"], ...] = ("ply",),
     picture: bool = True,
 ) -> None:

@@ -1,4 +1,4 @@
-"""amorph bvs: several ions, mismatches, convergence, precision."""
+"""amorph bvs: several ions, mismatches, precision."""
 
 import json
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from amorph import bvs_map, read_field, read_structure, window_convergence
+from amorph import bvs_map, read_field, read_structure
 from amorph.export import write_structure
 
 BVS = ("bvs", "oxide.extxyz", "--ion", "Mg2+", "--blocking", "framework", "--exclusion-radius", 1.0)
@@ -47,27 +47,6 @@ def test_single_precision_is_asked_for_and_written(amorph, oxide, tmp_path):
     assert np.load(tmp_path / "single.npz")["values"].dtype == np.float32
 
 
-def test_convergence_gives_a_row_for_each_grid(amorph, oxide, tmp_path):
-    words = (*BVS, "--convergence", "--grids", 10, 20, "--windows", 0.2, 0.4)
-    called = amorph(*words)
-    lines = called.out.splitlines()
-    assert lines[0] == "share of the cell with |v − 2| < w v.u. for Mg2+ in oxide.extxyz"
-    assert lines[1].split() == ["grid", "spacing", "[Å]", "excluded", "w", "=", "0.2", "w", "=", "0.4"]
-    assert lines[2].startswith("10 × 10 × 10")
-    assert len(lines) == 4
-    figures = json.loads(amorph(*words, "--json").out)
-    made = window_convergence(
-        read_structure(tmp_path / "oxide.extxyz"),
-        "Mg2+",
-        grids=(10, 20),
-        windows=(0.2, 0.4),
-        blocking="framework",
-        exclusion_radius=1.0,
-    )
-    assert figures["window_fractions_of_cell"] == made.window_fractions_of_cell.tolist()
-    assert figures["grids"] == [[10, 10, 10], [20, 20, 20]]
-
-
 def test_where_every_point_is_excluded_the_way_out_is_said(amorph, mgo):
     words = ("bvs", "mgo.extxyz", "--ion", "Mg2+", "--grid", 3, 3, 3, "--exclusion-radius", 9)
     assert "every point is excluded: --blocking framework leaves out those of the mobile element;" in amorph(*words).out
@@ -102,9 +81,6 @@ def test_a_parameter_file_replaces_the_table(amorph, mgo, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((*BVS, "--grids", 10), "--grids has no place without --convergence; omit it"),
-        ((*BVS, "--convergence", "--grid", 4, 4, 4), "--grid has no place with --convergence; omit it"),
-        ((*BVS, "--convergence", "-o", "x.npz"), "--convergence makes no single map to write to x.npz; leave out"),
         ((*BVS, "--ion", "Li+", "--r0", 1.7), "--r0 belongs to one ion, and 2 are given; map them one at a time"),
         ((*BVS, "--ion", "Mg2+"), "ions = Mg2+, Mg2+; give at least one, and each once"),
         ((*BVS, "--quantity", "valence"), "--quantity"),

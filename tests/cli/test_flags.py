@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from amorph import build, bvs_map, bvs_maps, cli, free_volume, substitute, window_convergence
+from amorph import build, bvs_map, bvs_maps, cli, free_volume, substitute
 from amorph.calculators import make_calculator
 from amorph.cli.flags import takes
 from amorph.cli.output import text_of
@@ -19,7 +19,7 @@ STAGES = {
     "relax": [relax, make_calculator],
     "substitute": [substitute],
     "free-volume": [free_volume],
-    "bvs": [bvs_map, bvs_maps, window_convergence],
+    "bvs": [bvs_map, bvs_maps],
     "vasp-input": [write_vasp_input],
 }
 

@@ -1,4 +1,3 @@
-from .convergence import window_convergence as window_convergence
 from .maps import bond_valence_sum_at as bond_valence_sum_at
 from .maps import bvs_map as bvs_map
 from .maps import bvs_maps as bvs_maps

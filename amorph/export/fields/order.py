@@ -57,17 +57,6 @@ def x_fastest(
             yield _ends(plane, repeat=repeat, turned=turned)
 
 
-def z_fastest(
-    values: NDArray[np.floating[Any]], *, repeat: bool, turned: bool = False
-) -> Iterator[NDArray[np.floating[Any]]]:
-    """Run through a field along its last axis fastest: planes (ny, nz) at right angles to the first axis.
-
-    The parameters are those of :func:`x_fastest`.
-    """
-    for plane in _indices(values.shape[0], repeat=repeat, turned=turned):
-        yield _ends(values[plane], repeat=repeat, turned=turned)
-
-
 def _indices(n: int, *, repeat: bool, turned: bool) -> NDArray[np.int64]:
     indices = np.arange(n + repeat)
     return (-indices if turned else indices) % n

@@ -10,7 +10,6 @@ from ase import Atoms
 from amorph.export.fields.chgcar import write_chgcar
 from amorph.export.fields.cube import write_cube
 from amorph.export.fields.npz import write_npz
-from amorph.export.fields.vesta import write_grd, write_pgrid
 from amorph.export.fields.vtk import write_vti, write_vts
 from amorph.export.fields.xsf import write_xsf
 from amorph.export.whole_files import check_room, writer_for
@@ -22,8 +21,6 @@ FIELD_WRITERS: Final = {
     ".xsf": write_xsf,
     ".vasp": write_chgcar,
     "CHGCAR": write_chgcar,
-    ".grd": write_grd,
-    ".pgrid": write_pgrid,
     ".vti": write_vti,
     ".vts": write_vts,
 }
@@ -31,7 +28,7 @@ FIELD_WRITERS: Final = {
 
 _TEXT_BYTES: Final = 13 + 1 / 5
 """Bytes of a number in text, with its share of the line ends."""
-_REPEATING: Final = (write_xsf, write_grd, write_vti, write_vts)
+_REPEATING: Final = (write_xsf, write_vti, write_vts)
 """Formats with the first point of each axis again as its last."""
 
 
@@ -47,7 +44,7 @@ def check_field_file(path: str | Path, grid: tuple[int, int, int], *, precision:
     if writer is write_npz:  # excluded points take next to nothing there: the size shows when the field is made
         return
     number = np.dtype(precision).itemsize
-    of_format = {write_pgrid: 4, write_vti: number, write_vts: number + 12}  # with a position of three float32
+    of_format = {write_vti: number, write_vts: number + 12}  # with a position of three float32
     points = math.prod(n + 1 for n in grid) if writer in _REPEATING else math.prod(grid)
     check_room(path, math.ceil(points * of_format.get(writer, _TEXT_BYTES)), f"{' × '.join(map(str, grid))} points")
 
@@ -59,9 +56,9 @@ def write_field(path: str | Path, field: ScalarField, atoms: Atoms) -> None:
     ----------
     path
         Name of the file: ``.npz`` (native, loses nothing; its arrays are listed at
-        :func:`~amorph.export.fields.npz.write_npz`); ``.cube``, ``.xsf``, ``.grd``, ``.vasp`` or a name that begins
-        with CHGCAR (text with six digits, excluded points as 9999); ``.pgrid`` (float32, excluded points as 9999);
-        ``.vti`` for cells with right angles and ``.vts`` for any (nothing lost).
+        :func:`~amorph.export.fields.npz.write_npz`); ``.cube``, ``.xsf``, ``.vasp`` or a name that begins with CHGCAR
+        (text with six digits, excluded points as 9999); ``.vti`` for cells with right angles and ``.vts`` for any
+        (nothing lost).
     field
         Field to write.
     atoms

@@ -17,7 +17,6 @@ from amorph.export.fields.chgcar import write_chgcar
 from amorph.export.fields.cube import write_cube
 from amorph.export.fields.npz import write_npz
 from amorph.export.fields.text import scientific_lines
-from amorph.export.fields.vesta import write_grd, write_pgrid
 from amorph.export.fields.xsf import write_xsf
 from amorph.fields import ScalarField
 
@@ -172,7 +171,7 @@ def test_ase_reads_the_xsf(tmp_path, field, atoms):
 # --- whole or not there
 
 
-@pytest.mark.parametrize("suffix", ["npz", "cube", "xsf", "vasp", "grd", "pgrid", "vts"])
+@pytest.mark.parametrize("suffix", ["npz", "cube", "xsf", "vasp", "vts"])
 def test_the_same_field_gives_the_same_bytes(tmp_path, field, atoms, suffix):
     paths = [tmp_path / f"{name}.{suffix}" for name in ("a", "b")]
     for path in paths:
@@ -180,12 +179,12 @@ def test_the_same_field_gives_the_same_bytes(tmp_path, field, atoms, suffix):
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
-@pytest.mark.parametrize("writer", [write_cube, write_xsf, write_chgcar, write_grd, write_pgrid])
+@pytest.mark.parametrize("writer", [write_cube, write_xsf, write_chgcar])
 def test_a_failure_half_way_leaves_the_old_file_and_nothing_else(tmp_path, field, atoms, writer):
     path = tmp_path / "field.txt"
     path.write_text("old")
     field.values[3, 4, 6] = np.inf
-    with pytest.raises(ValueError, match=r"not finite|infinite or beyond"):
+    with pytest.raises(ValueError, match="not finite"):
         writer(path, field, atoms)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
@@ -198,7 +197,7 @@ def test_an_existing_file_is_replaced(tmp_path, field, atoms):
     assert ase.io.read(path).numbers.tolist() == [12, 8, 3, 8]
 
 
-@pytest.mark.parametrize("name", ["a.cube", "a.xsf", "CHGCAR", "a.grd"])
+@pytest.mark.parametrize("name", ["a.cube", "a.xsf", "CHGCAR"])
 def test_a_name_of_several_lines_takes_one_line(tmp_path, field, atoms, name):
     texts = []
     for quantity, unit in (("bond valence", "v.u. of Mg"), ("bond\r\n\x0bvalence\n", "\u2028v.u.\nof\nMg")):
@@ -244,22 +243,7 @@ def test_an_image_refuses_a_skewed_cell_and_names_the_format_that_holds_it(tmp_p
     assert not list(tmp_path.iterdir())
 
 
-def test_more_points_than_the_format_counts_are_refused(tmp_path, atoms):
-    many = ScalarField(np.broadcast_to(np.float32(1.0), (2048, 2048, 512)), TRICLINIC, "one", "")  # no memory
-    with pytest.raises(
-        ValueError, match=r"2147483648 points do not fit field.pgrid: a .pgrid file counts to 2147483647"
-    ):
-        write_pgrid(tmp_path / "field.pgrid", many, atoms)
-
-
-def test_a_value_beyond_float32_is_refused(tmp_path, field, atoms):
-    field.values[0, 1, 2] = 1e39
-    with pytest.raises(ValueError, match=r"beyond 3.4e38 v.u., the most that float32 holds; write .npz"):
-        write_field(tmp_path / "field.pgrid", field, atoms)
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("name", ["f.cube", "CHGCAR", "f.pgrid", "f.vts"])
+@pytest.mark.parametrize("name", ["f.cube", "CHGCAR", "f.vts"])
 def test_a_grid_larger_than_the_disk_is_refused_before_any_work(tmp_path, name):
     with pytest.raises(
         ValueError, match=r"1000000 × 1000000 × 1000 points take \d+.0 GB in this format, and .* GB are free"
@@ -278,7 +262,7 @@ def free(monkeypatch):
     return set_free
 
 
-@pytest.mark.parametrize("name", ["f.cube", "f.xsf", "CHGCAR", "f.grd", "f.pgrid", "f.vti", "f.vts", "f.npz"])
+@pytest.mark.parametrize("name", ["f.cube", "f.xsf", "CHGCAR", "f.vti", "f.vts", "f.npz"])
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 def test_what_is_asked_of_the_disk_is_what_the_file_takes(tmp_path, free, name, precision):
     values = np.random.default_rng(0).normal(size=(30, 30, 60)).astype(precision)  # nothing for deflate to save

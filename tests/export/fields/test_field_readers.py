@@ -1,15 +1,13 @@
 """Every format of fields, read back by another program: each value at its place in space, and the structure with it.
 
 The field is an asymmetric function of position in a triclinic cell, on three different numbers of points, so that
-swapped axes, transposed cells, wrong end points and wrong units all show. For VESTA's formats no library reads what it
-reads: the readers here follow the layout that VESTA's manual names and that other programs' writers show.
+swapped axes, transposed cells, wrong end points and wrong units all show.
 """
 
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.vasp import VaspChargeDensity
-from ase.geometry import cellpar_to_cell
 from ase.io.cube import read_cube
 from ase.io.xsf import read_xsf
 from pymatgen.io.common import VolumetricData
@@ -102,39 +100,6 @@ def vti_by_vtk(path):
     return by_vtk(vtkXMLImageDataReader(), path)
 
 
-def vesta_places(shape, cell_parameters, cell):
-    """Positions of a grid in a cell known by lengths and angles: with right-handed axes, turned to where ours are."""
-    own = cellpar_to_cell(cell_parameters)
-    assert np.linalg.det(own) > 0
-    ours = cell if np.linalg.det(cell) > 0 else -cell
-    assert own @ own.T == pytest.approx(ours @ ours.T, abs=1e-4)
-    return points_of(shape, ours / np.array(shape)[:, None])
-
-
-def grd(path, cell):
-    """Title; a b c α β γ; points; then the values, z fastest, each axis with its end point."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    shape = tuple(map(int, lines[2].split()))
-    data = np.array(" ".join(lines[3:]).split(), float).reshape(shape)
-    for axis in range(3):
-        assert np.array_equal(np.take(data, 0, axis), np.take(data, -1, axis))
-    inner = data[:-1, :-1, :-1]
-    return vesta_places(inner.shape, list(map(float, lines[1].split())), cell), inner
-
-
-def pgrid(path, cell):
-    """Version, title, kinds and counts, cell, then float32 with x fastest."""
-    content = path.read_bytes()
-    assert np.frombuffer(content, "<i4", 4).tolist() == [3, 0, 0, 0]
-    assert content[16:95].rstrip(b"\0").decode() == "some <quantity> [v.u.]; 9999 = no value; amorph"
-    kind, record, per_record, dimensions, *shape, total = np.frombuffer(content, "<i4", 8, 96).tolist()
-    assert (kind, record, per_record, dimensions, total) == (1, 0, 1, 3, np.prod(shape))
-    parameters = np.frombuffer(content, "<f4", 6, 128)
-    data = np.frombuffer(content, "<f4", total, 152).reshape(shape, order="F")
-    assert len(content) == 152 + 4 * total
-    return vesta_places(shape, parameters, cell), data
-
-
 READERS = {
     "cube by ase": ("f.cube", cube_by_ase),
     "cube by pymatgen": ("f.cube", cube_by_pymatgen),
@@ -173,16 +138,6 @@ def test_every_value_is_at_its_place_and_the_structure_goes_along(tmp_path, name
     check_atoms(found, atoms)
 
 
-@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
-@pytest.mark.parametrize(("name", "read"), [("f.grd", grd), ("f.pgrid", pgrid)])
-def test_vesta_s_formats_have_every_value_at_its_place(tmp_path, name, read, cell):
-    field, atoms = made(cell)
-    write_field(tmp_path / name, field, atoms)
-    positions, values = read(tmp_path / name, cell)
-    assert values.shape == GRID
-    check(positions, values, cell)
-
-
 @pytest.mark.parametrize("left_handed", [False, True])
 def test_an_image_holds_a_turned_cell_with_right_angles(tmp_path, left_handed):
     cell = RIGHT_ANGLES[[1, 0, 2]] if left_handed else RIGHT_ANGLES
@@ -207,12 +162,12 @@ def test_vtk_files_lose_nothing(tmp_path):
     assert vts_by_vtk(tmp_path / "f.vts")[1].dtype == np.float32
 
 
-@pytest.mark.parametrize(("name", "read"), [*READERS.values(), ("f.grd", grd), ("f.pgrid", pgrid)])
+@pytest.mark.parametrize(("name", "read"), READERS.values())
 def test_excluded_points_are_9999_or_stay_nan(tmp_path, name, read):
     field, atoms = made(TRICLINIC)
     field.values[2, 1, 3] = np.nan
     write_field(tmp_path / name, field, atoms)
-    _, values, *_ = read(tmp_path / name, *([TRICLINIC] if read in (grd, pgrid) else []))
+    _, values, *_ = read(tmp_path / name)
     if read is vts_by_vtk:
         values = values.reshape([n + 1 for n in GRID], order="F")
         assert np.isnan(values[2, 1, 3])
