@@ -49,8 +49,6 @@ class Passage:
         """Diameter of the sphere [Å]."""
         return 2.0 * self.radius
 
-    @property
-
 
 @dataclass(frozen=True, eq=False)
 class Holes:
