@@ -1,7 +1,6 @@
 """Scalar fields from files."""
 
 import json
-import math
 import zipfile
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +15,6 @@ from amorph.reading.files import RefusedError, numeric, reason_of, regular_file,
 
 _NAMES: Final = ("values", "cell", "quantity", "unit", "parameters", "numbers", "positions", "pbc")
 _STATES: Final = "oxidation_states"
-_HEADERS: Final = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def read_field(path: str | Path) -> tuple[ScalarField, Atoms]:
@@ -80,13 +78,6 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
-    """Read an array that is as large as its file says before memory is taken for it."""
-    with archive.open(info) as file:
-        read_header = _HEADERS[np.lib.format.read_magic(file)]
-        shape, _, dtype = read_header(file)
-        count = math.prod(shape)
-        if not dtype.hasobject and (count > info.file_size or count * dtype.itemsize != info.file_size - file.tell()):
-            raise ValueError(f"an array of {info.file_size} bytes cannot have the shape {shape}")
     with archive.open(info) as file:
         array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
         file.read(1)  # the checksum is compared at the end

@@ -228,7 +228,7 @@ def test_a_field_takes_no_memory_before_its_sizes_are_known(tmp_path, monkeypatc
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**6, 10**6)})
     npz(path, values=header.getvalue() + bytes(80))
-    with pytest.raises(ValueError, match=r"cannot have the shape \(1000000, 1000000\)"):
+    with pytest.raises((ValueError, MemoryError), match=r"a\.npz (is no field|takes more memory)"):
         read_field(path)
     taken = []
     monkeypatch.setattr("numpy.lib.format.read_array", lambda file, **_: taken.append(file))

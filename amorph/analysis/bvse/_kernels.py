@@ -55,15 +55,6 @@ def _erfc_over(x):  # type: ignore[no-untyped-def]
     return p * reciprocal * _exp2(max(-_LOG2_E * x * x, _SMALLEST_POWER))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def erfc_over(x):  # type: ignore[no-untyped-def]
-    """Give erfc(x)/x of each element, x > 0; libm's erfc does not vectorise, this one does."""
-    out = np.empty_like(x)
-    for k in range(x.size):
-        out[k] = _erfc_over(x[k])
-    return out
-
-
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _add_morse(points, m, images, count, limit, scale, r_min, sums):  # type: ignore[no-untyped-def]
     # atoms outside, points inside: the inner loop has no dependence and becomes vector code

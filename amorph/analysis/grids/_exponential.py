@@ -94,15 +94,3 @@ def _power_of_two(x):  # type: ignore[no-untyped-def]
         return _exp2_short(x)
 
     return in_single if x == types.float32 else in_double
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def exp2(x):  # type: ignore[no-untyped-def]
-    """Two to the power of each element, to a relative error of 2.2e-14 in float64 and of 1.5e-7 in float32.
-
-    libm's exponential does not vectorise; this one does.
-    """
-    out = np.empty_like(x)
-    for k in range(x.size):
-        out[k] = power_of_two(x[k])
-    return out

@@ -49,11 +49,6 @@ class Passage:
         """Diameter of the sphere [Å]."""
         return 2.0 * self.radius
 
-    @property
-    def included_diameter(self) -> float:
-        """Diameter of the largest sphere that fits anywhere along the way [Å]."""
-        return 2.0 * self.included_radius
-
 
 @dataclass(frozen=True, eq=False)
 class Holes:

@@ -14,17 +14,7 @@ from ase.data.colors import jmol_colors
 
 from amorph.analysis.isosurface import Mesh
 from amorph.analysis.percolation import MigrationPath
-from amorph.export.picture.legend import (
-    Pixels,
-    _compose,
-    _describe,
-    _path_label,
-    _path_sample,
-    _render_sample,
-    _sample,
-    _surface_label,
-    _surface_sample,
-)
+from amorph.export.picture.legend import Pixels, below, describe
 from amorph.export.picture.rendering import Array, Camera, render
 from amorph.export.picture.scenes import SceneParts, Style
 from amorph.export.whole_files import replacing, writer_for
@@ -115,20 +105,24 @@ def write_picture(
     parts = SceneParts(opacity)
     parts.add_cell(cell)
     parts.add_atoms(atoms, styles)
-    legend = [(style.label, _sample(style, opacity)) for style in styles]
     if mesh is not None:
         parts.add_surface(mesh)
-        legend.append((_surface_label(mesh) if surface_label is None else surface_label, _surface_sample()))
     if pathway is not None:
         parts.add_path(pathway.positions, _heights(pathway), pathway.sites)
-        legend.append((_path_label(pathway), _path_sample()))
     axes = _viewing_axes(azimuth, elevation)
     diagonal = max(float(np.linalg.norm(signs @ cell)) for signs in product((1, -1), repeat=3))
     scene = parts.scene()
     camera = Camera.framing(scene, axes, cell.sum(axis=0) / 2, distance=_EYE * diagonal, width=width)
-    samples = [(label, _render_sample(sample, axes, width // 16)) for label, sample in legend]
     picture = render(scene, camera, map_size=min(1024, width))
-    image = _compose(picture, samples, _describe(atoms) if caption is None else caption)
+    image = below(
+        picture,
+        styles,
+        opacity,
+        mesh,
+        pathway,
+        surface_label=surface_label,
+        caption=describe(atoms) if caption is None else caption,
+    )
     with replacing(path) as temporary:
         save(temporary, image)
 

@@ -13,7 +13,7 @@ from amorph.analysis.isosurface import Mesh
 from amorph.analysis.polyhedra import Polyhedron, coordination_polyhedra
 from amorph.export.picture.rendering import Array, Panes, Scene, Spheres, Triangles, linear_color
 
-_SURFACE: Final = (250, 204, 60)
+SURFACE: Final = (250, 204, 60)
 _CELL: Final = (55, 55, 60)
 _CELL_EDGE: Final = 0.06
 """Radius of the edges of the cell [Å]."""
@@ -60,7 +60,7 @@ class SceneParts:
     def add_surface(self, mesh: Mesh) -> None:
         """Add a surface, cut at the cell faces."""
         mesh = mesh.cut()
-        self.triangles.append((mesh.vertices, mesh.normals, mesh.faces, linear_color(*_SURFACE)))
+        self.triangles.append((mesh.vertices, mesh.normals, mesh.faces, linear_color(*SURFACE)))
 
     def add_path(self, positions: Array, heights: Array, sites: Sequence[int]) -> None:
         """Add a path as a tube with its sites as spheres; `heights` runs from 0 to 1 at its barrier."""
