@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from amorph.ensemble.engines.waiting import Outcome
+    from amorph.ensemble.plan import Ensemble
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 
@@ -55,25 +56,11 @@ def ensemble_run(
     """
     from amorph.ensemble.engines.local import run_local
     from amorph.ensemble.engines.waiting import Outcome
-    from amorph.ensemble.plan import Ensemble, check_snapshots, prepare, read_ensemble
-    from amorph.ensemble.status import melt_names
+    from amorph.ensemble.plan import check_snapshots, prepare, read_ensemble
     from amorph.run import StopRequest, Work, stop_on_signal
 
     start(quiet=quiet)
-    if workers is not None and workers < 1:
-        raise ValueError(f"workers = {workers} must be at least 1; leave it out for one for each core")
-    if together < 1:
-        raise ValueError(f"together = {together} must be at least 1; leave it out for members one by one")
-    if engine != "local" and together > 1:
-        raise ValueError(
-            f"together = {together} is for the local engine; start that one inside the job of a queue for batches there"
-        )
-    if engine == "slurm" and max_hours is not None:
-        raise ValueError(
-            f"max_hours = {max_hours:g} h is for the other engines; give the queue's time in [slurm] options"
-        )
-    if engine == "parsl" and workers is not None:
-        raise ValueError(f"workers = {workers} is for the engines local and slurm; give workers in [parsl]")
+    _check_flags(engine, workers, together, max_hours)
     stop = StopRequest(max_hours=max_hours, ends_process=True)
     plan = read_ensemble(file)
     if dry_run:
@@ -85,16 +72,7 @@ def ensemble_run(
         return
     prepare(plan, directory)
     if engine == "slurm":
-        from amorph.ensemble.engines.slurm import submit
-
-        melting = any(name not in _finished(_states(directory)) for name in melt_names(directory))
-        if not melting:
-            check_snapshots(plan, directory)
-        said = submit(replace(plan, members=plan.melts) if melting else plan, directory, at_a_time=workers)
-        if not (json or quiet):
-            say(said)
-            if melting:
-                say("the melts come first; run the same command again when they are done")
+        _submit(plan, directory, workers, quiet=json or quiet)
         _end(directory, Outcome(), json=json, quiet=quiet)
         return
     with (
@@ -102,7 +80,7 @@ def ensemble_run(
         Progress(visible=not quiet).task("members", len(plan.melts) + len(plan.members)) as update,
     ):
 
-        def run(phase: Ensemble, before: int) -> Outcome:
+        def run(phase: "Ensemble", before: int) -> Outcome:
             def count(done: int, note: str) -> None:
                 update(before + done, note)
 
@@ -117,6 +95,39 @@ def ensemble_run(
             check_snapshots(plan, directory)
             outcome = run(plan, len(plan.melts))
     _end(directory, outcome, json=json, quiet=quiet, stopped_by=stop.by)
+
+
+def _check_flags(engine: str, workers: int | None, together: int, max_hours: float | None) -> None:
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers = {workers} must be at least 1; leave it out for one for each core")
+    if together < 1:
+        raise ValueError(f"together = {together} must be at least 1; leave it out for members one by one")
+    if engine != "local" and together > 1:
+        raise ValueError(
+            f"together = {together} is for the local engine; start that one inside the job of a queue for batches there"
+        )
+    if engine == "slurm" and max_hours is not None:
+        raise ValueError(
+            f"max_hours = {max_hours:g} h is for the other engines; give the queue's time in [slurm] options"
+        )
+    if engine == "parsl" and workers is not None:
+        raise ValueError(f"workers = {workers} is for the engines local and slurm; give workers in [parsl]")
+
+
+def _submit(plan: "Ensemble", directory: Path, workers: int | None, *, quiet: bool) -> None:
+    """Hand what is missing to the queue: the melts that members share first."""
+    from amorph.ensemble.engines.slurm import submit
+    from amorph.ensemble.plan import check_snapshots
+    from amorph.ensemble.status import melt_names
+
+    melting = any(name not in _finished(_states(directory)) for name in melt_names(directory))
+    if not melting:
+        check_snapshots(plan, directory)
+    said = submit(replace(plan, members=plan.melts) if melting else plan, directory, at_a_time=workers)
+    if not quiet:
+        say(said)
+        if melting:
+            say("the melts come first; run the same command again when they are done")
 
 
 def _end(directory: Path, outcome: "Outcome", *, json: bool, quiet: bool, stopped_by: str = "") -> None:
