@@ -1,32 +1,31 @@
-from . import analysis as analysis
-from . import calculators as calculators
-from . import chgnet as chgnet
-from . import export as export
-from . import meltquench as meltquench
-from . import pipeline as pipeline
-from . import reading as reading
-from . import relaxation as relaxation
-from . import rocksalt as rocksalt
-from . import structure as structure
-from . import substitution as substitution
-from . import tables as tables
-from .analysis.bvs import bvs_map as bvs_map
-from .analysis.bvs import bvs_maps as bvs_maps
+from . import (
+    analysis as analysis,
+    calculators as calculators,
+    chgnet as chgnet,
+    export as export,
+    meltquench as meltquench,
+    pipeline as pipeline,
+    reading as reading,
+    relaxation as relaxation,
+    rocksalt as rocksalt,
+    structure as structure,
+    substitution as substitution,
+    tables as tables,
+)
+from .analysis.bvs import bvs_map as bvs_map, bvs_maps as bvs_maps
 from .analysis.bvse import bvse_map as bvse_map
 from .analysis.crystallinity import crystallinity as crystallinity
 from .analysis.distance import distance_map as distance_map
 from .analysis.isosurface import isosurface as isosurface
-from .analysis.voronoi import face_coordination as face_coordination
-from .analysis.voronoi import free_volume as free_volume
-from .analysis.voronoi import tessellate as tessellate
-from .analysis.voronoi import voronoi_volumes as voronoi_volumes
+from .analysis.voronoi import (
+    face_coordination as face_coordination,
+    free_volume as free_volume,
+    tessellate as tessellate,
+    voronoi_volumes as voronoi_volumes,
+)
 from .chgnet import CHGNetCalculator as CHGNetCalculator
-from .meltquench import QuenchSchedule as QuenchSchedule
-from .meltquench import Segment as Segment
-from .meltquench import melt_quench as melt_quench
-from .reading import read_field as read_field
-from .reading import read_structure as read_structure
-from .reading import read_trajectory as read_trajectory
+from .meltquench import QuenchSchedule as QuenchSchedule, Segment as Segment, melt_quench as melt_quench
+from .reading import read_field as read_field, read_structure as read_structure, read_trajectory as read_trajectory
 from .relaxation import relax as relax
 from .rocksalt import build as build
 from .structure import with_oxidation_states as with_oxidation_states

@@ -8,8 +8,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from ase.io.cube import read_cube
-from ase.io.cube import write_cube as ase_write_cube
+from ase.io.cube import read_cube, write_cube as ase_write_cube
 from grid_bvs import shaken_cell
 from pymatgen.io.ase import AseAtomsAdaptor
 from pymatgen.io.vasp import Chgcar, Poscar

@@ -5,8 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from ase.io import read, write
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from amorph.rocksalt import build, parse_composition
 from amorph.structure import pair_list

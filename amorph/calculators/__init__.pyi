@@ -1,9 +1,4 @@
 from .evaluation import evaluate as evaluate
-from .factory import CHGNET as CHGNET
-from .factory import calculator_name as calculator_name
-from .factory import make_calculator as make_calculator
-from .gathering import Batch as Batch
-from .gathering import GatheredCalculator as GatheredCalculator
-from .gathering import Gathering as Gathering
-from .repulsion import ZBLBatch as ZBLBatch
-from .repulsion import ZBLRepulsion as ZBLRepulsion
+from .factory import CHGNET as CHGNET, calculator_name as calculator_name, make_calculator as make_calculator
+from .gathering import Batch as Batch, GatheredCalculator as GatheredCalculator, Gathering as Gathering
+from .repulsion import ZBLBatch as ZBLBatch, ZBLRepulsion as ZBLRepulsion

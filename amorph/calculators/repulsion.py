@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from ase import Atoms
-from ase import units as ase_units
+from ase import Atoms, units as ase_units
 from ase.calculators.calculator import BaseCalculator, Calculator, all_changes
 from ase.data import covalent_radii
 from numpy.typing import NDArray

@@ -8,8 +8,7 @@ from ase import Atoms
 from cyclopts import Parameter
 
 from amorph.analysis.bvs import BvsMap, bvs_map
-from amorph.analysis.isosurface import Mesh, contour
-from amorph.analysis.isosurface import isosurface as surface_of
+from amorph.analysis.isosurface import Mesh, contour, isosurface as surface_of
 from amorph.cli.bvs import exclusion_of
 from amorph.cli.flags import takes
 from amorph.cli.options import Json, Output, Quiet, check_output

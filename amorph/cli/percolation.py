@@ -16,9 +16,9 @@ from amorph.analysis.percolation import (
     PercolationThresholds,
     Side,
     migration_path,
+    percolation as regions_of,
     percolation_thresholds,
 )
-from amorph.analysis.percolation import percolation as regions_of
 from amorph.cli.flags import takes
 from amorph.cli.options import Json, Quiet, check_output
 from amorph.cli.output import say, show, show_json, show_pairs, start

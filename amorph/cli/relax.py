@@ -19,8 +19,7 @@ from amorph.pipeline import general, stages
 from amorph.pipeline.single import run_stage
 from amorph.progress import Progress
 from amorph.reading import read_structure
-from amorph.relaxation import Relaxed, RelaxFrame, relaxation
-from amorph.relaxation import relax as minimize
+from amorph.relaxation import Relaxed, RelaxFrame, relax as minimize, relaxation
 
 
 @takes(minimize, make_calculator, general, read_structure, skip=("title", "seed", "replicas"))

@@ -9,8 +9,7 @@ from cyclopts import Parameter
 
 from amorph.analysis.bvs import bvs_map
 from amorph.analysis.spread import ClarkEvans, LocalFreeVolume, Uniformity, clark_evans, local_free_volume, uniformity
-from amorph.analysis.voids import Voids, probe_curve
-from amorph.analysis.voids import voids as voids_of
+from amorph.analysis.voids import Voids, probe_curve, voids as voids_of
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Json, Output, Quiet, check_field, check_output
 from amorph.cli.output import say, show, show_json, show_pairs, start

@@ -1,14 +1,11 @@
-from .dynamics import DynamicsState as DynamicsState
-from .dynamics import Frame as Frame
-from .dynamics import Thermo as Thermo
-from .quench import Judgement as Judgement
-from .quench import OnFrame as OnFrame
-from .quench import Quenched as Quenched
-from .quench import check_sampling as check_sampling
-from .quench import judge as judge
-from .quench import melt_pressures_GPa as melt_pressures_GPa
-from .quench import melt_quench as melt_quench
-from .schedule import SHIPPED as SHIPPED
-from .schedule import QuenchSchedule as QuenchSchedule
-from .schedule import Segment as Segment
-from .schedule import named as named
+from .dynamics import DynamicsState as DynamicsState, Frame as Frame, Thermo as Thermo
+from .quench import (
+    Judgement as Judgement,
+    OnFrame as OnFrame,
+    Quenched as Quenched,
+    check_sampling as check_sampling,
+    judge as judge,
+    melt_pressures_GPa as melt_pressures_GPa,
+    melt_quench as melt_quench,
+)
+from .schedule import SHIPPED as SHIPPED, QuenchSchedule as QuenchSchedule, Segment as Segment, named as named

@@ -3,8 +3,7 @@
 from typing import Any
 
 import numpy as np
-from ase import Atoms
-from ase import units as ase_units
+from ase import Atoms, units as ase_units
 from ase.md.nose_hoover_chain import IsotropicMTKBarostat, IsotropicMTKNPT, NoseHooverChainThermostat
 from numpy.typing import NDArray
 

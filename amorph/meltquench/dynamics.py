@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from ase import Atoms
-from ase import units as ase_units
+from ase import Atoms, units as ase_units
 from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
 from ase.constraints import FixCom
 from ase.md.langevin import Langevin

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
-from ase import Atoms
-from ase import units as ase_units
+from ase import Atoms, units as ase_units
 from numpy.typing import NDArray
 
 from amorph.meltquench.schedule import Segment

@@ -1,18 +1,10 @@
-from .analyses import ANALYSES as ANALYSES
-from .analyses import Analysis as Analysis
-from .analyses import Subject as Subject
+from .analyses import ANALYSES as ANALYSES, Analysis as Analysis, Subject as Subject
 from .chain import Chain as Chain
 from .estimate import duration_text as duration_text
-from .order import STAGES as STAGES
-from .order import Record as Record
+from .order import STAGES as STAGES, Record as Record
 from .rehearsal import rehearse as rehearse
 from .shared_melt import SNAPSHOTS as SNAPSHOTS
 from .stages import Setting as Setting
-from .study import Study as Study
-from .study import general as general
-from .study import read_study as read_study
-from .study import resolve as resolve
-from .summary import Summary as Summary
-from .summary import summarize as summarize
-from .summary import summarize_melt as summarize_melt
+from .study import Study as Study, general as general, read_study as read_study, resolve as resolve
+from .summary import Summary as Summary, summarize as summarize, summarize_melt as summarize_melt
 from .whole import run_study as run_study

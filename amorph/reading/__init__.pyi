@@ -1,6 +1,4 @@
 from .fields import read_field as read_field
-from .structures import read_structure as read_structure
-from .structures import read_trajectory as read_trajectory
+from .structures import read_structure as read_structure, read_trajectory as read_trajectory
 from .toml import read_toml as read_toml
-from .vasp import VaspRelaxed as VaspRelaxed
-from .vasp import read_vasp_relaxed as read_vasp_relaxed
+from .vasp import VaspRelaxed as VaspRelaxed, read_vasp_relaxed as read_vasp_relaxed

@@ -1,5 +1,7 @@
-from .minimization import Relaxed as Relaxed
-from .minimization import RelaxFrame as RelaxFrame
-from .minimization import RelaxState as RelaxState
-from .minimization import relax as relax
-from .minimization import relaxation as relaxation
+from .minimization import (
+    Relaxed as Relaxed,
+    RelaxFrame as RelaxFrame,
+    RelaxState as RelaxState,
+    relax as relax,
+    relaxation as relaxation,
+)

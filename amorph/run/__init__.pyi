@@ -1,25 +1,28 @@
-from .checkpoints import Checkpoints as Checkpoints
-from .checkpoints import read_checkpoint as read_checkpoint
-from .checkpoints import write_checkpoint as write_checkpoint
-from .configuration import binding as binding
-from .configuration import difference as difference
-from .configuration import holds as holds
-from .configuration import toml_form as toml_form
-from .configuration import write_json as write_json
-from .csv_files import csv_rows as csv_rows
-from .csv_files import write_csv as write_csv
-from .directory import SUMMARY as SUMMARY
-from .directory import RunDirectory as RunDirectory
-from .durable import appended as appended
-from .durable import make_folder as make_folder
-from .durable import remove_unfinished as remove_unfinished
-from .durable import sha256_of as sha256_of
-from .durable import write_atomically as write_atomically
-from .stage import Finished as Finished
-from .stage import Stage as Stage
-from .stage import read_structure as read_structure
-from .stage import structure_text as structure_text
-from .stopping import Stopped as Stopped
-from .stopping import StopRequest as StopRequest
-from .stopping import Work as Work
-from .stopping import stop_on_signal as stop_on_signal
+from .checkpoints import (
+    Checkpoints as Checkpoints,
+    read_checkpoint as read_checkpoint,
+    write_checkpoint as write_checkpoint,
+)
+from .configuration import (
+    binding as binding,
+    difference as difference,
+    holds as holds,
+    toml_form as toml_form,
+    write_json as write_json,
+)
+from .csv_files import csv_rows as csv_rows, write_csv as write_csv
+from .directory import SUMMARY as SUMMARY, RunDirectory as RunDirectory
+from .durable import (
+    appended as appended,
+    make_folder as make_folder,
+    remove_unfinished as remove_unfinished,
+    sha256_of as sha256_of,
+    write_atomically as write_atomically,
+)
+from .stage import (
+    Finished as Finished,
+    Stage as Stage,
+    read_structure as read_structure,
+    structure_text as structure_text,
+)
+from .stopping import Stopped as Stopped, StopRequest as StopRequest, Work as Work, stop_on_signal as stop_on_signal

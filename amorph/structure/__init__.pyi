@@ -1,14 +1,15 @@
-from .atoms import MINIMUM_DISTANCE as MINIMUM_DISTANCE
-from .atoms import anion_mask as anion_mask
-from .atoms import density_g_cm3 as density_g_cm3
-from .atoms import periodic_atoms as periodic_atoms
-from .atoms import poscar_order as poscar_order
-from .atoms import refuse_extreme as refuse_extreme
-from .atoms import to_pymatgen as to_pymatgen
-from .oxidation_states import resolve_oxidation_states as resolve_oxidation_states
-from .oxidation_states import with_oxidation_states as with_oxidation_states
-from .pairs import SKIN as SKIN
-from .pairs import PairList as PairList
-from .pairs import pair_list as pair_list
-from .radii import Radii as Radii
-from .radii import atomic_radii as atomic_radii
+from .atoms import (
+    MINIMUM_DISTANCE as MINIMUM_DISTANCE,
+    anion_mask as anion_mask,
+    density_g_cm3 as density_g_cm3,
+    periodic_atoms as periodic_atoms,
+    poscar_order as poscar_order,
+    refuse_extreme as refuse_extreme,
+    to_pymatgen as to_pymatgen,
+)
+from .oxidation_states import (
+    resolve_oxidation_states as resolve_oxidation_states,
+    with_oxidation_states as with_oxidation_states,
+)
+from .pairs import SKIN as SKIN, PairList as PairList, pair_list as pair_list
+from .radii import Radii as Radii, atomic_radii as atomic_radii

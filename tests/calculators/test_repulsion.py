@@ -12,8 +12,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.data import atomic_numbers, covalent_radii
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from toys import Ions, Springs, Toy
 
 from amorph.calculators import ZBLBatch, ZBLRepulsion, calculator_name, make_calculator

@@ -8,8 +8,7 @@ import pytest
 from ase import Atoms, units
 from ase.build import bulk
 from ase.constraints import FixAtoms
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from toys import LennardJones, Springs, Toy
 
 from amorph.chgnet import CHGNetCalculator

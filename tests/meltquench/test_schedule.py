@@ -1,8 +1,7 @@
 """Schedules: steps, targets, the melt, names, and what is refused."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from amorph.meltquench import SHIPPED, QuenchSchedule, Segment, named
 from amorph.meltquench.schedule import Schedule

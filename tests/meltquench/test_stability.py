@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.build import bulk
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from toys import LennardJones, Springs
 
 from amorph.meltquench import QuenchSchedule, Segment

@@ -11,8 +11,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, make_supercell
 from ase.io import write
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from amorph.export import write_structure
 from amorph.export.fields.npz import write_npz

@@ -2,8 +2,7 @@ import csv
 from importlib import resources
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from amorph.tables import Ion, bond_valence, parse_ion, radius, soft_bond_valence
 from amorph.tables.radius_sets import radii

@@ -1,4 +1,2 @@
 from .interactions import Interaction as Interaction
-from .maps import BvseMap as BvseMap
-from .maps import bvse_map as bvse_map
-from .maps import site_energy_at as site_energy_at
+from .maps import BvseMap as BvseMap, bvse_map as bvse_map, site_energy_at as site_energy_at

@@ -1,5 +1,6 @@
-from .trajectory import settled_frames as settled_frames
-from .trajectory import unwrap as unwrap
-from .trajectory import verdict_of_trajectory as verdict_of_trajectory
-from .verdict import Crystallinity as Crystallinity
-from .verdict import crystallinity as crystallinity
+from .trajectory import (
+    settled_frames as settled_frames,
+    unwrap as unwrap,
+    verdict_of_trajectory as verdict_of_trajectory,
+)
+from .verdict import Crystallinity as Crystallinity, crystallinity as crystallinity

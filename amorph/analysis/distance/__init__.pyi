@@ -1,2 +1,1 @@
-from .maps import distance_map as distance_map
-from .maps import fill_distances as fill_distances
+from .maps import distance_map as distance_map, fill_distances as fill_distances

@@ -1,8 +1,7 @@
-from .paths import MigrationPath as MigrationPath
-from .paths import migration_path as migration_path
-from .regions import percolation as percolation
-from .regions import percolation_thresholds as percolation_thresholds
-from .regions import points_in_order as points_in_order
-from .result import Percolation as Percolation
-from .result import PercolationThresholds as PercolationThresholds
-from .result import Side as Side
+from .paths import MigrationPath as MigrationPath, migration_path as migration_path
+from .regions import (
+    percolation as percolation,
+    percolation_thresholds as percolation_thresholds,
+    points_in_order as points_in_order,
+)
+from .result import Percolation as Percolation, PercolationThresholds as PercolationThresholds, Side as Side

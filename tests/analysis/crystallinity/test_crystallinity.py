@@ -10,8 +10,13 @@ from ase.md.langevin import Langevin
 from numpy.typing import NDArray
 from scipy.special import erfc, eval_legendre
 
-from amorph.analysis.crystallinity import Crystallinity, crystallinity, settled_frames, verdict_of_trajectory
-from amorph.analysis.crystallinity import verdict as module
+from amorph.analysis.crystallinity import (
+    Crystallinity,
+    crystallinity,
+    settled_frames,
+    verdict as module,
+    verdict_of_trajectory,
+)
 from amorph.analysis.crystallinity.trajectory import unwrap
 from amorph.structure import pair_list, to_pymatgen
 

@@ -3,8 +3,7 @@ import itertools
 import numpy as np
 import pytest
 from ase.units import kB
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from amorph.analysis.percolation import migration_path, percolation, percolation_thresholds
 from amorph.fields import ScalarField

@@ -6,8 +6,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.spacegroup import crystal
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.spatial import Voronoi, cKDTree
 
 from amorph.analysis.distance import distance_map

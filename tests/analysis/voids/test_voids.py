@@ -5,13 +5,11 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.spatial import cKDTree
 
 from amorph.analysis.spread import local_free_volume
-from amorph.analysis.voids import pores as module
-from amorph.analysis.voids import probe_curve, voids
+from amorph.analysis.voids import pores as module, probe_curve, voids
 
 
 def skewed(seed, n=6):

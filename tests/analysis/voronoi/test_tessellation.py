@@ -7,12 +7,10 @@ import pyvoro2
 from ase import Atoms
 from ase.build import bulk, make_supercell
 from ase.spacegroup import crystal
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.spatial import ConvexHull, Voronoi
 
-from amorph.analysis.voronoi import Tessellation, face_coordination, tessellate
-from amorph.analysis.voronoi import cells as tessellation
+from amorph.analysis.voronoi import Tessellation, cells as tessellation, face_coordination, tessellate
 
 # Coordinates of some 20 Å are good to 4e-15 Å, and so are the corners of a cell; sums over its faces to ten times that.
 TOLERANCE = 1e-12

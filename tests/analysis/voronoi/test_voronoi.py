@@ -6,12 +6,10 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, make_supercell
 from ase.neighborlist import neighbor_list
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 from scipy.spatial import ConvexHull, HalfspaceIntersection, Voronoi
 
-from amorph.analysis.voronoi import cells as tessellation
-from amorph.analysis.voronoi import free_volume, voronoi_volumes
+from amorph.analysis.voronoi import cells as tessellation, free_volume, voronoi_volumes
 from amorph.structure import to_pymatgen
 
 MGO = 4.212**3 / 8

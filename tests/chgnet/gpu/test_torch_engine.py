@@ -12,9 +12,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from amorph.chgnet import CHGNetBatch, CHGNetCalculator
-from amorph.chgnet.gpu import layers as torch_layers
-from amorph.chgnet.gpu import lists as torch_list
-from amorph.chgnet.gpu import memory as torch_memory
+from amorph.chgnet.gpu import layers as torch_layers, lists as torch_list, memory as torch_memory
 from amorph.chgnet.gpu.capture import Compiled
 from amorph.chgnet.gpu.engine import TorchEngine
 from amorph.chgnet.gpu.graph import Sizes, build

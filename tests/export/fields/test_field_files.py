@@ -8,8 +8,7 @@ import pytest
 from ase import Atoms
 from ase.io.cube import read_cube
 from ase.io.xsf import read_xsf
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from pymatgen.io.common import VolumetricData
 
 from amorph.export.fields import check_field_file, write_field
