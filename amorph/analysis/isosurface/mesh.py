@@ -35,6 +35,8 @@ class Mesh:
     """The constant, in `unit`."""
     parameters: dict[str, Any] = field(default_factory=dict)
     """How the surface and its field were made, JSON-serialisable."""
+    ion: str | None = None
+    """The mobile ion that the field belongs to; None where it is that of no ion."""
 
     @property
     def corners(self) -> NDArray[np.float64]:

@@ -74,6 +74,8 @@ class MigrationPath:
     """What the values are."""
     unit: str
     """Unit of the field."""
+    ion: str | None
+    """The mobile ion that the field belongs to; None where it is that of no ion."""
 
     @property
     def length(self) -> float:
@@ -303,6 +305,7 @@ def _smoothed(field: ScalarField, side: Side, walk: NDArray[np.int64], end: Poin
         field.cell,
         field.quantity,
         field.unit,
+        field.ion,
     )
 
 

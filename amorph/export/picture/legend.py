@@ -1,6 +1,5 @@
 """TODO amorph/export/picture/legend.py"""
 
-import re
 from typing import Any, Final
 
 import numpy as np
@@ -19,8 +18,6 @@ from amorph.tables import radius
 Pixels = NDArray[np.uint8]
 
 _SUPERSCRIPT: Final = str.maketrans("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻")
-_ION: Final = re.compile(r"(?<=[a-zA-Z])\d?[+-](?![\w])")
-"""The charge in "Mg2+"."""
 _SUBSCRIPT: Final = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
@@ -72,8 +69,9 @@ def _render_sample(sample: Scene, axes: Array, size: int) -> Pixels:
 
 
 def _surface_label(mesh: Mesh) -> str:
-    """Say what is constant on a surface, ions with raised charges."""
-    quantity = _ION.sub(lambda ion: ion[0].translate(_SUPERSCRIPT), mesh.quantity)
+    """Say what is constant on a surface, the charge of its ion raised."""
+    ion = mesh.ion or ""
+    quantity = mesh.quantity.replace(ion, ion.translate(_SUPERSCRIPT))
     return f"{quantity} = {mesh.level:g} {mesh.unit}".strip()
 
 
