@@ -9,6 +9,18 @@ from numpy.typing import NDArray
 Precision = Literal["float64", "float32"]
 """The numbers that a field is kept in."""
 
+FieldKind = Literal[
+    "bond_valence",
+    "bond_valence_mismatch",
+    "signed_bond_valence_mismatch",
+    "bond_valence_window",
+    "site_energy",
+    "distance",
+    "pore_radius",
+    "other",
+]
+"""What the values of a field are, for code to go by; `quantity` says it to people."""
+
 DEFAULT_SPACING: Final = 0.1
 """Spacing of a grid for which neither a spacing nor a number of points is given [Å]."""
 
@@ -32,6 +44,10 @@ class ScalarField:
     """Unit of the values: "v.u.", "eV", "Å"."""
     parameters: dict[str, Any] = field(default_factory=dict)
     """How the field was made: every parameter by name, JSON-serialisable."""
+    kind: FieldKind = "other"
+    """What the values are, as code tells fields apart."""
+    ion: str | None = None
+    """The mobile ion that the field belongs to, "Mg2+"; None where it is that of no ion."""
 
     def __post_init__(self) -> None:
         if self.values.ndim != 3 or 0 in self.values.shape:

@@ -86,7 +86,7 @@ def percolation(
         raise ValueError("--from and --to lead from site to site, --dimension across the cell; give one of them")
     field, atoms = _field(file, ion, quantity, parameters, None if quiet else Progress(visible=True).task)
     if side is None:
-        side = "above" if field.quantity.startswith("distance") else "below"
+        side = "above" if field.kind == "distance" else "below"
     found = percolation_thresholds(field, side=side)
     regions = None if threshold is None else regions_of(field, threshold=threshold, side=side)
     way = None

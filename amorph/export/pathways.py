@@ -1,6 +1,5 @@
 """Migration paths as files."""
 
-import re
 from pathlib import Path
 from typing import Final
 
@@ -74,9 +73,8 @@ def _write_xyz(path: Path, pathway: MigrationPath, atoms: Atoms) -> None:
 
 
 def _write_picture(path: Path, pathway: MigrationPath, atoms: Atoms) -> None:
-    ion = re.search(r" of ([A-Z][a-z]?\d?\+)$", pathway.quantity)  # "bond valence site energy of Li+"
     # a distance is that of no ion: hydrogen, if any, is drawn as a sphere like other cations
-    write_picture(path, atoms, pathway=pathway, mobile=ion[1] if ion else "H", opacity=0.4)
+    write_picture(path, atoms, pathway=pathway, mobile=pathway.ion or "H", opacity=0.4)
 
 
 PATH_WRITERS: Final = {".csv": _write_csv, ".xyz": _write_xyz, ".extxyz": _write_xyz, ".png": _write_picture}

@@ -3,18 +3,29 @@
 import json
 import zipfile
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast, get_args
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from amorph.fields import ScalarField
+from amorph.fields import FieldKind, ScalarField
 from amorph.machine.memory import available_memory
 from amorph.reading.files import RefusedError, numeric, reason_of, regular_file, sound, too_large
 
 _NAMES: Final = ("values", "cell", "quantity", "unit", "parameters", "numbers", "positions", "pbc")
 _STATES: Final = "oxidation_states"
+_OPTIONAL: Final = ("kind", "ion", _STATES)
+_KINDS_BEFORE: Final[dict[str, FieldKind]] = {
+    "bond valence sum of ": "bond_valence",
+    "bond valence mismatch of ": "bond_valence_mismatch",
+    "signed bond valence mismatch of ": "signed_bond_valence_mismatch",
+    "window of the bond valence sum of ": "bond_valence_window",
+    "bond valence site energy of ": "site_energy",
+    "distance to the nearest ": "distance",
+    "radius of the largest sphere ": "pore_radius",
+}
+"""How the quantities of the kinds begin in files of before, which do not name the kind."""
 
 
 def read_field(path: str | Path) -> tuple[ScalarField, Atoms]:
@@ -42,7 +53,9 @@ def read_field(path: str | Path) -> tuple[ScalarField, Atoms]:
             cell=np.array(content["cell"], dtype=np.float64),
             quantity=str(content["quantity"]),
             unit=str(content["unit"]),
-            parameters=dict(json.loads(str(content["parameters"]))),
+            parameters=(parameters := dict(json.loads(str(content["parameters"])))),
+            kind=_kind(content),
+            ion=str(content["ion"] if "ion" in content else parameters.get("ion", "")) or None,
         )
         if np.isinf(field.values).any():
             raise ValueError("a value of the field is infinite")
@@ -61,6 +74,15 @@ def read_field(path: str | Path) -> tuple[ScalarField, Atoms]:
     return field, sound(path, atoms)
 
 
+def _kind(content: dict[str, NDArray[Any]]) -> FieldKind:
+    if "kind" not in content:
+        quantity = str(content["quantity"])
+        return next((kind for start, kind in _KINDS_BEFORE.items() if quantity.startswith(start)), "other")
+    if (kind := str(content["kind"])) not in get_args(FieldKind):
+        raise ValueError(f"it is of the kind {kind!r}, which amorph does not know")
+    return cast("FieldKind", kind)
+
+
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Read the arrays of a field, once their names are there and their sizes fit the memory; others are left alone.
 
@@ -70,7 +92,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
         found = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         if missing := [name for name in _NAMES if name not in found]:
             raise RefusedError(f"has no {', '.join(missing)}")
-        chosen = {name: found[name] for name in (*_NAMES, _STATES) if name in found}
+        chosen = {name: found[name] for name in (*_NAMES, *_OPTIONAL) if name in found}
         needed = sum(info.file_size for info in chosen.values())
         if needed > (free := available_memory()):
             raise RefusedError(f"takes {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free")

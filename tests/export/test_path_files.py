@@ -23,7 +23,7 @@ def atoms():
 def pathway(atoms):
     x, y, z = np.meshgrid(*[2 * np.pi * np.arange(12) / 12] * 3, indexing="ij")
     values = -np.cos(x + y) - 2 * np.cos(x - y) - 2 * np.cos(z)
-    return migration_path(ScalarField(values, atoms.cell.array, "bond valence site energy of Mg2+", "eV"))
+    return migration_path(ScalarField(values, atoms.cell.array, "bond valence site energy of Mg2+", "eV", ion="Mg2+"))
 
 
 def test_csv_has_the_unit_of_every_column_in_its_name(tmp_path, atoms, pathway):

@@ -193,7 +193,8 @@ def test_lammps_types_without_elements_must_be_named(tmp_path, oxide):
 def field(oxide):
     values = np.random.default_rng(0).normal(size=(3, 4, 5))
     values[0, 1, 2] = np.nan
-    return ScalarField(values, oxide.cell.array, "bond valence sum of Mg2+", "v.u.", {"cutoff": 6.0, "ion": "Mg2+"})
+    parameters = {"cutoff": 6.0, "ion": "Mg2+"}
+    return ScalarField(values, oxide.cell.array, "bond valence sum of Mg2+", "v.u.", parameters, "bond_valence", "Mg2+")
 
 
 def test_a_field_comes_back_whole_with_its_structure(tmp_path, oxide, field):
@@ -201,7 +202,8 @@ def test_a_field_comes_back_whole_with_its_structure(tmp_path, oxide, field):
     back, atoms = read_field(tmp_path / "a.npz")
     assert np.array_equal(back.values, field.values, equal_nan=True)
     assert np.array_equal(back.cell, field.cell)
-    assert (back.quantity, back.unit, back.parameters) == (field.quantity, field.unit, field.parameters)
+    for name in ("quantity", "unit", "parameters", "kind", "ion"):
+        assert getattr(back, name) == getattr(field, name)
     assert np.array_equal(atoms.positions, oxide.positions)
     assert atoms.arrays["oxidation_states"].tolist() == oxide.arrays["oxidation_states"].tolist()
     assert read_structure(tmp_path / "a.npz") == atoms
@@ -213,6 +215,21 @@ def repacked(tmp_path, oxide, field, **changes):
         content = dict(arrays) | changes
     np.savez(tmp_path / "b.npz", **{name: array for name, array in content.items() if array is not None})
     return tmp_path / "b.npz"
+
+
+@pytest.mark.parametrize(
+    ("quantity", "kind"),
+    [
+        ("bond valence sum of Mg2+", "bond_valence"),
+        ("signed bond valence mismatch of Mg2+", "signed_bond_valence_mismatch"),
+        ("bond valence site energy of Mg2+", "site_energy"),
+        ("distance to the nearest atomic sphere", "distance"),
+        ("made up", "other"),
+    ],
+)
+def test_a_field_of_before_is_of_the_kind_that_its_quantity_says(tmp_path, oxide, field, quantity, kind):
+    back, _ = read_field(repacked(tmp_path, oxide, field, kind=None, ion=None, quantity=np.array(quantity)))
+    assert (back.kind, back.ion) == (kind, "Mg2+")
 
 
 def test_an_array_with_a_line_break_in_its_name_is_told_in_one_line(tmp_path):
@@ -240,6 +257,7 @@ def test_a_flipped_bit_of_a_field_is_found_by_its_checksum(tmp_path, oxide, fiel
         ({"cell": None}, "has no cell; give a field that amorph wrote"),
         ({"parameters": np.array("no json")}, "is no field: JSONDecodeError"),
         ({"parameters": np.array("[1]")}, "is no field"),
+        ({"kind": np.array("new")}, "is of the kind 'new', which amorph does not know"),
         ({"values": np.zeros((3, 4))}, "three non-empty axes"),
         ({"values": np.array([[["a"]]])}, "an array of numbers is needed"),
         ({"values": np.full((1, 1, 1), np.inf)}, "a value of the field is infinite"),

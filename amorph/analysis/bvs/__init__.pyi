@@ -1,3 +1,8 @@
-from .maps import bond_valence_sum_at as bond_valence_sum_at, bvs_map as bvs_map, bvs_maps as bvs_maps
+from .maps import (
+    bond_valence_sum_at as bond_valence_sum_at,
+    bvs_map as bvs_map,
+    bvs_map_of as bvs_map_of,
+    bvs_maps as bvs_maps,
+)
 from .result import BvsMap as BvsMap
 from .window import window_field as window_field

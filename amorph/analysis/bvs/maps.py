@@ -14,7 +14,7 @@ from amorph.analysis.bvs.exclusion import Exclusion, slab_filler
 from amorph.analysis.bvs.result import Blocking, BvsMap
 from amorph.analysis.bvs.window import window_field
 from amorph.fields import Precision, ScalarField
-from amorph.parameters import Count, Length, NonNegativeLength, Valence, checked
+from amorph.parameters import Count, Length, NonNegativeLength, Valence, checked, parse
 from amorph.structure import periodic_atoms
 
 __all__ = ["Blocking", "BvsMap", "bond_valence_sum_at", "bvs_map", "bvs_maps", "window_field"]
@@ -258,6 +258,53 @@ def bond_valence_sum_at(
     return sums
 
 
+def bvs_map_of(field: ScalarField, atoms: Atoms) -> BvsMap:
+    """Give back the map that a field is of, from its values and its parameters; nothing is summed anew.
+
+    Parameters
+    ----------
+    field
+        Bond valence sums as :func:`bvs_map` makes them, of any file.
+    atoms
+        The structure that they were made from, checked as reading a file checks it.
+
+    Raises
+    ------
+    ValueError
+        Another kind of field; parameters that make no map of the structure; values at some of a hundred points that
+        are not the sums there.
+    """
+    from amorph.analysis.bvs._kernels import bond_valence_points
+
+    if field.kind != "bond_valence":
+        raise ValueError(f"the {field.quantity} is no bond valence sum; give a map of one")
+    try:
+        given = parse(bvs_map, field.parameters)
+        precision: Precision = given["precision"]
+        of_bond = {name: given[name] for name in ("r0", "b", "anion", "parameters", "cutoff")}
+        bond = resolve_bond(atoms, given["ion"], precision=precision, **of_bond)
+    except ValueError as error:
+        raise ValueError(f"its parameters do not make a map: {error}") from None
+    free = np.flatnonzero(np.isfinite(field.values))
+    some = free[:: max(1, len(free) // 100)]
+    points = np.stack(np.unravel_index(some, field.grid), axis=1) / field.grid @ field.cell
+    sums = np.empty(len(some))
+    anions = tuple(grids.make_bins(field.cell, bond.positions))
+    bond_valence_points(points, sums, anions, bond.cutoff, grids.largest_square_within(bond.cutoff), *bond.exponent)
+    # the same sums on another processor differ by 1e-14, in float32 by 1e-6
+    tolerance = 1e-9 if field.values.dtype == np.float64 else 1e-4
+    if not np.allclose(sums, field.values.flat[some], rtol=tolerance, atol=tolerance):
+        raise ValueError("its values are not those that its structure and parameters give; make it again")
+    counts = np.zeros(4)
+    for plane in field.values:
+        excess = plane.astype(np.float64) - bond.target_valence
+        inside = np.abs(excess) < given["window"]
+        counts += [np.isnan(excess).sum(), (excess <= -given["window"]).sum(), inside.sum(), 0]
+    counts[3] = field.values.size - counts.sum()
+    exclusion = Exclusion(given["exclusion_radius"], given["anion_exclusion_radius"], given["blocking"])
+    return _map_of(atoms, bond, field.values, (counts / field.values.size).tolist(), exclusion, given["window"])
+
+
 def _make_maps(
     atoms: Atoms,
     bonds: Sequence[Bond],
@@ -304,7 +351,9 @@ def _map_of(
     }
     excluded, under, within, over = shares
     return BvsMap(
-        ScalarField(values, atoms.cell.array, f"bond valence sum of {bond.ion}", "v.u.", arguments),
+        ScalarField(
+            values, atoms.cell.array, f"bond valence sum of {bond.ion}", "v.u.", arguments, "bond_valence", bond.ion
+        ),
         atoms,
         ion=bond.ion,
         target_valence=bond.target_valence,

@@ -89,7 +89,7 @@ class BvsMap(Result):
         """|v − V| at every point [v.u.], NaN where excluded."""
         signed = self.signed_mismatch
         np.abs(signed.values, out=signed.values)
-        return replace(signed, quantity=f"bond valence mismatch of {self.ion}")
+        return replace(signed, quantity=f"bond valence mismatch of {self.ion}", kind="bond_valence_mismatch")
 
     @property
     def signed_mismatch(self) -> ScalarField:
@@ -97,7 +97,8 @@ class BvsMap(Result):
         asked = f"a mismatch of {' × '.join(map(str, self.grid))} points beside its map"
         refuse_beyond_memory(self.field.values.nbytes, asked, "give fewer points, or float32")
         values = self.field.values - self.target_valence
-        return replace(self.field, values=values, quantity=f"signed bond valence mismatch of {self.ion}")
+        quantity = f"signed bond valence mismatch of {self.ion}"
+        return replace(self.field, values=values, quantity=quantity, kind="signed_bond_valence_mismatch")
 
     def table(self) -> list[dict[str, str | float | None]]:
         """Give the shares of the cell and of its accessible points, and the volumes [Å³], one row for each region."""

@@ -40,7 +40,6 @@ def window_field(bvs: BvsMap, *, window: Valence | None = None, threads: Count |
     """
     if window is None:
         window = bvs.window
-    arguments = bvs.field.parameters
     bond = resolve_bond(bvs.atoms, bvs.ion, r0=bvs.r0, b=bvs.b, anion=bvs.anion, parameters=None, cutoff=bvs.cutoff)
     cell, item = bvs.field.cell, bvs.field.values.itemsize
     points = grids.resolve_points(cell, bvs.grid, None, bytes_per_point=item)
@@ -67,4 +66,5 @@ def window_field(bvs: BvsMap, *, window: Valence | None = None, threads: Count |
 
     grids.over_slabs(values, work, threads)
     quantity = f"window of the bond valence sum of {bvs.ion}"
-    return ScalarField(values, cell, quantity, "v.u. or Å", {**arguments, "window": window})
+    arguments = {**bvs.field.parameters, "window": window}
+    return ScalarField(values, cell, quantity, "v.u. or Å", arguments, "bond_valence_window", bvs.ion)

@@ -169,7 +169,15 @@ def bvse_map(
         x, y, z = (np.array(index) / points @ atoms.cell.array).tolist()
         position = (x, y, z)
     return BvseMap(
-        ScalarField(values, atoms.cell.array, f"bond valence site energy of {mobile}", "eV", arguments),
+        ScalarField(
+            values,
+            atoms.cell.array,
+            f"bond valence site energy of {mobile}",
+            "eV",
+            arguments,
+            "site_energy",
+            mobile.name,
+        ),
         atoms,
         ion=mobile.name,
         convention=convention,

@@ -89,7 +89,7 @@ def distance_map(
         "precision": precision,
     }
     quantity = "distance to the nearest atom" if radii is None else "distance to the nearest atomic sphere"
-    return ScalarField(values, atoms.cell.array, quantity, "Å", arguments)
+    return ScalarField(values, atoms.cell.array, quantity, "Å", arguments, "distance")
 
 
 def fill_distances(first: int, slab: NDArray[np.floating[Any]], grid: grids.Grid, atoms: grids.Bins) -> None:

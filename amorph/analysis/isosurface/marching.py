@@ -70,6 +70,7 @@ def contour(field: ScalarField, level: float, *, capped: bool = False, threads: 
         unit=field.unit,
         level=float(level),
         parameters=dict(field.parameters),
+        ion=field.ion,
     )
 
 

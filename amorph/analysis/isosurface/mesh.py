@@ -37,6 +37,8 @@ class Mesh(Result):
     """The constant, in `unit`."""
     parameters: dict[str, Any] = field(default_factory=dict)
     """How the surface and its field were made, JSON-serialisable."""
+    ion: str | None = None
+    """The mobile ion that the field belongs to; None where it is that of no ion."""
 
     def figures(self) -> dict[str, Any]:
         """Give what is constant on the surface, its area [Å²] and its size."""

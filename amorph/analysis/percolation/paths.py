@@ -76,6 +76,8 @@ class MigrationPath(Result):
     """What the values are."""
     unit: str
     """Unit of the field."""
+    ion: str | None
+    """The mobile ion that the field belongs to; None where it is that of no ion."""
     _large: ClassVar[frozenset[str]] = frozenset({"positions", "lengths", "values", "cell"})
     _derived: ClassVar[tuple[str, ...]] = ("length",)
 
@@ -311,6 +313,7 @@ def _smoothed(field: ScalarField, side: Side, walk: NDArray[np.int64], end: Poin
         field.cell,
         field.quantity,
         field.unit,
+        field.ion,
     )
 
 

@@ -316,7 +316,8 @@ def _pore_radii(field: ScalarField) -> ScalarField:
     sizes = np.empty(field.grid)
     heights = 1.0 / np.linalg.norm(np.linalg.inv(field.cell), axis=0)
     paint_spheres(field.values, order, np.ascontiguousarray(field.cell), heights, sizes)
-    return ScalarField(sizes, field.cell, "radius of the largest sphere over the point", "Å", field.parameters)
+    quantity = "radius of the largest sphere over the point"
+    return ScalarField(sizes, field.cell, quantity, "Å", field.parameters, "pore_radius")
 
 
 def _distribution(sizes: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -27,6 +27,8 @@ def write_npz(path: str | Path, field: ScalarField, atoms: Atoms) -> None:
     ``cell``             3, 3      lattice vectors as rows [Å]
     ``quantity``         text      what the values are
     ``unit``             text      their unit
+    ``kind``             text      what the values are, one of :data:`amorph.fields.FieldKind`
+    ``ion``              text      the mobile ion they belong to; empty where there is none
     ``parameters``       text      how the field was made, as JSON
     ``numbers``          n         atomic numbers
     ``positions``        n, 3      Cartesian positions [Å]
@@ -53,6 +55,8 @@ def write_npz(path: str | Path, field: ScalarField, atoms: Atoms) -> None:
         "cell": field.cell,
         "quantity": np.array(field.quantity),
         "unit": np.array(field.unit),
+        "kind": np.array(field.kind),
+        "ion": np.array(field.ion or ""),
         "parameters": np.array(json.dumps(field.parameters, ensure_ascii=False)),
         "numbers": atoms.numbers,
         "positions": atoms.positions,

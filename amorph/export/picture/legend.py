@@ -1,6 +1,5 @@
 """What stands below a picture: a legend of plain marks, and a caption."""
 
-import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -15,8 +14,6 @@ from amorph.export.picture.scenes import PATH_HIGH, PATH_LOW, SURFACE, Style
 Pixels = NDArray[np.uint8]
 
 _SUPERSCRIPT: Final = str.maketrans("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻")
-_ION: Final = re.compile(r"(?<=[a-zA-Z])\d?[+-](?![\w])")
-"""The charge in "Mg2+"."""
 _SUBSCRIPT: Final = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _DPI: Final = 100
 
@@ -105,8 +102,9 @@ def describe(atoms: Atoms) -> str:
 
 
 def _surface_label(mesh: Mesh) -> str:
-    """Say what is constant on a surface, ions with raised charges."""
-    quantity = _ION.sub(lambda ion: ion[0].translate(_SUPERSCRIPT), mesh.quantity)
+    """Say what is constant on a surface, the charge of its ion raised."""
+    ion = mesh.ion or ""
+    quantity = mesh.quantity.replace(ion, ion.translate(_SUPERSCRIPT))
     return f"{quantity} = {mesh.level:g} {mesh.unit}".strip()
 
 

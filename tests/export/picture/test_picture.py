@@ -35,7 +35,7 @@ def atoms():
 def mesh(atoms):
     x, y, z = np.meshgrid(*[2 * np.pi * np.arange(16) / 16] * 3, indexing="ij")
     values = np.cos(x) + np.cos(y) + np.cos(z)
-    return contour(ScalarField(values, atoms.cell.array, "|bond valence sum of Mg2+ − 2|", "v.u."), 0.5)
+    return contour(ScalarField(values, atoms.cell.array, "|bond valence sum of Mg2+ − 2|", "v.u.", ion="Mg2+"), 0.5)
 
 
 def hue_share(image, color):
