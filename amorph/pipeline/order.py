@@ -48,6 +48,8 @@ class Record:
     """Whether the crystal control goes through it before the exchange."""
     potential: Potential | None = None
     """The table of the calculator that moves its atoms."""
+    reads: tuple[str, ...] = ()
+    """Files of the stage before that it reads besides the structure."""
     trial: Callable[[Study, Atoms, np.random.Generator], Atoms] | None = None
     """Tries on the built cell what could fail after hours, and hands the cell on."""
 
@@ -154,7 +156,7 @@ STAGES: tuple[Record, ...] = (
         wanted=lambda study: bool(study["vasp"]),
     ),
     Record("analysis", "exchanged", stages.analysis_stage, _tables(*stages.ANALYSED), Analysed, trial=_try_analyses),
-    Record("export", "exchanged", stages.export_stage, _tables("bvs", "isosurface", "export")),
+    Record("export", "exchanged", stages.export_stage, _tables("bvs", "isosurface", "export"), reads=("bvs.npz",)),
 )
 """Every stage that a run can have."""
 

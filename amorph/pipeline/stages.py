@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
-from amorph.analysis.bvs import bvs_map
+from amorph.analysis.bvs import bvs_map_of
 from amorph.analysis.crystallinity import crystallinity
 from amorph.analysis.isosurface import Mesh, isosurface
 from amorph.calculators import calculator_name
@@ -20,7 +20,7 @@ from amorph.meltquench import check_sampling, judge, melt_pressures_GPa, named
 from amorph.pipeline import analyses
 from amorph.pipeline.recording import read_thermo, record_dynamics, record_relaxation
 from amorph.pipeline.results import Analysed, Quench, References, Relaxation
-from amorph.reading import read_trajectory, read_vasp_relaxed
+from amorph.reading import read_field, read_trajectory, read_vasp_relaxed
 from amorph.relaxation import relaxation
 from amorph.rocksalt import Built, build
 from amorph.run import Stage, Stopped, Work, make_folder, remove_unfinished
@@ -227,7 +227,7 @@ def analysis_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Analysed:
 def export_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Mesh:
     """Write structure, map, surface and picture for other programs."""
     chosen = stage.parameters["export"]
-    bvs = bvs_map(atoms, **stage.parameters["bvs"])
+    bvs = bvs_map_of(*read_field(stage.inputs["bvs.npz"]))
     mesh = isosurface(bvs, **stage.parameters["isosurface"])
     for suffix in chosen["structures"]:
         write_structure(stage.directory / f"structure.{suffix}", atoms)

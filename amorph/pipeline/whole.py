@@ -100,7 +100,8 @@ class _Course:
             if control and record.part == "glass" and not record.control:
                 continue
             setting = replace(setting, calculator=self.calculators[record.potential or "calculator"])
-            work, inputs = _with(record, setting), {}
+            work = _with(record, setting)
+            inputs = {name: chain.last.directory / name for name in record.reads} if chain.last else {}
             if shared and record.part == "start":
                 work = shared_melt.inherit_stage
                 folder = self.directory / shared["run"] / f"{chain.number + 1}_{record.name}"
