@@ -14,6 +14,7 @@ from ase.calculators.calculator import BaseCalculator
 
 from amorph.analysis.grids import resolve_points
 from amorph.calculators import CHGNET, calculator_name, evaluate, make_calculator
+from amorph.machine.memory import available_memory
 from amorph.meltquench import named
 from amorph.pipeline.study import Study
 from amorph.rocksalt import build
@@ -157,7 +158,7 @@ def estimate(study: Study) -> Estimate:
         model=melt.model,
         seconds_per_atom=melt.forces,
         memory_bytes=float(np.max([melt.memory, final.memory])) * len(host) + maps,
-        available_bytes=float(psutil.virtual_memory().available),
+        available_bytes=float(available_memory()),
     )
 
 
