@@ -40,7 +40,8 @@ class CHGNetCalculator(Calculator):
         "numba" (CPU only), "torch" or "chgnet"; "auto" takes the fastest that holds for the model and the device.
     threads
         Threads of the numba engine; by default one for each processor that this process may keep busy (affinity, quota,
-        OMP_NUM_THREADS, NUMBA_NUM_THREADS), at most 16. Results depend on positions, cell and this number alone, to the last bit.
+        OMP_NUM_THREADS, NUMBA_NUM_THREADS), at most 16. Results depend on positions, cell and this number alone, to the
+        last bit.
     trust
         Accept a model file of unknown sha256.
     sha256
