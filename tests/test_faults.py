@@ -35,11 +35,12 @@ import numpy as np
 from ase.build import bulk
 from dying import die_at
 from amorph.pipeline import stages
-from amorph.run import RunDirectory
+from amorph.run import RunDirectory, Work
 
 def begin(directory):
     with RunDirectory(directory, {}, {}) as run:
-        stages.vasp_stage(run.stage("1_final_relax", {}), bulk("MgO", "rocksalt", a=4.2, cubic=True), melted=None)
+        setting = stages.Setting(None, Work(), None)
+        stages.vasp_stage(run.stage("1_final_relax", {}), bulk("MgO", "rocksalt", a=4.2, cubic=True), setting)
 
 try:
     begin(Path(sys.argv[1]) / "whole")

@@ -1,7 +1,6 @@
 """The CHGNet calculator for ASE."""
 
 import logging
-import os
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -12,6 +11,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from amorph.chgnet.cpu.memory import MemoryGuard
 from amorph.chgnet.guards import check_input
 from amorph.chgnet.weights import STOCK_FILES, Checkpoint, load_checkpoint
+from amorph.machine.processors import available_processors
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +39,9 @@ class CHGNetCalculator(Calculator):
     engine
         "numba" (CPU only), "torch" or "chgnet"; "auto" takes the fastest that holds for the model and the device.
     threads
-        Threads of the numba engine; by default one for each core that this process may use, at most 16 and at most
-        OMP_NUM_THREADS where that is set. Results depend on positions, cell and this number alone, to the last bit.
+        Threads of the numba engine; by default one for each processor that this process may keep busy (affinity, quota,
+        OMP_NUM_THREADS, NUMBA_NUM_THREADS), at most 16. Results depend on positions, cell and this number alone, to the
+        last bit.
     trust
         Accept a model file of unknown sha256.
     sha256
@@ -205,10 +206,7 @@ def _make_model(checkpoint: Checkpoint, device: str, threads: int, engine: str) 
 
 def _choose_threads(threads: int | None) -> int:
     if threads is None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        # Queues and drivers that do not confine a process say by this variable how many threads are its share.
-        share = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-        return min(cores, 16, int(share) if share.isdigit() and int(share) > 0 else cores)
+        return min(available_processors(), 16)
     if threads < 1 or int(threads) != threads:
         raise ValueError(f"threads = {threads}; a whole number, at least 1, is needed")
     return int(threads)

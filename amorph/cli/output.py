@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from amorph.figures import plain
-from amorph.units import heading
+from amorph.figures import heading, plain
 
 
 class CheckFailed(Exception):

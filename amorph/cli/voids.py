@@ -16,10 +16,10 @@ from amorph.cli.output import say, show, show_json, show_pairs, start
 from amorph.export import replacing, writer_for
 from amorph.export.fields import FIELD_WRITERS, write_field
 from amorph.fields import ScalarField
+from amorph.figures import heading
 from amorph.parameters import arguments_of
 from amorph.reading import read_structure
 from amorph.structure import Radii
-from amorph.units import heading
 
 _CURVE_WRITERS = {".csv": None}
 _ONE_CLUSTER = 0.9

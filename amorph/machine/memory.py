@@ -4,10 +4,8 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
+from amorph.machine.control_groups import MOUNT, PROC, folders_of
 
 
 def refuse_beyond_memory(needed: int, asked: str, remedy: str) -> None:
@@ -17,50 +15,51 @@ def refuse_beyond_memory(needed: int, asked: str, remedy: str) -> None:
         raise ValueError(f"{asked} needs {_size(needed)} of memory, and {_size(available)} are available; {remedy}")
 
 
-def available_memory() -> int:
-    """Estimate the memory that this process can still take [bytes]: of the machine, and of its job or container."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    left = control_group_memory(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
-    if left is not None:
-        total = min(total, left)
+def available_memory(proc: Path = PROC, cgroups: Path = MOUNT) -> int:
+    """Estimate the memory that this process can still take [bytes].
+
+    The least of what is free on the machine, what every control group around the process leaves of its limit, and what
+    the process leaves of its job's share in SLURM.
+    """
     try:
         # the count of free pages would leave out the file cache, which gives way
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        kilobytes = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        return total
-    return min(total, 1024 * int(kilobytes))
+        lines = (proc / "meminfo").read_text(encoding="ascii").splitlines()
+        free = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        import psutil
+
+        free = int(psutil.virtual_memory().available)
+    return max(0, min([free, *_left_in_groups(proc, cgroups), *_left_in_slurm(proc)]))
 
 
-def control_group_memory(membership: Path, mount: Path) -> int | None:
-    """Find what the control groups of this process leave of their memory limits [bytes]; None without a limit.
+def _left_in_groups(proc: Path, cgroups: Path) -> Iterator[int]:
+    for folder, version in folders_of("memory", proc, cgroups):
+        limit, usage, cache = (
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            if version == 1
+            else ("memory.max", "memory.current", "inactive_file")
+        )
+        with contextlib.suppress(OSError, ValueError):  # no such group, or no limit: "max"
+            left = int((folder / limit).read_text()) - int((folder / usage).read_text())
+            pages = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            # Files that were read or written lately make room when it is needed.
+            yield left + int(pages.get(cache, 0))
 
-    Schedulers and containers limit a group or one above it; of a container's own group only the mount may be seen.
+
+def _left_in_slurm(proc: Path) -> Iterator[int]:
+    """Yield what this process leaves of its job's memory on this node; SLURM names it also where no group confines it.
+
+    Where one does, the group's own count is the tighter: it holds the other processes of the job too.
     """
-    left = []
-    try:
-        lines = membership.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    for _, controllers, group in (line.split(":", 2) for line in lines if line.count(":") >= 2):
-        if controllers == "":
-            root, limit, usage, cache = mount, "memory.max", "memory.current", "inactive_file"
-        elif "memory" in controllers.split(","):
-            root, limit, usage = mount / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
-            cache = "total_inactive_file"
-        else:
-            continue
-        parts = [part for part in group.split("/") if part not in {"", "."}]
-        for depth in range(len(parts) + 1):
-            folder = root.joinpath(*parts[:depth])
-            try:
-                free = int((folder / limit).read_text(encoding="ascii"))
-                free -= int((folder / usage).read_text(encoding="ascii"))
-                statistics = dict(line.split() for line in (folder / "memory.stat").read_text("ascii").splitlines())
-            except (OSError, ValueError):  # no such group, or no limit: "max"
-                continue
-            left.append(max(0, free + int(statistics.get(cache, 0))))
-    return min(left, default=None)
+    amounts = {name: os.environ.get(name, "") for name in ("SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU")}
+    per_node, per_cpu = (int(text) * 2**20 if text.isdecimal() else 0 for text in amounts.values())
+    processors = os.environ.get("SLURM_CPUS_ON_NODE", "")
+    share = per_node or per_cpu * (int(processors) if processors.isdecimal() else 0)
+    if share:  # 0: the whole node
+        held = 0
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            held = int((proc / "self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        yield share - held
 
 
 def _size(number: int) -> str:
@@ -68,46 +67,3 @@ def _size(number: int) -> str:
         if number >= size:
             return f"{number / size:.1f} {unit}"
     return f"{number} bytes"
-
-
-def available_bytes(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Return the memory that is free for new allocations, or None where the system does not say.
-
-    That of the machine, or what is left to this process in any of the control groups around it: the limits of a
-    container, and of a job of SLURM.
-    """
-    try:
-        lines = (proc / "meminfo").read_text().splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError):
-        return None
-    return min([free, *_left_in_groups(proc, cgroups)])
-
-
-def _left_in_groups(proc: Path, cgroups: Path) -> Iterator[int]:
-    try:
-        groups = (proc / "self/cgroup").read_text().splitlines()
-    except (OSError, ValueError):
-        return
-    for group in groups:
-        _, _, named = group.partition(":")
-        controllers, _, path = named.partition(":")
-        if not controllers:  # version 2
-            root, limit, used, inactive = cgroups, "memory.max", "memory.current", "inactive_file"
-        elif "memory" in controllers.split(","):
-            root, limit, used, inactive = (
-                cgroups / "memory",
-                "memory.limit_in_bytes",
-                "memory.usage_in_bytes",
-                "total_inactive_file",
-            )
-        else:
-            continue
-        # In a container the path may be the host's: then only the root is there, and it is the container's group.
-        parts = Path(path.lstrip("/")).parts
-        for folder in (root.joinpath(*parts[:depth]) for depth in range(len(parts) + 1)):
-            with contextlib.suppress(OSError, ValueError):  # no such file, or "max": no limit
-                left = int((folder / limit).read_text()) - int((folder / used).read_text())
-                pages = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-                # Files that were read or written lately make room when it is needed.
-                yield left + int(pages.get(inactive, 0))

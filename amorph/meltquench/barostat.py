@@ -4,18 +4,66 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms, units as ase_units
-from ase.md.nose_hoover_chain import IsotropicMTKBarostat, IsotropicMTKNPT, NoseHooverChainThermostat
 from numpy.typing import NDArray
+from scipy.special import exprel
 
 from amorph.calculators import evaluate
 
+_YOSHIDA = (1 / (2 - 2 ** (1 / 3)), -(2 ** (1 / 3)) / (2 - 2 ** (1 / 3)), 1 / (2 - 2 ** (1 / 3)))
+"""Parts of a step of fourth order, doi:10.1016/0375-9601(90)90092-3."""
 
-class IsotropicNPT(IsotropicMTKNPT):
-    """Isotropic Martyna–Tobias–Klein dynamics at zero total momentum.
 
-    Three things differ from ASE's class. The 3N − 3 degrees of freedom of a system whose centre of mass rests are
-    counted, where ASE counts 3N and holds N/(N − 1) times the temperature asked for. The temperature may change
-    between steps. The state of chains and barostat can be read and put back.
+class Chain:
+    """Three Nosé–Hoover thermostats: the first on the momenta p of some degrees of freedom, each other on the last.
+
+    Their coordinates are η, momenta p_η and virtual masses Q = kT τ², the first `weight` times that.
+    """
+
+    def __init__(self, freedoms: int, weight: int, time: float, temperature_K: float) -> None:
+        self._freedoms, self._weight, self._time = freedoms, weight, time
+        self.eta, self.p_eta, self.masses = np.zeros(3), np.zeros(3), np.ones(3)
+        self.set_temperature(temperature_K)
+
+    def set_temperature(self, temperature_K: float) -> None:
+        """Set the temperature [K]; velocities stay, so that momenta scale with the masses."""
+        self._kT = ase_units.kB * temperature_K
+        masses = np.array([self._weight * self._kT * self._time**2] + 2 * [self._kT * self._time**2])
+        self.p_eta = self.p_eta * (masses / self.masses)
+        self.masses = masses
+
+    def propagate(self, p: Any, mass: Any, time: float) -> Any:
+        """Advance the chain by a time and return the momenta that it has scaled."""
+        for part in _YOSHIDA:
+            delta = part * time
+            for j in (2, 1, 0):
+                self._push(j, p, mass, delta)
+            self.eta += delta * self.p_eta / self.masses
+            p = p * np.exp(-delta * self.p_eta[0] / self.masses[0])
+            for j in (0, 1, 2):
+                self._push(j, p, mass, delta)
+        return p
+
+    def _push(self, j: int, p: Any, mass: Any, delta: float) -> None:
+        """Let its force act on thermostat j for half of delta, between two halves of the drag of the next one."""
+        drag = np.exp(-(delta / 4) * self.p_eta[j + 1] / self.masses[j + 1]) if j < 2 else 1.0
+        twice_kinetic = np.sum(p**2 / mass) if j == 0 else self.p_eta[j - 1] ** 2 / self.masses[j - 1]
+        force = twice_kinetic - (self._freedoms if j == 0 else 1) * self._kT
+        self.p_eta[j] = (self.p_eta[j] * drag + delta / 2 * force) * drag
+
+    def energy(self) -> float:
+        """Return its part of the conserved energy [eV]."""
+        kinetic = np.sum(0.5 * self.p_eta**2 / self.masses)
+        return float(kinetic + self._kT * (self._freedoms * self.eta[0] + self.eta[1] + self.eta[2]))
+
+
+class IsotropicNPT:
+    """Isotropic Martyna–Tobias–Klein dynamics at zero total momentum, doi:10.1063/1.467468.
+
+    The step is that of ASE's ``IsotropicMTKNPT`` to the last bit, but for three things. The 3N − 3 degrees of freedom
+    of a system whose centre of mass rests are counted, where ASE counts 3N and holds N/(N − 1) times the temperature
+    asked for. The temperature may change between steps. The state of chains and barostat can be read and put back.
+
+    With the strain ε, the cell is h = h₀ exp(ε), and p_ε is the momentum of ε, of mass W = (3N_f + 3) kT τ².
 
     The net force, zero but for rounding, is taken off, so that a single-precision model cannot set the cell adrift.
     """
@@ -31,47 +79,67 @@ class IsotropicNPT(IsotropicMTKNPT):
         barostat_time: float,
         state: dict[str, NDArray[np.float64]] | None = None,
     ) -> None:
-        target_cell = atoms.cell.array.copy()
-        if state is not None:
-            # ASE measures the strain from the cell that it is given.
-            atoms.set_cell(state["reference_cell"], scale_atoms=False)
-        super().__init__(atoms, timestep, temperature_K, pressure, thermostat_time, barostat_time)
-        self._num_atoms_global = len(atoms) - 1
-        self._thermostat = NoseHooverChainThermostat(len(atoms) - 1, self.masses, temperature_K, thermostat_time)
-        self._barostat = IsotropicMTKBarostat(len(atoms) - 1, temperature_K, barostat_time)
+        self.atoms, self._timestep, self._barostat_time = atoms, timestep, barostat_time
+        self.set_pressure(pressure)
+        self._masses = atoms.get_masses()[:, None]
+        self._q, self._p = atoms.get_positions(), atoms.get_momenta()
+        self._moving = len(atoms) - 1
+        self._thermostat = Chain(3 * self._moving, 3 * self._moving, thermostat_time, temperature_K)
+        self._barostat = Chain(1, 9, barostat_time, temperature_K)
+        self._cell_mass = self._cell_mass_at(temperature_K)
         self._evaluated: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        self._cell0 = atoms.cell.array.copy()
+        self._eps, self._p_eps = 0.0, 0.0
         if state is not None:
+            self._cell0 = state["reference_cell"].copy()
             self._eps, self._p_eps = state["strain"].tolist()
-            self._thermostat._eta, self._thermostat._p_eta = state["thermostat"].copy()
-            self._barostat._xi, self._barostat._p_xi = state["barostat"].copy()
+            self._thermostat.eta, self._thermostat.p_eta = state["thermostat"].copy()
+            self._barostat.eta, self._barostat.p_eta = state["barostat"].copy()
             self._evaluated = state["forces"].copy(), state["virial_stress"].copy()
-            atoms.set_cell(target_cell, scale_atoms=False)
+        self._volume0 = Atoms(cell=self._cell0).get_volume()
 
     def set_pressure(self, pressure: float) -> None:
         """Set the target pressure [eV/Å³]."""
-        self._pressure_au = pressure
+        self._pressure = pressure
 
     def set_temperature(self, temperature_K: float) -> None:
         """Set the target temperature [K].
 
         The virtual masses are proportional to it, which keeps the periods; the velocities of chains and barostat stay.
         """
-        thermostat, barostat = self._thermostat, self._barostat
-        n = self._num_atoms_global
-        new_thermostat = NoseHooverChainThermostat(n, self.masses, temperature_K, thermostat._tdamp)
-        new_thermostat._eta = thermostat._eta
-        new_thermostat._p_eta = thermostat._p_eta * (new_thermostat._Q / thermostat._Q)
-        new_barostat = IsotropicMTKBarostat(n, temperature_K, barostat._pdamp)
-        new_barostat._xi = barostat._xi
-        new_barostat._p_xi = barostat._p_xi * (new_barostat._R / barostat._R)
-        self._p_eps *= new_barostat.W / barostat.W
-        self._thermostat, self._barostat = new_thermostat, new_barostat
-        self._temperature_K, self._kT = temperature_K, ase_units.kB * temperature_K
+        self._thermostat.set_temperature(temperature_K)
+        self._barostat.set_temperature(temperature_K)
+        cell_mass = self._cell_mass_at(temperature_K)
+        self._p_eps *= cell_mass / self._cell_mass
+        self._cell_mass = cell_mass
+
+    def step(self) -> None:
+        """Advance by one time step."""
+        half = self._timestep / 2
+        self._p_eps = self._barostat.propagate(self._p_eps, self._cell_mass, half)
+        self._p = self._thermostat.propagate(self._p, self._masses, half)
+        self._push_cell(half)
+        self._push_atoms(half)
+        x = self._timestep * self._p_eps / self._cell_mass
+        self._q = self._q * np.exp(x) + self._p * self._timestep / self._masses * exprel(x)
+        self._eps += x
+        self._evaluated = None
+        self._push_atoms(half)
+        self._push_cell(half)
+        self._p = self._thermostat.propagate(self._p, self._masses, half)
+        self._p_eps = self._barostat.propagate(self._p_eps, self._cell_mass, half)
+        self._update_atoms()
 
     @property
     def forces(self) -> NDArray[np.float64]:
         """Forces at the present positions [eV/Å]."""
         return self._evaluate()[0]
+
+    def conserved_energy(self) -> float:
+        """Return the energy of atoms, cell and chains, which the step conserves to second order [eV]."""
+        atoms = self.atoms.get_potential_energy(force_consistent=True) + self.atoms.get_kinetic_energy()
+        cell = self._p_eps**2 / (2 * self._cell_mass) + self._pressure * self._volume()
+        return float(atoms + cell + self._thermostat.energy() + self._barostat.energy())
 
     def state(self) -> dict[str, NDArray[np.float64]]:
         """Return everything but positions, momenta and cell that the next step depends on."""
@@ -79,11 +147,32 @@ class IsotropicNPT(IsotropicMTKNPT):
         return {
             "reference_cell": self._cell0.copy(),
             "strain": np.array([self._eps, self._p_eps]),
-            "thermostat": np.array([self._thermostat._eta, self._thermostat._p_eta]),
-            "barostat": np.array([self._barostat._xi, self._barostat._p_xi]),
+            "thermostat": np.array([self._thermostat.eta, self._thermostat.p_eta]),
+            "barostat": np.array([self._barostat.eta, self._barostat.p_eta]),
             "forces": forces.copy(),
             "virial_stress": virial_stress.copy(),
         }
+
+    def _cell_mass_at(self, temperature_K: float) -> float:
+        return (3 * self._moving + 3) * (ase_units.kB * temperature_K) * self._barostat_time**2
+
+    def _volume(self) -> float:
+        return float(self._volume0 * np.exp(3 * self._eps))
+
+    def _push_atoms(self, delta: float) -> None:
+        x = (1 + 1 / self._moving) * self._p_eps * delta / self._cell_mass
+        self._p = self._p * np.exp(-x) + delta * self.forces * exprel(-x)
+
+    def _push_cell(self, delta: float) -> None:
+        twice_kinetic = float(np.sum(self._p**2 / self._masses))
+        pressure = -float(np.trace(self._evaluate()[1])) / 3.0 + twice_kinetic / (3.0 * self._volume())
+        self._p_eps += delta * (3 * self._volume() * (pressure - self._pressure) + twice_kinetic / self._moving)
+
+    def _update_atoms(self) -> None:
+        self.atoms.set_positions(self._q)
+        self.atoms.set_momenta(self._p)
+        # The positions have scaled by themselves.
+        self.atoms.set_cell(self._cell0 * np.exp(self._eps), scale_atoms=False)
 
     def _evaluate(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         if self._evaluated is None:
@@ -91,18 +180,6 @@ class IsotropicNPT(IsotropicMTKNPT):
             evaluate(self.atoms, ["energy", "forces", "stress"])
             virial_stress = self.atoms.get_stress(voigt=False)
             forces = self.atoms.get_forces(md=True)
-            forces -= self.masses * (forces.sum(axis=0) / self.masses.sum())
+            forces -= self._masses * (forces.sum(axis=0) / self._masses.sum())
             self._evaluated = forces, virial_stress
         return self._evaluated
-
-    def _get_forces(self) -> NDArray[np.float64]:
-        return self._evaluate()[0]
-
-    def _get_pressure(self) -> float:
-        virial = -float(np.trace(self._evaluate()[1])) / 3.0
-        return virial + float(np.sum(self._p**2 / self.masses)) / (3.0 * float(self._get_volume()))
-
-    def _integrate_q(self, delta: float) -> Any:
-        # The cell moves right after the positions, and nothing is evaluated in between.
-        self._evaluated = None
-        return super()._integrate_q(delta)

@@ -15,6 +15,7 @@ from ase.calculators.calculator import BaseCalculator
 from amorph.analysis.grids import resolve_points
 from amorph.calculators import CHGNET, calculator_name, evaluate, make_calculator
 from amorph.figures import Result, plain
+from amorph.machine.memory import available_memory
 from amorph.meltquench import named
 from amorph.pipeline.order import Record, stages_of
 from amorph.pipeline.study import Study
@@ -146,7 +147,7 @@ def estimate(study: Study) -> Estimate:
         model=costs["calculator"].model,
         seconds_per_atom=costs["calculator"].forces,
         memory_bytes=float(np.max([cost.memory for cost in costs.values()])) * len(host) + maps,
-        available_bytes=float(psutil.virtual_memory().available),
+        available_bytes=float(available_memory()),
     )
 
 

@@ -55,7 +55,7 @@ def drift(timestep_fs):
     conserved = []
     for _ in range(int(1000 / timestep_fs)):
         run.step()
-        conserved.append(run.get_conserved_energy())
+        conserved.append(run.conserved_energy())
     return np.std(conserved)
 
 
@@ -120,14 +120,14 @@ def test_a_new_temperature_keeps_periods_and_velocities_of_chains_and_barostat()
 
     def velocities():
         thermostat, barostat = run._thermostat, run._barostat
-        return [*thermostat._p_eta / thermostat._Q, *barostat._p_xi / barostat._R, run._p_eps / barostat.W]
+        return [*thermostat.p_eta / thermostat.masses, *barostat.p_eta / barostat.masses, run._p_eps / run._cell_mass]
 
-    before, masses = velocities(), (run._thermostat._Q.copy(), run._barostat._R.copy(), run._barostat.W)
+    before, masses = velocities(), (run._thermostat.masses, run._barostat.masses, run._cell_mass)
     assert np.abs(before).min() > 1e-5
     run.set_temperature(90.0)
     assert velocities() == pytest.approx(before, rel=1e-12)
     # A period is sqrt(mass/kT).
-    for new, old in zip((run._thermostat._Q, run._barostat._R, run._barostat.W), masses, strict=True):
+    for new, old in zip((run._thermostat.masses, run._barostat.masses, run._cell_mass), masses, strict=True):
         assert new == pytest.approx(1.5 * old, rel=1e-12)
 
 

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from amorph.analysis.percolation.regions import STEPS, percolation, percolation_thresholds, points_in_order
 from amorph.analysis.percolation.result import Percolation, Side
 from amorph.fields import ScalarField
-from amorph.figures import Result, plain
+from amorph.figures import Result, keyed, plain
 from amorph.machine.memory import refuse_beyond_memory
 from amorph.parameters import checked
-from amorph.units import keyed
 
 Point = tuple[float, float, float]
 Array = NDArray[np.float64]

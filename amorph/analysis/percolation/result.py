@@ -7,8 +7,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from amorph.figures import Result, plain
-from amorph.units import keyed
+from amorph.figures import Result, keyed, plain
 
 Side = Literal["below", "above"]
 

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from amorph.machine.memory import available_memory
 from amorph.structure import SKIN
 
 if TYPE_CHECKING:
     from amorph.chgnet.cpu.graph import Graph
-from amorph.machine.memory import available_bytes
 
 PER_ATOM = 7_500
 """Bytes of the features and products of an atom."""
@@ -153,8 +153,8 @@ class MemoryGuard:
     def _grant(self, need: int, what: str) -> None:
         if need <= self._granted:
             return
-        more, free = need - self._granted, available_bytes()
-        if free is not None and more > free:
+        more, free = need - self._granted, available_memory()
+        if more > free:
             raise ValueError(
                 f"{what} need about {more / 1e9:.1f} GB for CHGNet and {free / 1e9:.1f} GB are free; use a smaller "
                 "cell or a machine with more memory"

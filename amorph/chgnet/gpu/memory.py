@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 
 from amorph.chgnet.gpu.graph import Sizes
-from amorph.machine.memory import available_bytes
+from amorph.machine.memory import available_memory
 
 STORED = {"bond": 24_000, "angle": 14_500}
 """Bytes for the way back of a bond (both directions) and an angle, all layers, with features of 4 bytes."""
@@ -31,12 +31,11 @@ def needed_bytes(atoms: int, pairs: int, sizes: Sizes, *, itemsize: int, recompu
     return features * itemsize // 4 + PER_LISTED_PAIR * pairs
 
 
-def free_bytes(device: torch.device) -> int | None:
-    """Return what new tensors may take, or None where the system does not say."""
+def free_bytes(device: torch.device) -> int:
+    """Return what new tensors may take."""
     if device.type == "cpu":
-        return available_bytes()
-    free, _ = torch.cuda.mem_get_info(device)
-    return free
+        return available_memory()
+    return int(torch.cuda.mem_get_info(device)[0])
 
 
 def choose_recompute(
@@ -57,8 +56,7 @@ def choose_recompute(
     """
 
     def fits(recompute: bool) -> bool:
-        free = free_bytes(device)
-        return free is None or needed_bytes(atoms, pairs, sizes, itemsize=itemsize, recompute=recompute) <= free
+        return needed_bytes(atoms, pairs, sizes, itemsize=itemsize, recompute=recompute) <= free_bytes(device)
 
     if fits(False):
         return False
@@ -72,7 +70,7 @@ def choose_recompute(
 
 def does_not_fit(device: torch.device, atoms: int, pairs: int, sizes: Sizes, *, itemsize: int) -> ValueError:
     """Make the error for structures that are too large for the device."""
-    need, free = needed_bytes(atoms, pairs, sizes, itemsize=itemsize, recompute=True), free_bytes(device) or 0
+    need, free = needed_bytes(atoms, pairs, sizes, itemsize=itemsize, recompute=True), free_bytes(device)
     return ValueError(
         f"{atoms} atoms with {sizes.angles} angles need about {need / 1e9:.1f} GB on {device} for CHGNet and "
         f"{free / 1e9:.1f} GB are free; use a smaller cell, fewer structures at once, or a device with more memory"

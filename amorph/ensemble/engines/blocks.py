@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import psutil
 
-from amorph.ensemble.engines.local import own_cores
+from amorph.machine.processors import own_cores
 
 _SUBMIT: Final = {"slurm": "sbatch", "pbs": "qsub", "lsf": "bsub"}
 """The program that each queue takes jobs by."""

@@ -14,6 +14,7 @@ from amorph.ensemble.engines.leash import begin_child
 from amorph.ensemble.engines.waiting import Outcome, Waiting
 from amorph.ensemble.plan import Member
 from amorph.ensemble.status import member_state
+from amorph.machine.processors import own_cores
 from amorph.run import StopRequest
 
 _SECONDS_BETWEEN_LOOKS = 0.2
@@ -222,11 +223,6 @@ def _child_of(parent: int, cores: tuple[int, ...]) -> Callable[[], None]:
         begin_child(parent)
 
     return before
-
-
-def own_cores() -> list[int]:
-    """List the cores that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 def own_gpus() -> list[str]:

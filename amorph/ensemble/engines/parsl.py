@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from amorph.ensemble.engines.blocks import check_blocks, configuration
-from amorph.ensemble.engines.local import MemberProcess, Slot, own_cores
+from amorph.ensemble.engines.local import MemberProcess, Slot
 from amorph.ensemble.engines.waiting import Outcome, Waiting
 from amorph.ensemble.plan import Ensemble
 from amorph.ensemble.status import member_state, member_status
+from amorph.machine.processors import own_cores
 from amorph.run import StopRequest
 
 log = logging.getLogger(__name__)

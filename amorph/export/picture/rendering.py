@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-from numba import config
 from numpy.typing import NDArray
 
 from amorph.export.picture._raster import blend, fill_discs, fill_triangles, gather_light, surface_normals
+from amorph.machine.processors import available_processors
 
 Array = NDArray[np.floating[Any]]
 
@@ -287,7 +287,7 @@ class _Lamps:
             fill_triangles(_place(scene.triangles.vertices, turn, start), scene.triangles.faces, depth, index)
             fill_discs(_place(scene.spheres.centers, turn, start), radii, rise, depth, index, 0)
 
-        with ThreadPoolExecutor(config.NUMBA_NUM_THREADS) as pool:
+        with ThreadPoolExecutor(available_processors()) as pool:
             list(pool.map(look, lamps.turns, lamps.starts, lamps.maps))
         return lamps
 
@@ -300,7 +300,7 @@ class _Lamps:
             part = slice(first, first + _CHUNK)
             gather_light(points[part], normals[part], self.turns, self.starts, self.strengths, self.maps, light[part])
 
-        with ThreadPoolExecutor(config.NUMBA_NUM_THREADS) as pool:
+        with ThreadPoolExecutor(available_processors()) as pool:
             list(pool.map(work, range(0, len(points), _CHUNK)))
         return light
 

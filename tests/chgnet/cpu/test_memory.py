@@ -10,7 +10,6 @@ from float64_stock import melt
 from amorph.chgnet import CHGNetBatch, CHGNetCalculator
 from amorph.chgnet.cpu import memory
 from amorph.chgnet.cpu.memory import TABLES, MemoryGuard, estimate_bytes, estimate_stock_bytes
-from amorph.machine.memory import available_bytes
 
 
 def test_grows_with_atoms_at_the_same_density():
@@ -23,7 +22,7 @@ def test_grows_with_density():
 
 
 def test_refuses_what_does_not_fit(monkeypatch):
-    monkeypatch.setattr("amorph.chgnet.cpu.memory.available_bytes", lambda: 1_000_000)
+    monkeypatch.setattr("amorph.chgnet.cpu.memory.available_memory", lambda: 1_000_000)
     atoms = bulk("MgO", "rocksalt", a=4.212)
     atoms.calc = CHGNetCalculator(device="cpu")
     with pytest.raises(ValueError, match=r"2 atoms in 19 Å³ need about 0\.3 GB .* 0\.0 GB are free"):
@@ -33,7 +32,7 @@ def test_refuses_what_does_not_fit(monkeypatch):
 def test_the_chgnet_package_has_an_estimate_of_its_own(monkeypatch):
     """It takes 15 GB for energy and forces of 1000 atoms of rocksalt at 4.15 Å (docs/chgnet_engine.md)."""
     assert estimate_stock_bytes(1000, 1000 * 4.15**3 / 8) == pytest.approx(15e9, rel=0.1)
-    monkeypatch.setattr("amorph.chgnet.cpu.memory.available_bytes", lambda: 8_000_000_000)
+    monkeypatch.setattr("amorph.chgnet.cpu.memory.available_memory", lambda: 8_000_000_000)
     atoms = bulk("MgO", "rocksalt", a=4.15, cubic=True).repeat(5)
     calculator = CHGNetCalculator(device="cpu", engine="chgnet")
     with pytest.raises(ValueError, match=r"^1000 atoms in 8934 Å³ need about 1\d\.\d GB .* 8\.0 GB are free"):
@@ -44,7 +43,7 @@ def test_the_chgnet_package_has_an_estimate_of_its_own(monkeypatch):
 
 def test_what_an_engine_holds_does_not_count_against_it(monkeypatch):
     free = estimate_bytes(64, 580.0) + 1_000_000
-    monkeypatch.setattr("amorph.chgnet.cpu.memory.available_bytes", lambda: free)
+    monkeypatch.setattr("amorph.chgnet.cpu.memory.available_memory", lambda: free)
     guard = MemoryGuard()
     guard.check(64, 580.0)
     free = 1_000_000  # the first evaluation has taken the rest
@@ -63,11 +62,11 @@ def test_what_the_density_does_not_tell_is_refused_when_it_is_counted(monkeypatc
     slab = bulk("MgO", "rocksalt", a=4.212, cubic=True) * (2, 2, 2)
     slab.cell[2, 2] *= 20
     enough = estimate_bytes(len(slab), slab.cell.volume, threads=1)
-    monkeypatch.setattr("amorph.chgnet.cpu.memory.available_bytes", lambda: enough)
+    monkeypatch.setattr("amorph.chgnet.cpu.memory.available_memory", lambda: enough)
     slab.calc = CHGNetCalculator(device="cpu", threads=1)
     with pytest.raises(ValueError, match=r"64 atoms with 1\d{4} angles between bonds need about 0\.3 GB .* are free"):
         slab.get_potential_energy()
-    monkeypatch.setattr("amorph.chgnet.cpu.memory.available_bytes", lambda: enough + 20_000_000)
+    monkeypatch.setattr("amorph.chgnet.cpu.memory.available_memory", lambda: enough + 20_000_000)
     assert slab.get_potential_energy() < 0
 
 
@@ -113,48 +112,6 @@ def test_what_one_evaluation_holds_is_not_asked_of_the_next(monkeypatch):
     batch, cells = CHGNetBatch(calculator), [melt(24), melt(24)]
     calculator._memory = batch._memory = MemoryGuard(10**12)
     calculator.get_property("energy", cells[0])
-    monkeypatch.setattr(memory, "available_bytes", lambda: 100_000_000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 100_000_000)
     assert len(batch.evaluate(cells)) == 2
     assert calculator.get_property("energy", bulk("MgO", "rocksalt", a=4.2)) < 0
-
-
-SLURM = "0::/system.slice/slurmstepd.scope/job_7/step_0"
-OLD = "5:cpuset:/slurm/job_7\n4:cpu,memory:/slurm/uid_1/job_7\n0::/user.slice"
-
-
-@pytest.mark.parametrize(
-    ("group", "limited", "free"),
-    [
-        (SLURM, None, 8_192_000),
-        (SLURM, "system.slice/slurmstepd.scope/job_7", 2_000_500),  # the job's limit; the step has none of its own
-        (SLURM, "system.slice/slurmstepd.scope/job_7/step_0", 2_000_500),
-        (SLURM, "", 2_000_500),
-        (SLURM, "system.slice/slurmstepd.scope/job_8", 8_192_000),  # another's
-        ("0::/../../host/path", "", 2_000_500),  # a container's
-        (OLD, None, 8_192_000),
-        (OLD, "memory/slurm/uid_1/job_7", 2_000_500),
-        (OLD, "memory", 2_000_500),
-        (OLD, "memory/slurm/job_7", 8_192_000),
-        (None, None, 8_192_000),
-        ("junk\n\n" + OLD, "memory", 2_000_500),
-    ],
-)
-def test_the_limit_of_a_job_or_container_counts(tmp_path, group, limited, free):
-    def write(name, text):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{text}\n")
-
-    def limit(folder, kind, size):
-        write(f"cgroup/{folder}/{'memory.limit_in_bytes' if kind == 1 else 'memory.max'}", size)
-        write(f"cgroup/{folder}/{'memory.usage_in_bytes' if kind == 1 else 'memory.current'}", 1_000_000)
-        write(f"cgroup/{folder}/memory.stat", f"cache 9\n{'total_' if kind == 1 else ''}inactive_file 500")
-
-    write("proc/meminfo", "MemTotal:    99999 kB\nMemAvailable:    8000 kB")
-    if group is not None:
-        write("proc/self/cgroup", group)
-    limit("system.slice", 2, "max")
-    limit("memory/slurm", 1, 2**63 - 4096)  # none
-    if limited is not None:
-        limit(limited, 1 if limited.startswith("memory") else 2, 3_000_000)
-    assert available_bytes(tmp_path / "proc", tmp_path / "cgroup") == free
