@@ -1,4 +1,3 @@
-import itertools
 import json
 import math
 import subprocess
@@ -11,6 +10,7 @@ from ase import Atoms
 from ase.build import bulk, make_supercell
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toys import images_within, points_of
 
 from amorph.analysis.bvs import bvs_map, bvs_maps, window_field
 from amorph.analysis.bvs.maps import bond_valence_sum_at
@@ -41,25 +41,17 @@ def random_cell(rng: np.random.Generator) -> Atoms:
 
 def brute_force(atoms, points, cutoff, *, r0=R0, b=B):
     """Sums at points, distances to the nearest O and the nearest other atom, over images to the cutoff or 4 Å."""
-    heights = 1.0 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
-    fractional = np.linalg.solve(atoms.cell.array.T, atoms.positions.T).T
-    inside = (fractional - np.floor(fractional)) @ atoms.cell.array
-    spans = [range(-k, k + 1) for k in np.floor(max(cutoff, 4.0) / heights).astype(int) + 1]
+    inside, shifts = images_within(atoms, max(cutoff, 4.0))
     sums = np.zeros(len(points))
     nearest = {True: np.full(len(points), np.inf), False: np.full(len(points), np.inf)}
-    for shift in itertools.product(*spans):
+    for shift in shifts:
         for symbol, position in zip(atoms.symbols, inside, strict=True):
-            d = np.linalg.norm(points - (position + shift @ atoms.cell.array), axis=1)
+            d = np.linalg.norm(points - (position + shift), axis=1)
             is_anion = symbol == "O"
             nearest[is_anion] = np.minimum(nearest[is_anion], d)
             if is_anion:
                 sums += np.where(d <= cutoff, np.exp((r0 - d) / b), 0.0)
     return sums, nearest[True], nearest[False]
-
-
-def points_of(field):
-    fractions = [np.arange(n) / n for n in field.grid]
-    return np.stack(np.meshgrid(*fractions, indexing="ij"), axis=-1).reshape(-1, 3) @ field.cell
 
 
 def relative(found, expected):
