@@ -158,7 +158,7 @@ def test_a_disk_gone_read_only_is_told_and_costs_nothing(runs, whole, disk):
 
 
 @pytest.mark.parametrize(("fault", "said"), [("EACCES", "Permission denied"), ("ENOMEM", "MemoryError")])
-@pytest.mark.parametrize("call", [30, 120])  # in the melt and in a minimisation
+@pytest.mark.parametrize("call", [30, pytest.param(120, marks=pytest.mark.slow)])  # melt and minimisation
 def test_lost_permission_and_exhausted_memory_are_told_and_cost_nothing(runs, whole, tmp_path, fault, said, call):
     study, whole_run, outcome = whole
     directory = tmp_path / "run"

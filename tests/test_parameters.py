@@ -100,31 +100,10 @@ def test_a_table_becomes_a_dataclass_and_is_checked_as_strictly():
 
 
 def test_what_no_file_can_hold_passes_unchecked_and_is_no_key():
-    fields = model_of(stage).model_fields
-    assert list(fields) == [
-        "temperature_K",
-        "timestep_fs",
-        "steps",
-        "cell",
-        "lattice_constant",
-        "grid",
-        "fraction",
-        "picture",
-        "charges",
-        "folder",
-    ]
-    assert parse(stage, {"temperature_K": 5}) == {
-        "temperature_K": 5.0,
-        "timestep_fs": 1.0,
-        "steps": 10,
-        "cell": "fixed",
-        "lattice_constant": None,
-        "grid": None,
-        "fraction": 1.0,
-        "picture": True,
-        "charges": None,
-        "folder": None,
-    }
+    filled = {"temperature_K": 5.0, "timestep_fs": 1.0, "steps": 10, "cell": "fixed", "lattice_constant": None}
+    filled |= {"grid": None, "fraction": 1.0, "picture": True, "charges": None, "folder": None}
+    assert parse(stage, {"temperature_K": 5}) == filled
+    assert list(model_of(stage).model_fields) == list(filled)
 
 
 def test_positional_arguments_are_checked_too():
@@ -161,11 +140,9 @@ def test_units_are_found_inside_unions_and_tuples():
     [
         ({"temperature_K": -1}, "temperature_K = -1 K must be greater than or equal to 0"),
         ({"temperature_K": float("nan")}, "temperature_K = nan K must be a finite number"),
-        ({"temperature_K": float("inf")}, "temperature_K = inf K must be a finite number"),
         ({"timestep_fs": 0}, "timestep_fs = 0 fs must be greater than 0 (default 1.0)"),
         ({"steps": 0}, "steps = 0 must be greater than 0 (default 10)"),
         ({"steps": 2.5}, "steps = 2.5 must be a valid integer (default 10)"),
-        ({"steps": 2.0}, "steps = 2.0 must be a valid integer (default 10)"),
         ({"steps": True}, "steps = True must be a valid integer (default 10)"),
         ({"steps": "2"}, "steps = '2' must be a valid integer (default 10)"),
         ({"steps": np.float64(2)}, "steps = 2.0 must be a valid integer (default 10)"),

@@ -1,9 +1,10 @@
-"""Calculators with closed forms, whose forces are a pure function of positions and cell; a result that is told."""
+"""Calculators with closed forms, whose forces are a pure function of positions and cell; cells, grids and images."""
 
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+import itertools
+from typing import ClassVar
 
 import numpy as np
+from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from amorph.figures import Result, Row, plain
@@ -140,3 +141,30 @@ class Ions(Toy):
         pull = ((slope - end[1]) / d)[:, None] * D
         forces = np.stack([np.bincount(i, pull[:, k], len(atoms)) for k in range(3)], axis=1)
         return 0.5 * float(energy.sum()), forces, -0.5 * pull.T @ D
+
+
+def random_cell(n, seed):
+    """A triclinic cell of random points, none close to another."""
+    rng = np.random.default_rng(seed)
+    cell = np.array([[1.0, 0.1, 0.0], [0.4, 0.9, -0.2], [-0.3, 0.5, 1.2]]) * (12.0 * n) ** (1 / 3)
+    atoms = Atoms(cell=cell, pbc=True)
+    while len(atoms) < n:
+        trial = atoms + Atoms(str(rng.choice(["Mg", "O"])), positions=[(rng.random(3) * 3 - 1) @ cell])
+        if len(atoms) == 0 or trial.get_distances(len(atoms), range(len(atoms)), mic=True).min() > 1.0:
+            atoms = trial
+    return atoms
+
+
+def points_of(field):
+    """(n, 3) positions of a field's points, in the order of its values."""
+    fractions = [np.arange(n) / n for n in field.grid]
+    return np.stack(np.meshgrid(*fractions, indexing="ij"), axis=-1).reshape(-1, 3) @ field.cell
+
+
+def images_within(atoms, reach):
+    """Positions of the atoms inside the cell, and the (n, 3) shifts to every image within reach of a point there."""
+    inverse = np.linalg.inv(atoms.cell.array)
+    fractional = np.linalg.solve(atoms.cell.array.T, atoms.positions.T).T
+    spans = [range(-k, k + 1) for k in np.ceil(reach * np.linalg.norm(inverse, axis=0)).astype(int) + 1]
+    shifts = np.array(list(itertools.product(*spans))) @ atoms.cell.array
+    return (fractional - np.floor(fractional)) @ atoms.cell.array, shifts

@@ -109,7 +109,7 @@ def test_the_target_follows_the_ramp_at_every_step():
     assert [frame.time_ps for frame in frames] == pytest.approx([0.001 * step for step in range(7)])
 
 
-@pytest.mark.parametrize("ensemble", ["NVT", "NPT"])
+@pytest.mark.parametrize("ensemble", ["NVT", pytest.param("NPT", marks=pytest.mark.slow)])
 def test_temperature_follows_a_slow_ramp(ensemble):
     pressure = 0.1 if ensemble == "NPT" else 0.0
     schedule = one(ensemble, 60.0, 10.0, end=20.0, pressure=pressure, timestep_fs=5.0, barostat_time_ps=0.5)

@@ -3,7 +3,6 @@
 import io
 import json
 import pickle
-import warnings
 import zipfile
 
 import numpy as np
@@ -11,7 +10,6 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, make_supercell
 from ase.io import write
-from hypothesis import HealthCheck, given, settings, strategies as st
 
 from amorph.export import write_structure
 from amorph.export.fields.npz import write_npz
@@ -436,52 +434,3 @@ def test_a_poscar_that_names_no_elements_gets_none_from_elsewhere(tmp_path, name
 def test_a_poscar_of_vasp_4_names_its_elements_in_the_first_line(tmp_path):
     (tmp_path / "POSCAR").write_text(NAMELESS.format("Mg O of old"))
     assert str(read_structure(tmp_path / "POSCAR").symbols) == "MgO"
-
-
-def test_an_input_that_includes_other_files_is_refused(tmp_path, monkeypatch):
-    (tmp_path / "a.dat").write_text("includefile secret\n%block positions_abs\nMg 0 0 0\n%endblock positions_abs\n")
-    monkeypatch.setattr("amorph.reading.ase_formats.filetype", lambda _: "onetep-in")
-    with pytest.raises(ValueError, match="has the format onetep-in of ASE, which is not read"):
-        read_structure(tmp_path / "a.dat")
-
-
-GARBLED = ["a.extxyz", "a.cif", "a.vasp", "a.traj", "a.json", "a.lammpstrj", "a.lmp", "XDATCAR", "a.npz"]
-
-
-@pytest.fixture(scope="module")
-def originals(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("originals")
-    atoms = bulk("MgO", "rocksalt", a=4.2, cubic=True)
-    write_structure(folder / "a.cif", atoms)
-    write_structure(folder / "a.lmp", atoms)
-    write_npz(folder / "a.npz", ScalarField(np.ones((2, 2, 2)), atoms.cell.array, "x", "Å"), atoms)
-    (folder / "a.lammpstrj").write_text(lammps_dump(atoms))
-    write(folder / "XDATCAR", [atoms], format="vasp-xdatcar")
-    for name in ("a.extxyz", "a.vasp", "a.traj", "a.json"):
-        write(folder / name, atoms)
-    return {name: (folder / name).read_bytes() for name in GARBLED}
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_a_garbled_file_is_read_or_refused_in_one_line(tmp_path, originals, data):
-    name = data.draw(st.sampled_from(GARBLED))
-    content = bytearray(originals[name])
-    if data.draw(st.booleans()):
-        content = content[: data.draw(st.integers(1, len(content) - 1))]
-    text = st.sampled_from(list(b"0123456789.-e \nXnaM"))
-    for _ in range(data.draw(st.integers(0, 8))):
-        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255) | text)
-    path = tmp_path / name
-    path.write_bytes(bytes(content))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            atoms = read_structure(path)
-        except ValueError as error:
-            assert str(path) in str(error)
-            assert "\n" not in str(error)
-        else:
-            assert np.isfinite(atoms.positions).all()
-            assert atoms.cell.volume > 0
-    assert not caught

@@ -8,6 +8,7 @@ from ase import Atoms
 from ase.build import bulk
 from hypothesis import given, settings, strategies as st
 from scipy.special import erfc
+from toys import points_of
 
 from amorph.analysis.bvse import bvse_map, interactions
 from amorph.analysis.bvse.maps import site_energy_at
@@ -56,11 +57,6 @@ def brute_force(atoms, mobile, points, cutoff, factor=0.5):
         energies += terms.sum(axis=1)
         sizes += np.abs(terms).sum(axis=1)
     return energies, sizes
-
-
-def grid_positions(field):
-    fractions = [np.arange(n) / n for n in field.grid]
-    return np.stack(np.meshgrid(*fractions, indexing="ij"), axis=-1).reshape(-1, 3) @ field.cell
 
 
 def oxide(cell, elements, rng):
@@ -204,7 +200,7 @@ def test_energies_agree_with_brute_force_over_images(seed):
     mobile, ion = [("Li", "Li+"), ("Mg", "Mg2+")][seed % 2]
     cutoff = float(rng.uniform(1.0, 8.0))
     made = bvse_map(atoms, ion, grid=tuple(rng.integers(1, 10, 3).tolist()), cutoff=cutoff).field
-    points = grid_positions(made)
+    points = points_of(made)
     expected, sizes = brute_force(atoms, mobile, points, cutoff)
     assert (np.abs(made.values.ravel() - expected) <= 1e-12 * (1.0 + sizes)).all()
     assert (np.abs(site_energy_at(points, atoms, ion, cutoff=cutoff) - expected) <= 1e-12 * (1.0 + sizes)).all()

@@ -1,4 +1,3 @@
-import itertools
 import json
 import math
 
@@ -6,7 +5,9 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toys import images_within, points_of
 
 from amorph.analysis.distance import distance_map
 
@@ -26,18 +27,14 @@ def random_structure(rng, n):
 
 
 def brute_force(atoms, field, radii=None):
-    fractions = [np.arange(n) / n for n in field.grid]
-    points = np.stack(np.meshgrid(*fractions, indexing="ij"), axis=-1) @ atoms.cell.array
-    heights = 1.0 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
-    fractional = np.linalg.solve(atoms.cell.array.T, atoms.positions.T).T
-    inside = (fractional - np.floor(fractional)) @ atoms.cell.array
     # half the sum of the edges reaches an atom from everywhere; a larger sphere may begin nearer, its center farther
     reach = 0.5 * np.linalg.norm(atoms.cell.array, axis=1).sum() + max((radii or {"": 0.0}).values())
-    spans = [range(-k, k + 1) for k in np.ceil(reach / heights).astype(int) + 1]
+    inside, shifts = images_within(atoms, reach)
+    points = points_of(field).reshape(*field.grid, 3)
     nearest = np.full(field.grid, np.inf)
-    for shift in itertools.product(*spans):
+    for shift in shifts:
         for n, position in enumerate(inside):
-            distance = np.linalg.norm(points - (position + shift @ atoms.cell.array), axis=-1)
+            distance = np.linalg.norm(points - (position + shift), axis=-1)
             nearest = np.minimum(nearest, distance if radii is None else distance - radii[atoms.symbols[n]])
     return nearest
 

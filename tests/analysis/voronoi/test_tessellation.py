@@ -9,6 +9,7 @@ from ase.build import bulk, make_supercell
 from ase.spacegroup import crystal
 from hypothesis import given, settings, strategies as st
 from scipy.spatial import ConvexHull, Voronoi
+from toys import random_cell
 
 from amorph.analysis.voronoi import Tessellation, cells as tessellation, face_coordination, tessellate
 
@@ -37,18 +38,6 @@ CRYSTALS = {
         cellpar=[2.8156, 2.8156, 14.0542, 90, 90, 120],
     ),
 }
-
-
-def random_cell(n: int, seed: int) -> Atoms:
-    """A triclinic cell of random points, none close to another."""
-    rng = np.random.default_rng(seed)
-    cell = np.array([[1.0, 0.1, 0.0], [0.4, 0.9, -0.2], [-0.3, 0.5, 1.2]]) * (12.0 * n) ** (1 / 3)
-    atoms = Atoms(cell=cell, pbc=True)
-    while len(atoms) < n:
-        trial = atoms + Atoms(str(rng.choice(["Mg", "O"])), positions=[(rng.random(3) * 3 - 1) @ cell])
-        if len(atoms) == 0 or trial.get_distances(len(atoms), range(len(atoms)), mic=True).min() > 1.0:
-            atoms = trial
-    return atoms
 
 
 def areas_of(cells: Tessellation) -> dict[tuple[int, ...], float]:

@@ -6,10 +6,8 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.io.cube import read_cube
-from ase.io.xsf import read_xsf
-from hypothesis import given, settings, strategies as st
-from pymatgen.io.common import VolumetricData
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from amorph.export.fields import check_field_file, write_field
 from amorph.export.fields.chgcar import write_chgcar
@@ -77,12 +75,6 @@ def test_a_point_without_a_value_gets_the_fill():
     assert scientific_lines(np.array([[np.nan, 1.0]]), fill=-7.5) == b" -7.50000E+00  1.00000E+00\n"
 
 
-@pytest.mark.parametrize("number", [0.0, 1.0, -1.0, 9.999996, 999999.5, 1e-99, 9.99999e-100, 1234567.0, 9999.0, -3e98])
-def test_one_number(number):
-    expected = 0.0 if abs(number) < 1e-99 else number
-    assert scientific_lines(np.array([[number]])).decode() == f"{expected:13.5E}\n"
-
-
 @pytest.mark.parametrize("number", [np.nan, np.inf, 1e100])
 def test_a_number_that_does_not_fit_is_refused(number):
     with pytest.raises(ValueError, match="not finite or above 1e100"):
@@ -115,30 +107,6 @@ def test_the_native_file_has_oxidation_states_only_where_the_structure_has_them(
         assert "oxidation_states" not in archive
 
 
-def test_ase_reads_the_cube(tmp_path, field, atoms):
-    path = tmp_path / "field.cube"
-    write_field(path, field, atoms)
-    with path.open() as file:
-        read = read_cube(file)
-    assert read["data"].shape == (4, 5, 7)
-    expected = np.where(np.isnan(field.values), 9999.0, field.values)
-    assert read["data"] == pytest.approx(expected, rel=5.1e-6)  # six digits
-    assert read["atoms"].numbers.tolist() == [12, 8, 3, 8]
-    # nine decimals in bohr, times the number of points
-    assert read["atoms"].cell.array == pytest.approx(TRICLINIC, abs=1e-7)
-    assert read["atoms"].positions == pytest.approx(atoms.positions, abs=1e-7)
-    assert read["origin"] == pytest.approx(0.0)
-
-
-def test_pymatgen_reads_the_cube(tmp_path, field, atoms):
-    path = tmp_path / "field.cube"
-    write_cube(path, field, atoms, fill=-1.0)
-    read = VolumetricData.from_cube(path)
-    assert read.data["total"] == pytest.approx(np.where(np.isnan(field.values), -1.0, field.values), rel=5.1e-6)
-    assert read.structure.lattice.matrix == pytest.approx(TRICLINIC, abs=1e-7)
-    assert read.structure.cart_coords == pytest.approx(atoms.positions, abs=1e-7)
-
-
 def test_the_cube_is_in_bohr_and_says_what_it_holds(tmp_path, field, atoms):
     path = tmp_path / "field.cube"
     write_cube(path, field, atoms)
@@ -148,23 +116,6 @@ def test_the_cube_is_in_bohr_and_says_what_it_holds(tmp_path, field, atoms):
     n, *voxel = lines[3].split()
     assert int(n) == 4
     assert np.array(voxel, float) == pytest.approx(TRICLINIC[0] / 4 / BOHR, abs=1e-7)
-
-
-def test_ase_reads_the_xsf(tmp_path, field, atoms):
-    path = tmp_path / "field.xsf"
-    write_field(path, field, atoms)
-    with path.open() as file:
-        data, origin, vectors, structure = read_xsf(file, read_data=True)
-    assert data.shape == (5, 6, 8)
-    expected = np.where(np.isnan(field.values), 9999.0, field.values)
-    assert data[:4, :5, :7] == pytest.approx(expected, rel=5.1e-6)
-    # a general grid repeats the first plane, row and point as the last
-    for axis in range(3):
-        assert np.array_equal(np.take(data, 0, axis), np.take(data, -1, axis))
-    assert origin == pytest.approx(0.0)
-    assert vectors == pytest.approx(TRICLINIC, abs=1e-12)
-    assert structure.positions == pytest.approx(atoms.positions, abs=1e-12)
-    assert structure.numbers.tolist() == [12, 8, 3, 8]
 
 
 # --- whole or not there
