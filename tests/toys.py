@@ -1,7 +1,8 @@
-"""Calculators with closed forms, whose forces are a pure function of positions and cell; cells, grids and images."""
+"""Calculators with closed forms, whose forces are a pure function of positions and cell; cells, grids, images; a told result."""
 
 import itertools
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atoms

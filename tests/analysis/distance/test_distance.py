@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from toys import images_within, points_of
 
 from amorph.analysis.distance import distance_map

@@ -5,8 +5,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, make_supercell
 from ase.neighborlist import neighbor_list
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 from toys import random_cell
 
 from amorph.analysis.voronoi import cells as tessellation, free_volume, voronoi_volumes

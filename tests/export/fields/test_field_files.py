@@ -6,8 +6,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from amorph.export.fields import check_field_file, write_field
 from amorph.export.fields.chgcar import write_chgcar
