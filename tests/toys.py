@@ -1,4 +1,4 @@
-"""Calculators with closed forms, whose forces are a pure function of positions and cell; cells, grids, images; a told result."""
+"""Calculators with closed forms, whose forces are a pure function of positions and cell; cells; a told result."""
 
 import itertools
 from dataclasses import dataclass, field
