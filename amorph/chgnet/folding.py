@@ -14,7 +14,7 @@ Matrices are stored as (inputs, outputs), contiguous, in float32 or float64.
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +35,7 @@ Pack = Callable[[Any], Array]
 """Copies an array to that precision."""
 
 
-@dataclass(frozen=True, eq=False)
-class GatedOutput:
+class GatedOutput(NamedTuple):
     """The second layer of a gated MLP and its norms."""
 
     weights: Array
@@ -95,8 +94,7 @@ class AngleUpdate:
     """(2 · 128,) scale and shift of the norms."""
 
 
-@dataclass(frozen=True, eq=False)
-class Readout:
+class Readout(NamedTuple):
     """Norm, three hidden layers and the energy of an atom."""
 
     norm: Array

@@ -3,17 +3,29 @@
 A tile holds 24 bonds, each as two rows: the message to i from j (rows 0–23) and to j from i (rows 24–47). Sums over the
 bonds of an atom go to a buffer that belongs to the chunk of bonds alone.
 
-Notation of one row as in `gated`; the message is m = silu(y_core) · σ(y_gate) · w.
+Notation of one row as in `gated`; the message is m = φ · w. Deng et al. (2023), doi:10.1038/s42256-023-00716-3:
+
+| equation | here |
+|---|---|
+| h = W₁ (a_i, e_ij, a_j) + b₁ | `atoms` (a_i as center, then as neighbor) + `bonds`, or `table` for long bonds |
+| φ(a_i, e_ij, a_j) | `second` of u = silu(h), gated |
+| w_ij | `table`, last 64 of 192 channels |
+| Σ_j φ · w_ij | `sums`; atom convolution 0 reads the whole φ · w_ij from `Elements.table` |
+| dE/d(Σ_j φ · w_ij), dE/dd_ij | `upstream`, `slope` |
 """
 
 # mypy: disable-error-code="no-untyped-def"
 # numba infers the types of its kernels.
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from amorph.chgnet.cpu.gated import second_backward, second_forward, through_norm
 from amorph.chgnet.cpu.simd import ONE, load, logistic, splat, store, tabulated, tabulated_slope, total, zero
+from amorph.chgnet.folding import Array
 
 TILE = 24
 _ROWS = 2 * TILE
@@ -28,6 +40,43 @@ REFINEMENT = 4
 """Parts that each of them is cut into."""
 COARSENING = 6
 """Intervals that the tables of the first layers take as one: they are smooth, and have to stay in the second cache."""
+
+
+class Bonds(NamedTuple):
+    """The atom graph."""
+
+    i: NDArray[np.int32]
+    """First atom of each bond."""
+    j: NDArray[np.int32]
+    """Second atom of each bond."""
+    short: NDArray[np.int32]
+    """Number of each bond in the bond graph; −1 where its part is read from the table."""
+    knot: NDArray[np.int32]
+    """Interval of the radial tables."""
+    t: Array
+    """Place in the interval."""
+
+
+class Elements(NamedTuple):
+    """The messages of atom convolution 0."""
+
+    kind: NDArray[np.int32]
+    """Each atom's number among the elements."""
+    kinds: int
+    """Number of elements."""
+    table: Array
+    """Messages to each element from each other one."""
+
+
+class FirstLayer(NamedTuple):
+    """Products of the first layer with what it acts on."""
+
+    atoms: Array
+    """(atoms, 256) parts of the center and of the neighbor."""
+    bonds: Array
+    """(short bonds, 128) part of the bond."""
+    table: Array
+    """The bond's part (128 channels) and w (64)."""
 
 
 @njit(cache=True, nogil=True)
@@ -50,8 +99,10 @@ def _coarse(knot, t):
 
 
 @njit(cache=True, nogil=True)
-def first_forward(first, last, i, j, kind, kinds, knot, t, table, sums, scratch):
+def first_forward(first, last, g, elements, sums, scratch):
     """Sum the messages of atom convolution 0, which are functions of two elements and a length."""
+    i, j, _, knot, t = g
+    kind, kinds, table = elements
     size = table.size // (kinds * kinds)
     for b in range(first, last):
         zi, zj = np.int64(kind[i[b]]), np.int64(kind[j[b]])
@@ -65,8 +116,10 @@ def first_forward(first, last, i, j, kind, kinds, knot, t, table, sums, scratch)
 
 
 @njit(cache=True, nogil=True)
-def first_backward(first, last, i, j, kind, kinds, knot, t, table, step, upstream, slope, scratch):
+def first_backward(first, last, g, elements, step, upstream, slope, scratch):
     """Add dE/dd of atom convolution 0, given dE/d(sum of messages)."""
+    i, j, _, knot, t = g
+    kind, kinds, table = elements
     size = table.size // (kinds * kinds)
     for b in range(first, last):
         zi, zj = np.int64(kind[i[b]]), np.int64(kind[j[b]])
@@ -82,8 +135,10 @@ def first_backward(first, last, i, j, kind, kinds, knot, t, table, step, upstrea
 
 
 @njit(cache=True, nogil=True)
-def _hidden(first, count, i, j, short, knot, t, atoms, bonds, table, u, du, want_slope):
+def _hidden(first, count, g, layer, u, du, want_slope):
     """Compute u = silu(h) of a tile, and du = silu'(h) where wanted."""
+    i, j, short, knot, t = g
+    atoms, bonds, table = layer
     for r in range(count):
         b = first + r
         at_i, at_j = np.int64(i[b]) * 256, np.int64(j[b]) * 256
@@ -106,13 +161,15 @@ def _hidden(first, count, i, j, short, knot, t, atoms, bonds, table, u, du, want
 
 
 @njit(cache=True, nogil=True)
-def forward(first, last, i, j, short, knot, t, atoms, bonds, table, weights, vectors, sums, scratch):
+def forward(first, last, g, layer, second, sums, scratch):
     """Sum the messages of atom convolution 1, 2 or 3 (or 0, for many elements) over a chunk of bonds."""
+    i, j, _, knot, t = g
+    table, vectors = layer.table, second.vectors
     u, n, inverses = scratch[:_FULL], scratch[_FULL : 2 * _FULL], scratch[3 * _FULL :]
     for b0 in range(first, last, TILE):
         count = min(TILE, last - b0)
-        _hidden(b0, count, i, j, short, knot, t, atoms, bonds, table, u, u, False)
-        second_forward(_ROWS, u, weights, vectors, n, inverses)
+        _hidden(b0, count, g, layer, u, u, False)
+        second_forward(_ROWS, u, second, n, inverses)
         for r in range(count):
             b = b0 + r
             place, part = _coarse(knot[b], t[b])
@@ -130,22 +187,21 @@ def forward(first, last, i, j, short, knot, t, atoms, bonds, table, weights, vec
 
 
 @njit(cache=True, nogil=True)
-def backward(
-    first, last, i, j, short, knot, t, atoms, bonds, table, step, weights, transposed, vectors,
-    upstream, slope, atom_gradient, bond_gradient, scratch,
-):  # fmt: skip
+def backward(first, last, g, layer, second, step, upstream, slope, atom_gradient, bond_gradient, scratch):
     """Go back through the messages of a chunk of bonds, given dE/d(sum of messages).
 
     Adds dE/dd to `slope`, the gradient of the first layer's atom part (center | neighbor) to `atom_gradient`; writes
     that of its bond part to `bond_gradient` for short bonds, whose features are not a function of the length alone.
     """
+    i, j, short, knot, t = g
+    table, vectors = layer.table, second.vectors
     u, n, du = scratch[:_FULL], scratch[_FULL : 2 * _FULL], scratch[2 * _FULL : 3 * _FULL]
     inverses, zeros = scratch[3 * _FULL : 3 * _FULL + 2 * _INVERSES], scratch[-64:]
     zeros[:] = 0
     for b0 in range(first, last, TILE):
         count = min(TILE, last - b0)
-        _hidden(b0, count, i, j, short, knot, t, atoms, bonds, table, u, du, True)
-        second_forward(_ROWS, u, weights, vectors, n, inverses)
+        _hidden(b0, count, g, layer, u, du, True)
+        second_forward(_ROWS, u, second, n, inverses)
         for r in range(count):
             b = b0 + r
             place, part = _coarse(knot[b], t[b])
@@ -171,7 +227,7 @@ def backward(
                     along_c, along_g = along_c + d_c * n_c, along_g + d_g * n_g
                 through_norm(u, n, row, inverses[line], inverses[_INVERSES + line], along_c, along_g)
             slope[b] += np.float64(total(result)) / step
-        second_backward(_ROWS, u, transposed, zeros, n)
+        second_backward(_ROWS, u, second, zeros, n)
         for r in range(count):
             b = b0 + r
             at_i, at_j = np.int64(i[b]) * 256, np.int64(j[b]) * 256

@@ -12,14 +12,25 @@ Sums and gradients are kept per directed short edge; w_ij is taken out of the su
 center's part is the sum over its edges (`linear.add_edges`). Products work on whole tiles; what a tile holds beyond its
 last angle is never used.
 
-Notation as in `gated`.
+Notation as in `gated`. Deng et al. (2023), doi:10.1038/s42256-023-00716-3, with i the center of the angle:
+
+| equation | here |
+|---|---|
+| W₁ (e_ij, e_ik, α_jik, a_i) + b₁ of φ, of ψ | `layer`, `update`: bonds[ij] + bonds[ik] + table or matrix + atoms[i] |
+| φ | `second` of u = silu(h), gated; ψ has no second layer: its first has `norms` |
+| α_jik before, after ψ | `old_angles`, `new_angles` |
+| w_ij, Σ_k φ · w_ik | `w`, `sums` |
+| dE/d(Σ_k φ · w_ij w_ik) · w_ij, dE/dθ_jik | `upstream`, `Gradients.angles` |
 """
 
 # mypy: disable-error-code="no-untyped-def"
 # numba infers the types of its kernels.
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from amorph.chgnet.cpu.gated import second_backward, second_forward, through_norm
 from amorph.chgnet.cpu.simd import (
@@ -37,6 +48,7 @@ from amorph.chgnet.cpu.simd import (
     total,
     zero,
 )
+from amorph.chgnet.folding import Array
 
 TILE = 24
 _FULL = TILE * 128
@@ -44,6 +56,49 @@ _HALF = TILE * 64
 _INVERSES = TILE + 16
 SCRATCH = 4 * _FULL + 2 * _HALF + 2 * _INVERSES + 128
 """Elements of working memory that one tile needs."""
+
+
+class Angles(NamedTuple):
+    """The bond graph."""
+
+    edges: NDArray[np.int32]
+    """(angles, 2) the directed edges ij and ik of each angle."""
+    knot: NDArray[np.int32]
+    """Interval of the angular tables."""
+    t: Array
+    """Place in the interval."""
+    bond: NDArray[np.int32]
+    """Short bond of each edge."""
+    center: NDArray[np.int32]
+    """Atom i that each edge starts from."""
+
+
+class FirstLayer(NamedTuple):
+    """The first layer of a convolution or update: its products, and its matrix for the angle."""
+
+    bonds: Array
+    """(short bonds, 256) parts of the bond as ij and as ik."""
+    atoms: Array
+    """(atoms, 128) part of the center."""
+    table: Array
+    """Part of the first angle features, after these themselves for an update."""
+    matrix: Array
+    """(64, 128) for later angle features."""
+    back: Array
+    """(128, 64) its transpose."""
+
+
+class Gradients(NamedTuple):
+    """What the way back adds to."""
+
+    angles: Array
+    """dE/dθ of each angle."""
+    bonds: Array
+    """(edges, 256) of the convolution's parts of the bonds."""
+    update_bonds: Array
+    """(edges, 256) the same of the update."""
+    weights: Array
+    """(edges, 64) dE/dw."""
 
 
 @njit(cache=True, nogil=True)
@@ -59,10 +114,10 @@ def _times(source, source_width, weights, inputs, columns, start, start_width, t
 
 
 @njit(cache=True, nogil=True)
-def _hidden(
-    a0, count, level, angle_edges, knot, t, edge_bond, edge_center, bonds, atoms, table, p_angle, u, du, want_slope
-):
+def _hidden(a0, count, level, g, layer, p_angle, u, du, want_slope):
     """Compute u = silu(h) of a tile, and du = silu'(h) where wanted; `p_angle` holds the angle's part at level > 0."""
+    angle_edges, knot, t, edge_bond, edge_center = g
+    bonds, atoms, table, _, _ = layer
     for r in range(count):
         e1, e2 = angle_edges[a0 + r, 0], angle_edges[a0 + r, 1]
         s1, s2 = np.int64(edge_bond[e1]) * 256, np.int64(edge_bond[e2]) * 256 + 128
@@ -81,10 +136,10 @@ def _hidden(
 
 
 @njit(cache=True, nogil=True)
-def _update_normed(
-    a0, count, level, angle_edges, knot, t, edge_bond, edge_center, bonds, atoms, table, matrix, angles, n, inverses
-):
+def _update_normed(a0, count, level, g, update, angles, n, inverses):
     """Compute the normed layer n of the angle update of a tile, and 1 / rms of its rows."""
+    angle_edges, knot, t, edge_bond, edge_center = g
+    bonds, atoms, table, matrix, _ = update
     for r in range(count):
         e1, e2 = angle_edges[a0 + r, 0], angle_edges[a0 + r, 1]
         s1, s2 = np.int64(edge_bond[e1]) * 256, np.int64(edge_bond[e2]) * 256 + 128
@@ -153,15 +208,12 @@ def _write(tile, a0, count, target):
 
 
 @njit(cache=True, nogil=True)
-def forward(
-    first, last, level, angle_edges, knot, t, edge_bond, edge_center,
-    update_bonds, update_atoms, update_table, update_matrix, update_norms, old_angles, new_angles,
-    bonds, atoms, table, matrix, weights, vectors, bond_weights, sums, scratch,
-):  # fmt: skip
+def forward(first, last, level, g, update, norms, old_angles, new_angles, layer, second, w, sums, scratch):
     """Update the angles and sum the bond convolution over the angles `first` to `last`, whole centers.
 
     `sums` (directed edges, 64) must be zero at the start; what it holds at the end lacks the factor w_ij.
     """
+    vectors = second.vectors
     u, n, p_angle = scratch[:_FULL], scratch[_FULL : 2 * _FULL], scratch[2 * _FULL : 3 * _FULL]
     angles = scratch[4 * _FULL : 4 * _FULL + _HALF]
     inverses, zeros = scratch[-2 * _INVERSES - 128 : -128], scratch[-128:]
@@ -170,138 +222,148 @@ def forward(
         count = min(TILE, last - a0)
         if level > 0:
             if level == 1:
-                _first_angles(a0, count, knot, t, update_table, angles)
+                _first_angles(a0, count, g.knot, g.t, update.table, angles)
             else:
                 _read(old_angles, a0, count, angles)
-            _update_normed(
-                a0, count, level, angle_edges, knot, t, edge_bond, edge_center, update_bonds, update_atoms,
-                update_table, update_matrix, angles, n, inverses,
-            )  # fmt: skip
-            _update(count, n, update_norms, angles)
+            _update_normed(a0, count, level, g, update, angles, n, inverses)
+            _update(count, n, norms, angles)
             _write(angles, a0, count, new_angles)
-            _times(angles, 64, matrix, 64, 128, zeros, 0, p_angle)
-        _hidden(
-            a0, count, level, angle_edges, knot, t, edge_bond, edge_center, bonds, atoms, table, p_angle, u, u, False
-        )
-        second_forward(TILE, u, weights, vectors, n, inverses)
+            _times(angles, 64, layer.matrix, 64, 128, zeros, 0, p_angle)
+        _hidden(a0, count, level, g, layer, p_angle, u, u, False)
+        second_forward(TILE, u, second, n, inverses)
         for r in range(count):
-            e1, e2 = angle_edges[a0 + r, 0], angle_edges[a0 + r, 1]
-            at, s2, row = np.int64(e1) * 64, np.int64(edge_bond[e2]) * 64, r * 128
+            e1, e2 = g.edges[a0 + r, 0], g.edges[a0 + r, 1]
+            at, s2, row = np.int64(e1) * 64, np.int64(g.bond[e2]) * 64, r * 128
             for k in range(0, 64, 16):
                 y_c = load(n, row + k) * load(vectors, 128 + k) + load(vectors, 256 + k)
                 y_g = load(n, row + 64 + k) * load(vectors, 192 + k) + load(vectors, 320 + k)
                 message = y_c * logistic(y_c) * logistic(y_g)
-                store(sums, at + k, load(sums, at + k) + message * load(bond_weights, s2 + k))
+                store(sums, at + k, load(sums, at + k) + message * load(w, s2 + k))
+
+
+@njit(cache=True, nogil=True)
+def _second_backward(a0, count, g, second, w, upstream, weight_gradient, u, n, inverses):
+    """Go back from the messages of a tile to z: u becomes dE/dz; dE/dw_ik is added to `weight_gradient`."""
+    vectors = second.vectors
+    for r in range(count):
+        e1, e2 = g.edges[a0 + r, 0], g.edges[a0 + r, 1]
+        s1, s2 = np.int64(g.bond[e1]) * 64, np.int64(g.bond[e2]) * 64
+        at2, row = np.int64(e2) * 64, r * 128
+        along_c, along_g = zero(n), zero(n)
+        for k in range(0, 64, 16):
+            n_c, n_g = load(n, row + k), load(n, row + 64 + k)
+            scale_c, scale_g = load(vectors, 128 + k), load(vectors, 192 + k)
+            y_c, y_g = n_c * scale_c + load(vectors, 256 + k), n_g * scale_g + load(vectors, 320 + k)
+            s_c, s_g = logistic(y_c), logistic(y_g)
+            active = y_c * s_c
+            up = load(upstream, s1 + k) * s_g
+            store(weight_gradient, at2 + k, load(weight_gradient, at2 + k) + up * active)
+            up = up * load(w, s2 + k)
+            d_c = up * (s_c + active * (ONE - s_c)) * scale_c
+            d_g = up * active * (ONE - s_g) * scale_g
+            store(u, row + k, d_c)
+            store(u, row + 64 + k, d_g)
+            along_c, along_g = along_c + d_c * n_c, along_g + d_g * n_g
+        through_norm(u, n, row, inverses[r], inverses[_INVERSES + r], along_c, along_g)
+
+
+@njit(cache=True, nogil=True)
+def _hidden_backward(a0, count, level, g, table, angle_step, bond_gradient, slope, n, du):
+    """Go back from dE/du, in n, to the first layer of the convolution: n becomes dE/dh at level > 0."""
+    for r in range(count):
+        e1, e2 = g.edges[a0 + r, 0], g.edges[a0 + r, 1]
+        at1, at2 = np.int64(e1) * 256, np.int64(e2) * 256 + 128
+        place = np.int64(g.knot[a0 + r]) * 768
+        x = splat(g.t[a0 + r])
+        result = zero(n)
+        for k in range(0, 128, 16):
+            back = load(n, r * 128 + k) * load(du, r * 128 + k)
+            store(bond_gradient, at1 + k, load(bond_gradient, at1 + k) + back)
+            store(bond_gradient, at2 + k, load(bond_gradient, at2 + k) + back)
+            if level == 0:
+                result = result + back * tabulated_slope(table, place + k, 128, x)
+            else:
+                store(n, r * 128 + k, back)
+        if level == 0:
+            slope[a0 + r] += total(result) / angle_step
+
+
+@njit(cache=True, nogil=True)
+def _update_backward(a0, count, level, g, table, norms, angle_step, bond_gradient, slope, up_angles, u, n, inverses):
+    """Go back through the angle update of a tile, given dE/d(new angles): u becomes dE/d(first layer)."""
+    for r in range(count):
+        row = r * 128
+        along_c, along_g = zero(n), zero(n)
+        for k in range(0, 64, 16):
+            n_c, n_g = load(n, row + k), load(n, row + 64 + k)
+            scale_c, scale_g = load(norms, k), load(norms, 64 + k)
+            y_c, y_g = n_c * scale_c + load(norms, 128 + k), n_g * scale_g + load(norms, 192 + k)
+            s_c, s_g = logistic(y_c), logistic(y_g)
+            active = y_c * s_c
+            up = load(up_angles, r * 64 + k) * s_g
+            d_c = up * (s_c + active * (ONE - s_c)) * scale_c
+            d_g = up * active * (ONE - s_g) * scale_g
+            store(u, row + k, d_c)
+            store(u, row + 64 + k, d_g)
+            along_c, along_g = along_c + d_c * n_c, along_g + d_g * n_g
+        through_norm(u, n, row, inverses[r], inverses[_INVERSES + r], along_c, along_g)
+        e1, e2 = g.edges[a0 + r, 0], g.edges[a0 + r, 1]
+        at1, at2 = np.int64(e1) * 256, np.int64(e2) * 256 + 128
+        place = np.int64(g.knot[a0 + r]) * 1152
+        x = splat(g.t[a0 + r])
+        result = zero(n)
+        for k in range(0, 128, 16):
+            back = load(u, row + k)
+            store(bond_gradient, at1 + k, load(bond_gradient, at1 + k) + back)
+            store(bond_gradient, at2 + k, load(bond_gradient, at2 + k) + back)
+            if level == 1:
+                result = result + back * tabulated_slope(table, place + 64 + k, 192, x)
+        if level == 1:
+            for k in range(0, 64, 16):
+                result = result + load(up_angles, r * 64 + k) * tabulated_slope(table, place + k, 192, x)
+            slope[a0 + r] += total(result) / angle_step
 
 
 @njit(cache=True, nogil=True)
 def backward(
-    first, last, level, angle_edges, knot, t, edge_bond, edge_center,
-    update_bonds, update_atoms, update_table, update_matrix, update_back, update_norms, old_angles, new_angles,
-    bonds, atoms, table, matrix, matrix_back, weights, transposed, vectors, bond_weights, angle_step,
-    upstream, slope, bond_gradient, update_bond_gradient, weight_gradient, scratch,
+    first, last, level, g, update, norms, old_angles, new_angles, layer, second, w, angle_step, upstream, gradients,
+    scratch,
 ):  # fmt: skip
     """Go back through bond convolution `level` and angle update `level` − 1.
 
     `upstream` is dE/d(sum of messages) · w_ij of each bond. The gradients of the first layers' bond parts and of w_ik
     are added per directed edge. At level 2 `new_angles` becomes dE/d(old angles); at level 1 `old_angles` holds that
-    gradient and `new_angles` the angles; at level 0 and 1 dE/dθ is added to `slope`.
+    gradient and `new_angles` the angles; at level 0 and 1 dE/dθ is added.
     """
+    slope, bond_gradient, update_bond_gradient, weight_gradient = gradients
     u, n, p_angle = scratch[:_FULL], scratch[_FULL : 2 * _FULL], scratch[2 * _FULL : 3 * _FULL]
     du, angles = scratch[3 * _FULL : 4 * _FULL], scratch[4 * _FULL : 4 * _FULL + _HALF]
-    g = scratch[4 * _FULL + _HALF : 4 * _FULL + 2 * _HALF]
+    up = scratch[4 * _FULL + _HALF : 4 * _FULL + 2 * _HALF]
     inverses, zeros = scratch[-2 * _INVERSES - 128 : -128], scratch[-128:]
     zeros[:] = 0
     for a0 in range(first, last, TILE):
         count = min(TILE, last - a0)
         if level > 0:
             _read(new_angles, a0, count, angles)
-            _times(angles, 64, matrix, 64, 128, zeros, 0, p_angle)
-        _hidden(
-            a0, count, level, angle_edges, knot, t, edge_bond, edge_center, bonds, atoms, table, p_angle, u, du, True
-        )
-        second_forward(TILE, u, weights, vectors, n, inverses)
-        for r in range(count):
-            e1, e2 = angle_edges[a0 + r, 0], angle_edges[a0 + r, 1]
-            s1, s2 = np.int64(edge_bond[e1]) * 64, np.int64(edge_bond[e2]) * 64
-            at2, row = np.int64(e2) * 64, r * 128
-            along_c, along_g = zero(n), zero(n)
-            for k in range(0, 64, 16):
-                n_c, n_g = load(n, row + k), load(n, row + 64 + k)
-                scale_c, scale_g = load(vectors, 128 + k), load(vectors, 192 + k)
-                y_c, y_g = n_c * scale_c + load(vectors, 256 + k), n_g * scale_g + load(vectors, 320 + k)
-                s_c, s_g = logistic(y_c), logistic(y_g)
-                active = y_c * s_c
-                up = load(upstream, s1 + k) * s_g
-                store(weight_gradient, at2 + k, load(weight_gradient, at2 + k) + up * active)
-                up = up * load(bond_weights, s2 + k)
-                d_c = up * (s_c + active * (ONE - s_c)) * scale_c
-                d_g = up * active * (ONE - s_g) * scale_g
-                store(u, row + k, d_c)
-                store(u, row + 64 + k, d_g)
-                along_c, along_g = along_c + d_c * n_c, along_g + d_g * n_g
-            through_norm(u, n, row, inverses[r], inverses[_INVERSES + r], along_c, along_g)
-        second_backward(TILE, u, transposed, zeros, n)
-        for r in range(count):
-            e1, e2 = angle_edges[a0 + r, 0], angle_edges[a0 + r, 1]
-            at1, at2 = np.int64(e1) * 256, np.int64(e2) * 256 + 128
-            place = np.int64(knot[a0 + r]) * 768
-            x = splat(t[a0 + r])
-            result = zero(n)
-            for k in range(0, 128, 16):
-                back = load(n, r * 128 + k) * load(du, r * 128 + k)
-                store(bond_gradient, at1 + k, load(bond_gradient, at1 + k) + back)
-                store(bond_gradient, at2 + k, load(bond_gradient, at2 + k) + back)
-                if level == 0:
-                    result = result + back * tabulated_slope(table, place + k, 128, x)
-                else:
-                    store(n, r * 128 + k, back)
-            if level == 0:
-                slope[a0 + r] += total(result) / angle_step
+            _times(angles, 64, layer.matrix, 64, 128, zeros, 0, p_angle)
+        _hidden(a0, count, level, g, layer, p_angle, u, du, True)
+        second_forward(TILE, u, second, n, inverses)
+        _second_backward(a0, count, g, second, w, upstream, weight_gradient, u, n, inverses)
+        second_backward(TILE, u, second, zeros, n)
+        _hidden_backward(a0, count, level, g, layer.table, angle_step, bond_gradient, slope, n, du)
         if level == 0:
             continue
-        # g is dE/d(new angles): what this convolution sends, and at level 1 what later layers sent.
+        # dE/d(new angles): what this convolution sends, and at level 1 what later layers sent.
         if level == 1:
-            _read(old_angles, a0, count, g)
-            _times(n, 128, matrix_back, 128, 64, g, 64, g)
+            _read(old_angles, a0, count, up)
+            _times(n, 128, layer.back, 128, 64, up, 64, up)
         else:
-            _times(n, 128, matrix_back, 128, 64, zeros, 0, g)
+            _times(n, 128, layer.back, 128, 64, zeros, 0, up)
             _read(old_angles, a0, count, angles)
-        _update_normed(
-            a0, count, level, angle_edges, knot, t, edge_bond, edge_center, update_bonds, update_atoms, update_table,
-            update_matrix, angles, n, inverses,
-        )  # fmt: skip
-        for r in range(count):
-            row = r * 128
-            along_c, along_g = zero(n), zero(n)
-            for k in range(0, 64, 16):
-                n_c, n_g = load(n, row + k), load(n, row + 64 + k)
-                scale_c, scale_g = load(update_norms, k), load(update_norms, 64 + k)
-                y_c, y_g = n_c * scale_c + load(update_norms, 128 + k), n_g * scale_g + load(update_norms, 192 + k)
-                s_c, s_g = logistic(y_c), logistic(y_g)
-                active = y_c * s_c
-                up = load(g, r * 64 + k) * s_g
-                d_c = up * (s_c + active * (ONE - s_c)) * scale_c
-                d_g = up * active * (ONE - s_g) * scale_g
-                store(u, row + k, d_c)
-                store(u, row + 64 + k, d_g)
-                along_c, along_g = along_c + d_c * n_c, along_g + d_g * n_g
-            through_norm(u, n, row, inverses[r], inverses[_INVERSES + r], along_c, along_g)
-            e1, e2 = angle_edges[a0 + r, 0], angle_edges[a0 + r, 1]
-            at1, at2 = np.int64(e1) * 256, np.int64(e2) * 256 + 128
-            place = np.int64(knot[a0 + r]) * 1152
-            x = splat(t[a0 + r])
-            result = zero(n)
-            for k in range(0, 128, 16):
-                back = load(u, row + k)
-                store(update_bond_gradient, at1 + k, load(update_bond_gradient, at1 + k) + back)
-                store(update_bond_gradient, at2 + k, load(update_bond_gradient, at2 + k) + back)
-                if level == 1:
-                    result = result + back * tabulated_slope(update_table, place + 64 + k, 192, x)
-            if level == 1:
-                for k in range(0, 64, 16):
-                    result = result + load(g, r * 64 + k) * tabulated_slope(update_table, place + k, 192, x)
-                slope[a0 + r] += total(result) / angle_step
+        _update_normed(a0, count, level, g, update, angles, n, inverses)
+        _update_backward(
+            a0, count, level, g, update.table, norms, angle_step, update_bond_gradient, slope, up, u, n, inverses
+        )
         if level == 2:
-            _times(u, 128, update_back, 128, 64, g, 64, g)
-            _write(g, a0, count, new_angles)
+            _times(u, 128, update.back, 128, 64, up, 64, up)
+            _write(up, a0, count, new_angles)

@@ -1,7 +1,8 @@
 """The second layer of the gated MLPs, forward and back, a tile of rows at a time.
 
 Notation of one row: h the first layer's output (core | gate), u = silu(h), z = u W + b the centered second layer,
-n = z / rms(z), y = n · scale + shift, φ = silu(y_core) · σ(y_gate).
+n = z / rms(z), y = n · scale + shift, φ = silu(y_core) · σ(y_gate). W and Wᵀ are `weights` and `transposed` of a
+:class:`amorph.chgnet.folding.GatedOutput`; b, scale and shift are its `vectors`, 128 of each, core | gate.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -13,8 +14,9 @@ from amorph.chgnet.cpu.simd import MEAN, load, normed_product, product, splat, s
 
 
 @njit(cache=True, nogil=True)
-def second_forward(rows, u, weights, bias, n, inverses):
+def second_forward(rows, u, second, n, inverses):
     """Apply the second layers of core and gate and their norms: n = z / rms(z), and 1 / rms(z) of each row."""
+    weights, bias = second.weights, second.vectors
     for side in range(2):
         for row in range(0, rows, 6):
             at = row * 128 + side * 64
@@ -24,12 +26,12 @@ def second_forward(rows, u, weights, bias, n, inverses):
 
 
 @njit(cache=True, nogil=True)
-def second_backward(rows, gradient, transposed, zeros, target):
+def second_backward(rows, gradient, second, zeros, target):
     """Multiply gradients of core and gate with the transposed matrices of the second layer."""
     for side in range(2):
         for row in range(0, rows, 6):
             at = row * 128 + side * 64
-            product(gradient, at, 128, transposed, side * 4096, 64, 64, zeros, 0, 0, target, at, 128)
+            product(gradient, at, 128, second.transposed, side * 4096, 64, 64, zeros, 0, 0, target, at, 128)
 
 
 @njit(cache=True, nogil=True)

@@ -86,7 +86,9 @@ class Network:
         self.atoms, self.shorts, self.edges = len(numbers), g.bond.size, g.edge_bond.size
         self.angles = g.angle_knot.size
         self.kinds = int(self.kind.max()) + 1
-        self.edge_center = np.repeat(np.arange(self.atoms, dtype=np.int32), np.diff(g.edge_start))
+        centers = np.repeat(np.arange(self.atoms, dtype=np.int32), np.diff(g.edge_start))
+        self.atom_graph = atom_convolution.Bonds(g.i, g.j, g.short, g.knot, g.t)
+        self.bond_graph = bond_convolution.Angles(g.angle_edges, g.angle_knot, g.angle_t, g.edge_bond, centers)
         parts = bench.threads
         bounds = np.linspace(0, g.i.size, parts + 1).astype(np.int64)
         self.bond_chunks = [(int(a), int(b)) for a, b in itertools.pairwise(bounds)]
@@ -120,30 +122,27 @@ class Network:
             features = self.a[3][: self.atoms * 64].reshape(-1, 64).astype(np.float64)
             moments = np.abs((features * self.model.site).sum(axis=1) + self.model.site_bias)
         energies = np.empty(self.atoms)
-        r = self.model.readout
         self.gradient = self._new("da", self.atoms, 64)
         bench.run(
             readout.readout,
-            [
-                (0, self.atoms, self.a[4], r.norm, r.weights, r.transposed, r.biases, r.last, r.last_bias, energies,
-                 self.gradient)
-            ],
-        )  # fmt: skip
+            [(0, self.atoms, self.a[4], self.model.readout, energies, self.gradient)],
+        )
         return energies, moments
 
-    def _atom_parts(self, layer: int) -> tuple[Array, Array, Array, NDArray[np.int32]]:
-        """First-layer products of atoms and short bonds, the radial table, and the number of each short bond."""
+    def _atom_parts(self, layer: int) -> tuple[atom_convolution.Bonds, atom_convolution.FirstLayer]:
+        """The bonds with the number of each short one, and the first layer of an atom convolution."""
         convolution = self.model.atom_convolutions[layer]
         products = self._new("atom products", self.atoms, 256)
         self.bench.linear(self.a[layer], self.atoms, convolution.atom, convolution.atom_bias, products)
         bond_products = self._new("bond products", self.shorts, 128)
         if layer == 0:
-            return products, bond_products, self.tables.first_convolution, np.full_like(self.graph.short, -1)
+            no_short = self.atom_graph._replace(short=np.full_like(self.graph.short, -1))
+            return no_short, atom_convolution.FirstLayer(products, bond_products, self.tables.first_convolution)
         self.bench.linear(self.e[layer], self.shorts, convolution.bond, None, bond_products)
-        return products, bond_products, self.tables.convolution[layer - 1], self.graph.short
+        return self.atom_graph, atom_convolution.FirstLayer(products, bond_products, self.tables.convolution[layer - 1])
 
     def _atom_convolution(self, layer: int) -> None:
-        g, convolution = self.graph, self.model.atom_convolutions[layer]
+        convolution = self.model.atom_convolutions[layer]
         size = whole_rows(self.atoms) * 64
         sums = self.space.zeros("message sums", size * self.bench.threads)
         parts = [sums[k * size : (k + 1) * size] for k in range(self.bench.threads)]
@@ -151,30 +150,16 @@ class Network:
             self.bench.run(
                 atom_convolution.first_forward,
                 [
-                    (*chunk, g.i, g.j, self.kind, self.kinds, g.knot, g.t, self.table, part)
+                    (*chunk, self.atom_graph, atom_convolution.Elements(self.kind, self.kinds, self.table), part)
                     for chunk, part in zip(self.bond_chunks, parts, strict=True)
                 ],
             )
         else:
-            products, bond_products, table, short = self._atom_parts(layer)
-            out = convolution.output
+            bonds_and_layer = self._atom_parts(layer)
             self.bench.run(
                 atom_convolution.forward,
                 [
-                    (
-                        *chunk,
-                        g.i,
-                        g.j,
-                        short,
-                        g.knot,
-                        g.t,
-                        products,
-                        bond_products,
-                        table,
-                        out.weights,
-                        out.vectors,
-                        part,
-                    )
+                    (*chunk, *bonds_and_layer, convolution.output, part)
                     for chunk, part in zip(self.bond_chunks, parts, strict=True)
                 ],
             )
@@ -183,40 +168,38 @@ class Network:
         self.a[layer + 1][:] = self.a[layer]
         self.bench.linear(messages, self.atoms, convolution.mix, None, self.a[layer + 1], add=True)
 
-    def _bond_parts(self, layer: int) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """First-layer products of the angle update and of the bond convolution."""
+    def _bond_parts(self, layer: int) -> tuple[bond_convolution.FirstLayer, Array, bond_convolution.FirstLayer]:
+        """First layer and norms of the angle update, and first layer of the bond convolution."""
         convolution = self.model.bond_convolutions[layer]
         products = self._new("bond products", self.shorts, 256)
         self.bench.linear(self.e[layer], self.shorts, convolution.bonds, None, products)
         atoms = self._new("atom products", self.atoms, 128)
         self.bench.linear(self.a[layer + 1], self.atoms, convolution.atom, convolution.atom_bias, atoms)
-        empty = products[:0]
+        back = self.back.bond[layer]["angle"].ravel()
+        first = bond_convolution.FirstLayer(products, atoms, self.tables.angle_in_bond, convolution.angle.ravel(), back)
         if layer == 0:
-            return (empty, empty, self.tables.angle_in_angle, empty, empty), (products, atoms)
+            empty = products[:0]
+            return bond_convolution.FirstLayer(empty, empty, self.tables.angle_in_angle, empty, empty), empty, first
         update = self.model.angle_updates[layer - 1]
         update_products = self._new("update bond products", self.shorts, 256)
         self.bench.linear(self.e[layer], self.shorts, update.bonds, None, update_products)
         update_atoms = self._new("update atom products", self.atoms, 128)
         self.bench.linear(self.a[layer], self.atoms, update.atom, update.atom_bias, update_atoms)
-        return (
-            (update_products, update_atoms, self.tables.angle_in_angle, update.angle.ravel(), update.norms),
-            (products, atoms),
-        )
+        back = self.back.angle[layer - 1]["angle"].ravel()
+        table, matrix = self.tables.angle_in_angle, update.angle.ravel()
+        return bond_convolution.FirstLayer(update_products, update_atoms, table, matrix, back), update.norms, first
 
     def _bond_convolution(self, layer: int) -> None:
         g, convolution = self.graph, self.model.bond_convolutions[layer]
-        (u_bonds, u_atoms, u_table, u_matrix, u_norms), (products, atoms) = self._bond_parts(layer)
+        update, norms, first = self._bond_parts(layer)
         sums = self._zeros("edge sums", self.edges, 64)
-        out = convolution.output
         old = self.alpha[max(layer - 1, 0)]
         self.bench.run(
             bond_convolution.forward,
             [
                 (
-                    *chunk, layer, g.angle_edges, g.angle_knot, g.angle_t, g.edge_bond, self.edge_center,
-                    u_bonds, u_atoms, u_table, u_matrix, u_norms, old, self.alpha[layer],
-                    products, atoms, self.tables.angle_in_bond, convolution.angle.ravel(), out.weights, out.vectors,
-                    self.w, sums,
+                    *chunk, layer, self.bond_graph, update, norms, old, self.alpha[layer], first,
+                    convolution.output, self.w, sums,
                 )
                 for chunk in self.angle_chunks
             ],
@@ -246,7 +229,7 @@ class Network:
 
     def _atom_convolution_backward(self, layer: int) -> None:
         """From dE/da[layer + 1] to dE/da[layer], dE/de[layer] and the slopes of the bonds."""
-        g, convolution, bench = self.graph, self.model.atom_convolutions[layer], self.bench
+        bench = self.bench
         upstream = self._new("messages", self.atoms, 64)
         bench.linear(self.gradient, self.atoms, self.back.atom[layer]["mix"], None, upstream)
         if layer == 0 and self.table is not None:
@@ -254,34 +237,23 @@ class Network:
                 atom_convolution.first_backward,
                 [
                     (
-                        *chunk,
-                        g.i,
-                        g.j,
-                        self.kind,
-                        self.kinds,
-                        g.knot,
-                        g.t,
-                        self.table,
-                        self.tables.step,
-                        upstream,
-                        self.slope,
+                        *chunk, self.atom_graph, atom_convolution.Elements(self.kind, self.kinds, self.table),
+                        self.tables.step, upstream, self.slope,
                     )
                     for chunk in self.bond_chunks
                 ],
-            )
+            )  # fmt: skip
             return
-        products, bond_products, table, short = self._atom_parts(layer)
+        bonds_and_layer = self._atom_parts(layer)
         size = whole_rows(self.atoms) * 256
         sums = self.space.zeros("gradient sums", size * bench.threads)
         bond_sums = self._new("bond gradient sums", self.shorts, 128)
-        out = convolution.output
         bench.run(
             atom_convolution.backward,
             [
                 (
-                    *chunk, g.i, g.j, short, g.knot, g.t, products, bond_products, table, self.tables.coarse_step,
-                    out.weights, out.transposed, out.vectors, upstream, self.slope,
-                    sums[k * size : (k + 1) * size], bond_sums,
+                    *chunk, *bonds_and_layer, self.model.atom_convolutions[layer].output, self.tables.coarse_step,
+                    upstream, self.slope, sums[k * size : (k + 1) * size], bond_sums,
                 )
                 for k, chunk in enumerate(self.bond_chunks)
             ],
@@ -298,26 +270,22 @@ class Network:
 
     def _bond_convolution_backward(self, layer: int) -> None:
         """From dE/de[layer + 1] to dE/de[layer], dE/da[layer + 1], dE/dα and the slopes of the angles."""
-        g, convolution, bench = self.graph, self.model.bond_convolutions[layer], self.bench
+        g, bench = self.graph, self.bench
         upstream = self._new("short messages", self.shorts, 64)
         bench.linear(self.bond_gradient, self.shorts, self.back.bond[layer]["mix"], None, upstream)
         weigh_backward(self.plain[layer], g.ends, self.w, upstream, self.weight_gradient)
-        (u_bonds, u_atoms, u_table, u_matrix, u_norms), (products, atoms) = self._bond_parts(layer)
+        update, norms, first = self._bond_parts(layer)
         edge_sums = self._zeros("edge gradient", self.edges, 256)
         update_edges = self._zeros("update edge gradient", self.edges, 256) if layer else edge_sums
-        update_back = self.back.angle[layer - 1]["angle"].ravel() if layer else u_matrix
-        out = convolution.output
+        gradients = bond_convolution.Gradients(self.angle_slope, edge_sums, update_edges, self.weight_gradient)
         # Level 2 leaves dE/dα[1] in the place of α[2]; level 1 finds it there.
         old = self.alpha[1] if layer == 2 else self.alpha[2]
         bench.run(
             bond_convolution.backward,
             [
                 (
-                    *chunk, layer, g.angle_edges, g.angle_knot, g.angle_t, g.edge_bond, self.edge_center,
-                    u_bonds, u_atoms, u_table, u_matrix, update_back, u_norms, old, self.alpha[layer],
-                    products, atoms, self.tables.angle_in_bond, convolution.angle.ravel(),
-                    self.back.bond[layer]["angle"].ravel(), out.weights, out.transposed, out.vectors, self.w,
-                    angular_step(), upstream, self.angle_slope, edge_sums, update_edges, self.weight_gradient,
+                    *chunk, layer, self.bond_graph, update, norms, old, self.alpha[layer], first,
+                    self.model.bond_convolutions[layer].output, self.w, angular_step(), upstream, gradients,
                 )
                 for chunk in self.angle_chunks
             ],

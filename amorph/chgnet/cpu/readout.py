@@ -1,4 +1,8 @@
-"""Energy of each atom: norm, three hidden layers, a sum over atoms; with the gradient of the atom features."""
+"""Energy of each atom: norm, three hidden layers, a sum over atoms; with the gradient of the atom features.
+
+E_i = W₄ u₃ + b₄, u_l = silu(W_l u_{l−1} + b_l), u₀ = LN(a_i): `final` and `final_bias` are W₄ and b₄, `weights` and
+`biases` W_l and b_l, `norm` the scale and shift of LN, `atoms` a, `gradient` dE/da.
+"""
 
 # mypy: disable-error-code="no-untyped-def"
 # numba infers the types of its kernels.
@@ -12,11 +16,12 @@ SCRATCH = 7 * ROWS * 64
 
 
 @njit(cache=True, nogil=True)
-def readout(first, last, atoms, norm, weights, transposed, biases, final, final_bias, energies, gradient, scratch):
+def readout(first, last, atoms, model, energies, gradient, scratch):
     """Compute the energy of each atom [eV, before the reference] and its gradient to the atom features.
 
     `atoms` and `gradient` are flat, with room for rows up to the next multiple of 6.
     """
+    norm, weights, transposed, biases, final, final_bias = model
     size = ROWS * 64
     x, y, inverse = scratch[:size], scratch[size : 2 * size], np.empty(ROWS, atoms.dtype)
     slopes = scratch[2 * size : 5 * size]

@@ -12,7 +12,7 @@ from ase.build import bulk
 from chgnet.model.basis import RadialBessel
 from float64_stock import melt, rocksalt, skewed, two_atoms
 
-from amorph.chgnet.cpu.atom_convolution import first_backward
+from amorph.chgnet.cpu.atom_convolution import Bonds, Elements, first_backward
 from amorph.chgnet.cpu.bench import Bench
 from amorph.chgnet.cpu.engine import Engine
 from amorph.chgnet.cpu.graph import VerletList
@@ -196,11 +196,9 @@ def test_messages_of_close_atoms_have_the_slope_of_the_formula(engine):
     knot = place.astype(np.int32)
     upstream = np.random.default_rng(0).normal(size=128).astype(np.float32)
     slope, zeros, ones = np.zeros(d.size), np.zeros(d.size, np.int32), np.ones(d.size, np.int32)
-    kind = np.array([0, 1], np.int32)
-    first_backward(
-        0, d.size, zeros, ones, kind, 2, knot, (place - knot).astype(np.float32), table, tables.step, upstream, slope,
-        upstream,
-    )  # fmt: skip
+    bonds = Bonds(zeros, ones, zeros, knot, (place - knot).astype(np.float32))
+    elements = Elements(np.array([0, 1], np.int32), 2, table)
+    first_backward(0, d.size, bonds, elements, tables.step, upstream, slope, upstream)
     hidden = tables._map_first_layer(d)
     expected = sum(
         tables._message(z, y, hidden, tables._weight(d))[1] @ upstream[side].astype(np.float64)
