@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from amorph.figures import Result
 from amorph.parameters import Density, Length, Supercell, checked
 from amorph.structure import periodic_atoms
-from amorph.tables import ANION_CHARGES, known_states
+from amorph.tables import ANION_CHARGES, ion_name, likeliest_states
 from amorph.units import G_CM3_PER_U_A3
 
 NEUTRAL = 0.02
@@ -246,16 +246,6 @@ def _amount(composition: str, token: re.Match[str]) -> tuple[Fraction, Fraction]
     return amount, error
 
 
-def ion_name(element: str, charge: float) -> str:
-    """Write an ion as chemists do.
-
-    >>> ion_name("Mg", 2.0), ion_name("Li", 1), ion_name("O", -2), ion_name("Mo", 4.5)
-    ('Mg2+', 'Li+', 'O2-', 'Mo4.5+')
-    """
-    size = "" if abs(charge) == 1 else f"{abs(charge):g}"
-    return f"{element}{size}{'-' if charge < 0 else '+'}"
-
-
 def _total(amounts: Mapping[str, Fraction], elements: list[str]) -> Fraction:
     return sum((amounts[element] for element in elements), Fraction(0))
 
@@ -301,19 +291,9 @@ def _oxidation_states(
     for element in anions:
         states.setdefault(element, float(ANION_CHARGES[element]) if element in ANION_CHARGES else -1.0)
     unknown = [element for element in shares if element not in states]
-    # charge per anion -> (log frequency, states): the best assignment for each charge that can be reached
-    reached: dict[Fraction, tuple[float, dict[str, float]]] = {
-        sum((shares[e] * Fraction(q).limit_denominator(1000) for e, q in states.items()), Fraction(0)): (0.0, {})
-    }
-    for element in unknown:
-        step: dict[Fraction, tuple[float, dict[str, float]]] = {}
-        for charge, frequency in known_states(element).items():
-            for before, (score, chosen) in reached.items():
-                after = before + shares[element] * charge
-                better = score + float(shares[element]) * math.log(frequency)
-                if after not in step or better > step[after][0]:
-                    step[after] = (better, {**chosen, element: float(charge)})
-        reached = step
+    # charge per anion -> (log frequency, states)
+    fixed = sum((shares[e] * Fraction(q).limit_denominator(1000) for e, q in states.items()), Fraction(0))
+    reached = likeliest_states({element: shares[element] for element in unknown}, fixed)
     if unknown:
         closest = min(reached, key=abs)
         if abs(closest) > NEARLY_NEUTRAL:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from amorph.parameters import checked
 from amorph.structure.atoms import anion_mask, periodic_atoms
 from amorph.structure.pairs import pair_list
-from amorph.tables import ANION_CHARGES, Ion, bond_valence, bond_valence_charges, known_states
+from amorph.tables import ANION_CHARGES, Ion, bond_valence, bond_valence_charges, known_states, likeliest_states
 
 _BOND_VALENCE_CUTOFF = 6.0
 """Anions at this distance or nearer count in the sum of a cation [Å], as on the bond-valence map."""
@@ -152,19 +152,7 @@ def _formal(atoms: Atoms, chosen: Mapping[str, float]) -> dict[str, float]:
     charge = sum(counts[element] * state for element, state in states.items())
     best, best_score = None, -math.inf
     for last, states_of_last in known.items():
-        # charge of the other elements -> (Σ ln p, states): the best choice for each charge that can be reached
-        reached: dict[int, tuple[float, dict[str, float]]] = {0: (0.0, {})}
-        for element, shares in known.items():
-            if element == last:
-                continue
-            step: dict[int, tuple[float, dict[str, float]]] = {}
-            for state, share in shares.items():
-                for before, (score, found) in reached.items():
-                    after = before + counts[element] * state
-                    better = score + counts[element] * math.log(share)
-                    if after not in step or better > step[after][0]:
-                        step[after] = (better, {**found, element: float(state)})
-            reached = step
+        reached = likeliest_states({element: counts[element] for element in known if element != last}, 0)
         for others, (score, found) in reached.items():
             mean = -(charge + others) / counts[last]
             total = score + counts[last] * _log_share(states_of_last, mean)

@@ -64,7 +64,7 @@ def bond_valence(ion: str | Ion, anion: str | Ion = "O2-", *, parameters: Path |
         if parameters is None
         else "pass r0 and b, or give another file"
     )
-    raise ValueError(f"no bond-valence parameters for {cation}–{_anion_name(element, charge)}{where}; {remedy}")
+    raise ValueError(f"no bond-valence parameters for {cation}–{anion}{where}; {remedy}")
 
 
 def bond_valence_charges(element: str, anion: str | Ion = "O2-", *, parameters: Path | None = None) -> tuple[int, ...]:
@@ -90,12 +90,6 @@ def _anion(anion: str | Ion) -> tuple[str, int | None]:
         return anion, None
     parsed = parse_ion(anion)
     return parsed.element, parsed.charge
-
-
-def _anion_name(element: str, charge: int | None) -> str:
-    if charge is None:
-        return element
-    return f"{element}{abs(charge)}{'+' if charge > 0 else '-'}"
 
 
 def _rows(name: str) -> list[dict[str, str]]:

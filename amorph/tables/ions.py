@@ -32,11 +32,29 @@ class Ion:
     @property
     def name(self) -> str:
         """The name as a chemist writes it, in plain characters: "Mg2+", "Li+", "O2-"."""
-        size = "" if abs(self.charge) == 1 else str(abs(self.charge))
-        return f"{self.element}{size}{'+' if self.charge > 0 else '-'}"
+        return ion_name(self.element, self.charge)
 
     def __str__(self) -> str:
         return self.name
+
+
+def ion_name(element: str, charge: float) -> str:
+    """Write an ion as chemists do, a mean charge as such.
+
+    >>> ion_name("Mg", 2.0), ion_name("Li", 1), ion_name("O", -2), ion_name("Mo", 4.5)
+    ('Mg2+', 'Li+', 'O2-', 'Mo4.5+')
+    """
+    size = "" if abs(charge) == 1 else f"{abs(charge):.4g}"
+    return f"{element}{size}{'-' if charge < 0 else '+'}"
+
+
+def element_of(name: str) -> str:
+    """Give the element of an ion's name, or of its own.
+
+    >>> element_of("Mg2+"), element_of("Mg")
+    ('Mg', 'Mg')
+    """
+    return name if atomic_numbers.get(name, 0) > 0 else parse_ion(name).element
 
 
 def parse_ion(text: str) -> Ion:

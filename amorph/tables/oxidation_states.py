@@ -1,8 +1,12 @@
 """Oxidation states that elements are known in: of anions the formal ones, of cations those of the ICSD's compounds."""
 
+import math
 from collections.abc import Mapping
+from fractions import Fraction
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
+
+Amount = TypeVar("Amount", int, Fraction)
 
 ANION_CHARGES: Final[Mapping[str, int]] = MappingProxyType(
     {"F": -1, "O": -2, "Cl": -1, "N": -3, "Br": -1, "I": -1, "S": -2, "Se": -2, "Te": -2, "P": -3}
@@ -29,3 +33,32 @@ def known_states(element: str) -> dict[int, float]:
         raise ValueError(f"no oxidation state of {element} is known; give oxidation_states = {{'{element}': ...}}")
     total = sum(found.values())
     return {charge: count / total for charge, count in sorted(found.items())}
+
+
+def likeliest_states(amounts: Mapping[str, Amount], charge: Amount) -> dict[Amount, tuple[float, dict[str, float]]]:
+    """Find the likeliest known states of elements for each charge that they can add up to.
+
+    Parameters
+    ----------
+    amounts
+        How much there is of each element.
+    charge
+        Charge to start from [e].
+
+    Returns
+    -------
+    dict
+        By the charge reached [e]: the largest Σ n ln p, p being a state's share as of :func:`known_states`, and the
+        states.
+    """
+    reached: dict[Amount, tuple[float, dict[str, float]]] = {charge: (0.0, {})}
+    for element, amount in amounts.items():
+        step: dict[Amount, tuple[float, dict[str, float]]] = {}
+        for state, share in known_states(element).items():
+            for before, (score, chosen) in reached.items():
+                after = before + amount * state
+                better = score + float(amount) * math.log(share)
+                if after not in step or better > step[after][0]:
+                    step[after] = (better, {**chosen, element: float(state)})
+        reached = step
+    return reached

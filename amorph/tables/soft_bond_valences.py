@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ase.data import atomic_numbers
 
-from amorph.tables.bond_valences import _anion, _anion_name, _rows
+from amorph.tables.bond_valences import _anion, _rows
 from amorph.tables.ions import Ion, parse_ion
 
 _NOBLE_GASES = (2, 10, 18, 36, 54, 86)
@@ -46,9 +46,7 @@ def soft_bond_valence(ion: str | Ion, anion: str | Ion = "O2-") -> SoftBondValen
         ):
             return values
     known = ", ".join(Ion(first, state).name for first, state, *_ in _soft_bond_valences())
-    raise ValueError(
-        f"no soft-BV parameters for {cation}–{_anion_name(element, charge)}; the table has {known}, each with O2-"
-    )
+    raise ValueError(f"no soft-BV parameters for {cation}–{anion}; the table has {known}, each with O2-")
 
 
 def principal_quantum_number(element: str) -> int:

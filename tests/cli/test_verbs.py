@@ -18,6 +18,7 @@ from PIL import Image
 
 from amorph import build, bvs_map, cli, free_volume, relax, substitute
 from amorph.reading import read_field, read_structure
+from amorph.structure import atoms as structure_atoms
 
 EMT = ("--factory", "ase.calculators.emt:EMT")
 PURE = ("--factory", "pure_emt:PureEMT")
@@ -355,6 +356,25 @@ def test_isosurface_refuses_a_map_that_is_not_of_its_structure(amorph, mgo, tmp_
     called = amorph("isosurface", "changed.npz")
     assert (called.status, called.out) == (2, "")
     assert "changed.npz: its values are not those that its structure and parameters give" in called.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("voids", "--ion", "Mg2+", "--spacing", 0.5),
+        ("bvs", "--ion", "Mg2+", "--spacing", 0.5),
+        ("free-volume",),
+        ("percolation", "--ion", "Mg2+", "--spacing", 0.5),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_structure_is_checked_once(amorph, mgo, monkeypatch, command):
+    calls = []
+    check = structure_atoms._check
+    monkeypatch.setattr(structure_atoms, "_SOUND", set())
+    monkeypatch.setattr(structure_atoms, "_check", lambda atoms: calls.append(atoms) or check(atoms))
+    called = amorph(command[0], "mgo.extxyz", *command[1:])
+    assert (called.status, len(calls)) == (0, 1), called.err
 
 
 # vasp-input

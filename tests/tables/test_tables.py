@@ -187,7 +187,7 @@ def test_parse_ion_refuses(text, message):
 
 
 def test_missing_parameters_say_what_to_do():
-    with pytest.raises(ValueError, match=r"^no bond-valence parameters for Ti4\+–F1-; pass r0 and b, or point --param"):
+    with pytest.raises(ValueError, match=r"^no bond-valence parameters for Ti4\+–F-; pass r0 and b, or point --param"):
         bond_valence("Ti4+", "F-")
     with pytest.raises(ValueError, match=r"no bond-valence parameters for Ti3\+–O2-"):
         bond_valence("Ti3+")

@@ -15,8 +15,8 @@ from amorph.analysis.grids._walk import (
     _collect,
     _corner_box,
     _enclose,
-    _gather,
     _square_outside,
+    gather,
 )
 from amorph.machine.kernel_cache import provide_cache_folder
 from amorph.machine.wide_vectors import prefer_wide_vectors
@@ -163,7 +163,7 @@ def bond_valence_slab(x0, planes, maps, grid, spheres, anions, cutoff, limit, bo
                         radius = _corner_box(
                             center, x0, x0 + planes - 1, tile_y, end_y - 1, tile_z, end_z - 1, xs, ys, zs
                         )
-                        images, count = _gather(center, cutoff + radius, anions, images)
+                        images, count = gather(center, cutoff + radius, anions, images)
                         if outer.shape[1] <= count:
                             inner = np.empty((3, images.shape[1] + 1), maps.dtype)
                             outer = np.empty((3, images.shape[1] + 1))
@@ -199,7 +199,7 @@ def bond_valence_points(points, sums, anions, cutoff, limit, scale, r0):  # type
     """Fill `sums` with Σ 2^[scale·(r0 − d)] over d² ≤ limit at arbitrary points (n, 3)."""
     images = np.empty((3, 256))
     for n in range(points.shape[0]):
-        images, count = _gather(points[n], cutoff, anions, images)
+        images, count = gather(points[n], cutoff, anions, images)
         total = 0.0
         for k in range(count):
             square = (

@@ -10,7 +10,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from amorph.fields import Precision
-from amorph.tables import bond_valence, parse_ion
+from amorph.tables import bond_valence, element_of, parse_ion
 
 SOFTNESS: Final = 0.37
 """The b of Brown & Altermatt (1985), for an r0 given alone [Å]."""
@@ -61,7 +61,7 @@ def resolve_bond(
     the S of a sulfate bonds no cation.
     """
     mobile = parse_ion(ion)
-    element = anion if anion.isalpha() else parse_ion(anion).element
+    element = element_of(anion)
     if element == mobile.element:
         raise ValueError(f"the ion {mobile} and the anion {anion} are of one element; name two")
     which = atoms.symbols == element

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from amorph.analysis.grids._exponential import _exp2
-from amorph.analysis.grids._walk import _TILE, BLOCK_ROOM, SLAB, _collect, _corner_box, _enclose, _gather, _keep
+from amorph.analysis.grids._walk import _TILE, BLOCK_ROOM, SLAB, _collect, _corner_box, _enclose, _keep, gather
 from amorph.machine.kernel_cache import provide_cache_folder
 from amorph.machine.wide_vectors import prefer_wide_vectors
 
@@ -129,7 +129,7 @@ def site_energy_slab(x0, slab, free, grid, atoms, cutoff, limit, is_morse, scale
                         radius = _corner_box(
                             center, x0, x0 + planes - 1, tile_y, end_y - 1, tile_z, end_z - 1, xs, ys, zs
                         )
-                        images, count = _gather(center, cutoff + radius, atoms, images)
+                        images, count = gather(center, cutoff + radius, atoms, images)
                         if kept.shape[1] <= count:
                             kept = np.empty((3, images.shape[1] + 1))
                     _enclose(points, m, center, half)
@@ -152,7 +152,7 @@ def site_energy_points(points, energies, atoms, cutoff, limit, is_morse, scale, 
     """Add the terms of one kind of atom at arbitrary points (n, 3), with the mathematical library's functions."""
     images = np.empty((3, 256))
     for n in range(points.shape[0]):
-        images, count = _gather(points[n], cutoff, atoms, images)
+        images, count = gather(points[n], cutoff, atoms, images)
         total = 0.0
         for k in range(count):
             square = (

@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from amorph.tables import Ion, parse_ion, principal_quantum_number, radius, soft_bond_valence
+from amorph.tables import Ion, ion_name, parse_ion, principal_quantum_number, radius, soft_bond_valence
 
 Convention = Literal["full", "half"]
 
@@ -49,8 +49,7 @@ class Interaction:
     @property
     def species(self) -> str:
         """Element and charge, a mean charge as such: "Ti4+", "Mo3.5+"."""
-        size = "" if abs(self.charge) == 1 else f"{abs(self.charge):.4g}"
-        return f"{self.element}{size}{'+' if self.charge > 0 else '-'}"
+        return ion_name(self.element, self.charge)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,14 +8,13 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from amorph.analysis.crystallinity import order as measures
 from amorph.figures import Result
 from amorph.parameters import Supercell, checked
 from amorph.structure import anion_mask, periodic_atoms
-from amorph.tables import parse_ion
+from amorph.tables import element_of
 
 log = logging.getLogger(__name__)
 
@@ -288,7 +287,7 @@ def _check_same_atoms(first: Atoms, other: Atoms) -> None:
 def _anions(atoms: Atoms, anion: str | None) -> tuple[str, ...]:
     present = set(atoms.symbols)
     if anion is not None:
-        element = anion if atomic_numbers.get(anion, 0) > 0 else parse_ion(anion).element
+        element = element_of(anion)
         if element not in present:
             raise ValueError(f"no {element} in the cell, which has {', '.join(sorted(present))}; name its anion")
         return (element,)

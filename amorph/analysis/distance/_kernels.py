@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from amorph.analysis.grids._walk import _TILE, SLAB, _corner_box, _gather
+from amorph.analysis.grids._walk import _TILE, SLAB, _corner_box, gather
 from amorph.machine.kernel_cache import provide_cache_folder
 from amorph.machine.wide_vectors import prefer_wide_vectors
 
@@ -112,7 +112,7 @@ def _gather_near(center, half, guess, largest, atoms, images, distances):  # typ
     """Gather what may be nearest to a point within `half` of a center; returns the arrays, larger if need be."""
     reach = guess
     while True:
-        images, count = _gather(center, reach, atoms, images)
+        images, count = gather(center, reach, atoms, images)
         if distances.size < images.shape[1]:
             distances = np.empty(images.shape[1])
         # what is nearest to any such point is at most so far from the center

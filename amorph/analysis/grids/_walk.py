@@ -28,7 +28,7 @@ with odd rows most loads of eight numbers would straddle two cache lines."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _gather(center, reach, atoms, images):  # type: ignore[no-untyped-def]
+def gather(center, reach, atoms, images):  # type: ignore[no-untyped-def]
     """Write the atom images within reach of a point to `images` (3, m); returns it, larger if need be, and how many.
 
     Rows of the atoms' `positions` beyond the three coordinates (a radius, a charge) go with each image: `images` then

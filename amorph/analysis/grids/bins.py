@@ -34,16 +34,22 @@ def make_bins(cell: NDArray[np.float64], positions: NDArray[np.float64], *carrie
     Each of `carried`, (n,) radii or charges, becomes a row below the coordinates.
     """
     reduced, _ = minkowski_reduce(cell)
-    reduced = np.array(reduced, dtype=np.float64, order="C")
-    inverse, heights = _inverse_and_heights(reduced)
-    fractional, inside = wrap(reduced, positions)
-    shape = np.clip(heights / _BIN, 1, 512).astype(np.int64)
+    return sort_into_bins(np.array(reduced, dtype=np.float64, order="C"), positions, _BIN, *carried)
+
+
+def sort_into_bins(
+    cell: NDArray[np.float64], positions: NDArray[np.float64], width: float, *carried: NDArray[np.float64]
+) -> Bins:
+    """Sort atoms into bins about as wide as asked for [Å], in a cell that is reduced."""
+    inverse, heights = _inverse_and_heights(cell)
+    fractional, inside = wrap(cell, positions)
+    shape = np.clip(heights / width, 1, 512).astype(np.int64)
     index = np.minimum((fractional * shape).astype(np.int64), shape - 1)
     flat = np.ravel_multi_index(tuple(index.T), tuple(shape))
     order = np.argsort(flat, kind="stable")
     starts = np.zeros(int(np.prod(shape)) + 1, dtype=np.int64)
     np.cumsum(np.bincount(flat, minlength=starts.size - 1), out=starts[1:])
-    return Bins(reduced, inverse, heights, shape, starts, np.vstack([inside.T, *carried])[:, order].copy())
+    return Bins(cell, inverse, heights, shape, starts, np.vstack([inside.T, *carried])[:, order].copy())
 
 
 def wrap(cell: NDArray[np.float64], positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -14,7 +14,7 @@ from amorph.fields import ScalarField
 from amorph.figures import Result, Row, plain
 from amorph.parameters import Count, Length, checked
 from amorph.structure import periodic_atoms
-from amorph.tables import parse_ion
+from amorph.tables import element_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ def local_free_volume(
     from amorph.analysis.voids._pores import share_out
 
     atoms = periodic_atoms(atoms)
-    element = ion if ion.isalpha() else parse_ion(ion).element
+    element = element_of(ion)
     indices = np.flatnonzero(atoms.symbols == element)
     if not len(indices):
         raise ValueError(f"no {element} in {atoms.symbols.formula.format('hill')}; name an ion that it has")

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from amorph.analysis.grids._walk import _corner_box, _gather, _nearest
+from amorph.analysis.grids._walk import _corner_box, _nearest, gather
 from amorph.machine.kernel_cache import provide_cache_folder
 
 provide_cache_folder()
@@ -122,13 +122,13 @@ def share_out(x0, inside, grid, atoms, guess, limit, counts):  # type: ignore[no
                 continue
             half = _corner_box(center, x0, x0 + planes - 1, block_y, stop_y - 1, block_z, stop_z - 1, xs, ys, zs)
             reach = guess
-            images, count = _gather(center, reach, atoms, images)
+            images, count = gather(center, reach, atoms, images)
             while count == 0:
                 reach *= 1.5
-                images, count = _gather(center, reach, atoms, images)
+                images, count = gather(center, reach, atoms, images)
             # the atom nearest to any point of the box is at most this far from the center
             reach = _nearest(images, count, center) + 2.0 * half
-            images, count = _gather(center, reach, atoms, images)
+            images, count = gather(center, reach, atoms, images)
             for i in range(planes):
                 for iy in range(block_y, stop_y):
                     for iz in range(block_z, stop_z):

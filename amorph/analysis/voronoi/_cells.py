@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numba import njit
 
+from amorph.analysis.grids._walk import gather
 from amorph.analysis.voronoi._polyhedron import (
     CUBE_FACES,
     cut,
@@ -36,53 +37,25 @@ _LOOSE = 1.0 + 1e-9
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _gather(center, reach, lattice, positions, near, whom):  # type: ignore[no-untyped-def]
+def _gather_named(center, reach, lattice, positions, near, whom):  # type: ignore[no-untyped-def]
     """Write the atom images within reach of a point to rows 0 to 2 of `near` (4, m), their names to `whom` (6, m).
 
     A name is the atom, in the order of the bins, and three cell shifts. Returns both arrays, larger if need be, and how
     many images there are; the other rows are for :func:`_sort_candidates`.
     """
     cell, inverse, heights, bins, starts = lattice
-    lows = np.empty(3, np.int64)
-    highs = np.empty(3, np.int64)
-    for k in range(3):
-        f = center[0] * inverse[0, k] + center[1] * inverse[1, k] + center[2] * inverse[2, k]
-        width = reach / heights[k] * _LOOSE + 1e-9
-        lows[k] = math.floor((f - width) * bins[k])
-        highs[k] = math.floor((f + width) * bins[k])
-    square = reach * reach * _LOOSE
-    count = 0
-    for b0 in range(lows[0], highs[0] + 1):
-        s0 = b0 // bins[0]
-        for b1 in range(lows[1], highs[1] + 1):
-            s1 = b1 // bins[1]
-            column = ((b0 - s0 * bins[0]) * bins[1] + (b1 - s1 * bins[1])) * bins[2]
-            for s2 in range(lows[2] // bins[2], highs[2] // bins[2] + 1):
-                # the bins of one image along c follow each other, and so do their atoms
-                start = starts[column + max(lows[2] - s2 * bins[2], 0)]
-                stop = starts[column + min(highs[2] - s2 * bins[2] + 1, bins[2])]
-                if count + stop - start >= near.shape[1]:
-                    larger = np.empty((4, 2 * (count + stop - start)))
-                    larger[:3, :count] = near[:3, :count]
-                    near = larger
-                    longer = np.empty((6, near.shape[1]), np.int64)
-                    longer[:4, :count] = whom[:4, :count]
-                    whom = longer
-                x = s0 * cell[0, 0] + s1 * cell[1, 0] + s2 * cell[2, 0]
-                y = s0 * cell[0, 1] + s1 * cell[1, 1] + s2 * cell[2, 1]
-                z = s0 * cell[0, 2] + s1 * cell[1, 2] + s2 * cell[2, 2]
-                for n in range(start, stop):
-                    px = positions[0, n] + x
-                    py = positions[1, n] + y
-                    pz = positions[2, n] + z
-                    near[0, count] = px
-                    near[1, count] = py
-                    near[2, count] = pz
-                    whom[0, count] = n
-                    whom[1, count] = s0
-                    whom[2, count] = s1
-                    whom[3, count] = s2
-                    count += (px - center[0]) ** 2 + (py - center[1]) ** 2 + (pz - center[2]) ** 2 <= square
+    near, count = gather(center, reach, (cell, inverse, heights, bins, starts, positions), near)
+    if whom.shape[1] < near.shape[1]:
+        whom = np.empty((6, near.shape[1]), np.int64)
+    for k in range(count):
+        n = np.int64(near[3, k])
+        dx = near[0, k] - positions[0, n]
+        dy = near[1, k] - positions[1, n]
+        dz = near[2, k] - positions[2, n]
+        whom[0, k] = n
+        for axis in range(3):
+            shift = dx * inverse[0, axis] + dy * inverse[1, axis] + dz * inverse[2, axis]
+            whom[1 + axis, k] = math.floor(shift + 0.5)
     return near, whom, count
 
 
@@ -210,7 +183,7 @@ def _carve_whole(atom, center, sizes, reach, near_list, lattice, points, cell_ar
         low = high
         if low == known:
             reach = min(_GROWTH * reach, (math.sqrt(limit) + away) * _LOOSE)
-            near, whom, count = _gather(center, reach, lattice, positions, near, whom)
+            near, whom, count = _gather_named(center, reach, lattice, positions, near, whom)
             _squares_from(near, count, x, y, z)
         high = limit
     return state[0], state[1], reach, (near, whom, count)
@@ -267,8 +240,9 @@ def _write_faces(atom, n_planes, cell_arrays, surfaces, naming, rows, areas, use
 def cells_of_block(first, last, lattice, points, bin_of, naming, sizes):  # type: ignore[no-untyped-def]
     """Make the cells of a run of atoms, in the order of the bins.
 
-    `lattice` is (cell, inverse, heights, bins, starts); `points` (positions (3, n), squared radii, the largest of
-    them); `naming` (original index of each atom, lattice vectors taken off when it was moved into the cell,
+    `lattice` is (cell, inverse, heights, bins, starts); `points` (positions (4, n), the last row
+    numbering them, squared radii, the largest of them); `naming` (original index of each atom, lattice vectors taken
+    off when it was moved into the cell,
     transformation to the caller's lattice vectors); `sizes` (half the edge of the first cube, half the edge of a cube
     that holds every cell, reach of the first list of neighbours, tolerance).
 
@@ -303,7 +277,7 @@ def cells_of_block(first, last, lattice, points, bin_of, naming, sizes):  # type
                 square += (positions[axis, atom] - center[axis]) ** 2
             away = max(away, math.sqrt(square))
         reach = reach_first + away
-        near, whom, count = _gather(center, reach, lattice, positions, near, whom)
+        near, whom, count = _gather_named(center, reach, lattice, positions, near, whom)
         for atom in range(group, end):
             half = half_first
             while True:

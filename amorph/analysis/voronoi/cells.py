@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.geometry import minkowski_reduce
 from numpy.typing import NDArray
 
-from amorph.analysis.grids import wrap
+from amorph.analysis.grids import sort_into_bins
 from amorph.machine.processors import available_processors
 from amorph.parameters import Count, checked
 from amorph.structure import Radii, atomic_radii, periodic_atoms
@@ -210,25 +210,22 @@ def _layout(
     """
     cell, transformation = minkowski_reduce(cell)
     cell = np.array(cell, dtype=np.float64, order="C")
-    inverse = np.ascontiguousarray(np.linalg.inv(cell))
-    heights = 1.0 / np.linalg.norm(inverse, axis=0)
     spacing = float(abs(np.linalg.det(cell)) / len(positions)) ** (1 / 3)
-    shape = np.clip(heights / (spacing * _ATOMS_PER_BIN ** (1 / 3)), 1, 512).astype(np.int64)
-    fractional, inside = wrap(cell, positions)
-    bins = np.ravel_multi_index(tuple(np.minimum((fractional * shape).astype(np.int64), shape - 1).T), tuple(shape))
-    order = np.argsort(bins, kind="stable")
-    starts = np.zeros(int(np.prod(shape)) + 1, dtype=np.int64)
-    np.cumsum(np.bincount(bins, minlength=starts.size - 1), out=starts[1:])
-    wraps = np.rint((positions - inside) @ inverse).astype(np.int64)
+    numbers = np.arange(len(positions), dtype=np.float64)
+    *lattice, inside = sort_into_bins(cell, positions, spacing * _ATOMS_PER_BIN ** (1 / 3), numbers)
+    order = inside[3].astype(np.int64)
+    inside[3] = numbers
+    wraps = np.rint((positions[order] - inside[:3].T) @ lattice[1]).astype(np.int64)
+    starts = lattice[4]
     lengths = np.linalg.norm(cell, axis=1)
     # half the diagonal of a box of these edges: no corner of a cell is farther from its atom
     largest = 0.51 * float(np.linalg.norm(lengths))
     slack = _SLACK[0] * spacing + _SLACK[1] * float(lengths.max())
     layout = _Layout(
-        (cell, inverse, heights, shape, starts),
-        (np.ascontiguousarray(inside[order].T), squares[order], float(squares.max())),
-        bins[order],
-        (order, wraps[order], np.ascontiguousarray(transformation, dtype=np.int64)),
+        tuple(lattice),
+        (inside, squares[order], float(squares.max())),
+        np.repeat(np.arange(len(starts) - 1), np.diff(starts)),
+        (order, wraps, np.ascontiguousarray(transformation, dtype=np.int64)),
         (min(_FIRST_HALF * spacing, largest), largest, _FIRST_REACH * spacing, slack),
     )
     return layout, spacing

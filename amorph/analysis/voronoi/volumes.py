@@ -14,7 +14,7 @@ from amorph.analysis.voronoi.cells import Kind, cut_cells
 from amorph.figures import Result, Row
 from amorph.parameters import Volume, checked
 from amorph.structure import Radii, periodic_atoms
-from amorph.tables import parse_ion
+from amorph.tables import element_of
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +162,10 @@ def voronoi_volumes(atoms: Atoms, *, tessellation: Kind = "plain", radii: Radii 
     >>> voronoi_volumes(bulk("MgO", "rocksalt", a=4.212)).round(4)
     array([9.3406, 9.3406])
     """
-    atoms = periodic_atoms(atoms)
+    return _volumes(periodic_atoms(atoms), tessellation, radii)
+
+
+def _volumes(atoms: Atoms, tessellation: Kind, radii: Radii | None) -> NDArray[np.float64]:
     volumes = cut_cells(atoms, tessellation, radii).volumes
     if (empty := np.flatnonzero(volumes == 0.0)).size:
         names = ", ".join(f"{index} ({atoms.symbols[index]})" for index in empty)
@@ -224,17 +227,17 @@ def free_volume(
     0.0
     """
     atoms = periodic_atoms(atoms)
-    reference = _reference(_element(anion), oxygen_volume, oxygen_volume_source)
-    _element(ion)
+    reference = _reference(element_of(anion), oxygen_volume, oxygen_volume_source)
+    element_of(ion)
     present = sorted(set(atoms.symbols))
-    if _element(anion) not in present:
-        raise ValueError(f"no {_element(anion)} in the cell, which has {', '.join(present)}; name its anion")
+    if element_of(anion) not in present:
+        raise ValueError(f"no {element_of(anion)} in the cell, which has {', '.join(present)}; name its anion")
     return _measure(
-        voronoi_volumes(atoms, tessellation=tessellation, radii=radii),
+        _volumes(atoms, tessellation, radii),
         tuple(atoms.symbols),
         float(atoms.cell.volume),
         ion=ion,
-        anion=_element(anion),
+        anion=element_of(anion),
         reference=reference,
         tessellation=tessellation,
         radii_set=radii if isinstance(radii, str) or radii is None else "given",
@@ -252,7 +255,7 @@ def _measure(
     tessellation: Kind,
     radii_set: str | None,
 ) -> FreeVolume:
-    mobile = _element(ion)
+    mobile = element_of(ion)
     oxygen_volume, source = reference
     species = _species(volumes, symbols, mobile, anion)
     filled = sum(row.count * (oxygen_volume if row.species == anion else row.mean) for row in species)
@@ -310,7 +313,3 @@ def _formula(species: tuple[SpeciesVolume, ...], ratio: float | None) -> str:
         amounts.insert(1, ("□", ratio * amounts[0][1]))
     texts = [(name, f"{round(amount, 2) + 0.0:.2f}") for name, amount in amounts]  # + 0.0: no minus zero
     return "".join(name if text == "1.00" else name + text for name, text in texts)
-
-
-def _element(name: str) -> str:
-    return name if atomic_numbers.get(name, 0) > 0 else parse_ion(name).element

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import numpy as np
 from annotated_types import Interval
 from ase import Atoms
-from ase.data import atomic_numbers, chemical_symbols
+from ase.data import atomic_numbers
 from ase.data.colors import jmol_colors
 
 from amorph.analysis.isosurface import Mesh
@@ -20,7 +20,7 @@ from amorph.export.picture.scenes import SceneParts, Style
 from amorph.export.whole_files import replacing, writer_for
 from amorph.parameters import Fraction, Unit, checked
 from amorph.structure import anion_mask, periodic_atoms
-from amorph.tables import parse_ion, radius
+from amorph.tables import element_of, radius
 
 _ALKALI: Final = frozenset({"Li", "Na", "K", "Rb", "Cs"})
 _POLYHEDRA: Final = ((74, 134, 212), (148, 103, 189), (23, 160, 160), (206, 109, 155), (128, 133, 64), (120, 130, 145))
@@ -129,7 +129,7 @@ def write_picture(
 
 def _styles(atoms: Atoms, mobile: str, polyhedra: Sequence[str] | None) -> list[Style]:
     """Choose how each element is drawn: polyhedra, then other cations, then anions."""
-    mobile = mobile if mobile in chemical_symbols[1:] else parse_ion(mobile).element
+    mobile = element_of(mobile)
     symbols = np.array(atoms.get_chemical_symbols())
     anion = anion_mask(atoms)
     anions, cations = (sorted(set(symbols[mask].tolist()), key=atomic_numbers.get) for mask in (anion, ~anion))
