@@ -1,15 +1,17 @@
-from .bond_valences import BondValence as BondValence
-from .bond_valences import bond_valence as bond_valence
-from .bond_valences import bond_valence_charges as bond_valence_charges
-from .ions import Ion as Ion
-from .ions import element_of as element_of
-from .ions import ion_name as ion_name
-from .ions import parse_ion as parse_ion
-from .oxidation_states import ANION_CHARGES as ANION_CHARGES
-from .oxidation_states import known_states as known_states
-from .oxidation_states import likeliest_states as likeliest_states
-from .radius_sets import radii as radii
-from .radius_sets import radius as radius
-from .soft_bond_valences import SoftBondValence as SoftBondValence
-from .soft_bond_valences import principal_quantum_number as principal_quantum_number
-from .soft_bond_valences import soft_bond_valence as soft_bond_valence
+from .bond_valences import (
+    BondValence as BondValence,
+    bond_valence as bond_valence,
+    bond_valence_charges as bond_valence_charges,
+)
+from .ions import Ion as Ion, element_of as element_of, ion_name as ion_name, parse_ion as parse_ion
+from .oxidation_states import (
+    ANION_CHARGES as ANION_CHARGES,
+    known_states as known_states,
+    likeliest_states as likeliest_states,
+)
+from .radius_sets import radii as radii, radius as radius
+from .soft_bond_valences import (
+    SoftBondValence as SoftBondValence,
+    principal_quantum_number as principal_quantum_number,
+    soft_bond_valence as soft_bond_valence,
+)

@@ -1,11 +1,10 @@
-from .bins import Bins as Bins
-from .bins import largest_square_within as largest_square_within
-from .bins import make_bins as make_bins
-from .bins import smallest_square_reaching as smallest_square_reaching
-from .bins import sort_into_bins as sort_into_bins
-from .bins import wrap as wrap
-from .layout import Grid as Grid
-from .layout import make_grid as make_grid
-from .layout import resolve_points as resolve_points
-from .slabs import Task as Task
-from .slabs import over_slabs as over_slabs
+from .bins import (
+    Bins as Bins,
+    largest_square_within as largest_square_within,
+    make_bins as make_bins,
+    smallest_square_reaching as smallest_square_reaching,
+    sort_into_bins as sort_into_bins,
+    wrap as wrap,
+)
+from .layout import Grid as Grid, make_grid as make_grid, resolve_points as resolve_points
+from .slabs import Task as Task, over_slabs as over_slabs
