@@ -97,19 +97,13 @@ def build(
         Conventional cells (four cations, four anions) along each axis, or an integer matrix whose rows are the
         lattice vectors in conventional cells.
     lattice_constant
-        Edge of the conventional cell [Å], or ``relaxed``: start from the sum of the Shannon radii and relax the cell
-        before use.
+        Edge of the conventional cell [Å], or ``relaxed``: that of the sum of the Shannon radii, to be relaxed.
     density_g_cm3
         Density [g/cm³], in place of the lattice constant.
     oxidation_states
         Oxidation state of each element [e]; those not given are worked out.
     rng
         Random generator that places the ions.
-
-    Returns
-    -------
-    Built
-        The cell with its counts, residual charge and deviation from the composition.
 
     Raises
     ------
@@ -119,16 +113,15 @@ def build(
 
     Notes
     -----
-    Counts are rounded by largest remainder; of equal remainders the species written first gains the site. Anions are
-    the most electronegative non-metals, as many elements of them as make cations and anions equal in number; several
-    anions are placed at random on theirs.
+    Counts are rounded by largest remainder; of equal ones the species written first gains the site. Anions are the most
+    electronegative non-metals, as many of them as make cations and anions equal in number, each placed at random.
 
-    Oxidation states: of all assignments of one known state to each cation, those with at most 0.02 e per anion are
-    kept (0.1 e where none is that close), and of these the one whose states are the most frequent in the Inorganic
-    Crystal Structure Database, :math:`\max \sum_i n_i \ln p_i(q_i)`, with the counts that pymatgen carries.
+    Oxidation states: of all assignments of one known state to each cation, with at most 0.02 e per anion (0.1 e where
+    none is that close), the one whose states are the most frequent in the Inorganic Crystal Structure Database,
+    :math:`\max \sum_i n_i \ln p_i(q_i)`, with the counts that pymatgen carries.
 
-    The estimate of the lattice constant is :math:`a = 2 (\bar r_\mathrm{cation} + \bar r_\mathrm{anion})` with Shannon
-    radii in sixfold coordination, high spin (Shannon 1976, doi:10.1107/S0567739476001551, from pymatgen's table).
+    The estimate is :math:`a = 2 (\bar r_\mathrm{cation} + \bar r_\mathrm{anion})` with Shannon radii in sixfold
+    coordination, high spin (Shannon 1976, doi:10.1107/S0567739476001551, from pymatgen's table).
 
     Examples
     --------
@@ -141,28 +134,14 @@ def build(
     shares = _balanced(composition, amounts, rounding, anions)
     states = _oxidation_states(composition, shares, anions, oxidation_states)
     matrix, cells = _matrix(supercell)
-
     counts = dict.fromkeys(amounts, 0)
     for sublattice in ([e for e in amounts if e not in anions], anions):
         counts.update(_largest_remainder(composition, {e: shares[e] for e in sublattice}, 4 * cells))
-    if (lattice_constant is None) == (density_g_cm3 is None):
-        raise ValueError(
-            f"lattice_constant = {lattice_constant} and density_g_cm3 = {density_g_cm3}: give exactly one of the two "
-            "(a length in Å, 'relaxed', or a density in g/cm³)"
-        )
     mass = sum(atomic_masses[atomic_numbers[element]] * n for element, n in counts.items())
-    source: Literal["given", "density", "estimated"]
-    if density_g_cm3 is not None:
-        a, source = (mass * G_CM3_PER_U_A3 / density_g_cm3 / cells) ** (1 / 3), "density"
-    elif isinstance(lattice_constant, float):
-        a, source = lattice_constant, "given"
-    else:
-        a, source = _estimated_lattice_constant(shares, anions, states), "estimated"
-
+    a, source = _lattice_constant(lattice_constant, density_g_cm3, mass / cells, shares, anions, states)
     atoms = _place(counts, anions, matrix, a, rng)
     atoms.set_array("oxidation_states", np.array([states[s] for s in atoms.get_chemical_symbols()], dtype=np.float64))
-    atoms.info["supercell"] = matrix
-    sites_per_formula = 4 * cells / _total(amounts, anions)
+    per_formula = 4 * cells / _total(amounts, anions)
     return Built(
         atoms=periodic_atoms(atoms),
         composition=composition,
@@ -170,12 +149,33 @@ def build(
         counts=counts,
         oxidation_states=states,
         residual_charge=math.fsum(states[element] * n for element, n in counts.items()),
-        deviation={e: float(n - amounts[e] * sites_per_formula) for e, n in counts.items()},
+        deviation={e: float(n - amounts[e] * per_formula) for e, n in counts.items()},
         lattice_constant=a,
         lattice_constant_source=source,
         density_g_cm3=mass * G_CM3_PER_U_A3 / (cells * a**3),
         supercell=matrix,
     )
+
+
+def _lattice_constant(
+    given: float | str | None,
+    density: float | None,
+    mass: float,
+    shares: dict[str, Fraction],
+    anions: list[str],
+    states: dict[str, float],
+) -> tuple[float, Literal["given", "density", "estimated"]]:
+    """Find the edge of the conventional cell, whose mass is given, and say where it comes from."""
+    if (given is None) == (density is None):
+        raise ValueError(
+            f"lattice_constant = {given} and density_g_cm3 = {density}: give exactly one of the two "
+            "(a length in Å, 'relaxed', or a density in g/cm³)"
+        )
+    if density is not None:
+        return (mass * G_CM3_PER_U_A3 / density) ** (1 / 3), "density"
+    if isinstance(given, float):
+        return given, "given"
+    return _estimated_lattice_constant(shares, anions, states), "estimated"
 
 
 def parse_composition(composition: str) -> tuple[dict[str, Fraction], Fraction]:
@@ -375,4 +375,5 @@ def _place(
         sites = rng.permutation(np.flatnonzero(atoms.numbers == atomic_numbers[placeholder]))
         atoms.symbols[sites] = np.repeat(elements, [counts[element] for element in elements])
     order = {element: k for k, element in enumerate(counts)}
+    atoms.info["supercell"] = matrix
     return atoms[np.argsort([order[symbol] for symbol in atoms.get_chemical_symbols()], kind="stable")]

@@ -90,7 +90,8 @@ def substitute(
     Parameters
     ----------
     atoms
-        Periodic structure. With oxidation states, only atoms of the ion's own state are exchanged.
+        Periodic structure. With oxidation states, only atoms of the ion's own state are exchanged. Its velocities,
+        magnetic moments and calculator results are dropped; ``info["supercell"]`` is kept.
     ion
         Ion to take out, as in ``Li+``.
     by
@@ -101,12 +102,6 @@ def substitute(
         Least distance between two new ions, periodic images included [Å].
     rng
         Random generator that chooses the sites.
-
-    Returns
-    -------
-    Substituted
-        The exchanged structure, what was replaced and removed, and the charges. Velocities, magnetic moments and
-        calculator results of the input are dropped; ``info["supercell"]`` is kept.
 
     Raises
     ------
@@ -132,29 +127,16 @@ def substitute(
     (166, 167, 833, 0.0)
     """
     atoms = periodic_atoms(atoms)
-    old, new = parse_ion(ion), _new_ion(by)
-    _check_charges(old, new)
+    old, new = _ions(ion, by)
     sites = _sites(atoms, old)
     states = atoms.arrays.get("oxidation_states")
     charge_before = 0.0 if states is None else float(states.sum())
     n_out, n_new = _numbers(len(sites), fraction, old, new, charge_before)
-
     replaced = _choose(atoms, sites, n_new, minimum_distance, str(by), rng)
     removed = np.sort(rng.permutation(np.setdiff1d(sites, replaced))[: n_out - n_new])
-    kept = np.setdiff1d(np.arange(len(atoms)), removed)
-    if not len(kept):
+    if len(removed) == len(atoms):
         raise ValueError(f"taking out all {len(sites)} {old} leaves no atoms; lower fraction (now {fraction:g})")
-    numbers = atoms.numbers.copy()
-    if new is not None:
-        numbers[replaced] = atomic_numbers[new.element]
-    exchanged = Atoms(numbers[kept], positions=atoms.positions[kept], cell=atoms.cell, pbc=True)
-    if states is not None:
-        changed = states.astype(np.float64)
-        if new is not None:
-            changed[replaced] = new.charge
-        exchanged.set_array("oxidation_states", changed[kept])
-    if "supercell" in atoms.info:
-        exchanged.info["supercell"] = np.array(atoms.info["supercell"])
+    exchanged = _exchanged(atoms, new, replaced, removed)
     change = float((new.charge * n_new if new else 0) - old.charge * n_out)
     return Substituted(
         atoms=exchanged,
@@ -173,6 +155,23 @@ def substitute(
         charge_assumed=states is None,
         formula=exchanged.get_chemical_formula("metal"),
     )
+
+
+def _exchanged(atoms: Atoms, new: Ion | None, replaced: NDArray[np.int64], removed: NDArray[np.int64]) -> Atoms:
+    kept = np.setdiff1d(np.arange(len(atoms)), removed)
+    states = atoms.arrays.get("oxidation_states")
+    numbers = atoms.numbers.copy()
+    if new is not None:
+        numbers[replaced] = atomic_numbers[new.element]
+    exchanged = Atoms(numbers[kept], positions=atoms.positions[kept], cell=atoms.cell, pbc=True)
+    if states is not None:
+        changed = states.astype(np.float64)
+        if new is not None:
+            changed[replaced] = new.charge
+        exchanged.set_array("oxidation_states", changed[kept])
+    if "supercell" in atoms.info:
+        exchanged.info["supercell"] = np.array(atoms.info["supercell"])
+    return exchanged
 
 
 @checked
@@ -196,13 +195,12 @@ def substitute_replicas(
     ]
 
 
-def _new_ion(by: str | None) -> Ion | None:
-    return None if by is None or by.strip().lower() == "vacancy" else parse_ion(by)
-
-
-def _check_charges(old: Ion, new: Ion | None) -> None:
-    if new is None:
-        return
+def _ions(ion: str, by: str | None) -> tuple[Ion, Ion | None]:
+    """Read the ion that goes and the one that comes, none for vacancies, and refuse charges that do not fit."""
+    old = parse_ion(ion)
+    if by is None or by.strip().lower() == "vacancy":
+        return old, None
+    new = parse_ion(by)
     if new == old:
         raise ValueError(f"{old} is to be replaced by itself; give another ion")
     if old.charge * new.charge < 0:
@@ -212,6 +210,7 @@ def _check_charges(old: Ion, new: Ion | None) -> None:
             f"cannot replace {old} by {new}: each {old} needs {old.charge / new.charge:g} {new}, "
             f"more ions than freed sites; give an ion of at least {abs(old.charge)} e"
         )
+    return old, new
 
 
 def _sites(atoms: Atoms, ion: Ion) -> NDArray[np.int64]:

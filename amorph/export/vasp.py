@@ -83,11 +83,29 @@ def write_vasp_input(
     ValueError
         The structure makes no sense, or an element has no known data set.
     """
-    from pymatgen.io.vasp import Incar, Kpoints
+    from pymatgen.io.vasp import Kpoints
 
     directory = Path(directory)
     atoms = periodic_atoms(atoms)
     symbols = _potcar_symbols(atoms, potcar or {})
+    incar = _incar(atoms, fmax, ediff, steps, encut, spin_polarized=spin_polarized)
+    if directory.exists() and not directory.is_dir():
+        raise ValueError(f"cannot write to {directory}: it is a file; give the name of a folder")
+    make_folder(directory)
+    write_poscar(directory / "POSCAR", atoms)
+    for name, text in (
+        ("KPOINTS", str(Kpoints.gamma_automatic((1, 1, 1))).rstrip("\n")),
+        ("POTCAR.spec", "\n".join(symbols)),
+        (LAST_WRITTEN, "\n".join(incar)),
+    ):
+        with replacing(directory / name) as temporary:
+            temporary.write_text(text + "\n", encoding="ascii")
+    return VaspInput(directory, atoms.get_chemical_formula("metal"), len(atoms), symbols)
+
+
+def _incar(atoms: Atoms, fmax: float, ediff: float, steps: int, encut: float, *, spin_polarized: bool) -> list[str]:
+    from pymatgen.io.vasp import Incar
+
     published = Incar({"IBRION": 2, "ISIF": 3, "EDIFF": ediff, "EDIFFG": -fmax})
     ours = Incar(
         {
@@ -103,7 +121,7 @@ def write_vasp_input(
         }
     )
     charge = atoms.arrays["oxidation_states"].sum() if "oxidation_states" in atoms.arrays else 0.0
-    incar = [
+    return [
         f"# Relaxation of {atoms.get_chemical_formula('metal')}, written by amorph.",
         "# Kawaguchi et al. (2025), doi:10.1038/s43246-025-00921-0: PBE (from the PAW data sets), Gamma only, and",
         *str(published).splitlines(),
@@ -111,18 +129,6 @@ def write_vasp_input(
         *str(ours).splitlines(),
         f"# The oxidation states sum to {charge:+g} e. NELECT is not set: the cell is computed as neutral.",
     ]
-    if directory.exists() and not directory.is_dir():
-        raise ValueError(f"cannot write to {directory}: it is a file; give the name of a folder")
-    make_folder(directory)
-    write_poscar(directory / "POSCAR", atoms)
-    for name, text in (
-        ("KPOINTS", str(Kpoints.gamma_automatic((1, 1, 1))).rstrip("\n")),
-        ("POTCAR.spec", "\n".join(symbols)),
-        (LAST_WRITTEN, "\n".join(incar)),
-    ):
-        with replacing(directory / name) as temporary:
-            temporary.write_text(text + "\n", encoding="ascii")
-    return VaspInput(directory, atoms.get_chemical_formula("metal"), len(atoms), symbols)
 
 
 def _potcar_symbols(atoms: Atoms, given: Mapping[str, str]) -> tuple[str, ...]:

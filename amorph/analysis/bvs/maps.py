@@ -1,4 +1,9 @@
-"""Bond-valence sums of a mobile ion: on a grid over the cell, and at points."""
+r"""Bond-valence sums of a mobile ion: on a grid over the cell, and at points.
+
+:math:`v = \sum_j \exp[(r_0 - d_j)/b]` over the anions with :math:`d_j` at most the cutoff, Brown & Altermatt
+(1985), doi:10.1107/S0108768185002063. Points with a blocking atom at :math:`d` less than the exclusion radius are
+NaN; a point at exactly the cutoff of an anion counts it, a point at exactly the exclusion radius is kept.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,8 +66,7 @@ def bvs_map(
     blocking
         "all": every atom excludes the points around it; "framework": the ions of the mobile element do not.
     window
-        Half width of the window around the valence of the ion [v.u.]. The 0.4 v.u. belong to Mg2+ with r0 = 1.693 Å
-        and b = 0.37 Å; for another ion, r0 or b the width is the user's choice.
+        Half width of the window around the ion's valence [v.u.]; 0.4 belongs to Mg2+ with r0 = 1.693 and b = 0.37 Å.
     r0
         Length of a bond of unit valence [Å]; by default the table's.
     b
@@ -80,22 +84,11 @@ def bvs_map(
     progress
         Where to show the progress of a long map, ``Progress(visible=True).task``; nowhere by default.
 
-    Returns
-    -------
-    BvsMap
-        The map, with the shares of the cell that are excluded, under-bonded, in the window and over-bonded.
-
     Raises
     ------
     ValueError
         A structure that makes no sense, no anion in it, an ion without parameters, both a grid and a spacing, or a grid
         larger than memory.
-
-    Notes
-    -----
-    :math:`v = \sum_j \exp[(r_0 - d_j)/b]` over the anions with :math:`d_j` at most the cutoff, Brown & Altermatt
-    (1985), doi:10.1107/S0108768185002063. Points with a blocking atom at :math:`d` less than the exclusion radius are
-    NaN; a point at exactly the cutoff of an anion counts it, a point at exactly the exclusion radius is kept.
 
     Examples
     --------
@@ -108,16 +101,10 @@ def bvs_map(
     """
     atoms = periodic_atoms(atoms)
     bond = resolve_bond(atoms, ion, r0=r0, b=b, anion=anion, parameters=parameters, cutoff=cutoff, precision=precision)
-    return _make_maps(
-        atoms,
-        [bond],
-        grids.resolve_points(atoms.cell.array, grid, spacing, bytes_per_point=np.dtype(precision).itemsize),
-        Exclusion(exclusion_radius, anion_exclusion_radius, blocking),
-        window=window,
-        precision=precision,
-        threads=threads,
-        progress=progress,
-    )[0]
+    exclusion = Exclusion(exclusion_radius, anion_exclusion_radius, blocking)
+    return _make_maps(atoms, [bond], (grid, spacing), exclusion, window, precision, threads=threads, progress=progress)[
+        0
+    ]
 
 
 @checked
@@ -186,17 +173,8 @@ def bvs_maps(
     names = [bond.ion for bond in bonds]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"ions = {', '.join(names) or 'none'}; give at least one, and each once")
-    item = np.dtype(precision).itemsize * len(bonds)
-    return _make_maps(
-        atoms,
-        bonds,
-        grids.resolve_points(atoms.cell.array, grid, spacing, bytes_per_point=item),
-        Exclusion(exclusion_radius, anion_exclusion_radius, blocking),
-        window=window,
-        precision=precision,
-        threads=threads,
-        progress=progress,
-    )
+    exclusion = Exclusion(exclusion_radius, anion_exclusion_radius, blocking)
+    return _make_maps(atoms, bonds, (grid, spacing), exclusion, window, precision, threads=threads, progress=progress)
 
 
 @checked
@@ -308,15 +286,17 @@ def bvs_map_of(field: ScalarField, atoms: Atoms) -> BvsMap:
 def _make_maps(
     atoms: Atoms,
     bonds: Sequence[Bond],
-    points: tuple[int, int, int],
+    mesh: tuple[tuple[int, int, int] | None, float | None],
     exclusion: Exclusion,
-    *,
     window: float,
     precision: Precision,
+    *,
     threads: int | None,
     progress: grids.Task | None,
 ) -> tuple[BvsMap, ...]:
-    """Fill the maps of some ions, together those that the same atoms block."""
+    """Fill the maps of some ions, together those that the same atoms block; `mesh` is a grid or a spacing."""
+    item = np.dtype(precision).itemsize * len(bonds)
+    points = grids.resolve_points(atoms.cell.array, *mesh, bytes_per_point=item)
     layout = grids.make_grid(atoms.cell.array, points)
     alike: dict[bytes, list[Bond]] = {}
     for bond in bonds:

@@ -96,13 +96,14 @@ def _add_repulsion(points, m, images, count, limit, scale, closest, sums):  # ty
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def site_energy_slab(x0, slab, free, grid, atoms, cutoff, limit, is_morse, scale, r_min, weight):  # type: ignore[no-untyped-def]
+def site_energy_slab(x0, slab, free, grid, atoms, cutoff, limit, term):  # type: ignore[no-untyped-def]
     """Add the terms of one kind of atom to the free points of the planes of a grid from x0 on, d² ≤ limit.
 
     A Morse kind adds weight·[(e − 1)² − 1] with e = 2^[scale·(r_min − d)], the others weight·erfc(scale·d)/(scale·d).
     `slab` is the part of the map to add to; `free` its bits, as of `free_points`; `grid` (cell, heights, xs, ys, zs);
-    `atoms` (cell, inverse, heights, bins, starts, positions).
+    `atoms` are grids.Bins, `term` a Term.
     """
+    is_morse, scale, r_min, weight = term
     _, _, xs, ys, zs = grid
     planes, ny, nz = slab.shape
     flags = free.view(np.uint8)  # little-endian: byte k holds the points 8k to 8k + 7
@@ -148,8 +149,9 @@ def site_energy_slab(x0, slab, free, grid, atoms, cutoff, limit, is_morse, scale
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def site_energy_points(points, energies, atoms, cutoff, limit, is_morse, scale, r_min, weight):  # type: ignore[no-untyped-def]
+def site_energy_points(points, energies, atoms, cutoff, limit, term):  # type: ignore[no-untyped-def]
     """Add the terms of one kind of atom at arbitrary points (n, 3), with the mathematical library's functions."""
+    is_morse, scale, r_min, weight = term
     images = np.empty((3, 256))
     for n in range(points.shape[0]):
         images, count = gather(points[n], cutoff, atoms, images)

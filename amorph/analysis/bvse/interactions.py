@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from ase import Atoms
@@ -52,6 +52,19 @@ class Interaction:
         return ion_name(self.element, self.charge)
 
 
+class Term(NamedTuple):
+    """What the kernels take of an interaction."""
+
+    is_morse: bool
+    """Whether it is a Morse potential; else a screened repulsion."""
+    scale: float
+    """log2(e)/b of a Morse potential, 1/length of a repulsion [1/Å]."""
+    r_min: float
+    """Distance of the minimum of a Morse potential [Å]."""
+    weight: float
+    """Factor of the term [eV]."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Kind:
     """Atoms of one element and charge, and how they interact with the mobile ion."""
@@ -60,12 +73,12 @@ class _Kind:
     positions: NDArray[np.float64]
 
     @property
-    def constants(self) -> tuple[bool, float, float, float]:
-        """Whether the terms are Morse, and their scale, minimum and weight, as the kernels take them."""
+    def term(self) -> Term:
+        """The interaction as the kernels take it."""
         each = self.interaction
         if each.r_min is None:
-            return False, 1.0 / each.length, 0.0, each.depth
-        return True, math.log2(math.e) / each.length, each.r_min, each.depth
+            return Term(False, 1.0 / each.length, 0.0, each.depth)
+        return Term(True, math.log2(math.e) / each.length, each.r_min, each.depth)
 
 
 def _kinds(atoms: Atoms, name: str, convention: Convention, cutoff: float) -> tuple[Ion, list[_Kind]]:

@@ -15,6 +15,7 @@ from amorph.fields import ScalarField
 from amorph.figures import Result
 from amorph.parameters import Count, Length, NonNegativeLength, checked
 from amorph.structure import resolve_oxidation_states
+from amorph.tables import Ion
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,36 +154,36 @@ def bvse_map(
     values = np.zeros(points)
     fill = _energies(grids.make_grid(atoms.cell.array, points), kinds, cutoff, exclusion_radius)
     grids.over_slabs(values, fill, threads, progress=progress, label=f"site energy of {mobile.name}")
+    chosen = {"cutoff": cutoff, "convention": convention, "oxidation_states": oxidation_states}
+    return _map_of(values, {**chosen, "exclusion_radius": exclusion_radius}, atoms, mobile, kinds, origin)
+
+
+def _map_of(
+    values: NDArray[np.float64],
+    chosen: dict[str, Any],
+    atoms: Atoms,
+    mobile: Ion,
+    kinds: list[_Kind],
+    origin: str,
+) -> BvseMap:
+    states = chosen["oxidation_states"]
+    if states is None:
+        states = "given" if origin.startswith("given") else "formal"
+    states = states if isinstance(states, str) else dict(states)
+    arguments = {"ion": mobile.name, "grid": list(values.shape), **chosen, "oxidation_states": states}
     minimum, maximum, index = _extremes(values)
-    if oxidation_states is None:
-        oxidation_states = "given" if origin.startswith("given") else "formal"
-    arguments = {
-        "ion": mobile.name,
-        "grid": list(points),
-        "cutoff": cutoff,
-        "convention": convention,
-        "oxidation_states": oxidation_states if isinstance(oxidation_states, str) else dict(oxidation_states),
-        "exclusion_radius": exclusion_radius,
-    }
     position = None
     if index is not None:
-        x, y, z = (np.array(index) / points @ atoms.cell.array).tolist()
+        x, y, z = (np.array(index) / values.shape @ atoms.cell.array).tolist()
         position = (x, y, z)
+    quantity = f"bond valence site energy of {mobile}"
     return BvseMap(
-        ScalarField(
-            values,
-            atoms.cell.array,
-            f"bond valence site energy of {mobile}",
-            "eV",
-            arguments,
-            "site_energy",
-            mobile.name,
-        ),
+        ScalarField(values, atoms.cell.array, quantity, "eV", arguments, "site_energy", mobile.name),
         atoms,
         ion=mobile.name,
-        convention=convention,
-        cutoff=cutoff,
-        exclusion_radius=exclusion_radius,
+        convention=chosen["convention"],
+        cutoff=chosen["cutoff"],
+        exclusion_radius=chosen["exclusion_radius"],
         charges=origin,
         interactions=tuple(kind.interaction for kind in kinds),
         removed=int((atoms.symbols == mobile.element).sum()),
@@ -247,7 +248,7 @@ def site_energy_at(
     limit = grids.largest_square_within(cutoff)
     for kind in kinds:
         bins = grids.make_bins(atoms.cell.array, kind.positions)
-        site_energy_points(where, energies, tuple(bins), cutoff, limit, *kind.constants)
+        site_energy_points(where, energies, tuple(bins), cutoff, limit, kind.term)
     return energies
 
 
@@ -261,14 +262,14 @@ def _energies(grid: grids.Grid, kinds: list[_Kind], cutoff: float, exclusion_rad
     radii = np.full(len(positions), min(exclusion_radius, float(np.linalg.norm(grid.cell, axis=1).sum())))
     spheres = (*grids.wrap(grid.cell, positions), radii, np.full(len(radii), 0.0))
     spheres[3][:] = grids.smallest_square_reaching(float(radii[0]))
-    binned = [(tuple(grids.make_bins(grid.cell, kind.positions)), kind.constants) for kind in kinds]
+    binned = [(tuple(grids.make_bins(grid.cell, kind.positions)), kind.term) for kind in kinds]
     limit = grids.largest_square_within(cutoff)
     nz = len(grid.z)
 
     def fill(first: int, slab: NDArray[np.float64]) -> None:
         free = free_points(first, len(slab), tuple(grid), *spheres)
-        for bins, constants in binned:
-            site_energy_slab(first, slab, free, tuple(grid), bins, cutoff, limit, *constants)
+        for bins, term in binned:
+            site_energy_slab(first, slab, free, tuple(grid), bins, cutoff, limit, term)
         if exclusion_radius > 0.0:
             bits = np.unpackbits(free.view(np.uint8), axis=-1, count=nz, bitorder="little")
             slab[bits == 0] = np.nan

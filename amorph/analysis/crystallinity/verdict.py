@@ -1,4 +1,20 @@
-"""Is the glass a glass? Order left from the parent crystal, crystal order of any kind, and whether it melted."""
+r"""Is the glass a glass? Order left from the parent crystal, crystal order of any kind, and whether it melted.
+
+(c) *It melted*: every species' mean-square displacement is at least the square of its nearest-neighbour distance.
+That distance is the mean over the species' atoms of the distance to the closest atom of any species, in `start`.
+Displacements are those of fractional coordinates in the current cell, less the centre of mass: a change of the
+cell's size moves nothing.
+
+Where the parent is unknown two things stand in for (a), as (b) misses crystals whose anions are far from
+close-packed, such as quartz. A cell that spglib finds symmetric within 0.1 Å is "crystalline". And in the place of
+the parent's star comes the strongest *Bragg peak* of the cell: the largest I/N² at any G up to 5/Å (mean over the
+frames), for the anions, the cations and all atoms, each of which may reach 0.05 + 24/n, n being their number.
+Speckle alone gives S(G)/n times a logarithm of the number of G: in toy and CHGNet liquids and glasses of 64 and
+216 atoms n·I/N² was at most 17.7 (0.51 for the 32 anions of a CHGNet glass). Crystals rattled by 0.15 Å per
+coordinate have 0.76 or more (quartz, cristobalite, rutile, anatase, corundum, forsterite, perovskite, fluorite,
+CsCl). Of fewer than about 50 anions or cations the peaks prove little and a rattled crystal may pass; name the
+parent there.
+"""
 
 import logging
 import warnings
@@ -122,13 +138,12 @@ def crystallinity(
     frames
         A structure, or frames of a melt to average over (at least ten say something).
     supercell
-        The rocksalt supercell that the structure came from, as three integers or a 3 by 3 matrix whose rows are the
-        cell vectors in conventional cells. Without it ``atoms.info["supercell"]`` counts.
+        The rocksalt supercell it came from: three integers, or a matrix whose rows are the cell vectors in conventional
+        cells. Without it ``atoms.info["supercell"]`` counts.
     anion
         The anion, "O" or "O2-". Without it the negative ``oxidation_states`` decide, else the elements.
     start
-        The structure before the melt, with the same atoms in the same order. It turns on criterion (c); the frames
-        must then be unwrapped (:func:`unwrap`), as molecular dynamics leaves them.
+        The structure before the melt, its atoms in the same order, for (c); frames must be unwrapped (:func:`unwrap`).
     melted
         Whether the melt that the structure was quenched from passed criterion (c), where that is known.
 
@@ -142,29 +157,15 @@ def crystallinity(
     (a) *Parent order*: :math:`I/N^2 = |\sum_j \exp(i G \cdot r_j)|^2 / N^2` over all atoms in the current cell, mean
     over {200} of the parent, at most :math:`0.02 + 5/N`.
 
-    (b) *Any crystal order, however turned*: the share of anions of which at least 9 of the 12 nearest anions (periodic
-    images included) have a normalised :math:`q_6 \cdot q_6^*` above 0.5 is at most 0.05. Where anions tie for the
-    twelfth place all of them count, and three quarters must be alike. This sees close-packed and nearly close-packed
-    anions at any temperature (rocksalt, spinel, wurtzite, rutile, corundum); in fluorite, whose anions are simple
-    cubic, thermal motion of 0.2 Å already hides the crystal.
+    (b) *Any crystal order, however turned*: the share of anions of which at least 9 of the 12 nearest anions (of those
+    tied for the twelfth place all, and three quarters) have a normalised :math:`q_6 \cdot q_6^*` above 0.5 is at most
+    0.05. This sees close-packed and nearly close-packed anions at any temperature (rocksalt, spinel, wurtzite, rutile,
+    corundum); in fluorite, whose anions are simple cubic, thermal motion of 0.2 Å already hides the crystal.
 
-    (c) *It melted*: every species' mean-square displacement is at least the square of its nearest-neighbour distance.
-    That distance is the mean over the species' atoms of the distance to the closest atom of any species, in `start`.
-    Displacements are those of fractional coordinates in the current cell, less the centre of mass: a change of the
-    cell's size moves nothing.
+    (c) *It melted*: every species moved on by at least one neighbour; for it, and an unknown parent, see the module.
 
-    "Amorphous" needs (a), (b) and (c); (c) where it is known. I/N² or the solid share of 0.5 or above is
-    "crystalline", all else "partly crystalline".
-
-    Where the parent is unknown two things stand in for (a), as (b) misses crystals whose anions are far from
-    close-packed, such as quartz. A cell that spglib finds symmetric within 0.1 Å is "crystalline". And in the place of
-    the parent's star comes the strongest *Bragg peak* of the cell: the largest I/N² at any G up to 5/Å (mean over the
-    frames), for the anions, the cations and all atoms, each of which may reach 0.05 + 24/n, n being their number.
-    Speckle alone gives S(G)/n times a logarithm of the number of G: in toy and CHGNet liquids and glasses of 64 and
-    216 atoms n·I/N² was at most 17.7 (0.51 for the 32 anions of a CHGNet glass). Crystals rattled by 0.15 Å per
-    coordinate have 0.76 or more (quartz, cristobalite, rutile, anatase, corundum, forsterite, perovskite, fluorite,
-    CsCl). Of fewer than about 50 anions or cations the peaks prove little and a rattled crystal may pass; name the
-    parent there.
+    "Amorphous" needs (a), (b) and, where known, (c). I/N² or a solid share from 0.5 on is "crystalline", all else
+    "partly crystalline".
 
     Examples
     --------
@@ -172,34 +173,19 @@ def crystallinity(
     >>> crystallinity(bulk("MgO", "rocksalt", a=4.212, cubic=True) * (2, 2, 2), supercell=(2, 2, 2)).verdict
     'crystalline'
     """
-    images = _checked_frames(frames)
-    first = images[0]
+    first, *_ = images = _checked_frames(frames)
     anions = _anions(first, anion)
     matrix = _parent(first, supercell)
     space_group = _space_group(first) if matrix is None else None
     limit = 0.02 + 5.0 / len(first)
     parent_order = bragg_peak = bragg_limit = None
     if matrix is not None:
-        order, order_limit = float(np.mean([measures.parent_order(atoms, matrix) for atoms in images])), limit
-        parent_order = order
+        order = parent_order = float(np.mean([measures.parent_order(atoms, matrix) for atoms in images]))
     else:
-        order, order_limit = bragg_peak, bragg_limit = measures.bragg_peak(images, anions)
+        order, _ = bragg_peak, bragg_limit = measures.bragg_peak(images, anions)
     solid_share = float(np.mean([measures.solid_share(atoms, anions) for atoms in images]))
-    moved = needed = None
-    if start is not None:
-        if melted is not None:
-            raise ValueError(f"melted = {melted} beside a start structure: (c) is judged from the start; give only one")
-        origin = periodic_atoms(start)
-        _check_same_atoms(origin, images[0])
-        moved, needed = measures.displacements(origin, images)
-        melted = all(moved[species] >= needed[species] for species in moved)
-    if space_group is not None:
-        verdict: Verdict = "crystalline"
-        reason = f"the parent cell is unknown, and the cell has the symmetry {space_group}: it is a crystal"
-    else:
-        verdict = _verdict(order, order_limit, solid_share, melted)
-        known = "" if matrix is not None else "the parent cell is unknown, strongest Bragg peak "
-        reason = _reason(verdict, f"{known}I/N² {order:.3f}", order_limit, solid_share, _history(melted, moved, needed))
+    melted, moved, needed = melting = _melting(start, melted, images)
+    verdict, reason = _judged(space_group, matrix is not None, order, bragg_limit or limit, solid_share, melting)
     return Crystallinity(
         verdict=verdict,
         reason=reason,
@@ -218,10 +204,42 @@ def crystallinity(
     )
 
 
+_Melting = tuple[bool | None, dict[str, float] | None, dict[str, float] | None]
+
+
+def _melting(start: Atoms | None, melted: bool | None, images: list[Atoms]) -> _Melting:
+    """Judge criterion (c), where the start is known; with the displacements that it found and needs."""
+    if start is None:
+        return melted, None, None
+    if melted is not None:
+        raise ValueError(f"melted = {melted} beside a start structure: (c) is judged from the start; give only one")
+    origin = periodic_atoms(start)
+    _check_same_atoms(origin, images[0])
+    moved, needed = measures.displacements(origin, images)
+    return all(moved[species] >= needed[species] for species in moved), moved, needed
+
+
 def _row(
     criterion: str, value: str | float | None, limit: str | float | None, holds: bool | None
 ) -> dict[str, str | float | bool | None]:
     return {"criterion": criterion, "value": value, "limit": limit, "holds": holds}
+
+
+def _judged(
+    space_group: str | None,
+    is_parent_known: bool,
+    order: float,
+    limit: float,
+    solid_share: float,
+    melting: _Melting,
+) -> tuple[Verdict, str]:
+    """Give the verdict and its reason."""
+    if space_group is not None:
+        reason = f"the parent cell is unknown, and the cell has the symmetry {space_group}: it is a crystal"
+        return "crystalline", reason
+    verdict = _verdict(order, limit, solid_share, melting[0])
+    known = "" if is_parent_known else "the parent cell is unknown, strongest Bragg peak "
+    return verdict, _reason(verdict, f"{known}I/N² {order:.3f}", limit, solid_share, _history(*melting))
 
 
 def _verdict(order: float, limit: float, solid_share: float, melted: bool | None) -> Verdict:

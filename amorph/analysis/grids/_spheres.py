@@ -1,6 +1,7 @@
 """Compiled kernel: which points of a periodic grid lie outside every atom's sphere, one bit for each point."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -14,6 +15,22 @@ _LOOSE = 1.0 + 1e-9
 """Widening of every reach that only preselects, so that rounding cannot lose a point at the very radius."""
 _NEAR = 1e-6
 """How near to a grid point, in grid steps, a row may enter a sphere before the point's own distance decides."""
+
+
+class Chord(NamedTuple):
+    """Where the rows of a plane meet a sphere, as functions of their way β along b from the atom."""
+
+    square: float
+    slope: float
+    bb: float
+    """The square of half a chord's length is square − slope·β − bb·β² [Å²]."""
+    least: float
+    """The least square that is taken for it [Å²]."""
+    middle: float
+    lean: float
+    """The middle of a chord is the point middle − lean·β."""
+    steps: float
+    """Points along a row per Å."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
@@ -74,13 +91,14 @@ def _clear_wrapped(bits, row, first, last, nz):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _cross_rows(first_y, rows, ny, fy, square, slope, bb, least, middle, lean, steps, crossings):  # type: ignore[no-untyped-def]
+def _cross_rows(first_y, rows, ny, fy, chord, crossings):  # type: ignore[no-untyped-def]
     """Write the first and the last point of each of a plane's rows in a sphere, and whether these are in doubt.
 
     A row lies β along b from the atom, and meets the sphere at `steps`·√(square − slope·β − bb·β²) points to either
     side of the point middle − lean·β.
     """
     prefer_wide_vectors()
+    square, slope, bb, least, middle, lean, steps = chord
     firsts = crossings[0]
     lasts = crossings[1]
     in_doubt = crossings[2]
@@ -148,7 +166,8 @@ def free_points(x0, planes, grid, fractional, positions, radii, limits):  # type
                 middle = fz - a_steps * alpha
                 # near a tangent a small error under the root moves the ends far: every end is in doubt there
                 least = 2.0 * _NEAR * square
-                _cross_rows(first_y, rows, ny, fy, left, slope, bb, least, middle, b_steps, steps, crossings)
+                chord = Chord(left, slope, bb, least, middle, b_steps, steps)
+                _cross_rows(first_y, rows, ny, fy, chord, crossings)
                 row_y = first_y % ny
                 for k in range(rows):
                     first = crossings[0, k]

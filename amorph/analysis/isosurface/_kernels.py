@@ -161,12 +161,13 @@ def count_planes(planes, first, n_planes, nz, mixed, numbers, table, counts):  #
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def place_vertices(planes, first, n_planes, nz, mixed, starts, values, level, margin, steps, vertices, outside):  # type: ignore[no-untyped-def]
+def place_vertices(cubes, first, n_planes, values, level, margin, steps, vertices, outside):  # type: ignore[no-untyped-def]
     """Write where the level is crossed on each edge; `steps` (3, 3) are the steps of the grid as rows.
 
     With a margin of 1 the bits have one more layer of points all round the cell, where nothing is known: a vertex on an
     edge to it is moved onto the cell face, and marked with one more than the number of the point that it moves to.
     """
+    planes, nz, mixed, starts = cubes
     ny = planes.shape[1]
     words = planes.shape[2]
     na, nb, nc = values.shape
@@ -222,11 +223,12 @@ def place_vertices(planes, first, n_planes, nz, mixed, starts, values, level, ma
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def connect(planes, first, n_planes, nz, mixed, starts, numbers, crossed, table, turned, faces, shifts):  # type: ignore[no-untyped-def]
+def connect(cubes, first, n_planes, numbers, crossed, table, turned, faces, shifts):  # type: ignore[no-untyped-def]
     """Write the triangles of some planes of cubes, and in which image of the cell each of their corners lies.
 
     `crossed` and `table` are those of :mod:`amorph.analysis.isosurface._cases`.
     """
+    planes, nz, mixed, starts = cubes
     ny = planes.shape[1]
     words = planes.shape[2]
     vertices = np.empty(12, np.int64)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,19 @@ _FEW_POINTS: Final = 100_000
 """A grid of fewer points is not worth a second thread."""
 
 
+class Cubes(NamedTuple):
+    """The cubes that the surface runs through, as the kernels take them."""
+
+    planes: NDArray[np.uint64]
+    """(nx, ny, words) bits of the points below the level."""
+    nz: int
+    """Points of a row."""
+    mixed: NDArray[np.uint64]
+    """Bits of the cubes whose corners are on both sides."""
+    starts: NDArray[np.int64]
+    """(nx, 2) first vertex and first triangle of each plane."""
+
+
 def march(
     values: NDArray[np.floating[Any]], cell: NDArray[np.float64], level: float, *, capped: bool, threads: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int8], int]:
@@ -149,11 +162,11 @@ def march(
     steps = np.ascontiguousarray(cell / np.array(values.shape)[:, None])
     mirrored = bool(np.linalg.det(cell) < 0)
 
+    cubes = Cubes(planes, shape[2], mixed, starts)
+
     def fill(first: int, n: int) -> None:
-        kernels.place_vertices(
-            planes, first, n, shape[2], mixed, starts, values, level, margin, steps, vertices, outside
-        )
-        kernels.connect(planes, first, n, shape[2], mixed, starts, numbers, crossed, table, mirrored, faces, shifts)
+        kernels.place_vertices(cubes, first, n, values, level, margin, steps, vertices, outside)
+        kernels.connect(cubes, first, n, numbers, crossed, table, mirrored, faces, shifts)
 
     _over_planes(fill, shape[0], threads)
     if capped:

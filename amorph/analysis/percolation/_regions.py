@@ -9,12 +9,21 @@ A winding lattice is kept as three integer rows in Hermite normal form: row c be
 stands above a leading entry is smaller than it. Rows that were only in echelon form would grow with every vector.
 """
 
+from collections import namedtuple
+
 import numpy as np
 from numba import njit
 
 from amorph.machine.kernel_cache import provide_cache_folder
 
 provide_cache_folder()
+
+
+Forest = namedtuple("Forest", ("parents", "offsets", "bases"))
+"""Parts that have met: on which each hangs, how many cells away, and the winding lattice of each root."""
+Runs = namedtuple("Runs", ("parts", "starts", "stops"))
+"""Runs of points along z: the part that each belongs to, its first point and that after its last."""
+
 
 _LARGEST = np.finfo(np.float64).max
 _WORD = 8
@@ -134,6 +143,11 @@ def find_runs(values, sign, threshold):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _rank(basis):  # type: ignore[no-untyped-def]
+    return (basis[0, 0] != 0) + (basis[1, 1] != 0) + (basis[2, 2] != 0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _reduce(basis):  # type: ignore[no-untyped-def]
     """Bring echelon rows to Hermite normal form."""
     for column in range(1, 3):
@@ -163,7 +177,15 @@ def add_winding(basis, x, y, z):  # type: ignore[no-untyped-def]
             for k in range(3):
                 row[k] = -row[k]
     _reduce(basis)
-    return (basis[0, 0] != 0) + (basis[1, 1] != 0) + (basis[2, 2] != 0)
+    return _rank(basis)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _add_lattice(basis, given):  # type: ignore[no-untyped-def]
+    """Add the rows of one lattice to another."""
+    for row in range(3):
+        if given[row, row] != 0:
+            add_winding(basis, given[row, 0], given[row, 1], given[row, 2])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -184,8 +206,9 @@ def _root_and_offset(parents, offsets, n):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _meet(parents, offsets, bases, a, b, x, y, z):  # type: ignore[no-untyped-def]
+def _meet(forest, a, b, x, y, z):  # type: ignore[no-untyped-def]
     """Join part a to the image of part b that lies (x, y, z) cells away."""
+    parents, offsets, bases = forest
     root_a, ax, ay, az = _root_and_offset(parents, offsets, a)
     root_b, bx, by, bz = _root_and_offset(parents, offsets, b)
     x += ax - bx
@@ -202,21 +225,20 @@ def _meet(parents, offsets, bases, a, b, x, y, z):  # type: ignore[no-untyped-de
     offsets[root_b, 0] = x
     offsets[root_b, 1] = y
     offsets[root_b, 2] = z
-    for row in range(3):
-        if bases[root_b, row, row] != 0:
-            add_winding(bases[root_a], bases[root_b, row, 0], bases[root_b, row, 1], bases[root_b, row, 2])
+    _add_lattice(bases[root_a], bases[root_b])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _meet_rows(parents, offsets, bases, parts, starts, stops, a, end_a, b, end_b, x, y):  # type: ignore[no-untyped-def]
+def _meet_rows(forest, runs, a, end_a, b, end_b, x, y):  # type: ignore[no-untyped-def]
     """Join the parts of two rows that are neighbors across a face of the cell."""
+    parts, starts, stops = runs
     while a < end_a and b < end_b:
         if stops[a] < starts[b]:
             a += 1
         elif stops[b] < starts[a]:
             b += 1
         else:
-            _meet(parents, offsets, bases, parts[a], parts[b], x, y, 0)
+            _meet(forest, parts[a], parts[b], x, y, 0)
             if stops[a] < stops[b]:
                 a += 1
             else:
@@ -233,6 +255,8 @@ def join_faces(shape, firsts, starts, stops, parts, n_parts):  # type: ignore[no
     parents = np.arange(n_parts)
     offsets = np.zeros((n_parts, 3), np.int64)
     bases = np.zeros((n_parts, 3, 3), np.int64)
+    forest = Forest(parents, offsets, bases)
+    runs = Runs(parts, starts, stops)
     for i in range(nx):
         for j in range(ny):
             a = firsts[i * ny + j]
@@ -240,7 +264,7 @@ def join_faces(shape, firsts, starts, stops, parts, n_parts):  # type: ignore[no
             if a == end_a:
                 continue
             if starts[a] == 0 and stops[end_a - 1] == nz:
-                _meet(parents, offsets, bases, parts[end_a - 1], parts[a], 0, 0, 1)
+                _meet(forest, parts[end_a - 1], parts[a], 0, 0, 1)
             for step in range(4):  # half of the neighboring rows; the other half are these seen from there
                 qi = i + (step > 0)
                 qj = j + (1 if step == 0 else step - 2)
@@ -252,11 +276,11 @@ def join_faces(shape, firsts, starts, stops, parts, n_parts):  # type: ignore[no
                 if b == end_b:
                     continue
                 if x != 0 or y != 0:
-                    _meet_rows(parents, offsets, bases, parts, starts, stops, a, end_a, b, end_b, x, y)
+                    _meet_rows(forest, runs, a, end_a, b, end_b, x, y)
                 if stops[end_a - 1] == nz and starts[b] == 0:
-                    _meet(parents, offsets, bases, parts[end_a - 1], parts[b], x, y, 1)
+                    _meet(forest, parts[end_a - 1], parts[b], x, y, 1)
                 if starts[a] == 0 and stops[end_b - 1] == nz:
-                    _meet(parents, offsets, bases, parts[a], parts[end_b - 1], x, y, -1)
+                    _meet(forest, parts[a], parts[end_b - 1], x, y, -1)
     for part in range(n_parts):
         parents[part] = _root_and_offset(parents, offsets, part)[0]
     return parents, bases
@@ -300,6 +324,16 @@ def paint(labels, firsts, starts, stops, parts, numbers):  # type: ignore[no-unt
                     labels[i, j, k] = number
 
 
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _neighbor(i, j, k, shape):  # type: ignore[no-untyped-def]
+    """Give the flat index of a point next to the cell or in it, and how many cells away it lies along each axis."""
+    nx, ny, nz = shape
+    x = (i >= nx) - (i < 0)
+    y = (j >= ny) - (j < 0)
+    z = (k >= nz) - (k < 0)
+    return ((i - x * nx) * ny + j - y * ny) * nz + k - z * nz, x, y, z
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def sweep(values, order, shape, steps, tie, highest, first, second):  # type: ignore[no-untyped-def]
     """Add points in order of their values, and note when a region first winds in one, two and three directions.
@@ -310,7 +344,7 @@ def sweep(values, order, shape, steps, tie, highest, first, second):  # type: ig
     has, all points of its value included or above it by `tie` of its height above the lowest value, and the point that
     made first and second meet.
     """
-    nx, ny, nz = shape
+    _, ny, nz = shape
     parents = np.full(values.size, -1, np.int32)
     offsets = np.empty((values.size, 3), np.int32)
     slots = np.zeros(values.size, np.int32)
@@ -325,17 +359,9 @@ def sweep(values, order, shape, steps, tie, highest, first, second):  # type: ig
         p = order[number]
         parents[p] = p
         offsets[p] = 0
-        i = p // (ny * nz)
-        j = p // nz % ny
-        k = p % nz
+        i, j, k = p // (ny * nz), p // nz % ny, p % nz
         for step in range(len(steps)):
-            qi = i + steps[step, 0]
-            qj = j + steps[step, 1]
-            qk = k + steps[step, 2]
-            x = (qi >= nx) - (qi < 0)
-            y = (qj >= ny) - (qj < 0)
-            z = (qk >= nz) - (qk < 0)
-            q = ((qi - x * nx) * ny + qj - y * ny) * nz + qk - z * nz
+            q, x, y, z = _neighbor(i + steps[step, 0], j + steps[step, 1], k + steps[step, 2], shape)
             if parents[q] < 0:
                 continue
             root, px, py, pz = _root_and_offset(parents, offsets, p)
@@ -357,10 +383,7 @@ def sweep(values, order, shape, steps, tie, highest, first, second):  # type: ig
                 if slots[root] == 0:
                     slots[root] = slots[other]
                     continue
-                given = bases[slots[other]]
-                for row in range(3):
-                    if given[row, row] != 0:
-                        add_winding(bases[slots[root]], given[row, 0], given[row, 1], given[row, 2])
+                _add_lattice(bases[slots[root]], bases[slots[other]])
             elif x != 0 or y != 0 or z != 0:
                 if slots[root] == 0:
                     if n_bases == len(bases):
@@ -370,8 +393,7 @@ def sweep(values, order, shape, steps, tie, highest, first, second):  # type: ig
                 add_winding(bases[slots[root]], x, y, z)
             else:
                 continue
-            basis = bases[slots[root]]
-            rank = (basis[0, 0] != 0) + (basis[1, 1] != 0) + (basis[2, 2] != 0)
+            rank = _rank(bases[slots[root]])
             while best < rank:
                 closed[best] = p
                 best += 1

@@ -190,45 +190,19 @@ def uniformity(
     """
     rng = np.random.default_rng(0) if rng is None else rng
     regions = percolation(field, threshold=threshold, side=side)
-    volumes, cell_volume = regions.volumes, field.cell_volume
+    volumes = regions.volumes
     where = np.nonzero(regions.labels)
     owners = regions.labels[where] - 1
     sides = [np.array([max(1, round(edge * n)) for n in field.grid]) for edge in boxes]
     shares = np.array([float(np.prod(s / np.array(field.grid))) for s in sides])
-    variance = _variances(regions.labels > 0, sides)
-    placed = np.zeros((placements, len(sides)))
-    largest = np.zeros(placements)
-    for k in range(placements if len(volumes) else 0):
-        counts = _place(where, owners, len(volumes), field.grid, rng)
-        placed[k] = _variances(counts, sides)
-        union = ScalarField(counts.astype(np.float64), field.cell, field.quantity, "1")
-        largest[k] = percolation(union, threshold=0.5, side="above").largest_share
-    fraction, free = regions.fraction_of_cell, float(volumes.sum())
-    squares = float(np.sum(volumes**2))
+    placed, largest = _placements(where, owners, regions, sides, placements, rng)
+    free, squares = float(volumes.sum()), float(np.sum(volumes**2))
     counted = volumes >= minimum_volume
-    with np.errstate(invalid="ignore", divide="ignore"):
-        finite = 1.0 - shares
-        mean = placed.mean(axis=0)
-        # of one more placement about the mean of these, which is uncertain itself
-        spread = placed.std(axis=0, ddof=1) * math.sqrt(1.0 + 1.0 / placements) if placements > 1 else mean * np.nan
-        columns = zip(
-            boxes,
-            shares * cell_volume,
-            np.sqrt(variance),
-            variance * shares * cell_volume / (fraction * finite) if free else np.full(len(sides), np.nan),
-            np.where(mean > 0.0, variance / mean, np.nan),
-            np.where(mean > 0.0, spread / mean, np.nan),
-            variance * shares * cell_volume**2 / (squares * finite) if free else np.full(len(sides), np.nan),
-            variance * shares * field.values.size / (fraction * (1.0 - fraction) * finite)
-            if 0.0 < fraction < 1.0
-            else np.full(len(sides), np.nan),
-            strict=True,
-        )
-        rows = tuple(BoxFluctuation(*map(float, column)) for column in columns)
+    rows = _fluctuations(boxes, shares, _variances(regions.labels > 0, sides), placed, regions, squares)
     centers = _centers(where, owners, field)[counted & (regions.dimensions == 0)] if free else np.empty((0, 3))
     return Uniformity(
         regions,
-        free_fraction=fraction,
+        free_fraction=regions.fraction_of_cell,
         free_volume=free,
         clusters=int(counted.sum()),
         minimum_volume=minimum_volume,
@@ -240,6 +214,56 @@ def uniformity(
         centers=clark_evans(centers, field.cell) if len(centers) > 1 else None,
         placements=placements,
     )
+
+
+def _placements(
+    where: tuple[NDArray[np.int64], ...],
+    owners: NDArray[np.int32],
+    regions: Percolation,
+    sides: list[NDArray[np.int64]],
+    placements: int,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Place the clusters independently: variances in each kind of box, and the largest share, of each placement."""
+    placed = np.zeros((placements, len(sides)))
+    largest = np.zeros(placements)
+    for k in range(placements if len(regions) else 0):
+        counts = _place(where, owners, len(regions), regions.labels.shape, rng)
+        placed[k] = _variances(counts, sides)
+        union = ScalarField(counts.astype(np.float64), regions.cell, regions.quantity, "1")
+        largest[k] = percolation(union, threshold=0.5, side="above").largest_share
+    return placed, largest
+
+
+def _fluctuations(
+    boxes: tuple[float, ...],
+    shares: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    placed: NDArray[np.float64],
+    regions: Percolation,
+    squares: float,
+) -> tuple[BoxFluctuation, ...]:
+    """Compare the variances with those of the placements, by the formulas in the notes of :func:`uniformity`."""
+    cell_volume, points = float(abs(np.linalg.det(regions.cell))), regions.labels.size
+    fraction, placements, unknown = regions.fraction_of_cell, len(placed), np.full(len(shares), np.nan)
+    is_free = len(regions) > 0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        finite = 1.0 - shares
+        mean = placed.mean(axis=0)
+        # of one more placement about the mean of these, which is uncertain itself
+        spread = placed.std(axis=0, ddof=1) * math.sqrt(1.0 + 1.0 / placements) if placements > 1 else mean * np.nan
+        columns = zip(
+            boxes,
+            shares * cell_volume,
+            np.sqrt(variance),
+            variance * shares * cell_volume / (fraction * finite) if is_free else unknown,
+            np.where(mean > 0.0, variance / mean, np.nan),
+            np.where(mean > 0.0, spread / mean, np.nan),
+            variance * shares * cell_volume**2 / (squares * finite) if is_free else unknown,
+            variance * shares * points / (fraction * (1.0 - fraction) * finite) if 0.0 < fraction < 1.0 else unknown,
+            strict=True,
+        )
+        return tuple(BoxFluctuation(*map(float, column)) for column in columns)
 
 
 def _variances(density: NDArray[Any], sides: list[NDArray[np.int64]]) -> NDArray[np.float64]:
@@ -273,7 +297,7 @@ def _place(
     where: tuple[NDArray[np.int64], ...],
     owners: NDArray[np.int32],
     clusters: int,
-    grid: tuple[int, int, int],
+    grid: tuple[int, ...],
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
     """Shift every cluster by a random number of grid steps; gives how many clusters lie over each point."""

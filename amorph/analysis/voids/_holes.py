@@ -258,9 +258,10 @@ def _choose(points, sizes, m, x, t, chosen, work):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _first_touch(points, sizes, m, path, x, t, starts, home, offsets, radii, old, old_m):  # type: ignore[no-untyped-def]
+def _first_touch(points, sizes, m, path, t, home, lists, old):  # type: ignore[no-untyped-def]
     """Find the neighbour of the path's first atom that the growing sphere touches first; returns its row and t."""
     alpha, beta, across, q2, q1, q0 = path
+    starts, offsets, _, radii = lists
     nearest = np.inf
     found = -1
     size = sizes[0]
@@ -268,7 +269,7 @@ def _first_touch(points, sizes, m, path, x, t, starts, home, offsets, radii, old
         f = offsets[n]
         was_touched = False
         is_member = False
-        for i in range(old_m):
+        for i in range(len(old)):
             gap = points[0] + f - old[i]
             was_touched = was_touched or _dot(gap, gap) < _SAME
         for i in range(1, m):
@@ -293,7 +294,7 @@ def _climb(points, sizes, homes, m, x, t, side, lists, work):  # type: ignore[no
 
     `x` becomes its center. The radius is NaN where the way is lost, which exact arithmetic rules out.
     """
-    starts, offsets, atoms, radii = lists
+    _, offsets, atoms, radii = lists
     alpha, beta, across = work
     chosen = np.arange(4)
     old = np.empty((4, 3))
@@ -324,7 +325,7 @@ def _climb(points, sizes, homes, m, x, t, side, lists, work):  # type: ignore[no
         else:
             q2, q1, q0, _ = _tangent(points, sizes, m, x, t, alpha, beta, across)
         path = (alpha, beta, across, q2, q1, q0)
-        found, reached = _first_touch(points, sizes, m, path, x, t, starts, homes[0], offsets, radii, old, old_m)
+        found, reached = _first_touch(points, sizes, m, path, t, homes[0], lists, old[:old_m])
         # three atoms of unlike sizes can leave a closed curve between them: its top
         top = _roots(q2, q1, q0)[1] if m == 3 and q2 < 0.0 else np.inf
         if top < reached:

@@ -285,7 +285,7 @@ def test_bad_input_is_refused():
     crystal = read_structure(STRUCTURES / "MgO.cif")
     with pytest.raises(ValueError, match=r"^no soft-BV parameters for Fe2\+–O2-; the table has Mg2\+, Li\+"):
         bvse_map(crystal, "Fe2+", grid=(2, 2, 2))
-    with pytest.raises(ValueError, match=r"^no soft-BV parameters for Li\+–O1-; the table has"):
+    with pytest.raises(ValueError, match=r"^no soft-BV parameters for Li\+–O-; the table has"):
         bvse_map(crystal, "Li+", grid=(2, 2, 2), oxidation_states={"O": -1})
     with pytest.raises(ValueError, match=r"^O has the oxidation state -1.5, and soft-BV parameters are for whole ones"):
         bvse_map(crystal, "Li+", grid=(2, 2, 2), oxidation_states={"O": -1.5})
