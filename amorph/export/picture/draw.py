@@ -11,6 +11,7 @@ from annotated_types import Interval
 from ase import Atoms
 from ase.data import atomic_numbers
 from ase.data.colors import jmol_colors
+from numpy.typing import NDArray
 
 from amorph.analysis.isosurface import Mesh
 from amorph.analysis.percolation import MigrationPath
@@ -93,12 +94,7 @@ def write_picture(
     atoms = periodic_atoms(atoms)
     atoms.wrap()
     cell = atoms.cell.array
-    for name, part in (("surface", mesh), ("path", pathway)):
-        if part is not None and not np.allclose(part.cell, cell, rtol=0, atol=1e-6):
-            raise ValueError(
-                f"the {name} lies in the cell {part.cell.tolist()} Å, the structure in {cell.tolist()} Å; "
-                f"pass the structure that the {name} was made from"
-            )
+    _check_cells(cell, surface=mesh, path=pathway)
     styles = _styles(atoms, mobile, polyhedra)
     if pathway is not None:  # smaller spheres leave the tube to be seen
         styles = [style if style.ligands else replace(style, size=0.6 * style.size) for style in styles]
@@ -114,17 +110,19 @@ def write_picture(
     scene = parts.scene()
     camera = Camera.framing(scene, axes, cell.sum(axis=0) / 2, distance=_EYE * diagonal, width=width)
     picture = render(scene, camera, map_size=min(1024, width))
-    image = below(
-        picture,
-        styles,
-        opacity,
-        mesh,
-        pathway,
-        surface_label=surface_label,
-        caption=describe(atoms) if caption is None else caption,
-    )
+    caption = describe(atoms) if caption is None else caption
+    image = below(picture, styles, opacity, mesh, pathway, surface_label=surface_label, caption=caption)
     with replacing(path) as temporary:
         save(temporary, image)
+
+
+def _check_cells(cell: NDArray[np.float64], **parts: Mesh | MigrationPath | None) -> None:
+    for name, part in parts.items():
+        if part is not None and not np.allclose(part.cell, cell, rtol=0, atol=1e-6):
+            raise ValueError(
+                f"the {name} lies in the cell {part.cell.tolist()} Å, the structure in {cell.tolist()} Å; "
+                f"pass the structure that the {name} was made from"
+            )
 
 
 def _styles(atoms: Atoms, mobile: str, polyhedra: Sequence[str] | None) -> list[Style]:
