@@ -1,0 +1,193 @@
+"""Pair distribution functions and running coordination numbers."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from amorph.analysis.grids import Task, make_bins
+from amorph.analysis.order.samples import Average, Measured, Samples, Structures, average, samples_of
+from amorph.parameters import Length, checked
+from amorph.progress import Progress
+
+Curves = dict[str, NDArray[np.float64]]
+
+SMOOTHING: Final = 0.08
+"""Standard deviation of the Gaussian that smooths g(r) before its peaks are looked for [Å]."""
+_DEPTH: Final = 0.1
+"""A peak ends, and so does the minimum behind it, where the curve has turned by this share of the peak's height."""
+_RISE: Final = 0.2
+"""By how much g(r) need rise at most to end the minimum."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PairDistributions(Measured):
+    """Partial and total pair distribution functions, means over independent structures, with their standard errors."""
+
+    r: NDArray[np.float64]
+    """(n,) middles of the bins [Å]."""
+    bin_width_A: float
+    """Width of the bins [Å]."""
+    g_r: Curves
+    """g_ab of each pair of elements, "Ti-O": cations first."""
+    g_r_standard_error: Curves | None
+    """Standard errors of these over the structures; None for one."""
+    total_g_r: NDArray[np.float64]
+    """(n,) g of all atoms alike, in numbers, not weighted."""
+    total_g_r_standard_error: NDArray[np.float64] | None
+    """(n,) its standard error."""
+    running_numbers: Curves
+    """n_ab, mean number of b around an a up to the upper edge of each bin, r + bin_width/2: "Ti-O" and "O-Ti"."""
+    running_numbers_standard_error: Curves | None
+    """Standard errors of these."""
+
+    def table(self) -> list[dict[str, Any]]:
+        """Give the first peak of each pair and the minimum behind it."""
+        rows = []
+        for pair, g in self.g_r.items():
+            peak, minimum = first_peak_and_minimum(self.r, g)
+            rows.append(
+                {
+                    "pair": pair,
+                    "first_peak_A": None if peak is None else float(self.r[peak]),
+                    "g_at_peak": None if peak is None else float(g[peak]),
+                    "first_minimum_A": minimum,
+                }
+            )
+        return rows
+
+
+@checked
+def pair_distributions(
+    structures: Structures,
+    *,
+    r_max: Length = 10.0,
+    bin_width: Length = 0.02,
+    progress: Task | None = None,
+) -> PairDistributions:
+    r"""Measure g(r) of every pair of elements, exactly: over all periodic images, in any cell, however far.
+
+    Parameters
+    ----------
+    structures
+        One structure, or a list of independent ones (glasses quenched apart): the standard errors are over them. Each
+        is a structure or, for a trajectory, the list of its frames, which are averaged first, each with its own
+        density: a trajectory alone is ``[frames]``.
+    r_max
+        Reach [Å]; it may be longer than the cell. Rounded up to whole bins.
+    bin_width
+        Width of the bins [Å].
+    progress
+        Where progress goes.
+
+    Returns
+    -------
+    PairDistributions
+        Partial and total g(r) and running numbers.
+
+    Raises
+    ------
+    ValueError
+        A structure that makes no sense, or structures of different elements.
+
+    Notes
+    -----
+    :math:`g_{ab}(r) = \frac{V}{N_a N_b v(r)} \sum_{i \in a} \sum_{j \in b} \delta(r - d_{ij})` over all images but the
+    atom itself, with v the volume of the bin's shell, :math:`\frac{4\pi}{3}(r_+^3 - r_-^3)`; and
+    :math:`n_{ab}(r) = \frac{1}{N_a} \sum_{d_{ij} < r} 1`. A bin holds its lower edge.
+
+    Examples
+    --------
+    Six O around Mg at 2.106 Å, twelve Mg at 2.978 Å, and six more O... in a cell of two atoms:
+
+    >>> from ase.build import bulk
+    >>> made = pair_distributions(bulk("MgO", "rocksalt", a=4.212), r_max=3.5)
+    >>> [float(made.running_numbers[pair][-1]) for pair in ("Mg-O", "O-Mg", "Mg-Mg")]
+    [6.0, 6.0, 12.0]
+    """
+    return distributions(samples_of(structures), r_max, bin_width, progress)
+
+
+def distributions(samples: Samples, r_max: float, bin_width: float, progress: Task | None = None) -> PairDistributions:
+    """Measure g(r) of structures that are checked."""
+    bins = max(math.ceil(r_max / bin_width - 1e-9), 1)
+    edges: NDArray[np.float64] = bin_width * np.arange(bins + 1, dtype=np.float64)
+    shells = 4.0 * np.pi / 3.0 * np.diff(edges**3)
+    kinds = len(samples.species)
+    curves, numbers, totals = [], [], []
+    done = 0
+    with (progress or Progress().task)("pair distances", sum(map(len, samples.frames))) as update:
+        for frames in samples.frames:
+            g, running, total = np.zeros((kinds, kinds, bins)), np.zeros((kinds, kinds, bins)), np.zeros(bins)
+            for atoms in frames:
+                counts = directed_counts(atoms, samples.kinds(atoms), kinds, bin_width, bins)
+                n = np.bincount(samples.kinds(atoms), minlength=kinds)
+                volume = float(atoms.cell.volume)
+                g += counts * (volume / (n[:, None, None] * n[:, None] * shells))
+                running += np.cumsum(counts, axis=2) / n[:, None, None]
+                total += counts.sum(axis=(0, 1)) * (volume / (len(atoms) ** 2 * shells))
+                done += 1
+                update(done, "")
+            curves.append(g / len(frames))
+            numbers.append(running / len(frames))
+            totals.append(total / len(frames))
+    names = {(a, b): f"{x}-{y}" for a, x in enumerate(samples.species) for b, y in enumerate(samples.species)}
+    pairs = {place: name for place, name in names.items() if place[0] <= place[1]}
+    g_r, n_r, whole = average(curves), average(numbers), average(totals)
+    return PairDistributions(
+        r=edges[:-1] + 0.5 * bin_width,
+        bin_width_A=bin_width,
+        g_r={name: g_r.mean[place] for place, name in pairs.items()},
+        g_r_standard_error=_errors(g_r, pairs),
+        total_g_r=whole.mean,
+        total_g_r_standard_error=whole.error,
+        running_numbers={name: n_r.mean[place] for place, name in names.items()},
+        running_numbers_standard_error=_errors(n_r, names),
+        **samples.measured(),
+    )
+
+
+def directed_counts(atoms: Atoms, kinds: NDArray[np.int64], species: int, width: float, bins: int) -> NDArray[np.int64]:
+    """Count, for all ordered pairs of species, the pairs of atoms by distance: (species, species, bins)."""
+    from amorph.analysis.order._pair_counts import count_pairs
+
+    binned = make_bins(atoms.cell.array, atoms.positions, kinds.astype(np.float64))
+    once = np.zeros((species * species, bins + 1), np.int64)
+    count_pairs(*binned[:5], binned.positions, species, width, bins, once)
+    counts = once.reshape(species, species, -1)[:, :, :-1]
+    return counts + counts.transpose(1, 0, 2)
+
+
+def first_peak_and_minimum(r: NDArray[np.float64], g: NDArray[np.float64]) -> tuple[int | None, float | None]:
+    """Find the bin of the first peak of a smoothed g(r) above 1, and the place of the minimum behind it [Å]."""
+    from scipy.ndimage import gaussian_filter1d
+
+    smooth = gaussian_filter1d(g, SMOOTHING / (r[1] - r[0]), mode="nearest") if len(r) > 1 else g
+    top = 0
+    for k in range(1, len(smooth)):
+        if smooth[k] > smooth[top]:
+            top = k
+        elif smooth[k] <= (1.0 - _DEPTH) * smooth[top]:
+            if smooth[top] >= 1.0:
+                break
+            top = k
+    else:
+        return None, None
+    low = k
+    for k in range(low, len(smooth)):
+        if smooth[k] < smooth[low]:
+            low = k
+        elif smooth[k] > smooth[low] + min(_DEPTH * smooth[top], _RISE):
+            # a gap between the shells has no lowest place but a middle
+            flat = np.flatnonzero(smooth[low:k] <= smooth[low]) + low
+            return top, float(0.5 * (r[flat[0]] + r[flat[-1]]))
+    return top, None
+
+
+def _errors(values: Average, names: dict[tuple[int, int], str]) -> Curves | None:
+    if values.error is None:
+        return None
+    return {name: values.error[place] for place, name in names.items()}

@@ -1,0 +1,217 @@
+import math
+
+import numpy as np
+import pytest
+from analysis.order.crystals import corundum, cristobalite, diamond, mgo, quartz, rutile, tridymite
+from ase import Atoms
+from ase.build import bulk
+
+from amorph.analysis.order import bond_angles, bond_cutoffs, connectivity, coordination, polyhedra
+from amorph.figures import restored
+
+TETRAHEDRON = math.degrees(math.acos(-1 / 3))
+
+
+def shaken(seed: int) -> Atoms:
+    atoms = quartz() * (2, 2, 2)
+    atoms.rattle(0.1, seed=seed)
+    return atoms
+
+
+# closed form
+
+
+@pytest.mark.parametrize(
+    ("atoms", "expected"),
+    [
+        (diamond(), {"C-C": 4}),
+        (mgo(), {"Mg-O": 6, "O-Mg": 6}),
+        (quartz(), {"Si-O": 4, "O-Si": 2}),
+        (cristobalite(), {"Si-O": 4, "O-Si": 2}),
+        (tridymite(), {"Si-O": 4, "O-Si": 2}),
+        (rutile(), {"Ti-O": 6, "O-Ti": 3}),
+        (corundum(), {"Al-O": 6, "O-Al": 4}),
+    ],
+    ids=["diamond", "MgO", "quartz", "cristobalite", "tridymite", "rutile", "corundum"],
+)
+def test_coordination_of_crystals(atoms, expected):
+    for cell in (atoms, atoms * (2, 1, 3)):
+        made = coordination(cell)
+        assert {pair: shell.histogram for pair, shell in made.coordination.items()} == {
+            pair: {n: 1.0} for pair, n in expected.items()
+        }
+
+
+def test_bond_lengths_of_rutile():
+    # four of 1.949 Å and two of 1.980 Å by Swope et al.: from x and the cell
+    a, c, x = 4.5922, 2.9574, 0.30496
+    long = math.sqrt(2) * a * x
+    short = math.sqrt(2 * (a * (0.5 - x)) ** 2 + c**2 / 4)
+    shell = coordination(rutile()).coordination["Ti-O"]
+    assert shell.bond_length_A == pytest.approx((4 * short + 2 * long) / 6, rel=1e-12)
+    assert shell.bond_length_sd_A == pytest.approx((long - short) * math.sqrt(2) / 3, rel=1e-9)
+
+
+def test_cutoff_is_between_the_shells_and_the_same_in_a_supercell():
+    cutoffs = bond_cutoffs(quartz())
+    assert 1.7 < cutoffs["Si-O"] < 3.4
+    assert bond_cutoffs(quartz() * (2, 2, 1)) == pytest.approx(cutoffs, abs=1e-9)
+
+
+def test_given_cutoff_is_kept_and_adds_a_pair():
+    made = coordination(mgo(), cutoffs={"O-Mg": 2.2, "Mg-Mg": 3.0})
+    assert made.coordination["Mg-O"].cutoff_A == 2.2
+    assert made.coordination["Mg-Mg"].histogram == {12: 1.0}
+    # a pair at its cutoff is bonded
+    exact = coordination(bulk("MgO", "rocksalt", a=4.0), cutoffs={"Mg-O": 2.0})
+    assert exact.coordination["Mg-O"].mean == 6.0
+
+
+@pytest.mark.parametrize(
+    ("atoms", "triplet", "mean", "sd"),
+    [
+        (diamond(), "C-C-C", TETRAHEDRON, 0.0),
+        (mgo(), "O-Mg-O", (12 * 90 + 3 * 180) / 15, 36.0),
+        (cristobalite(), "Si-O-Si", 180.0, 0.0),
+        (cristobalite(), "O-Si-O", TETRAHEDRON, 0.0),
+    ],
+)
+def test_angles_of_crystals(atoms, triplet, mean, sd):
+    made = bond_angles(atoms).angles[triplet]
+    # a mean of squares less the square of the mean loses half the digits
+    assert (made.mean_deg, made.sd_deg) == (pytest.approx(mean, abs=1e-9), pytest.approx(sd, abs=1e-4))
+    assert made.density.sum() == pytest.approx(1.0, rel=1e-12)
+
+
+def test_angle_of_quartz_is_that_of_the_refinement():
+    # Levien et al. give 143.7°
+    assert bond_angles(quartz()).angles["Si-O-Si"].mean_deg == pytest.approx(143.7, abs=0.2)
+
+
+def test_dividing_by_the_sine_makes_random_directions_flat():
+    rng = np.random.default_rng(0)
+    gas = Atoms("Ar500", scaled_positions=rng.random((500, 3)), cell=[40.0] * 3, pbc=True)
+    close = np.unique(np.argwhere(np.triu(gas.get_all_distances(mic=True) < 0.5, 1))[:, 0])
+    del gas[close]
+    made = bond_angles(gas, cutoffs={"Ar-Ar": 9.0}, bin_width=30.0, divide_by_sine=True)
+    assert made.divided_by_sine
+    # some 5e4 angles: a few per cent, and the angles at an atom are not independent
+    np.testing.assert_allclose(made.angles["Ar-Ar-Ar"].density, 1 / 180, rtol=0.1)
+
+
+def test_regular_polyhedra_have_no_distortion():
+    d = 2.106
+    mg = polyhedra(mgo()).polyhedra["Mg"]
+    assert mg.volume_A3 == pytest.approx(4 / 3 * d**3, rel=1e-12)
+    assert (mg.length_distortion, mg.angle_variance_deg2) == (pytest.approx(0, abs=1e-20), pytest.approx(0, abs=1e-12))
+    si = polyhedra(cristobalite()).polyhedra["Si"]
+    assert si.volume_A3 == pytest.approx(8 / (9 * math.sqrt(3)) * (7.16 * math.sqrt(3) / 8) ** 3, rel=1e-12)
+    assert si.angle_variance_deg2 == pytest.approx(0, abs=1e-12)
+    assert si.tetrahedral_share == 1.0
+
+
+def test_distortion_of_rutile():
+    a, c, x = 4.5922, 2.9574, 0.30496
+    long, short = math.sqrt(2) * a * x, math.hypot(math.sqrt(2) * a * (0.5 - x), c / 2)
+    ti = polyhedra(rutile()).polyhedra["Ti"]
+    mean = (4 * short + 2 * long) / 6
+    assert ti.length_distortion == pytest.approx((4 * (short - mean) ** 2 + 2 * (long - mean) ** 2) / 6 / mean**2)
+    # eight right angles between the long bonds and the short ones, and two pairs that make 180° together
+    angle = 2 * math.degrees(math.asin(c / 2 / short))
+    assert ti.angle_variance_deg2 == pytest.approx(4 * (angle - 90) ** 2 / 11, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("atoms", "sharing", "neighbors"),
+    [
+        # corners and edges: 6 and 12 in rocksalt, 8 and 2 in rutile; corundum: 9 corners, 3 edges, 1 face
+        (mgo(), (6 / 18, 12 / 18, 0.0), 18),
+        (rutile(), (0.8, 0.2, 0.0), 10),
+        (corundum(), (9 / 13, 3 / 13, 1 / 13), 13),
+        (quartz(), (1.0, 0.0, 0.0), 4),
+    ],
+    ids=["MgO", "rutile", "corundum", "quartz"],
+)
+def test_sharing_in_crystals(atoms, sharing, neighbors):
+    for cell in (atoms, atoms * (2, 3, 1)):
+        made = connectivity(cell).sharing["all"]
+        assert (made.corner_share, made.edge_share, made.face_share) == pytest.approx(sharing, abs=1e-12)
+        assert made.neighbors == neighbors
+
+
+def test_bridges_and_q_n_of_a_chain_and_of_pairs():
+    # an orthosilicate, a pair of tetrahedra, and a chain: built of tetrahedra far from each other
+    corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) * 1.62 / math.sqrt(3)
+    alone = Atoms("SiO4", positions=[[0, 0, 0], *corners], cell=[9] * 3, pbc=True)
+    made = connectivity(alone, cutoffs={"Si-O": 2.0})
+    assert (made.bridging, made.q_n) == ({"O": {1: 1.0}}, {"Si": {0: 1.0}})
+    # the second is the image of the first in the corner that they share
+    pair = Atoms(
+        "Si2O7",
+        positions=[[0, 0, 0], 2 * corners[0], *corners, *(2 * corners[0] - corners[1:])],
+        cell=[12] * 3,
+        pbc=True,
+    )
+    made = connectivity(pair, cutoffs={"Si-O": 2.0})
+    assert made.bridging["O"] == pytest.approx({1: 6 / 7, 2: 1 / 7})
+    assert made.q_n["Si"] == {1: 1.0}
+    assert made.sharing["Si-Si"].neighbors == 1.0
+    assert connectivity(quartz()).q_n["Si"] == {4: 1.0}
+    assert connectivity(corundum()).bridging["O"] == {4: 1.0}
+
+
+def test_modifiers_are_no_network():
+    atoms = mgo() * (2, 2, 2)
+    atoms.symbols[[0, 2, 4]] = "Ti"
+    assert connectivity(atoms, cutoffs={"Mg-O": 2.6, "Ti-O": 2.6}).formers == ("Ti",)
+    made = connectivity(atoms, cutoffs={"Mg-O": 2.6, "Ti-O": 2.6}, formers=("Mg", "Ti"))
+    assert made.formers == ("Mg", "Ti")
+    assert made.bridging["O"] == {6: 1.0}
+
+
+# frames and files
+
+
+def test_error_is_over_the_files():
+    glasses = [shaken(1), shaken(2), shaken(3)]
+    each = [coordination(glass, cutoffs={"Si-O": 1.7}).coordination["Si-O"] for glass in glasses]
+    made = coordination(glasses, cutoffs={"Si-O": 1.7}).coordination["Si-O"]
+    means = [shell.mean for shell in each]
+    assert made.mean == pytest.approx(np.mean(means), rel=1e-12)
+    assert made.standard_error == pytest.approx(np.std(means, ddof=1) / math.sqrt(3), rel=1e-9)
+    assert each[0].standard_error is None
+    assert coordination([glasses], cutoffs={"Si-O": 1.7}).coordination["Si-O"].standard_error is None
+    assert polyhedra(glasses).polyhedra["Si"].volume_standard_error_A3 > 0
+    assert bond_angles(glasses).angles["Si-O-Si"].standard_error_deg > 0
+    assert connectivity(glasses).q_n_standard_error["Si"] == {4: 0.0}
+
+
+def test_figures_read_back():
+    made = coordination([shaken(1), shaken(2)])
+    assert restored(type(made), made.figures()) == made
+    figures = made.figures()["coordination"]["Si-O"]
+    assert {"mean", "standard_error", "cutoff_A", "histogram"} <= figures.keys()
+    for other in (polyhedra(shaken(1)), connectivity(shaken(1)), bond_angles(shaken(1)), made):
+        assert other.figures()
+        assert other.table()
+
+
+# errors
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: coordination(mgo(), cutoffs={"Ti-O": 2.0}), "no Ti"),
+        (lambda: coordination(mgo(), cutoffs={"MgO": 2.0}), "'MgO' is no pair"),
+        (lambda: coordination(mgo(), cutoffs={"Mg-O": -2.0}), "cutoffs"),
+        (lambda: connectivity(mgo(), formers=("O",)), "O is an anion"),
+        (lambda: connectivity(mgo(), formers=("Si",)), "no Si"),
+        (lambda: polyhedra(diamond()), "no cations and anions"),
+        (lambda: connectivity(diamond()), "no cations and anions"),
+        (lambda: coordination(Atoms("MgO", positions=[[0, 0, 0], [9, 9, 9]], cell=[18] * 3, pbc=True)), "no minimum"),
+    ],
+)
+def test_questions_that_make_no_sense_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
