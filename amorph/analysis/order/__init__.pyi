@@ -11,6 +11,8 @@ from .distributions import pair_distributions as pair_distributions
 from .network import Connectivity as Connectivity
 from .network import Sharing as Sharing
 from .network import connectivity as connectivity
+from .orientations import BondOrder as BondOrder
+from .orientations import bond_order as bond_order
 from .samples import Structures as Structures
 from .shapes import Polyhedra as Polyhedra
 from .shapes import PolyhedraShapes as PolyhedraShapes

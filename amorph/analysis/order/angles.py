@@ -9,6 +9,7 @@ from annotated_types import Interval
 from ase import Atoms
 from numpy.typing import NDArray
 
+from amorph.analysis.grids import Task
 from amorph.analysis.order.bonds import Cutoffs, bonds_of, pairs_of_bonds, resolve_cutoffs
 from amorph.analysis.order.samples import Measured, Structures, samples_of
 from amorph.figures import Result
@@ -65,6 +66,7 @@ def bond_angles(
     cutoffs: Cutoffs | None = None,
     bin_width: Annotated[float, Interval(gt=0, le=90), Unit("°")] = 1.0,
     divide_by_sine: bool = False,
+    progress: Task | None = None,
 ) -> BondAngles:
     r"""Measure the angles between the bonds of each atom, by triplets of elements.
 
@@ -79,6 +81,8 @@ def bond_angles(
     divide_by_sine
         Divide each bin by the share of random directions in it, :math:`\int \sin\theta\,d\theta / 2`, and normalise
         again. By default the density is that of the angles themselves.
+    progress
+        Where progress goes: the display of a label and a number of frames, :meth:`amorph.progress.Progress.task`.
 
     Raises
     ------
@@ -129,7 +133,7 @@ def bond_angles(
                 values[k] = mine.mean(), (mine**2).mean(), *(shares * bins / 180.0)
         return values
 
-    made = samples.average(measure)
+    made = samples.average(measure, "bond angles", progress)
     found = {
         "-".join(triplet): Angles(
             float(made.mean[k, 0]),

@@ -8,6 +8,7 @@ from annotated_types import Interval
 from ase import Atoms
 from numpy.typing import NDArray
 
+from amorph.analysis.grids import Task
 from amorph.analysis.order.bonds import Bonds, Cutoffs, Links, bonds_of, links_of, resolve_cutoffs, resolve_formers
 from amorph.analysis.order.samples import Measured, Samples, Structures, samples_of
 from amorph.figures import Row
@@ -77,6 +78,7 @@ def rings(
     formers: tuple[str, ...] | None = None,
     cutoffs: Cutoffs | None = None,
     largest: RingSize = 12,
+    progress: Task | None = None,
 ) -> RingStatistics:
     """Count the rings of a network by size.
 
@@ -97,6 +99,8 @@ def rings(
         Longest bonds [Å], {"Ti-O": 2.6}; by default the first minimum of g(r), see `bond_cutoffs`.
     largest
         Largest size that is searched for; larger rings are not seen.
+    progress
+        Where progress goes: the display of a label and a number of frames, :meth:`amorph.progress.Progress.task`.
 
     Raises
     ------
@@ -125,7 +129,7 @@ def rings(
         counts = [len(found.members.get(size, ())) for size in range(largest + 1)]
         return np.array(counts) / found.nodes
 
-    made = samples.average(measure)
+    made = samples.average(measure, "rings", progress)
     present = np.flatnonzero(made.mean > 0.0).tolist()
     return RingStatistics(
         criterion=criterion,
@@ -181,7 +185,11 @@ def _rings(
     node = np.array([symbol in formers for symbol in samples.species])[bonds.kinds]
     anion = np.array([symbol in samples.anions for symbol in samples.species])[bonds.kinds]
     links = links_of(bonds, node, anion) if samples.cations and samples.anions else _direct(bonds, node)
-    return Rings(search_rings(len(atoms), links, criterion, largest), int(node.sum()))
+    # the search keeps a table for every node, so anions are none
+    nodes, number = np.flatnonzero(node), np.cumsum(node) - 1
+    links = Links(number[links.i], number[links.j], links.S, links.shared)
+    found = search_rings(len(nodes), links, criterion, largest)
+    return Rings({size: nodes[members] for size, members in found.items()}, len(nodes))
 
 
 def _direct(bonds: Bonds, node: NDArray[np.bool_]) -> Links:

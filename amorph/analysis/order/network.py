@@ -8,6 +8,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from amorph.analysis.grids import Task
 from amorph.analysis.order.bonds import Cutoffs, bonds_of, links_of, resolve_cutoffs, resolve_formers
 from amorph.analysis.order.samples import Average, Measured, Samples, Structures, samples_of
 from amorph.figures import Result, Row
@@ -64,7 +65,11 @@ class Connectivity(Measured):
 
 @checked
 def connectivity(
-    structures: Structures, *, formers: tuple[str, ...] | None = None, cutoffs: Cutoffs | None = None
+    structures: Structures,
+    *,
+    formers: tuple[str, ...] | None = None,
+    cutoffs: Cutoffs | None = None,
+    progress: Task | None = None,
 ) -> Connectivity:
     """Count corners, edges and faces that polyhedra share, what the anions bridge, and Qⁿ.
 
@@ -78,6 +83,8 @@ def connectivity(
         others.
     cutoffs
         Longest bonds [Å], {"Ti-O": 2.6}; by default the first minimum of g(r), see `bond_cutoffs`.
+    progress
+        Where progress goes: the display of a label and a number of frames, :meth:`amorph.progress.Progress.task`.
 
     Raises
     ------
@@ -107,7 +114,7 @@ def connectivity(
     limits = resolve_cutoffs(samples, cutoffs)
     pairs = [*combinations_with_replacement(chosen, 2), (_ALL, _ALL)]
     anions = [symbol for symbol in samples.species if symbol in samples.anions]
-    shared = samples.average(lambda atoms: _sharing(samples, atoms, limits, chosen, pairs))
+    shared = samples.average(lambda atoms: _sharing(samples, atoms, limits, chosen, pairs), "connectivity", progress)
     counts = samples.average(lambda atoms: _bridges(samples, atoms, limits, chosen, [*anions, *chosen]))
     return Connectivity(
         formers=chosen,

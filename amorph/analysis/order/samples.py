@@ -8,7 +8,9 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from amorph.analysis.grids import Task
 from amorph.figures import Result
+from amorph.progress import Progress
 from amorph.structure import anion_mask, periodic_atoms
 from amorph.units import G_CM3_PER_U_A3
 
@@ -50,9 +52,21 @@ class Samples:
         first, second = sorted(symbols, key=self.species.index)
         return first, second
 
-    def average(self, measure: Callable[[Atoms], NDArray[np.float64]]) -> "Average":
+    def average(
+        self, measure: Callable[[Atoms], NDArray[np.float64]], label: str = "", progress: Task | None = None
+    ) -> "Average":
         """Measure every frame; average the frames of each structure, then the structures."""
-        return average(average(map(measure, frames)).mean for frames in self.frames)
+        with (progress or Progress().task)(label, sum(map(len, self.frames))) as update:
+            done = 0
+
+            def measured(atoms: Atoms) -> NDArray[np.float64]:
+                nonlocal done
+                values = measure(atoms)
+                done += 1
+                update(done, "")
+                return values
+
+            return average([average(map(measured, frames)).mean for frames in self.frames])
 
     def measured(self) -> dict[str, Any]:
         """Give what every result says of the structures."""

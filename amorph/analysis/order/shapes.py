@@ -7,6 +7,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from amorph.analysis.grids import Task
 from amorph.analysis.order.bonds import Bonds, Cutoffs, bonds_of, resolve_cutoffs
 from amorph.analysis.order.samples import Measured, Samples, Structures, samples_of
 from amorph.figures import Result
@@ -53,7 +54,9 @@ class PolyhedraShapes(Measured):
 
 
 @checked
-def polyhedra(structures: Structures, *, cutoffs: Cutoffs | None = None) -> PolyhedraShapes:
+def polyhedra(
+    structures: Structures, *, cutoffs: Cutoffs | None = None, progress: Task | None = None
+) -> PolyhedraShapes:
     r"""Measure the coordination polyhedra of the cations: their volume, and their distortion.
 
     Parameters
@@ -63,6 +66,8 @@ def polyhedra(structures: Structures, *, cutoffs: Cutoffs | None = None) -> Poly
         `pair_distributions`.
     cutoffs
         Longest bonds [Å], {"Ti-O": 2.6}; by default the first minimum of g(r), see `bond_cutoffs`.
+    progress
+        Where progress goes: the display of a label and a number of frames, :meth:`amorph.progress.Progress.task`.
 
     Raises
     ------
@@ -92,7 +97,7 @@ def polyhedra(structures: Structures, *, cutoffs: Cutoffs | None = None) -> Poly
     def measure(atoms: Atoms) -> NDArray[np.float64]:
         return _shapes(samples, bonds_of(samples, atoms, limits))
 
-    made = samples.average(measure)
+    made = samples.average(measure, "polyhedra", progress)
     found = {}
     for k, symbol in enumerate(samples.cations):
         mean = made.mean[k].tolist()

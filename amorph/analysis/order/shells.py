@@ -7,6 +7,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from amorph.analysis.grids import Task
 from amorph.analysis.order.bonds import Cutoffs, bonds_of, resolve_cutoffs
 from amorph.analysis.order.samples import Measured, Structures, samples_of
 from amorph.figures import Result, Row
@@ -71,7 +72,9 @@ class Coordination(Measured):
 
 
 @checked
-def coordination(structures: Structures, *, cutoffs: Cutoffs | None = None) -> Coordination:
+def coordination(
+    structures: Structures, *, cutoffs: Cutoffs | None = None, progress: Task | None = None
+) -> Coordination:
     """Count the neighbors of each atom by pairs of elements, and measure their bonds.
 
     Parameters
@@ -80,6 +83,8 @@ def coordination(structures: Structures, *, cutoffs: Cutoffs | None = None) -> C
         One structure, or independent ones, each a structure or the list of its frames; see `pair_distributions`.
     cutoffs
         Longest bonds [Å], {"Ti-O": 2.6}; by default the first minimum of g(r), see `bond_cutoffs`.
+    progress
+        Where progress goes: the display of a label and a number of frames, :meth:`amorph.progress.Progress.task`.
 
     Raises
     ------
@@ -114,7 +119,7 @@ def coordination(structures: Structures, *, cutoffs: Cutoffs | None = None) -> C
             values.append([numbers.mean(), length, square, *shares])
         return np.array(values)
 
-    made = samples.average(measure)
+    made = samples.average(measure, "coordination", progress)
     shells = {}
     for k, (a, b, cutoff) in enumerate(ends):
         mean, length, square, *shares = made.mean[k].tolist()
