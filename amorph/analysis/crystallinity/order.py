@@ -86,9 +86,9 @@ def bond_harmonics(pairs: PairList, degree: int) -> NDArray[np.complex128]:
     polar = np.arccos(np.clip(pairs.D[:, 2] / pairs.d, -1.0, 1.0))
     azimuth = np.arctan2(pairs.D[:, 1], pairs.D[:, 0])
     first = np.flatnonzero(np.diff(pairs.i, prepend=-1))  # of each atom: its pairs stand together
-    sums = np.add.reduceat(sph_harm_y(degree, np.arange(degree + 1), polar[:, None], azimuth[:, None]), first)
-    means: NDArray[np.complex128] = sums / np.diff(first, append=pairs.i.size)[:, None]
-    return means
+    harmonics = sph_harm_y(degree, np.arange(degree + 1), polar[:, None], azimuth[:, None])
+    sums: NDArray[np.complex128] = np.add.reduceat(harmonics, first, dtype=np.complex128)
+    return sums / np.diff(first, append=pairs.i.size)[:, None]
 
 
 def harmonic_products(a: NDArray[np.complex128], b: NDArray[np.complex128]) -> NDArray[np.float64]:

@@ -72,7 +72,8 @@ def bond_cutoffs(structures: Structures, *, cutoffs: Cutoffs | None = None) -> d
     Notes
     -----
     g(r) is the mean over the structures, smoothed by a Gaussian of 0.08 Å; its first peak is the first one above 1.
-    Where g is zero between two shells the cutoff is the middle of the gap.
+    Peak and minimum end where the curve has turned by more than twice its counting noise. Where g is zero between two
+    shells the cutoff is the middle of the gap.
 
     Examples
     --------
@@ -93,7 +94,7 @@ def resolve_cutoffs(samples: Samples, given: Cutoffs | None) -> dict[str, float]
     if missing := [pair for pair in pairs if pair not in known]:
         made = distributions(samples, SEARCH, _BIN)
         for a, b in missing:
-            _, minimum = first_peak_and_minimum(made.r, made.g_r[f"{a}-{b}"])
+            _, minimum = first_peak_and_minimum(made, f"{a}-{b}")
             if minimum is None:
                 raise ValueError(
                     f"g(r) of {a}-{b} has no minimum behind a first peak within {SEARCH:g} Å; "

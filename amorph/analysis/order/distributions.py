@@ -17,8 +17,10 @@ Curves = dict[str, NDArray[np.float64]]
 
 SMOOTHING: Final = 0.08
 """Standard deviation of the Gaussian that smooths g(r) before its peaks are looked for [Å]."""
-_DEPTH: Final = 0.1
-"""A peak ends, and so does the minimum behind it, where the curve has turned by this share of the peak's height."""
+_SIGNIFICANCE: Final = 2.0
+"""Errors by which the smoothed curve must have turned to end a peak or a minimum; two pairs alone make no peak."""
+_TURN: Final = 0.1
+"""And the share of the peak's height."""
 _RISE: Final = 0.2
 """By how much g(r) need rise at most to end the minimum."""
 
@@ -39,6 +41,8 @@ class PairDistributions(Measured):
     """(n,) g of all atoms alike, in numbers, not weighted."""
     total_g_r_standard_error: NDArray[np.float64] | None
     """(n,) its standard error."""
+    pairs_per_A3: dict[str, float]
+    """Pairs expected in a shell of 1 Å³ at g = 1, all frames together [1/Å³]: g has the noise √(g / pairs in a bin)."""
     running_numbers: Curves
     """n_ab, mean number of b around an a up to the upper edge of each bin, r + bin_width/2: "Ti-O" and "O-Ti"."""
     running_numbers_standard_error: Curves | None
@@ -47,16 +51,9 @@ class PairDistributions(Measured):
     def table(self) -> list[dict[str, Any]]:
         """Give the first peak of each pair and the minimum behind it."""
         rows = []
-        for pair, g in self.g_r.items():
-            peak, minimum = first_peak_and_minimum(self.r, g)
-            rows.append(
-                {
-                    "pair": pair,
-                    "first_peak_A": None if peak is None else float(self.r[peak]),
-                    "g_at_peak": None if peak is None else float(g[peak]),
-                    "first_minimum_A": minimum,
-                }
-            )
+        for pair in self.g_r:
+            peak, minimum = first_peak_and_minimum(self, pair)
+            rows.append({"pair": pair, "first_peak_A": peak, "first_minimum_A": minimum})
         return rows
 
 
@@ -118,7 +115,7 @@ def distributions(samples: Samples, r_max: float, bin_width: float, progress: Ta
     shells = 4.0 * np.pi / 3.0 * np.diff(edges**3)
     kinds = len(samples.species)
     curves, numbers, totals = [], [], []
-    done = 0
+    done, expected = 0, np.zeros((kinds, kinds))
     with (progress or Progress().task)("pair distances", sum(map(len, samples.frames))) as update:
         for frames in samples.frames:
             g, running, total = np.zeros((kinds, kinds, bins)), np.zeros((kinds, kinds, bins)), np.zeros(bins)
@@ -127,6 +124,8 @@ def distributions(samples: Samples, r_max: float, bin_width: float, progress: Ta
                 n = np.bincount(samples.kinds(atoms), minlength=kinds)
                 volume = float(atoms.cell.volume)
                 g += counts * (volume / (n[:, None, None] * n[:, None] * shells))
+                # of a pair of like atoms each counts once
+                expected += np.outer(n, n) / volume * (1.0 - 0.5 * np.eye(kinds))
                 running += np.cumsum(counts, axis=2) / n[:, None, None]
                 total += counts.sum(axis=(0, 1)) * (volume / (len(atoms) ** 2 * shells))
                 done += 1
@@ -144,6 +143,7 @@ def distributions(samples: Samples, r_max: float, bin_width: float, progress: Ta
         g_r_standard_error=_errors(g_r, pairs),
         total_g_r=whole.mean,
         total_g_r_standard_error=whole.error,
+        pairs_per_A3={name: float(expected[place]) for place, name in pairs.items()},
         running_numbers={name: n_r.mean[place] for place, name in names.items()},
         running_numbers_standard_error=_errors(n_r, names),
         **samples.measured(),
@@ -161,30 +161,30 @@ def directed_counts(atoms: Atoms, kinds: NDArray[np.int64], species: int, width:
     return counts + counts.transpose(1, 0, 2)
 
 
-def first_peak_and_minimum(r: NDArray[np.float64], g: NDArray[np.float64]) -> tuple[int | None, float | None]:
-    """Find the bin of the first peak of a smoothed g(r) above 1, and the place of the minimum behind it [Å]."""
+def first_peak_and_minimum(made: PairDistributions, pair: str) -> tuple[float | None, float | None]:
+    """Find the first peak of a smoothed g(r) that is above 1 and above its noise, and the minimum behind it [Å]."""
     from scipy.ndimage import gaussian_filter1d
 
-    smooth = gaussian_filter1d(g, SMOOTHING / (r[1] - r[0]), mode="nearest") if len(r) > 1 else g
-    top = 0
-    for k in range(1, len(smooth)):
-        if smooth[k] > smooth[top]:
-            top = k
-        elif smooth[k] <= (1.0 - _DEPTH) * smooth[top]:
-            if smooth[top] >= 1.0:
-                break
-            top = k
-    else:
-        return None, None
-    low = k
-    for k in range(low, len(smooth)):
-        if smooth[k] < smooth[low]:
+    r, width = made.r, made.bin_width_A
+    smooth = gaussian_filter1d(made.g_r[pair], SMOOTHING / width, mode="nearest")
+    # Poisson's, of the pairs under a Gaussian whose square has the area 1/(2√π σ)
+    counted = made.pairs_per_A3[pair] * 4.0 * np.pi * r**2 * 2.0 * math.sqrt(math.pi) * SMOOTHING
+    noise = _SIGNIFICANCE * np.sqrt(smooth / counted)
+    top, low, place = 0, None, None
+    for k, value in enumerate(smooth.tolist()):
+        if low is None:
+            if value > smooth[top] or smooth[top] < 1.0:
+                top = k
+            elif value < smooth[top] - max(_TURN * smooth[top], noise[top]):
+                low = k
+        elif value < smooth[low]:
             low = k
-        elif smooth[k] > smooth[low] + min(_DEPTH * smooth[top], _RISE):
+        elif value > smooth[low] + max(min(_TURN * smooth[top], _RISE), noise[k]):
             # a gap between the shells has no lowest place but a middle
             flat = np.flatnonzero(smooth[low:k] <= smooth[low]) + low
-            return top, float(0.5 * (r[flat[0]] + r[flat[-1]]))
-    return top, None
+            place = float(0.5 * (r[flat[0]] + r[flat[-1]]))
+            break
+    return None if low is None else float(r[top]), place
 
 
 def _errors(values: Average, names: dict[tuple[int, int], str]) -> Curves | None:

@@ -1,10 +1,12 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from analysis.order.crystals import corundum, cristobalite, diamond, mgo, quartz, rutile, tridymite
 from ase import Atoms
 from ase.build import bulk
+from ase.io import read
 
 from amorph.analysis.order import bond_angles, bond_cutoffs, connectivity, coordination, polyhedra
 from amorph.figures import restored
@@ -56,6 +58,20 @@ def test_cutoff_is_between_the_shells_and_the_same_in_a_supercell():
     cutoffs = bond_cutoffs(quartz())
     assert 1.7 < cutoffs["Si-O"] < 3.4
     assert bond_cutoffs(quartz() * (2, 2, 1)) == pytest.approx(cutoffs, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["chgnet_glass", "chgnet_melt"])
+def test_cutoffs_of_a_small_glass_and_one_frame_of_its_melt(name):
+    # four Ti in 64 atoms: the peak falls to pieces, but not by more than its noise
+    atoms = read(Path(__file__).parents[1] / "crystallinity/golden" / f"{name}.extxyz", index=-1)
+    shells = coordination(atoms).coordination
+    for cation, least, most in (("Ti", 4.5, 6.5), ("Mo", 5.0, 6.5), ("Li", 3.5, 5.0)):
+        assert 2.5 < shells[f"{cation}-O"].cutoff_A < 3.3
+        assert least < shells[f"{cation}-O"].mean < most
+    if name == "chgnet_glass":
+        # the 216 atoms of SCIENCE.md: 1.97 and 2.11 Å, 5.25 and 5.9 O
+        assert shells["Ti-O"].bond_length_A == pytest.approx(1.97, abs=0.01)
+        assert shells["Mo-O"].bond_length_A == pytest.approx(2.11, abs=0.01)
 
 
 def test_given_cutoff_is_kept_and_adds_a_pair():
