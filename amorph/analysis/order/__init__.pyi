@@ -13,6 +13,7 @@ from .network import Sharing as Sharing
 from .network import connectivity as connectivity
 from .orientations import BondOrder as BondOrder
 from .orientations import bond_order as bond_order
+from .samples import Mean as Mean
 from .samples import Structures as Structures
 from .shapes import Polyhedra as Polyhedra
 from .shapes import PolyhedraShapes as PolyhedraShapes

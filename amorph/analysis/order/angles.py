@@ -82,7 +82,7 @@ def bond_angles(
         Divide each bin by the share of random directions in it, :math:`\int \sin\theta\,d\theta / 2`, and normalise
         again. By default the density is that of the angles themselves.
     progress
-        Where progress goes: the display of a label and a number of frames, :meth:`amorph.progress.Progress.task`.
+        Where progress goes: :meth:`amorph.progress.Progress.task`.
 
     Raises
     ------
@@ -136,8 +136,7 @@ def bond_angles(
     made = samples.average(measure, "bond angles", progress)
     found = {
         "-".join(triplet): Angles(
-            float(made.mean[k, 0]),
-            made.error_of(k, 0),
+            *(made.at(k, 0).mean, made.at(k, 0).standard_error),
             math.sqrt(max(made.mean[k, 1] - made.mean[k, 0] ** 2, 0.0)),
             made.mean[k, 2:],
             None if made.error is None else made.error[k, 2:],

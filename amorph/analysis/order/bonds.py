@@ -144,7 +144,16 @@ def links_of(bonds: Bonds, centers: NDArray[np.bool_], ligands: NDArray[np.bool_
     """Find the pairs of centers that share ligands."""
     spokes = bonds.select(ligands[bonds.i] & centers[bonds.j])
     m, n = pairs_of_bonds(spokes)
-    i, j, S = spokes.j[m], spokes.j[n], spokes.S[n] - spokes.S[m]
+    return _once(spokes.j[m], spokes.j[n], spokes.S[n] - spokes.S[m])
+
+
+def direct_links(bonds: Bonds, centers: NDArray[np.bool_]) -> Links:
+    """Take the bonds between centers for links."""
+    between = bonds.select(centers[bonds.i] & centers[bonds.j])
+    return _once(between.i, between.j, between.S)
+
+
+def _once(i: NDArray[np.int64], j: NDArray[np.int64], S: NDArray[np.int64]) -> Links:
     # one way round: the smaller index first; of an atom and its own image the shift that is positive
     code = S @ np.array([1 << 40, 1 << 20, 1])
     turned = (i > j) | ((i == j) & (code < 0))

@@ -9,7 +9,15 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from amorph.analysis.grids import Task
-from amorph.analysis.order.bonds import Bonds, Cutoffs, Links, bonds_of, links_of, resolve_cutoffs, resolve_formers
+from amorph.analysis.order.bonds import (
+    Cutoffs,
+    Links,
+    bonds_of,
+    direct_links,
+    links_of,
+    resolve_cutoffs,
+    resolve_formers,
+)
 from amorph.analysis.order.samples import Measured, Samples, Structures, samples_of
 from amorph.figures import Row
 from amorph.parameters import checked
@@ -100,7 +108,7 @@ def rings(
     largest
         Largest size that is searched for; larger rings are not seen.
     progress
-        Where progress goes: the display of a label and a number of frames, :meth:`amorph.progress.Progress.task`.
+        Where progress goes: :meth:`amorph.progress.Progress.task`.
 
     Raises
     ------
@@ -182,23 +190,13 @@ def _rings(
     # inside the cell the shifts of neighbors are small, wherever the atoms came from
     atoms.wrap()
     bonds = bonds_of(samples, atoms, limits)
-    node = np.array([symbol in formers for symbol in samples.species])[bonds.kinds]
-    anion = np.array([symbol in samples.anions for symbol in samples.species])[bonds.kinds]
-    links = links_of(bonds, node, anion) if samples.cations and samples.anions else _direct(bonds, node)
+    node, anion = samples.among(atoms, formers), samples.among(atoms, samples.anions)
+    links = links_of(bonds, node, anion) if samples.cations and samples.anions else direct_links(bonds, node)
     # the search keeps a table for every node, so anions are none
     nodes, number = np.flatnonzero(node), np.cumsum(node) - 1
     links = Links(number[links.i], number[links.j], links.S, links.shared)
     found = search_rings(len(nodes), links, criterion, largest)
     return Rings({size: nodes[members] for size, members in found.items()}, len(nodes))
-
-
-def _direct(bonds: Bonds, node: NDArray[np.bool_]) -> Links:
-    once = bonds.select(
-        node[bonds.i]
-        & node[bonds.j]
-        & ((bonds.i < bonds.j) | ((bonds.i == bonds.j) & (bonds.S @ np.array([1 << 40, 1 << 20, 1]) > 0)))
-    )
-    return Links(once.i, once.j, once.S, np.ones(len(once.i), np.int64))
 
 
 def search_rings(n: int, links: Links, criterion: Criterion, largest: int) -> dict[int, NDArray[np.int64]]:

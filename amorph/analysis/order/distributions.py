@@ -78,7 +78,7 @@ def pair_distributions(
     bin_width
         Width of the bins [Å].
     progress
-        Where progress goes: the display of a label and a number of frames, :meth:`amorph.progress.Progress.task`.
+        Where progress goes: :meth:`amorph.progress.Progress.task`.
 
     Returns
     -------

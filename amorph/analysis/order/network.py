@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from amorph.analysis.grids import Task
 from amorph.analysis.order.bonds import Cutoffs, bonds_of, links_of, resolve_cutoffs, resolve_formers
-from amorph.analysis.order.samples import Average, Measured, Samples, Structures, samples_of
+from amorph.analysis.order.samples import Mean, Measured, Samples, Structures, samples_of
 from amorph.figures import Result, Row
 from amorph.parameters import checked
 
@@ -23,16 +23,14 @@ _MOST: Final = 24
 class Sharing(Result):
     """How the polyhedra of two elements share anions; means over independent structures."""
 
-    corner_share: float
+    corner_share: Mean
     """Share of the connected pairs that have one anion in common; NaN where no pair is connected."""
-    edge_share: float
+    edge_share: Mean
     """Share with two anions in common."""
-    face_share: float
+    face_share: Mean
     """Share with three or more."""
-    edge_share_standard_error: float | None
-    """Standard error of the edge-sharing share over the structures; None for one."""
-    neighbors: float
-    """Mean number of polyhedra of the second element that one of the first is connected to."""
+    neighbors: Mean
+    """Number of polyhedra of the second element that one of the first is connected to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,24 +41,23 @@ class Connectivity(Measured):
     """Cations that count as the network."""
     sharing: dict[str, Sharing]
     """Of each pair of elements of the network: "Ti-Mo"; "all" takes them together."""
-    bridging: dict[str, dict[int, float]]
+    bridging: dict[str, dict[int, Mean]]
     """Share of the anions of each element that bind n atoms of the network: O0, O1, O2 (bridging), O3 (tricluster)."""
-    bridging_standard_error: dict[str, dict[int, float]] | None
-    """Standard errors of these over the structures; None for one."""
-    q_n: dict[str, dict[int, float]]
+    q_n: dict[str, dict[int, Mean]]
     """Share of the atoms of each element of the network that bind n bridging anions: Q0, Q1, ..."""
-    q_n_standard_error: dict[str, dict[int, float]] | None
-    """Standard errors of these."""
     cutoffs_A: dict[str, float]
     """Longest bonds [Å]."""
 
     def table(self) -> list[dict[str, Any]]:
         """Give one row for each pair of elements."""
-        return [{"polyhedra": pair, **entry.figures()} for pair, entry in self.sharing.items()]
+        return [
+            {"polyhedra": pair, **{name: figure["mean"] for name, figure in entry.figures().items()}}
+            for pair, entry in self.sharing.items()
+        ]
 
     def rows(self) -> list[Row]:
         """Give the share of connected polyhedra that share an edge."""
-        return [Row("edge-sharing polyhedra", self.sharing[_ALL].edge_share)]
+        return [Row("edge-sharing polyhedra", self.sharing[_ALL].edge_share.mean)]
 
 
 @checked
@@ -84,7 +81,7 @@ def connectivity(
     cutoffs
         Longest bonds [Å], {"Ti-O": 2.6}; by default the first minimum of g(r), see `bond_cutoffs`.
     progress
-        Where progress goes: the display of a label and a number of frames, :meth:`amorph.progress.Progress.task`.
+        Where progress goes: :meth:`amorph.progress.Progress.task`.
 
     Raises
     ------
@@ -102,8 +99,8 @@ def connectivity(
 
     >>> from ase.build import bulk
     >>> made = connectivity(bulk("MgO", "rocksalt", a=4.212), cutoffs={"Mg-O": 2.6})
-    >>> round(made.sharing["all"].edge_share, 3), made.sharing["all"].neighbors, made.bridging["O"], made.q_n["Mg"]
-    (0.667, 18.0, {6: 1.0}, {6: 1.0})
+    >>> round(made.sharing["all"].edge_share.mean, 3), made.sharing["all"].neighbors.mean, made.q_n["Mg"][6].mean
+    (0.667, 18.0, 1.0)
     """
     samples = samples_of(structures)
     if not (samples.cations and samples.anions):
@@ -118,77 +115,47 @@ def connectivity(
     counts = samples.average(lambda atoms: _bridges(samples, atoms, limits, chosen, [*anions, *chosen]))
     return Connectivity(
         formers=chosen,
-        sharing={_pair_name(a, b): _shared(shared, k) for k, (a, b) in enumerate(pairs)},
-        bridging=_shares(counts, anions, 0)[0],
-        bridging_standard_error=_shares(counts, anions, 0)[1],
-        q_n=_shares(counts, chosen, len(anions))[0],
-        q_n_standard_error=_shares(counts, chosen, len(anions))[1],
+        sharing={
+            _ALL if a == _ALL else f"{a}-{b}": Sharing(*(shared.at(k, n) for n in range(4)))
+            for k, (a, b) in enumerate(pairs)
+        },
+        bridging={symbol: counts.shares(k) for k, symbol in enumerate(anions)},
+        q_n={symbol: counts.shares(k) for k, symbol in enumerate(chosen, len(anions))},
         cutoffs_A=limits,
         **samples.measured(),
     )
 
 
-def _masks(samples: Samples, kinds: NDArray[np.int64], formers: tuple[str, ...]) -> list[NDArray[np.bool_]]:
-    return [np.array([s in which for s in samples.species])[kinds] for which in (formers, samples.anions)]
-
-
 def _sharing(
-    samples: Samples,
-    atoms: Atoms,
-    limits: dict[str, float],
-    formers: tuple[str, ...],
-    pairs: list[tuple[str, str]],
+    samples: Samples, atoms: Atoms, limits: dict[str, float], formers: tuple[str, ...], pairs: list[tuple[str, str]]
 ) -> NDArray[np.float64]:
-    bonds = bonds_of(samples, atoms, limits)
-    links = links_of(bonds, *_masks(samples, bonds.kinds, formers))
-    ends = np.sort([bonds.kinds[links.i], bonds.kinds[links.j]], axis=0)
-    former = _masks(samples, bonds.kinds, formers)[0]
+    former = samples.among(atoms, formers)
+    links = links_of(bonds_of(samples, atoms, limits), former, samples.among(atoms, samples.anions))
+    kinds = samples.kinds(atoms)
+    ends = np.sort([kinds[links.i], kinds[links.j]], axis=0)
     values = []
     for a, b in pairs:
         if a == _ALL:
             mine, number = np.ones(len(links.i), bool), former.sum()
         else:
-            low, high = sorted(samples.species.index(symbol) for symbol in (a, b))
-            mine, number = (ends[0] == low) & (ends[1] == high), np.sum(bonds.kinds == samples.species.index(a))
+            low, high = sorted(map(samples.species.index, (a, b)))
+            mine, number = (ends[0] == low) & (ends[1] == high), np.sum(samples.among(atoms, [a]))
         shared = links.shared[mine]
         shares = [np.mean(test) if shared.size else np.nan for test in (shared == 1, shared == 2, shared >= 3)]
         values.append([*shares, mine.sum() * (2.0 if a == b else 1.0) / number])
     return np.array(values)
 
 
-def _pair_name(a: str, b: str) -> str:
-    return a if a == _ALL else f"{a}-{b}"
-
-
-def _shared(made: Average, k: int) -> Sharing:
-    corner, edge, face, neighbors = made.mean[k].tolist()
-    return Sharing(corner, edge, face, made.error_of(k, 1), neighbors)
-
-
 def _bridges(
     samples: Samples, atoms: Atoms, limits: dict[str, float], formers: tuple[str, ...], elements: list[str]
 ) -> NDArray[np.float64]:
     bonds = bonds_of(samples, atoms, limits)
-    former, anion = _masks(samples, bonds.kinds, formers)
+    former, anion = samples.among(atoms, formers), samples.among(atoms, samples.anions)
     bonds = bonds.select((former[bonds.i] & anion[bonds.j]) | (anion[bonds.i] & former[bonds.j]))
     bridging = anion & (bonds.numbers >= 2)
-    q_n = bonds.select(bridging[bonds.j]).numbers
+    numbers = np.where(anion, bonds.numbers, bonds.select(bridging[bonds.j]).numbers)
     values = []
     for symbol in elements:
-        mine = bonds.kinds == samples.species.index(symbol)
-        numbers = (bonds.numbers if symbol in samples.anions else q_n)[mine]
-        values.append(np.bincount(np.minimum(numbers, _MOST), minlength=_MOST + 1) / mine.sum())
+        mine = samples.among(atoms, [symbol])
+        values.append(np.bincount(np.minimum(numbers[mine], _MOST), minlength=_MOST + 1) / mine.sum())
     return np.array(values)
-
-
-def _shares(
-    counts: Average, symbols: "list[str] | tuple[str, ...]", first: int
-) -> tuple[dict[str, dict[int, float]], dict[str, dict[int, float]] | None]:
-    """Read the shares of numbers that occur, and their errors, of some elements."""
-    means: dict[str, dict[int, float]] = {}
-    errors: dict[str, dict[int, float]] = {}
-    for row, symbol in enumerate(symbols, first):
-        present = np.flatnonzero(counts.mean[row] > 0.0).tolist()
-        means[symbol] = {n: float(counts.mean[row, n]) for n in present}
-        errors[symbol] = {n: float(counts.error[row, n]) for n in present} if counts.error is not None else {}
-    return means, None if counts.error is None else errors

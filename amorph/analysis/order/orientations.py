@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from amorph.analysis.crystallinity import bond_harmonics, harmonic_products, nearest_pairs
 from amorph.analysis.grids import Task
-from amorph.analysis.order.samples import Measured, Structures, samples_of
+from amorph.analysis.order.samples import Mean, Measured, Structures, samples_of
 from amorph.parameters import Count, checked
 
 
@@ -21,35 +21,18 @@ class BondOrder(Measured):
     """Elements of the sublattice."""
     neighbors: int
     """Nearest atoms of the sublattice that make the surroundings of one, and those that tie for last."""
-    q4: float
-    """Mean q4 of the atoms."""
-    q6: float
-    """Mean q6 of the atoms."""
-    averaged_q4: float
-    """Mean q̄4: of the surroundings averaged over an atom and its neighbors."""
-    averaged_q6: float
-    """Mean q̄6, the one that tells a crystal from a liquid best."""
-    averaged_q4_standard_error: float | None
-    """Standard error of q̄4 over the structures; None for one."""
-    averaged_q6_standard_error: float | None
-    """Standard error of q̄6."""
+    q4: Mean
+    """q4 of the atoms."""
+    q6: Mean
+    """q6 of the atoms."""
+    averaged_q4: Mean
+    """q̄4, of the surroundings averaged over an atom and its neighbors."""
+    averaged_q6: Mean
+    """q̄6, the one that tells a crystal from a liquid best."""
 
     def table(self) -> list[dict[str, Any]]:
-        """Give one row for each degree."""
-        return [
-            {
-                "degree": 4,
-                "q": self.q4,
-                "averaged_q": self.averaged_q4,
-                "standard_error": self.averaged_q4_standard_error,
-            },
-            {
-                "degree": 6,
-                "q": self.q6,
-                "averaged_q": self.averaged_q6,
-                "standard_error": self.averaged_q6_standard_error,
-            },
-        ]
+        """Give one row for each figure."""
+        return [{"figure": n, **getattr(self, n).figures()} for n in ("q4", "q6", "averaged_q4", "averaged_q6")]
 
 
 @checked
@@ -72,7 +55,7 @@ def bond_order(
         How many nearest atoms of the sublattice make the surroundings: 12 in a close-packed one. Those that tie for
         last, within 0.001 Å, count too.
     progress
-        Where progress goes: the display of a label and a number of frames, :meth:`amorph.progress.Progress.task`.
+        Where progress goes: :meth:`amorph.progress.Progress.task`.
 
     Raises
     ------
@@ -92,7 +75,7 @@ def bond_order(
 
     >>> from ase.build import bulk
     >>> made = bond_order(bulk("MgO", "rocksalt", a=4.212))
-    >>> round(made.averaged_q4, 3), round(made.averaged_q6, 3)
+    >>> round(made.averaged_q4.mean, 3), round(made.averaged_q6.mean, 3)
     (0.191, 0.575)
     """
     samples = samples_of(structures)
@@ -102,7 +85,7 @@ def bond_order(
     )
 
     def measure(atoms: Atoms) -> NDArray[np.float64]:
-        sublattice = atoms[np.isin(np.array(atoms.get_chemical_symbols()), chosen)]
+        sublattice = atoms[samples.among(atoms, chosen)]
         pairs = nearest_pairs(sublattice, neighbors)
         values = []
         for degree in (4, 6):
@@ -115,7 +98,7 @@ def bond_order(
         return np.array(values)
 
     made = samples.average(measure, "bond order", progress)
-    q4, averaged_q4, q6, averaged_q6 = made.mean.tolist()
+    q4, averaged_q4, q6, averaged_q6 = (made.at(n) for n in range(4))
     return BondOrder(
         species=chosen,
         neighbors=neighbors,
@@ -123,7 +106,5 @@ def bond_order(
         q6=q6,
         averaged_q4=averaged_q4,
         averaged_q6=averaged_q6,
-        averaged_q4_standard_error=made.error_of(1),
-        averaged_q6_standard_error=made.error_of(3),
         **samples.measured(),
     )

@@ -1,6 +1,6 @@
 """What is measured: independent structures, each one frame or many, and the mean over them with its error."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,10 @@ class Samples:
         """Give the place of each atom's element among the species."""
         return np.array([self.species.index(symbol) for symbol in atoms.get_chemical_symbols()])
 
+    def among(self, atoms: Atoms, symbols: Collection[str]) -> NDArray[np.bool_]:
+        """Tell which atoms are of some elements."""
+        return np.isin(np.array(atoms.get_chemical_symbols()), list(symbols))
+
     def require(self, *symbols: str) -> None:
         """Refuse elements that the structures do not have."""
         if absent := [symbol for symbol in symbols if symbol not in self.species]:
@@ -70,14 +74,12 @@ class Samples:
 
     def measured(self) -> dict[str, Any]:
         """Give what every result says of the structures."""
-        densities = self.average(
-            lambda atoms: np.array([atoms.get_masses().sum() / atoms.cell.volume * G_CM3_PER_U_A3])
-        )
+        density = self.average(lambda atoms: np.array(atoms.get_masses().sum() / atoms.cell.volume)).at()
         return {
             "samples": len(self.frames),
             "frames": sum(map(len, self.frames)),
-            "density_g_cm3": float(densities.mean[0]),
-            "density_standard_error_g_cm3": densities.error_of(0),
+            "density_g_cm3": density.mean * G_CM3_PER_U_A3,
+            "density_standard_error_g_cm3": density.standard_error and density.standard_error * G_CM3_PER_U_A3,
         }
 
 
@@ -96,6 +98,16 @@ class Measured(Result):
 
 
 @dataclass(frozen=True)
+class Mean(Result):
+    """A figure of independent structures."""
+
+    mean: float
+    """Mean over the structures; NaN where none has a value."""
+    standard_error: float | None
+    """Standard error of the mean; None where fewer than two structures have a value."""
+
+
+@dataclass(frozen=True)
 class Average:
     """A mean over independent structures, and its standard error."""
 
@@ -104,10 +116,14 @@ class Average:
     error: NDArray[np.float64] | None
     """Standard deviation (divisor n − 1) over √n of the n structures that have a value; None for one structure."""
 
-    def error_of(self, *place: int) -> float | None:
-        """Give the error of one entry; None where fewer than two structures have a value."""
-        value = np.nan if self.error is None else float(self.error[place])
-        return None if np.isnan(value) else value
+    def at(self, *place: int) -> Mean:
+        """Give one entry."""
+        error = np.nan if self.error is None else float(self.error[place])
+        return Mean(float(self.mean[place]), None if np.isnan(error) else error)
+
+    def shares(self, *place: int) -> dict[int, Mean]:
+        """Give the numbers that occur, with their shares, of a row of shares."""
+        return {n: self.at(*place, n) for n in np.flatnonzero(self.mean[place] > 0.0).tolist()}
 
 
 def average(samples: Iterable[NDArray[np.float64]]) -> Average:

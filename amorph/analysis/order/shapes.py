@@ -8,8 +8,8 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from amorph.analysis.grids import Task
-from amorph.analysis.order.bonds import Bonds, Cutoffs, bonds_of, resolve_cutoffs
-from amorph.analysis.order.samples import Measured, Samples, Structures, samples_of
+from amorph.analysis.order.bonds import Cutoffs, bonds_of, resolve_cutoffs
+from amorph.analysis.order.samples import Mean, Measured, Samples, Structures, samples_of
 from amorph.figures import Result
 from amorph.parameters import checked
 
@@ -21,21 +21,15 @@ REGULAR: Final = {4: (float(np.degrees(np.arccos(-1 / 3))), 6), 6: (90.0, 12)}
 class Polyhedra(Result):
     """The polyhedra of anions around the cations of one element; means over independent structures."""
 
-    volume_A3: float
-    """Mean volume of the convex hull of the anions [Å³], over those of four corners or more."""
-    volume_standard_error_A3: float | None
-    """Its standard error over the structures [Å³]."""
-    length_distortion: float
-    """Mean of Δ, the variance of the bond lengths over the square of their mean."""
-    length_distortion_standard_error: float | None
-    """Its standard error."""
-    angle_variance_deg2: float
-    """Mean bond-angle variance of those of four or six corners [°²]; NaN where there are none."""
-    angle_variance_standard_error_deg2: float | None
-    """Its standard error [°²]."""
-    tetrahedral_share: float
+    volume_A3: Mean
+    """Volume of the convex hull of the anions [Å³], over those of four corners or more."""
+    length_distortion: Mean
+    """Δ, the variance of the bond lengths over the square of their mean."""
+    angle_variance_deg2: Mean
+    """Bond-angle variance of those of four or six corners [°²]; NaN where there are none."""
+    tetrahedral_share: Mean
     """Share of the cations with four anions."""
-    octahedral_share: float
+    octahedral_share: Mean
     """Share of the cations with six anions."""
 
 
@@ -50,7 +44,10 @@ class PolyhedraShapes(Measured):
 
     def table(self) -> list[dict[str, Any]]:
         """Give one row for each element."""
-        return [{"element": symbol, **entry.figures()} for symbol, entry in self.polyhedra.items()]
+        return [
+            {"element": symbol, **{name: figure["mean"] for name, figure in entry.figures().items()}}
+            for symbol, entry in self.polyhedra.items()
+        ]
 
 
 @checked
@@ -67,7 +64,7 @@ def polyhedra(
     cutoffs
         Longest bonds [Å], {"Ti-O": 2.6}; by default the first minimum of g(r), see `bond_cutoffs`.
     progress
-        Where progress goes: the display of a label and a number of frames, :meth:`amorph.progress.Progress.task`.
+        Where progress goes: :meth:`amorph.progress.Progress.task`.
 
     Raises
     ------
@@ -86,33 +83,27 @@ def polyhedra(
     --------
     >>> from ase.build import bulk
     >>> mg = polyhedra(bulk("MgO", "rocksalt", a=4.212), cutoffs={"Mg-O": 2.6}).polyhedra["Mg"]
-    >>> round(mg.volume_A3 / (4 / 3 * 2.106**3), 12), round(mg.angle_variance_deg2, 12), mg.octahedral_share
-    (1.0, 0.0, 1.0)
+    >>> round(mg.volume_A3.mean / (4 / 3 * 2.106**3), 12), mg.octahedral_share.mean
+    (1.0, 1.0)
     """
     samples = samples_of(structures)
     if not (samples.cations and samples.anions):
         raise ValueError(f"{'-'.join(samples.species)} has no cations and anions, so no polyhedra of anions")
     limits = resolve_cutoffs(samples, cutoffs)
 
-    def measure(atoms: Atoms) -> NDArray[np.float64]:
-        return _shapes(samples, bonds_of(samples, atoms, limits))
-
-    made = samples.average(measure, "polyhedra", progress)
-    found = {}
-    for k, symbol in enumerate(samples.cations):
-        mean = made.mean[k].tolist()
-        errors = [made.error_of(k, entry) for entry in range(3)]
-        found[symbol] = Polyhedra(mean[0], errors[0], mean[1], errors[1], mean[2], errors[2], mean[3], mean[4])
+    made = samples.average(lambda atoms: _shapes(samples, atoms, limits), "polyhedra", progress)
+    found = {symbol: Polyhedra(*(made.at(k, n) for n in range(5))) for k, symbol in enumerate(samples.cations)}
     return PolyhedraShapes(polyhedra=found, cutoffs_A=limits, **samples.measured())
 
 
-def _shapes(samples: Samples, bonds: Bonds) -> NDArray[np.float64]:
-    anion = np.array([symbol in samples.anions for symbol in samples.species])[bonds.kinds]
+def _shapes(samples: Samples, atoms: Atoms, limits: dict[str, float]) -> NDArray[np.float64]:
+    anion = samples.among(atoms, samples.anions)
+    bonds = bonds_of(samples, atoms, limits)
     bonds = bonds.select(~anion[bonds.i] & anion[bonds.j])
     ends = np.concatenate([[0], np.cumsum(bonds.numbers)])
     values = []
-    for kind in range(len(samples.cations)):
-        centers = np.flatnonzero(bonds.kinds == kind)
+    for symbol in samples.cations:
+        centers = np.flatnonzero(samples.among(atoms, [symbol]))
         each = np.array([_shape(bonds.D[ends[k] : ends[k + 1]], bonds.d[ends[k] : ends[k + 1]]) for k in centers])
         present = ~np.isnan(each)
         sums = np.where(present, each, 0.0).sum(axis=0)

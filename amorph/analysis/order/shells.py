@@ -84,7 +84,7 @@ def coordination(
     cutoffs
         Longest bonds [Å], {"Ti-O": 2.6}; by default the first minimum of g(r), see `bond_cutoffs`.
     progress
-        Where progress goes: the display of a label and a number of frames, :meth:`amorph.progress.Progress.task`.
+        Where progress goes: :meth:`amorph.progress.Progress.task`.
 
     Raises
     ------
@@ -122,14 +122,14 @@ def coordination(
     made = samples.average(measure, "coordination", progress)
     shells = {}
     for k, (a, b, cutoff) in enumerate(ends):
-        mean, length, square, *shares = made.mean[k].tolist()
+        number, length, square = (made.at(k, n) for n in range(3))
         shells[f"{a}-{b}"] = Shell(
-            mean,
-            made.error_of(k, 0),
+            number.mean,
+            number.standard_error,
             cutoff,
-            {n: share for n, share in enumerate(shares) if share > 0.0},
-            length,
-            made.error_of(k, 1),
-            float(np.sqrt(np.maximum(square - length**2, 0.0))),
+            {n: share for n, share in enumerate(made.mean[k, 3:].tolist()) if share > 0.0},
+            length.mean,
+            length.standard_error,
+            float(np.sqrt(np.maximum(square.mean - length.mean**2, 0.0))),
         )
     return Coordination(coordination=shells, **samples.measured())
