@@ -10,8 +10,8 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from amorph.analysis.grids import Task
-from amorph.analysis.order.bonds import Cutoffs, bonds_of, pairs_of_bonds, resolve_cutoffs
-from amorph.analysis.order.samples import Measured, Structures, samples_of
+from amorph.analysis.order.bonds import Bonds, Cutoffs, bonds_of, pairs_of_bonds, resolve_cutoffs
+from amorph.analysis.order.samples import Measured, Samples, Structures, samples_of
 from amorph.figures import Result
 from amorph.parameters import Unit, checked
 
@@ -102,6 +102,8 @@ def bond_angles(
     limits = resolve_cutoffs(samples, cutoffs)
     bins = max(round(180.0 / bin_width), 1)
     edges = np.linspace(0.0, 180.0, bins + 1)
+    # of random directions, the share in each bin
+    random = -0.5 * np.diff(np.cos(np.radians(edges)))
     bonded = [tuple(name.split("-")) for name in limits]
     triplets = [
         (a, b, c)
@@ -112,38 +114,23 @@ def bond_angles(
     ]
 
     def measure(atoms: Atoms) -> NDArray[np.float64]:
-        bonds = bonds_of(samples, atoms, limits)
-        m, n = pairs_of_bonds(bonds)
-        # by the chord of unit vectors: near 0° and 180° the cosine would lose half the digits
-        u, v = bonds.D[m] / bonds.d[m, None], bonds.D[n] / bonds.d[n, None]
-        angles = np.degrees(2.0 * np.arctan2(np.linalg.norm(u - v, axis=1), np.linalg.norm(u + v, axis=1)))
-        center = bonds.kinds[bonds.i[m]]
-        low, high = np.sort([bonds.kinds[bonds.j[m]], bonds.kinds[bonds.j[n]]], axis=0)
         values = np.full((len(triplets), 2 + bins), np.nan)
-        for k, triplet in enumerate(triplets):
-            a, b, c = map(samples.species.index, triplet)
-            mine = angles[(center == b) & (low == a) & (high == c)]
-            if mine.size:
+        for row, angles in zip(values, _angles(samples, bonds_of(samples, atoms, limits), triplets), strict=True):
+            if angles.size:
                 # an angle a rounding below an edge is on it
-                places = np.minimum((mine * (bins / 180.0) + 1e-9).astype(np.int64), bins - 1)
-                shares = np.bincount(places, minlength=bins) / mine.size
-                if divide_by_sine:
-                    shares /= -np.diff(np.cos(np.radians(edges)))
-                    shares /= shares.sum()
-                values[k] = mine.mean(), (mine**2).mean(), *(shares * bins / 180.0)
+                places = np.minimum((angles * (bins / 180.0) + 1e-9).astype(np.int64), bins - 1)
+                shares = np.bincount(places, minlength=bins) / (random if divide_by_sine else 1.0)
+                row[:] = angles.mean(), (angles**2).mean(), *(shares / shares.sum() * bins / 180.0)
         return values
 
     made = samples.average(measure, "bond angles", progress)
-    found = {
-        "-".join(triplet): Angles(
-            *(made.at(k, 0).mean, made.at(k, 0).standard_error),
-            math.sqrt(max(made.mean[k, 1] - made.mean[k, 0] ** 2, 0.0)),
-            made.mean[k, 2:],
-            None if made.error is None else made.error[k, 2:],
-        )
-        for k, triplet in enumerate(triplets)
-        if not np.isnan(made.mean[k, 0])
-    }
+    found = {}
+    for k, triplet in enumerate(triplets):
+        mean, square = made.at(k, 0), made.at(k, 1).mean
+        if not np.isnan(mean.mean):
+            spread = math.sqrt(max(square - mean.mean**2, 0.0))
+            error = None if made.error is None else made.error[k, 2:]
+            found["-".join(triplet)] = Angles(mean.mean, mean.standard_error, spread, made.mean[k, 2:], error)
     return BondAngles(
         angle_deg=0.5 * (edges[1:] + edges[:-1]),
         angles=found,
@@ -151,3 +138,15 @@ def bond_angles(
         cutoffs_A=limits,
         **samples.measured(),
     )
+
+
+def _angles(samples: Samples, bonds: Bonds, triplets: list[tuple[str, str, str]]) -> list[NDArray[np.float64]]:
+    """Give all angles of each triplet [°]."""
+    m, n = pairs_of_bonds(bonds)
+    # by the chord of unit vectors: near 0° and 180° the cosine would lose half the digits
+    u, v = bonds.D[m] / bonds.d[m, None], bonds.D[n] / bonds.d[n, None]
+    angles = np.degrees(2.0 * np.arctan2(np.linalg.norm(u - v, axis=1), np.linalg.norm(u + v, axis=1)))
+    center = bonds.kinds[bonds.i[m]]
+    low, high = np.sort([bonds.kinds[bonds.j[m]], bonds.kinds[bonds.j[n]]], axis=0)
+    places = [[samples.species.index(symbol) for symbol in triplet] for triplet in triplets]
+    return [angles[(low == a) & (center == b) & (high == c)] for a, b, c in places]

@@ -19,7 +19,7 @@ from amorph.analysis.order.bonds import (
     resolve_formers,
 )
 from amorph.analysis.order.samples import Measured, Samples, Structures, samples_of
-from amorph.figures import Row
+from amorph.figures import Result, Row
 from amorph.parameters import checked
 
 Criterion = Literal["primitive", "king", "guttman"]
@@ -30,7 +30,7 @@ _MOST_ATOMS: Final = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
-class Rings:
+class Rings(Result):
     """The rings of one structure, each once."""
 
     members: dict[int, NDArray[np.int64]]

@@ -7,6 +7,7 @@ from analysis.order.crystals import corundum, cristobalite, diamond, mgo, quartz
 from ase import Atoms
 from ase.build import bulk
 from ase.io import read
+from ase.neighborlist import neighbor_list
 
 from amorph.analysis.order import Mean, bond_angles, bond_cutoffs, connectivity, coordination, polyhedra
 from amorph.figures import restored
@@ -187,6 +188,80 @@ def test_modifiers_are_no_network():
     made = connectivity(atoms, cutoffs={"Mg-O": 2.6, "Ti-O": 2.6}, formers=("Mg", "Ti"))
     assert made.formers == ("Mg", "Ti")
     assert made.bridging["O"] == {6: ONE}
+
+
+# invariance
+
+
+def skewed(seed: int) -> Atoms:
+    """A few atoms in a triclinic cell that is smaller than the cutoffs below."""
+    rng = np.random.default_rng(seed)
+    cell = np.array([[4.0, 0.3, 0.0], [1.5, 3.8, 0.2], [-1.2, 0.8, 4.4]])
+    while True:
+        atoms = Atoms("SiTiO4", scaled_positions=rng.random((6, 3)), cell=cell, pbc=True)
+        if neighbor_list("d", atoms, 1.4).size == 0:
+            return atoms
+
+
+CUTOFFS = {"Si-O": 3.1, "Ti-O": 5.0, "O-O": 2.9}
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_cell_gives_what_its_supercell_gives_turned_and_shuffled(seed):
+    small = skewed(seed)
+    large = small * (2, 1, 3)
+    large = large[np.random.default_rng(seed).permutation(len(large))]
+    large.rotate(70.0, (3, -1, 2), rotate_cell=True)
+    one, other = (coordination(atoms, cutoffs=CUTOFFS).coordination for atoms in (small, large))
+    for pair, shell in one.items():
+        assert other[pair].histogram == pytest.approx(shell.histogram)
+        assert other[pair].bond_length_A == pytest.approx(shell.bond_length_A, rel=1e-12)
+    one, other = (bond_angles(atoms, cutoffs=CUTOFFS).angles for atoms in (small, large))
+    for triplet, angles in one.items():
+        assert other[triplet].mean_deg == pytest.approx(angles.mean_deg, rel=1e-9)
+    one, other = (polyhedra(atoms, cutoffs=CUTOFFS).polyhedra for atoms in (small, large))
+    for element, shape in one.items():
+        for name, figure in vars(shape).items():
+            mean = getattr(other[element], name).mean
+            assert mean == pytest.approx(figure.mean, rel=1e-9, abs=1e-9, nan_ok=True), name
+    one, other = (connectivity(atoms, cutoffs=CUTOFFS) for atoms in (small, large))
+    assert other.formers == one.formers == ("Si", "Ti")
+    for pair, shared in one.sharing.items():
+        assert other.sharing[pair].neighbors.mean == pytest.approx(shared.neighbors.mean)
+        assert other.sharing[pair].edge_share.mean == pytest.approx(shared.edge_share.mean, nan_ok=True)
+    for element in ("Si", "Ti"):
+        assert {n: s.mean for n, s in other.q_n[element].items()} == pytest.approx(
+            {n: s.mean for n, s in one.q_n[element].items()}
+        )
+
+
+# independent reference
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_coordination_and_angles_are_those_of_ase_and_of_a_double_loop(seed):
+    atoms = skewed(seed)
+    symbols = np.array(atoms.get_chemical_symbols())
+    i, j, D, d = neighbor_list("ijDd", atoms, {tuple(pair.split("-")): cutoff for pair, cutoff in CUTOFFS.items()})
+    shells = coordination(atoms, cutoffs=CUTOFFS).coordination
+    for pair, shell in shells.items():
+        a, b = pair.split("-")
+        mine = (symbols[i] == a) & (symbols[j] == b)
+        assert shell.mean == pytest.approx(mine.sum() / np.sum(symbols == a), rel=1e-12)
+        assert shell.bond_length_A == pytest.approx(d[mine].mean(), rel=1e-12)
+    expected = {}
+    for m in range(len(i)):
+        for n in range(m):
+            if i[m] == i[n]:
+                a, c = sorted((symbols[j[m]], symbols[j[n]]), key=["Si", "Ti", "O"].index)
+                cosine = D[m] @ D[n] / d[m] / d[n]
+                angle = math.degrees(math.acos(min(max(cosine, -1.0), 1.0)))
+                expected.setdefault(f"{a}-{symbols[i[m]]}-{c}", []).append(angle)
+    found = bond_angles(atoms, cutoffs=CUTOFFS).angles
+    assert found.keys() == expected.keys()
+    for triplet, angles in expected.items():
+        assert found[triplet].mean_deg == pytest.approx(np.mean(angles), rel=1e-9)
+        assert found[triplet].sd_deg == pytest.approx(np.std(angles), rel=1e-6)
 
 
 # frames and files
