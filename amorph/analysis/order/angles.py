@@ -21,7 +21,7 @@ class Angles(Result):
     """The angles a–b–c at an atom b; means over independent structures."""
 
     mean_deg: float
-    """Mean angle [°]; NaN where there is none. Never weighted by the sine."""
+    """Mean angle [°], never weighted by the sine."""
     standard_error_deg: float | None
     """Standard error of the mean over the structures [°]; None for one."""
     sd_deg: float
@@ -126,9 +126,9 @@ def bond_angles(
     made = samples.average(measure, "bond angles", progress)
     found = {}
     for k, triplet in enumerate(triplets):
-        mean, square = made.at(k, 0), made.at(k, 1).mean
-        if not np.isnan(mean.mean):
-            spread = math.sqrt(max(square - mean.mean**2, 0.0))
+        mean = made.at(k, 0)
+        if mean.mean is not None:
+            spread = math.sqrt(max(made.mean[k, 1] - mean.mean**2, 0.0))
             error = None if made.error is None else made.error[k, 2:]
             found["-".join(triplet)] = Angles(mean.mean, mean.standard_error, spread, made.mean[k, 2:], error)
     return BondAngles(

@@ -137,7 +137,7 @@ def distributions(samples: Samples, r_max: float, bin_width: float, progress: Ta
     pairs = {place: name for place, name in names.items() if place[0] <= place[1]}
     g_r, n_r, whole = average(curves), average(numbers), average(totals)
     return PairDistributions(
-        r=edges[:-1] + 0.5 * bin_width,
+        r=bin_width * (np.arange(bins, dtype=np.float64) + 0.5),
         bin_width_A=bin_width,
         g_r={name: g_r.mean[place] for place, name in pairs.items()},
         g_r_standard_error=_errors(g_r, pairs),

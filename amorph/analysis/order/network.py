@@ -24,7 +24,7 @@ class Sharing(Result):
     """How the polyhedra of two elements share anions; means over independent structures."""
 
     corner_share: Mean
-    """Share of the connected pairs that have one anion in common; NaN where no pair is connected."""
+    """Share of the connected pairs that have one anion in common; None where no pair is connected."""
     edge_share: Mean
     """Share with two anions in common."""
     face_share: Mean

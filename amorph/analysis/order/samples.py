@@ -74,12 +74,14 @@ class Samples:
 
     def measured(self) -> dict[str, Any]:
         """Give what every result says of the structures."""
-        density = self.average(lambda atoms: np.array(atoms.get_masses().sum() / atoms.cell.volume)).at()
+        density = self.average(
+            lambda atoms: np.array(atoms.get_masses().sum() / atoms.cell.volume * G_CM3_PER_U_A3)
+        ).at()
         return {
             "samples": len(self.frames),
             "frames": sum(map(len, self.frames)),
-            "density_g_cm3": density.mean * G_CM3_PER_U_A3,
-            "density_standard_error_g_cm3": density.standard_error and density.standard_error * G_CM3_PER_U_A3,
+            "density_g_cm3": density.mean,
+            "density_standard_error_g_cm3": density.standard_error,
         }
 
 
@@ -101,8 +103,8 @@ class Measured(Result):
 class Mean(Result):
     """A figure of independent structures."""
 
-    mean: float
-    """Mean over the structures; NaN where none has a value."""
+    mean: float | None
+    """Mean over the structures; None where none has a value."""
     standard_error: float | None
     """Standard error of the mean; None where fewer than two structures have a value."""
 
@@ -118,8 +120,9 @@ class Average:
 
     def at(self, *place: int) -> Mean:
         """Give one entry."""
-        error = np.nan if self.error is None else float(self.error[place])
-        return Mean(float(self.mean[place]), None if np.isnan(error) else error)
+        error = np.nan if self.error is None else self.error[place]
+        mean, error = (None if np.isnan(value) else float(value) for value in (self.mean[place], error))
+        return Mean(mean, error)
 
     def shares(self, *place: int) -> dict[int, Mean]:
         """Give the numbers that occur, with their shares, of a row of shares."""

@@ -26,7 +26,7 @@ class Polyhedra(Result):
     length_distortion: Mean
     """Δ, the variance of the bond lengths over the square of their mean."""
     angle_variance_deg2: Mean
-    """Bond-angle variance of those of four or six corners [°²]; NaN where there are none."""
+    """Bond-angle variance of those of four or six corners [°²]; None where there are none."""
     tetrahedral_share: Mean
     """Share of the cations with four anions."""
     octahedral_share: Mean

@@ -1,5 +1,6 @@
 """Coordination numbers and bond lengths."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,11 +30,11 @@ class Shell(Result):
     """The cutoff [Å]: part of the figure."""
     histogram: dict[int, float]
     """Share of the a that have each number of b."""
-    bond_length_A: float
-    """Mean length of the bonds [Å]; NaN where there is none."""
+    bond_length_A: float | None
+    """Mean length of the bonds [Å]; None where there is none."""
     bond_length_standard_error_A: float | None
     """Its standard error over the structures [Å]."""
-    bond_length_sd_A: float
+    bond_length_sd_A: float | None
     """Standard deviation over the bonds [Å]: their spread, not an error."""
 
 
@@ -122,14 +123,14 @@ def coordination(
     made = samples.average(measure, "coordination", progress)
     shells = {}
     for k, (a, b, cutoff) in enumerate(ends):
-        number, length, square = (made.at(k, n) for n in range(3))
+        length = made.at(k, 1)
         shells[f"{a}-{b}"] = Shell(
-            number.mean,
-            number.standard_error,
+            float(made.mean[k, 0]),
+            made.at(k, 0).standard_error,
             cutoff,
             {n: share for n, share in enumerate(made.mean[k, 3:].tolist()) if share > 0.0},
             length.mean,
             length.standard_error,
-            float(np.sqrt(np.maximum(square.mean - length.mean**2, 0.0))),
+            None if length.mean is None else math.sqrt(max(made.mean[k, 2] - length.mean**2, 0.0)),
         )
     return Coordination(coordination=shells, **samples.measured())
