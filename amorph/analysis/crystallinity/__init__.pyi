@@ -1,3 +1,8 @@
+from .order import (
+    bond_harmonics as bond_harmonics,
+    harmonic_products as harmonic_products,
+    nearest_pairs as nearest_pairs,
+)
 from .trajectory import (
     settled_frames as settled_frames,
     unwrap as unwrap,

@@ -67,21 +67,39 @@ def bragg_peak(frames: list[Atoms], anions: tuple[str, ...]) -> tuple[float, flo
 def solid_share(atoms: Atoms, anions: tuple[str, ...]) -> float:
     """Share of the anions whose surroundings are like those of three quarters of their nearest anions."""
     sublattice = atoms[np.isin(np.array(atoms.symbols), anions)]
-    pairs = _nearest(sublattice, SHELL)
-    polar = np.arccos(np.clip(pairs.D[:, 2] / pairs.d, -1.0, 1.0))
-    azimuth = np.arctan2(pairs.D[:, 1], pairs.D[:, 0])
-    first = np.flatnonzero(np.diff(pairs.i, prepend=-1))  # of each atom: its pairs stand together
-    q6 = np.add.reduceat(sph_harm_y(6, np.arange(7), polar[:, None], azimuth[:, None]), first)
-    # m < 0 are the conjugates of m > 0 but for a sign: they double the real part
-    weight = np.array([1.0] + 6 * [2.0])
-    norm = np.sqrt(np.sum(weight * np.abs(q6) ** 2, axis=1, keepdims=True))
-    q6 = np.divide(q6, norm, out=np.zeros_like(q6), where=norm > 0)
-    like = np.sum(weight * (q6[pairs.i] * q6[pairs.j].conj()).real, axis=1) > BOND_ORDER
+    pairs = nearest_pairs(sublattice, SHELL)
+    q6 = bond_harmonics(pairs, 6)
+    norm = np.sqrt(harmonic_products(q6, q6))[:, None]
+    unit = np.zeros_like(q6)
+    np.divide(q6, norm, out=unit, where=norm > 0)
+    like = harmonic_products(unit[pairs.i], unit[pairs.j]) > BOND_ORDER
+    first = np.flatnonzero(np.diff(pairs.i, prepend=-1))
     neighbors = np.diff(first, append=pairs.i.size)
     return float(np.mean(np.add.reduceat(like.astype(int), first) * SHELL >= SOLID_BONDS * neighbors))
 
 
-def _nearest(atoms: Atoms, count: int) -> PairList:
+def bond_harmonics(pairs: PairList, degree: int) -> NDArray[np.complex128]:
+    """Average the spherical harmonics of the pairs of each atom: (n, degree + 1), for m from 0 up.
+
+    Every atom needs a pair. Those of m < 0 are the conjugates of m > 0 but for a sign.
+    """
+    polar = np.arccos(np.clip(pairs.D[:, 2] / pairs.d, -1.0, 1.0))
+    azimuth = np.arctan2(pairs.D[:, 1], pairs.D[:, 0])
+    first = np.flatnonzero(np.diff(pairs.i, prepend=-1))  # of each atom: its pairs stand together
+    harmonics = sph_harm_y(degree, np.arange(degree + 1), polar[:, None], azimuth[:, None])
+    sums: NDArray[np.complex128] = np.add.reduceat(harmonics, first, dtype=np.complex128)
+    return sums / np.diff(first, append=pairs.i.size)[:, None]
+
+
+def harmonic_products(a: NDArray[np.complex128], b: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """Sum a·b* over all m from −degree to degree, for arrays that hold m from 0 up."""
+    weight = np.full(a.shape[1], 2.0)
+    weight[0] = 1.0
+    products: NDArray[np.float64] = np.sum(weight * (a * b.conj()).real, axis=1)
+    return products
+
+
+def nearest_pairs(atoms: Atoms, count: int) -> PairList:
     """List the pairs of each atom with its nearest `count` atoms, images included, and with those that tie for last."""
     cutoff = 1.3 * (3.0 * count * atoms.cell.volume / (4.0 * np.pi * len(atoms))) ** (1 / 3)
     while (numbers := np.bincount((pairs := pair_list(atoms, cutoff)).i, minlength=len(atoms))).min() < count:
@@ -101,7 +119,7 @@ def displacements(start: Atoms, frames: list[Atoms]) -> tuple[dict[str, float], 
         moved = (atoms.cell.scaled_positions(atoms.positions) - origin) @ atoms.cell.array
         moved -= masses @ moved / masses.sum()
         squares += np.sum(moved**2, axis=1) / len(frames)
-    nearest = _nearest(start, 1)
+    nearest = nearest_pairs(start, 1)
     distances = np.minimum.reduceat(nearest.d, np.flatnonzero(np.diff(nearest.i, prepend=-1)))
     symbols = np.array(start.symbols)
     species = sorted(set(start.symbols), key=lambda symbol: atomic_numbers[symbol])
