@@ -7,6 +7,11 @@ from .oxidation_states import ANION_CHARGES as ANION_CHARGES
 from .oxidation_states import known_states as known_states
 from .radius_sets import radii as radii
 from .radius_sets import radius as radius
+from .scattering import FORM_FACTORS_SOURCE as FORM_FACTORS_SOURCE
+from .scattering import LENGTHS_SOURCE as LENGTHS_SOURCE
+from .scattering import WAVELENGTHS as WAVELENGTHS
+from .scattering import form_factor as form_factor
+from .scattering import scattering_length as scattering_length
 from .soft_bond_valences import SoftBondValence as SoftBondValence
 from .soft_bond_valences import principal_quantum_number as principal_quantum_number
 from .soft_bond_valences import soft_bond_valence as soft_bond_valence
