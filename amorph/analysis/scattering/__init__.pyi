@@ -1,0 +1,14 @@
+from .comparison import Comparison as Comparison
+from .comparison import compare as compare
+from .mixing import AmorphousShare as AmorphousShare
+from .mixing import amorphous_share as amorphous_share
+from .partials import CONVENTION as CONVENTION
+from .partials import StructureFactor as StructureFactor
+from .partials import structure_factor as structure_factor
+from .peak import SharpPeak as SharpPeak
+from .peak import first_sharp_peak as first_sharp_peak
+from .powder import PowderPattern as PowderPattern
+from .powder import powder_pattern as powder_pattern
+from .real_space import PairFunction as PairFunction
+from .real_space import pair_function as pair_function
+from .real_space import structure_factor_of_g as structure_factor_of_g
