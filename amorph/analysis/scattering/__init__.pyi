@@ -11,4 +11,3 @@ from .powder import PowderPattern as PowderPattern
 from .powder import powder_pattern as powder_pattern
 from .real_space import PairFunction as PairFunction
 from .real_space import pair_function as pair_function
-from .real_space import structure_factor_of_g as structure_factor_of_g

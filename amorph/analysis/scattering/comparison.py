@@ -1,7 +1,7 @@
 """A computed curve beside a measured one: scale, background, and how far they differ."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from annotated_types import Ge
@@ -13,22 +13,16 @@ from amorph.parameters import checked
 Terms = Annotated[int, Ge(0)]
 
 
-@dataclass(frozen=True, eq=False)
-class LinearFit:
-    """Least squares of columns to a measured curve."""
+class LinearFit(NamedTuple):
+    """Least squares of columns to a measured curve, in the words of :class:`Comparison`."""
 
     values: NDArray[np.float64]
-    """(n,) fitted curve."""
     coefficients: NDArray[np.float64]
-    """(m,) of the columns."""
     covariance: NDArray[np.float64]
-    """(m, m) of the coefficients: of the errors given, times χ²/(n − m) where that is above 1 or none were given."""
+    """Of the errors given, times reduced χ² where that is above 1; of the residuals where none are given."""
     r_w: float
-    """R_w = √[Σ w (y − f)²/Σ w y²], w = 1/σ² or 1."""
     chi_squared: float | None
-    """Σ (y − f)²/σ²; None without errors."""
-    degrees_of_freedom: int
-    """Points less coefficients."""
+    reduced_chi_squared: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +134,7 @@ def compare(
         background_terms,
         fit.r_w,
         fit.chi_squared,
-        None if fit.chi_squared is None else fit.chi_squared / max(fit.degrees_of_freedom, 1),
+        fit.reduced_chi_squared,
     )
 
 
@@ -197,30 +191,23 @@ def linear_fit(
 
     reference = y if reference is None else reference
     weights = np.ones(y.size) if error is None else 1.0 / error
-    design = np.array(columns).reshape(len(columns), y.size).T
     freedom = y.size - len(columns)
     if freedom < 0:
         raise ValueError(f"{y.size} measured points do not fix {len(columns)} numbers; widen the range or fit fewer")
+    design = weights[:, None] * np.array(columns).reshape(len(columns), y.size).T
+    # columns of one size: intensities and background differ by orders of magnitude
+    sizes = np.linalg.norm(design, axis=0)
+    sizes[sizes == 0.0] = 1.0
     coefficients = np.zeros(0)
     if columns:
-        # columns of one size: intensities and background differ by orders of magnitude
-        sizes = np.linalg.norm(weights[:, None] * design, axis=0)
-        sizes[sizes == 0.0] = 1.0
-        scaled = weights[:, None] * design / sizes
         lower = np.where(np.arange(len(columns)) < positive, 0.0, -np.inf)
-        coefficients = lsq_linear(scaled, weights * y, (lower, np.inf), tol=1e-14).x / sizes
-        covariance = np.linalg.pinv(scaled.T @ scaled) / np.outer(sizes, sizes)
-    else:
-        covariance = np.zeros((0, 0))
-    values = design @ coefficients
+        coefficients = lsq_linear(design / sizes, weights * y, (lower, np.inf), tol=1e-14).x / sizes
+    inverse = np.linalg.pinv((design / sizes).T @ (design / sizes)) / np.outer(sizes, sizes)
+    values = (design @ coefficients) / weights
     misfit = float(((weights * (y - values)) ** 2).sum())
     reduced = misfit / max(freedom, 1)
     whole = float(((weights * reference) ** 2).sum())
-    return LinearFit(
-        values,
-        coefficients,
-        covariance * (reduced if error is None else max(reduced, 1.0)),
-        float(np.sqrt(misfit / whole)) if whole > 0.0 else np.inf,
-        None if error is None else misfit,
-        freedom,
-    )
+    r_w = float(np.sqrt(misfit / whole)) if whole > 0.0 else np.inf
+    if error is None:
+        return LinearFit(values, coefficients, inverse * reduced, r_w, None, None)
+    return LinearFit(values, coefficients, inverse * max(reduced, 1.0), r_w, misfit, reduced)

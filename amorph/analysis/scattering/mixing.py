@@ -114,5 +114,5 @@ def amorphous_share(
         background_terms,
         float(a + b),
         fit.r_w,
-        None if fit.chi_squared is None else fit.chi_squared / max(fit.degrees_of_freedom, 1),
+        fit.reduced_chi_squared,
     )

@@ -1,5 +1,6 @@
 """The first sharp diffraction peak: its place and width."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,10 @@ from amorph.parameters import checked
 
 _PROMINENT: Final = 0.1
 """A peak rises above what surrounds it by this share of the curve's whole range; less is noise."""
+_FEWEST: Final = 7
+"""Points that fix the five numbers of the fit, and an error."""
+_SIGNIFICANT: Final = 3.0
+"""The fitted height is this many times its error, or it is noise."""
 _FULL_WIDTH: Final = 2.0 * np.sqrt(2.0 * np.log(2.0))
 
 
@@ -26,7 +31,7 @@ class SharpPeak(Result):
     height: float
     """S at its top."""
     place_standard_error_per_A: float | None
-    """Standard error of the place [1/Å]; None where there are too few points for one."""
+    """Standard error of the place [1/Å]; None where the peak hangs on one of the samples."""
     width_standard_error_per_A: float | None
     """Standard error of the width [1/Å]."""
     error_from: str
@@ -41,7 +46,9 @@ class SharpPeak(Result):
 
 
 @checked
-def first_sharp_peak(q: ArrayLike, s: ArrayLike, *, smoothing: InverseLength = 0.1) -> SharpPeak | None:
+def first_sharp_peak(
+    q: ArrayLike, s: ArrayLike, *, smoothing: InverseLength = 0.1, highest: InverseLength = 3.0
+) -> SharpPeak | None:
     r"""Find the first sharp diffraction peak of S(q).
 
     Parameters
@@ -53,11 +60,14 @@ def first_sharp_peak(q: ArrayLike, s: ArrayLike, *, smoothing: InverseLength = 0
         fitted.
     smoothing
         Standard deviation of the Gaussian that smooths the curve while the peak is looked for, not in the fit [1/Å].
+    highest
+        Where the search ends: what is beyond is no first peak [1/Å].
 
     Returns
     -------
     SharpPeak or None
-        None where no maximum rises above both its sides by a tenth of the curve's range.
+        None where no maximum rises above both its sides by a tenth of the curve's range and is three times as high
+        as the error of its fit: a small cell has too few vectors at small q to show one.
 
     Notes
     -----
@@ -75,28 +85,26 @@ def first_sharp_peak(q: ArrayLike, s: ArrayLike, *, smoothing: InverseLength = 0
     samples = np.atleast_2d(np.asarray(s, dtype=np.float64))
     if x.ndim != 1 or samples.shape[1:] != x.shape:
         raise ValueError(f"q has the shape {x.shape}, S {np.shape(s)}; give a value of S for every q")
-    found = _fit(x, np.nanmean(samples, axis=0), smoothing)
+    found = _fit(x, np.nanmean(samples, axis=0), smoothing, highest)
     if found is None:
         return None
     values, errors = found
-    n, source = len(samples), "fit"
+    n = len(samples)
     if n > 1:
-        left = [_fit(x, np.nanmean(np.delete(samples, k, axis=0), axis=0), smoothing) for k in range(n)]
-        source = "samples"
-        if None in left:
-            errors = None
-        else:
-            spread = np.array([one[0] for one in left if one is not None])
-            errors = np.sqrt((n - 1) * spread.var(axis=0))
-    place, width = (None, None) if errors is None else (float(errors[0]), float(errors[1]))
-    return SharpPeak(float(values[0]), float(values[1]), float(values[2]), place, width, source)
+        left = [_fit(x, np.nanmean(np.delete(samples, k, axis=0), axis=0), smoothing, highest) for k in range(n)]
+        spread = np.array([[np.nan, np.nan] if one is None else one[0][:2] for one in left])
+        errors = np.sqrt((n - 1) * spread.var(axis=0))
+    known = bool(np.isfinite(errors).all())
+    place, width = map(float, errors) if known else (None, None)
+    at, full, height = map(float, values)
+    return SharpPeak(at, full, height, place, width, "samples" if n > 1 else "fit")
 
 
 def _fit(
-    x: NDArray[np.float64], y: NDArray[np.float64], smoothing: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64] | None] | None:
-    """Fit the first peak: place, full width and top, with the errors that the residuals give."""
-    from scipy.optimize import curve_fit
+    x: NDArray[np.float64], y: NDArray[np.float64], smoothing: float, highest: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Fit the first peak that is higher than its error: place, full width and top, and the errors of the first two."""
+    from scipy.optimize import OptimizeWarning, curve_fit
     from scipy.signal import find_peaks, peak_widths
 
     x, y = x[np.isfinite(y)], y[np.isfinite(y)]
@@ -104,22 +112,28 @@ def _fit(
     kernel = np.exp(-0.5 * ((even[:, None] - x) / smoothing) ** 2) * np.gradient(x)
     smooth = kernel @ y / kernel.sum(axis=1)
     places, found = find_peaks(smooth, prominence=_PROMINENT * np.ptp(smooth))
-    if places.size == 0:
-        return None
-    place, full = even[places[0]], 0.2 * smoothing * float(peak_widths(smooth, places[:1], rel_height=0.5)[0][0])
-    near = np.abs(x - place) <= max(full, 2.5 * float(np.gradient(x)[np.argmin(np.abs(x - place))]))
-    prominence = float(found["prominences"][0])
-    start = (float(smooth[places[0]]) - prominence, 0.0, prominence, place, full / _FULL_WIDTH)
-    bounds = (
-        [-np.inf, -np.inf, 0.0, place - full, 0.1 * start[4]],
-        [np.inf, np.inf, np.inf, place + full, 3.0 * start[4]],
-    )
-    if near.sum() < 6:
-        return np.array([place, full, smooth[places[0]]]), None
-    best, covariance = curve_fit(_gaussian, x[near], y[near], p0=start, bounds=bounds)
-    errors = np.sqrt(np.diag(covariance))[[3, 4]] * (1.0, _FULL_WIDTH)
-    sound = near.sum() > 6 and bool(np.isfinite(errors).all())
-    return np.array([best[3], _FULL_WIDTH * best[4], best[0] + best[2]]), errors if sound else None
+    widths = 0.2 * smoothing * peak_widths(smooth, places, rel_height=0.5)[0]
+    for top, full, prominence in zip(places, widths, found["prominences"], strict=True):
+        if even[top] > highest:
+            break
+        near = np.abs(x - even[top]) <= full
+        if near.sum() < _FEWEST:
+            continue
+        sigma = full / _FULL_WIDTH
+        start = (smooth[top] - prominence, 0.0, prominence, even[top], sigma)
+        lower = (-np.inf, -np.inf, 0.0, even[top] - full, 0.1 * sigma)
+        upper = (np.inf, np.inf, np.inf, even[top] + full, 3.0 * sigma)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", OptimizeWarning)
+                best, covariance = curve_fit(_gaussian, x[near], y[near], p0=start, bounds=(lower, upper))
+        except (RuntimeError, OptimizeWarning):  # points that no Gaussian fits are no peak
+            continue
+        errors = np.sqrt(np.diag(covariance))
+        if best[2] > _SIGNIFICANT * errors[2]:
+            values = np.array([best[3], _FULL_WIDTH * best[4], best[0] + best[2]])
+            return values, errors[3:] * (1.0, _FULL_WIDTH)
+    return None
 
 
 def _gaussian(

@@ -133,6 +133,8 @@ def powder_pattern(
     >>> [round(row["two_theta_deg"], 1) for row in rows]
     [43.3, 50.4]
     """
+    from amorph.analysis.scattering._kernels import draw_profiles
+
     length = _wavelength(wavelength)
     first, last = two_theta
     if not first + step < last:
@@ -143,15 +145,20 @@ def powder_pattern(
     curves, smallest, said = [], np.inf, ""
     for frames in samples:
         shells = shells_of(frames, farthest + _MARGIN * broadening, _FINE, progress)
-        met = shells.vectors > 0
+        met = np.flatnonzero(shells.vectors)
         q = shells.lengths[met] / shells.vectors[met]
-        below = q < 4.0 * np.pi / length * np.sin(np.radians(89.95))  # what no angle reaches
-        factors, said = form_factors_of(shells.elements, q[below], form_factors)
-        strength = _strength(shells, met, factors, below)
-        smallest = min(smallest, float(q[0]) if q.size else np.inf)
-        curves.append(
-            _drawn(q[below], strength, angles, length, width, lorentzian_share, broadening, polarization=polarization)
-        )
+        smallest = min(smallest, float(q.min(initial=np.inf)))
+        sine = q * length / (4.0 * np.pi)
+        met, q, theta = met[sine < 0.9999], q[sine < 0.9999], np.arcsin(sine[sine < 0.9999])
+        factors, said = form_factors_of(shells.elements, q, form_factors)
+        slope = np.degrees(length / (2.0 * np.pi * np.cos(theta)))  # of 2θ in q
+        areas = _strength(shells, met, factors) * 2.0 * np.pi**2 / q**2 * slope
+        if polarization:
+            areas *= 0.5 * (1.0 + np.cos(2.0 * theta) ** 2)
+        curve = np.zeros(angles.size)
+        widths = np.hypot(width, broadening * slope)
+        draw_profiles(np.degrees(2.0 * theta), areas, widths, lorentzian_share, first, step, curve)
+        curves.append(curve)
     sampled = np.array(curves)
     several = len(curves) > 1
     return PowderPattern(
@@ -178,37 +185,9 @@ def _wavelength(given: str | float) -> float:
     return WAVELENGTHS[given]
 
 
-def _strength(
-    shells: Shells, met: NDArray[np.bool_], factors: NDArray[np.float64], below: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Sum |F|²/N over the vectors of each shell, the mean over frames [electron units]."""
-    products = shells.products[met][below]
+def _strength(shells: Shells, met: NDArray[np.int64], factors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum |F|²/(N V) over the vectors of each shell, the mean over frames [electron units/Å³]."""
+    products = shells.products[met]
     pairs = pairs_of(len(factors))
     sums = sum((2.0 - (a == b)) * factors[a] * factors[b] * products[:, n] for n, (a, b) in enumerate(pairs))
     return np.asarray(sums / (shells.numbers.sum() * shells.frames * shells.volume))
-
-
-def _drawn(
-    q: NDArray[np.float64],
-    strength: NDArray[np.float64],
-    angles: NDArray[np.float64],
-    wavelength: float,
-    width: float,
-    lorentzian_share: float,
-    broadening: float,
-    *,
-    polarization: bool,
-) -> NDArray[np.float64]:
-    """Draw every shell as a line at its angle."""
-    from amorph.analysis.scattering._kernels import draw_profiles
-
-    theta = np.arcsin(q * wavelength / (4.0 * np.pi))
-    slope = np.degrees(wavelength / (2.0 * np.pi * np.cos(theta)))  # of 2θ in q
-    areas = strength * (2.0 * np.pi) ** 3 / (4.0 * np.pi * q**2) * slope
-    if polarization:
-        areas = areas * 0.5 * (1.0 + np.cos(2.0 * theta) ** 2)
-    intensity = np.zeros(angles.size)
-    widths = np.hypot(width, broadening * slope)
-    step = float(angles[1] - angles[0])
-    draw_profiles(np.degrees(2.0 * theta), areas, widths, lorentzian_share, float(angles[0]), step, intensity)
-    return intensity

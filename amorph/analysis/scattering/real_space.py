@@ -1,4 +1,4 @@
-"""From S(q) to the pair function of real space as an experiment does it, and back from g(r) to S(q)."""
+"""From S(q) to the pair function of real space, as an experiment does it."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
@@ -24,7 +24,7 @@ REAL_SPACE_CONVENTION: Final = (
 class PairFunction(Result):
     """G(r) by sine transform of S(q), with the resolution that its end and its window leave."""
 
-    _derived = ("t_r", "g_pdf_convention")
+    _derived = ("t_r",)
 
     r_pdf_A: NDArray[np.float64]
     """(n,) distance [Å]."""
@@ -36,6 +36,8 @@ class PairFunction(Result):
     """Where the transform ends [1/Å]."""
     window: Window
     """Lorch's window, or none."""
+    g_pdf_convention: str = REAL_SPACE_CONVENTION
+    """What the functions are, as it is printed."""
 
     @property
     def t_r(self) -> NDArray[np.float64]:
@@ -46,11 +48,6 @@ class PairFunction(Result):
     def g_r(self) -> NDArray[np.float64]:
         """(n,) g(r) = 1 + G/(4πrρ)."""
         return 1.0 + self.g_pdf / (4.0 * np.pi * self.number_density_per_A3 * self.r_pdf_A)
-
-    @property
-    def g_pdf_convention(self) -> str:
-        """What the functions are, as it is printed."""
-        return REAL_SPACE_CONVENTION
 
     def table(self) -> list[dict[str, Any]]:
         """Give one row for each distance."""
@@ -115,50 +112,11 @@ def pair_function(
     if window == "lorch":
         y = y * np.sinc(x / end)
     r = np.asarray(r_step * np.arange(1, round(r_max / r_step) + 1), np.float64)
-    return PairFunction(r, 2.0 / np.pi * _sine_transform(x, y, r, steps), number_density, end, window)
-
-
-def structure_factor_of_g(r: ArrayLike, g: ArrayLike, *, number_density: float, q: ArrayLike) -> NDArray[np.float64]:
-    r"""Transform g(r), partial or total, to S(q).
-
-    Parameters
-    ----------
-    r, g
-        (n,) pair distribution function, r rising [Å], as far as it is 1.
-    number_density
-        Atoms per volume, of all elements [1/Å³].
-    q
-        (m,) where to give S [1/Å], above 0.
-
-    Returns
-    -------
-    (m,) array
-        :math:`S(q) = 1 + \frac{4\pi\rho}{q}\int r\,[g(r) - 1]\sin(qr)\,dr`; g below the first r counts as 0.
-    """
-    x, y = _curve(r, g, "g(r)")
-    first, at = float(x[0]), np.array(q, dtype=np.float64)
-    if at.size and at.min() <= 0.0:
-        raise ValueError(f"q = {at.min():g} 1/Å; S(q) is given above 0 only")
-    core = (np.sin(at * first) - at * first * np.cos(at * first)) / at**2  # ∫ r sin qr dr below the first r
-    measured = _sine_transform(x, x * (y - 1.0), at, _trapezoids(x))
-    return np.asarray(1.0 + 4.0 * np.pi * number_density / at * (measured - core))
-
-
-def _sine_transform(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    conjugate: NDArray[np.float64],
-    intervals: NDArray[np.float64] | None,
-) -> NDArray[np.float64]:
-    """Integrate y sin(x · conjugate), by trapezoids from the point (0, 0) on where no intervals are given."""
-    if intervals is None:
-        intervals = _trapezoids(np.concatenate(([0.0], x)))[1:]
-    return np.array([np.sin(x * value) @ (intervals * y) for value in conjugate])
-
-
-def _trapezoids(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    steps = np.concatenate(([0.0], np.diff(x), [0.0]))
-    return np.asarray(0.5 * (steps[1:] + steps[:-1]))
+    if steps is None:
+        steps = np.diff(np.concatenate(([0.0], x, x[-1:])))
+        steps = 0.5 * (steps[1:] + steps[:-1])
+    transformed = np.array([np.sin(x * distance) @ (steps * y) for distance in r])
+    return PairFunction(r, 2.0 / np.pi * transformed, number_density, end, window)
 
 
 def _curve(x: ArrayLike, y: ArrayLike, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

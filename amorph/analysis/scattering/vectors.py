@@ -22,8 +22,11 @@ Structures: TypeAlias = Atoms | Sequence[Atoms | Sequence[Atoms]]
 
 _ATOMS_AT_ONCE: Final = 8192
 """Atoms whose phases are in memory at once."""
-_ROWS_AT_ONCE: Final = 64
+_ROWS_AT_ONCE: Final = 16
 """Rows of vectors in one product of matrices: all of them are as long as the longest."""
+_PRODUCT: Final = 250_000
+"""Multiplications in one product of matrices: OpenBLAS takes a single thread up to 2¹⁸. Its threads wait for each other
+on a busy machine, and a thousand small products of one thread are faster than those of many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,22 +139,24 @@ def _add(
     )
     cosines, sines = np.empty((2, farthest + 1, len(atoms)))
     cosines_and_sines(z, farthest, cosines, sines)
-    bounds = np.searchsorted(of_element[order], np.arange(len(elements) + 1))
-    parts = [
-        (a, slice(first, min(first + _ATOMS_AT_ONCE, int(bounds[a + 1]))))
-        for a in range(len(elements))
-        for first in range(int(bounds[a]), int(bounds[a + 1]), _ATOMS_AT_ONCE)
-    ]
+    bounds = np.searchsorted(of_element[order], np.arange(len(elements) + 1)).tolist()
+
     last_h = math.floor(q_max * np.linalg.norm(cell[0]) / (2.0 * np.pi) + 1e-9)
     work = [rows for h in range(last_h + 1) for rows in _rows(metric, q_max, h)]
     with (progress or Progress().task)("reciprocal vectors", len(work)) as update:
         for done, (h, k_first, middles, columns) in enumerate(work):
             products = np.zeros((2, len(elements), 2 * len(middles), columns))
-            for a, part in parts:
-                held = np.empty((2 * len(middles), part.stop - part.start))
-                phases(x, y, part.start, h, k_first, middles, cosines, sines, held)
-                products[0, a] += held @ cosines[:columns, part].T
-                products[1, a] += held @ sines[:columns, part].T
+            few = max(_PRODUCT // (2 * len(middles) * columns), 1)
+            for first in range(0, len(atoms), _ATOMS_AT_ONCE):
+                held = np.empty((2 * len(middles), min(_ATOMS_AT_ONCE, len(atoms) - first)))
+                phases(x, y, first, h, k_first, middles, cosines, sines, held)
+                for a in range(len(elements)):
+                    last = min(bounds[a + 1], first + held.shape[1])
+                    for begin in range(max(bounds[a], first), last, few):
+                        part = slice(begin, min(begin + few, last))
+                        of_part = held[:, begin - first : part.stop - first]
+                        products[0, a] += of_part @ cosines[:columns, part].T
+                        products[1, a] += of_part @ sines[:columns, part].T
             gather(h, k_first, middles, metric, q_max * (1.0 + 1e-12), width, products[0], products[1], *sums)
             update(done + 1, "")
 

@@ -3,7 +3,7 @@ import pytest
 from ase import Atoms
 from vesin import NeighborList
 
-from amorph.analysis.scattering import pair_function, structure_factor, structure_factor_of_g
+from amorph.analysis.scattering import pair_function, structure_factor
 
 
 def hard_spheres(rng, n=400, length=20.0, diameter=1.9):
@@ -49,17 +49,6 @@ def test_a_pair_in_closed_form():
     np.testing.assert_allclose(made.g_pdf, expected, atol=2e-6)
     np.testing.assert_allclose(made.t_r, made.g_pdf + 4.0 * np.pi * 0.08 * r)
     np.testing.assert_allclose(made.g_r, made.t_r / (4.0 * np.pi * 0.08 * r))
-    # and back
-    s = structure_factor_of_g(r, made.g_r, number_density=0.08, q=q[10:400])
-    np.testing.assert_allclose(s, 1.0 + (np.exp(-(q**2) / 4) * np.sin(q * r0) / (q * r0))[10:400], atol=1e-4)
-
-
-def test_hard_core_below_the_first_r():
-    # dilute hard spheres: g = 0 below σ, 1 above; S − 1 = −4πρ (sin qσ − qσ cos qσ)/q³
-    q = np.linspace(0.3, 8.0, 40)
-    r = np.linspace(2.0, 12.0, 500)
-    s = structure_factor_of_g(r, np.ones_like(r), number_density=0.01, q=q)
-    np.testing.assert_allclose(s, 1.0 - 0.04 * np.pi * (np.sin(2 * q) - 2 * q * np.cos(2 * q)) / q**3, rtol=1e-12)
 
 
 # independent reference
@@ -114,5 +103,3 @@ def test_what_is_refused():
         pair_function(q, np.full(20, np.nan), number_density=0.1)
     with pytest.raises(ValueError, match="number_density"):
         pair_function(q, np.ones(20), number_density=0.0)
-    with pytest.raises(ValueError, match="above 0"):
-        structure_factor_of_g(q, np.ones(20), number_density=0.1, q=[0.0])
