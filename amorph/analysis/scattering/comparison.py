@@ -132,9 +132,7 @@ def compare(
         float(np.sqrt(fit.covariance[0, 0])) if scale == "fitted" else None,
         scale,
         background_terms,
-        fit.r_w,
-        fit.chi_squared,
-        fit.reduced_chi_squared,
+        *fit[3:],
     )
 
 

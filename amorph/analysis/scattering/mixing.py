@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from amorph.analysis.scattering.comparison import Terms, background_columns, linear_fit, measured_points
+from amorph.analysis.scattering.comparison import Comparison, Terms, background_columns, linear_fit, measured_points
 from amorph.analysis.scattering.powder import PowderPattern
 from amorph.figures import Result, Row
 from amorph.parameters import checked
@@ -22,29 +22,17 @@ class AmorphousShare(Result):
     """Its standard error, of this fit alone: the patterns themselves are taken as exact."""
     share_of_mass: float
     """Mass of the glass by mass of both."""
-    two_theta_deg: NDArray[np.float64]
-    """(n,) points of the experiment [°]."""
-    measured: NDArray[np.float64]
-    """(n,) measured pattern."""
     amorphous: NDArray[np.float64]
-    """(n,) part of the glass in the fit."""
+    """(n,) part of the glass in the fit, at the angles of `fit`."""
     crystalline: NDArray[np.float64]
     """(n,) part of the crystal."""
-    background: NDArray[np.float64]
-    """(n,) fitted background."""
-    background_terms: int
-    """Its Chebyshev terms."""
-    scale: float
-    """Measured intensity by computed intensity per atom."""
-    r_w: float
-    """R_w = √[Σ w (y − f)²/Σ w y²], w = 1/σ² where there are errors, else 1."""
-    reduced_chi_squared: float | None
-    """Σ (y − f)²/σ² by points less fitted numbers; None without errors."""
+    fit: Comparison
+    """Both with the background beside the experiment; its scale is measured by computed intensity per atom."""
 
     def table(self) -> list[dict[str, Any]]:
         """Give the share and how well it fits."""
-        names = ("share_of_atoms", "standard_error", "share_of_mass", "scale", "background_terms", "r_w")
-        return [{"figure": name, "value": getattr(self, name)} for name in (*names, "reduced_chi_squared")]
+        shares = ("share_of_atoms", "standard_error", "share_of_mass")
+        return [*({"figure": name, "value": getattr(self, name)} for name in shares), *self.fit.table()]
 
     def rows(self) -> list[Row]:
         """Give the share."""
@@ -102,17 +90,18 @@ def amorphous_share(
     c = fit.covariance
     variance = (b * b * c[0, 0] + a * a * c[1, 1] - 2.0 * a * b * c[0, 1]) / (a + b) ** 4
     masses = a * amorphous.mass_u, b * crystalline.mass_u
-    return AmorphousShare(
-        float(a / (a + b)),
-        float(np.sqrt(max(variance, 0.0))),
-        float(masses[0] / sum(masses)),
+    together, error_of_scale = a * parts[0] + b * parts[1], float(np.sqrt(max(c[:2, :2].sum(), 0.0)))
+    beside = Comparison(
         at,
         y,
-        a * parts[0],
-        b * parts[1],
-        fit.values - a * parts[0] - b * parts[1],
-        background_terms,
+        error,
+        fit.values,
+        fit.values - together,
         float(a + b),
-        fit.r_w,
-        fit.reduced_chi_squared,
+        error_of_scale,
+        "fitted",
+        background_terms,
+        *fit[3:],
     )
+    share, standard_error = float(a / (a + b)), float(np.sqrt(max(variance, 0.0)))
+    return AmorphousShare(share, standard_error, float(masses[0] / sum(masses)), a * parts[0], b * parts[1], beside)

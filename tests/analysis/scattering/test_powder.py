@@ -133,15 +133,15 @@ def test_share_of_a_mixture():
             counts = rng.poisson(clean)
             found = amorphous_share(np.column_stack([x, counts, np.sqrt(counts)]), halo, lines)
             pulls.append((found.share_of_atoms - share) / found.standard_error)
-            assert abs(found.reduced_chi_squared - 1.0) < 0.25
+            assert abs(found.fit.reduced_chi_squared - 1.0) < 0.25
             assert 0.0 < found.standard_error < 0.05
-            np.testing.assert_allclose(found.amorphous + found.crystalline + found.background, clean, rtol=0.1)
+            np.testing.assert_allclose(found.amorphous + found.crystalline + found.fit.background, clean, rtol=0.1)
     assert 0.5 < np.sqrt(np.mean(np.square(pulls))) < 1.6  # 18 pulls of a unit normal, 1 ± 0.17
     assert found.share_of_mass == pytest.approx(found.share_of_atoms)
-    assert {"share_of_atoms", "background"} <= found.figures().keys()
+    assert found.figures()["fit"].keys() >= {"background", "residual", "r_w"}
     bare = amorphous_share(np.column_stack([x, clean]), halo, lines)
     assert abs(bare.share_of_atoms - 0.9) < 0.01
-    assert bare.reduced_chi_squared is None
+    assert bare.fit.reduced_chi_squared is None
 
 
 # errors
