@@ -85,6 +85,8 @@ def first_sharp_peak(
     samples = np.atleast_2d(np.asarray(s, dtype=np.float64))
     if x.ndim != 1 or samples.shape[1:] != x.shape:
         raise ValueError(f"q has the shape {x.shape}, S {np.shape(s)}; give a value of S for every q")
+    shared = np.isfinite(samples).sum(axis=0) >= min(2, len(samples))  # so that one sample may be left out
+    x, samples = x[shared], samples[:, shared]
     found = _fit(x, np.nanmean(samples, axis=0), smoothing, highest)
     if found is None:
         return None

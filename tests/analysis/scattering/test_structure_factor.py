@@ -224,6 +224,9 @@ def test_first_sharp_peak():
     assert abs(peak.place_per_A - 1.52) < 4.0 * peak.place_standard_error_per_A < 0.08
     assert peak.error_from == "samples"
     assert abs(peak.width_per_A - 0.17 * 2.3548) < 0.06
+    samples[1:, ::7] = np.nan  # shells that one cell alone has
+    samples[0, 3::7] = np.nan
+    assert abs(first_sharp_peak(q, samples).place_per_A - 1.52) < 0.03
     one = first_sharp_peak(q, shape)
     assert one.error_from == "fit"
     assert abs(one.place_per_A - 1.52) < 0.02
