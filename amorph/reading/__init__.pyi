@@ -1,3 +1,4 @@
+from .columns import read_columns as read_columns
 from .fields import read_field as read_field
 from .structures import read_structure as read_structure, read_trajectory as read_trajectory
 from .toml import read_toml as read_toml

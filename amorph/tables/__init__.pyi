@@ -10,6 +10,13 @@ from .oxidation_states import (
     likeliest_states as likeliest_states,
 )
 from .radius_sets import radii as radii, radius as radius
+from .scattering import (
+    FORM_FACTORS_SOURCE as FORM_FACTORS_SOURCE,
+    LENGTHS_SOURCE as LENGTHS_SOURCE,
+    WAVELENGTHS as WAVELENGTHS,
+    form_factor as form_factor,
+    scattering_length as scattering_length,
+)
 from .soft_bond_valences import (
     SoftBondValence as SoftBondValence,
     principal_quantum_number as principal_quantum_number,

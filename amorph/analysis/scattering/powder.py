@@ -1,0 +1,193 @@
+"""The powder pattern I(2θ) of a glass or a crystal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import numpy as np
+from annotated_types import Gt, Interval
+from numpy.typing import NDArray
+
+from amorph.analysis.grids import Task
+from amorph.analysis.scattering.partials import form_factors_of
+from amorph.analysis.scattering.vectors import Shells, Structures, pairs_of, samples_of, shells_of
+from amorph.figures import Result
+from amorph.parameters import Fraction, Length, Unit, checked
+from amorph.tables import WAVELENGTHS
+
+Angle = Annotated[float, Gt(0), Unit("°")]
+TwoTheta = Annotated[float, Interval(ge=0, lt=180), Unit("°")]
+
+_FINE: Final = 0.0005
+"""Width of the shells of |q| that are drawn as one line [1/Å]: 0.003° of 2θ for Mo Kα."""
+_MARGIN: Final = 5.0
+"""Lines beyond the end of the range by this many widths still reach into it."""
+_PROMINENT: Final = 0.005
+"""A line of the table rises above its surroundings by this share of the highest."""
+
+
+@dataclass(frozen=True, eq=False)
+class PowderPattern(Result):
+    """Coherent intensity of X-rays per atom against the angle, of every orientation alike."""
+
+    two_theta_deg: NDArray[np.float64]
+    """(n,) diffraction angle [°]."""
+    intensity: NDArray[np.float64]
+    """(n,) mean over the samples of the intensity per atom [electron units]."""
+    intensity_standard_error: NDArray[np.float64] | None
+    """(n,) its standard error over the samples; None for one."""
+    wavelength_A: float
+    """Wavelength [Å]."""
+    width_deg: float
+    """Full width of the instrument at half maximum [°]."""
+    lorentzian_share: float
+    """Share of the Lorentzian in the pseudo-Voigt profile; 0 is a Gaussian."""
+    broadening_per_A: float
+    """Full width of the Gaussian that the sample adds to every line [1/Å]."""
+    polarization: bool
+    """Whether the intensity is times (1 + cos² 2θ)/2."""
+    smallest_two_theta_deg: float
+    """Angle of the shortest reciprocal vector; nothing stands below it but its profile [°]."""
+    mass_u: float
+    """Mean mass of an atom [u]."""
+    form_factors: str
+    """The form factors, in words."""
+    samples: int
+    """Independent structures."""
+
+    def table(self) -> list[dict[str, Any]]:
+        """Give the maxima: angle, height, height against the highest, and spacing λ/(2 sin θ)."""
+        from scipy.signal import find_peaks
+
+        highest = float(self.intensity.max())
+        places, _ = find_peaks(self.intensity, prominence=_PROMINENT * highest)
+        return [
+            {
+                "two_theta_deg": float(self.two_theta_deg[n]),
+                "intensity": float(self.intensity[n]),
+                "relative": 100.0 * float(self.intensity[n]) / highest,
+                "spacing_A": self.wavelength_A / (2.0 * float(np.sin(np.radians(0.5 * self.two_theta_deg[n])))),
+            }
+            for n in places
+        ]
+
+
+@checked
+def powder_pattern(
+    structures: Structures,
+    *,
+    wavelength: str | Length = "CuKa",
+    two_theta: tuple[TwoTheta, TwoTheta] = (5.0, 90.0),
+    step: Angle = 0.02,
+    width: Angle = 0.1,
+    lorentzian_share: Fraction = 0.0,
+    broadening: Annotated[float, Interval(ge=0), Unit("1/Å")] = 0.0,
+    polarization: bool = False,
+    form_factors: Mapping[str, str] | None = None,
+    progress: Task | None = None,
+) -> PowderPattern:
+    r"""Compute the X-ray powder pattern from the sum over all atoms at every reciprocal vector of the cell.
+
+    Parameters
+    ----------
+    structures
+        As :func:`structure_factor` takes them.
+    wavelength
+        "MoKa" (0.7107 Å), "CuKa" (1.5418 Å), or a number [Å].
+    two_theta
+        First and last angle [°].
+    step
+        Distance between angles [°].
+    width
+        Full width of the instrument's profile at half maximum [°].
+    lorentzian_share
+        Share of the Lorentzian in the profile: 0 is a Gaussian, 1 a Lorentzian, between them a pseudo-Voigt.
+    broadening
+        Full width of a Gaussian in q that is added to the profile [1/Å]. A glass in a periodic cell scatters at the
+        vectors of the cell only, 2π/L apart: about that much makes a smooth halo of them, and widens it accordingly.
+    polarization
+        Times (1 + cos² 2θ)/2.
+    form_factors
+        Entries of the table of form factors by element, as in {"O": "O2-"}; by default the neutral atoms.
+    progress
+        Where to show the progress of a large cell; nowhere by default.
+
+    Raises
+    ------
+    ValueError
+        A structure that makes no sense, an unknown wavelength or form factor, or a range that is none.
+
+    Notes
+    -----
+    The intensity per atom that a detector sees at one angle is :math:`I(q) = \frac{1}{N}\langle|F|^2\rangle`, over
+    orientations: every vector of the cell adds :math:`|F|^2/N` spread over the sphere of its length,
+    :math:`(2\pi)^3/(V\,4\pi q^2)`. With :math:`d(2\theta)/dq = \lambda/(2\pi\cos\theta)` a family of m vectors has the
+    area :math:`\propto m|F|^2/(\sin^2\theta\cos\theta)`: multiplicity and Lorentz factor are in the sum, and no other
+    is multiplied on. At high angles the intensity of a glass goes to Σ c f². Compton scattering, absorption, anomalous
+    dispersion and thermal factors other than the atoms' own displacements are left out.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> rows = powder_pattern(bulk("Cu", a=3.615), two_theta=(40, 60), wavelength=1.5406).table()
+    >>> [round(row["two_theta_deg"], 1) for row in rows]
+    [43.3, 50.4]
+    """
+    from amorph.analysis.scattering._kernels import draw_profiles
+
+    length = _wavelength(wavelength)
+    first, last = two_theta
+    if not first + step < last:
+        raise ValueError(f"two_theta from {first:g} to {last:g}° in steps of {step:g}°; give a rising range")
+    samples = samples_of(structures)
+    angles = np.array(first + step * np.arange(int((last - first) / step + 1e-9) + 1), np.float64)
+    farthest = 4.0 * np.pi / length * np.sin(np.radians(min(0.5 * (last + _MARGIN * width), 89.9)))
+    curves, smallest, said = [], np.inf, ""
+    for frames in samples:
+        shells = shells_of(frames, farthest + _MARGIN * broadening, _FINE, progress)
+        met = np.flatnonzero(shells.vectors)
+        q = shells.lengths[met] / shells.vectors[met]
+        smallest = min(smallest, float(q.min(initial=np.inf)))
+        sine = q * length / (4.0 * np.pi)
+        met, q, theta = met[sine < 0.9999], q[sine < 0.9999], np.arcsin(sine[sine < 0.9999])
+        factors, said = form_factors_of(shells.elements, q, form_factors)
+        slope = np.degrees(length / (2.0 * np.pi * np.cos(theta)))  # of 2θ in q
+        areas = _strength(shells, met, factors) * 2.0 * np.pi**2 / q**2 * slope
+        if polarization:
+            areas *= 0.5 * (1.0 + np.cos(2.0 * theta) ** 2)
+        curve = np.zeros(angles.size)
+        widths = np.hypot(width, broadening * slope)
+        draw_profiles(np.degrees(2.0 * theta), areas, widths, lorentzian_share, first, step, curve)
+        curves.append(curve)
+    sampled = np.array(curves)
+    several = len(curves) > 1
+    return PowderPattern(
+        angles,
+        sampled.mean(axis=0),
+        sampled.std(axis=0, ddof=1) / np.sqrt(len(curves)) if several else None,
+        length,
+        width,
+        lorentzian_share,
+        broadening,
+        polarization,
+        float(2.0 * np.degrees(np.arcsin(min(smallest * length / (4.0 * np.pi), 1.0)))),
+        float(samples[0][0].get_masses().mean()),
+        said,
+        len(curves),
+    )
+
+
+def _wavelength(given: str | float) -> float:
+    if not isinstance(given, str):
+        return given
+    if given not in WAVELENGTHS:
+        raise ValueError(f"unknown wavelength '{given}'; give {' or '.join(WAVELENGTHS)}, or a number [Å]")
+    return WAVELENGTHS[given]
+
+
+def _strength(shells: Shells, met: NDArray[np.int64], factors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum |F|²/(N V) over the vectors of each shell, the mean over frames [electron units/Å³]."""
+    products = shells.products[met]
+    pairs = pairs_of(len(factors))
+    sums = sum((2.0 - (a == b)) * factors[a] * factors[b] * products[:, n] for n, (a, b) in enumerate(pairs))
+    return np.asarray(sums / (shells.numbers.sum() * shells.frames * shells.volume))
