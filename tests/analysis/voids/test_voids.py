@@ -42,7 +42,7 @@ def test_spheres_of_rocksalt():
     np.testing.assert_allclose(made.largest_included_radius, a * math.sqrt(3) / 4, rtol=1e-11)
     np.testing.assert_allclose(made.largest_free_radius, a / math.sqrt(8), rtol=1e-11)
     np.testing.assert_allclose(made.included_radius_along_free_path, a * math.sqrt(3) / 4, rtol=1e-11)
-    assert [row["diameter [Å]"] for row in made.table()] == [2.0 * row["radius [Å]"] for row in made.table()]
+    assert [row["diameter_A"] for row in made.table()] == [2.0 * row["radius_A"] for row in made.table()]
     assert made.probe_radius == 1.7
     # equal spheres at a quarter of the diagonal overlap; only those two sorts of hole hold the probe
     assert len(made.cavities) == 2

@@ -170,16 +170,16 @@ def test_cells_that_do_not_fill_the_cell_are_refused(monkeypatch: pytest.MonkeyP
 def test_table_rows_add_up() -> None:
     result = free_volume(RATTLED)
     rows = result.table()
-    assert sum(row["count"] * row["mean [Å³]"] for row in rows) == pytest.approx(result.cell_volume, rel=1e-12)
+    assert sum(row["count"] * row["mean_A3"] for row in rows) == pytest.approx(result.cell_volume, rel=1e-12)
     own = result.volumes[RATTLED.numbers == 42]
     row = next(row for row in rows if row["species"] == "Mo")
     expected = (own.min(), own.max(), np.sqrt(np.mean((own - own.mean()) ** 2)))
-    computed = (row["minimum [Å³]"], row["maximum [Å³]"], row["standard deviation [Å³]"])
+    computed = (row["minimum_A3"], row["maximum_A3"], row["standard_deviation_A3"])
     assert computed == pytest.approx(expected, rel=1e-12)
     per_atom = result.per_atom_table()
     assert [entry["species"] for entry in per_atom] == RATTLED.get_chemical_symbols()
     assert [entry["atom"] for entry in per_atom] == list(range(180))
-    assert [entry["volume [Å³]"] for entry in per_atom] == voronoi_volumes(RATTLED).tolist()
+    assert [entry["volume_A3"] for entry in per_atom] == voronoi_volumes(RATTLED).tolist()
 
 
 # Invariance
