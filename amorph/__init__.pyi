@@ -32,3 +32,11 @@ from .structure import with_oxidation_states as with_oxidation_states
 from .substitution import substitute as substitute
 
 __version__: str
+from .analysis.glass_report import structure_report as structure_report
+from .analysis.order import (
+    bond_angles as bond_angles,
+    coordination as coordination,
+    pair_distributions as pair_distributions,
+    rings as rings,
+)
+from .analysis.scattering import powder_pattern as powder_pattern, structure_factor as structure_factor

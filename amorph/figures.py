@@ -9,7 +9,7 @@ import numpy as np
 
 SUFFIXES: Final = {
     "per_A": "1/Å", "g_cm3": "g/cm³", "A3": "Å³", "A2": "Å²", "A": "Å", "eV": "eV", "GPa": "GPa", "K": "K", "ps": "ps",
-    "vu": "v.u.", "deg": "°",
+    "vu": "v.u.", "deg2": "°²", "deg": "°",
 }  # fmt: skip
 """How the key of a table's column or of a figure ends, and the unit that this says; longer ends first."""
 

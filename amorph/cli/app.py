@@ -17,6 +17,7 @@ VERBS = (
     "relax",
     "substitute",
     "verdict",
+    "structure",
     "free-volume",
     "bvs",
     "bvse",

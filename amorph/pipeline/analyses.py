@@ -1,5 +1,6 @@
 """What a run asks of an exchanged structure, glass and crystal alike: one record for each question, in order."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ from ase import Atoms
 
 from amorph.analysis.bvs import BvsMap, bvs_map
 from amorph.analysis.bvse import bvse_map
+from amorph.analysis.glass_report import StructureReport, structure_report
 from amorph.analysis.percolation import PercolationThresholds, percolation_thresholds
 from amorph.analysis.spread import LocalFreeVolume, Uniformity, local_free_volume, uniformity
 from amorph.analysis.voids import Voids, voids
@@ -19,6 +21,8 @@ from amorph.export.fields import write_field
 from amorph.figures import Result, Row
 from amorph.run import write_csv
 from amorph.tables import parse_ion
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -184,6 +188,24 @@ class VoidSizes(Result):
         ]
 
 
+@dataclass(frozen=True)
+class Order(Result):
+    """Bonds, coordination, polyhedra, connectivity, rings and the first sharp diffraction peak."""
+
+    report: StructureReport
+
+    def figures(self) -> dict[str, Any]:
+        """Give all but the curves, which stand in files of their own."""
+        curved = (self.report.angles,)
+        parts = {type(part).__name__: part.figures() for part in self.report.parts if part not in curved}
+        peak = self.report.peak
+        return {**parts, "first_sharp_peak": None if peak is None else peak.figures()}
+
+    def rows(self) -> list[Row]:
+        """Give what is compared with another structure."""
+        return self.report.rows()
+
+
 def by_direction(values: Iterable[float | None]) -> dict[str, float | None]:
     """Name three values by the number of directions that they are for."""
     return dict(zip(("1D", "2D", "3D"), values, strict=True))
@@ -248,6 +270,18 @@ def _site_energy(subject: Subject) -> SiteEnergy | None:
     )
 
 
+def _order(subject: Subject) -> Order | None:
+    try:
+        report = structure_report(subject.atoms)
+    except ValueError as error:  # a cell too small for a g(r) with a minimum, say: that must not end a run
+        log.warning("bonds and rings are not measured: %s", error)
+        return None
+    if subject.directory is not None:
+        for name, rows in report.curves().items():
+            write_csv(subject.directory / f"{name}.csv", rows)
+    return Order(report)
+
+
 ANALYSES: tuple[Analysis, ...] = (
     Analysis("free_volume", _free_volume),
     Analysis("free_volume_same_potential", _same_potential),
@@ -256,5 +290,6 @@ ANALYSES: tuple[Analysis, ...] = (
     Analysis("bvse", _site_energy),
     Analysis("spread", _spread),
     Analysis("voids", _voids),
+    Analysis("order", _order),
 )
 """Every question, in the order of the summary."""

@@ -61,14 +61,12 @@ class Coordination(Measured):
         ]
 
     def rows(self) -> list[Row]:
-        """Give coordination and bond length of each pair."""
-        return [
-            row
-            for pair, shell in self.coordination.items()
-            for row in (
-                Row(f"{pair} coordination (to {shell.cutoff_A:.2f} Å)", shell.mean),
-                Row(f"{pair} bond length", shell.bond_length_A, "Å"),
-            )
+        """Give coordination and bond length of each pair from its first end: O around Ti, not Ti around O."""
+        pairs = list(self.coordination)
+        firsts = [pair for n, pair in enumerate(pairs) if "-".join(reversed(pair.split("-"))) not in pairs[:n]]
+        shells = [(pair, self.coordination[pair]) for pair in firsts]
+        return [Row(f"{pair} coordination", shell.mean) for pair, shell in shells] + [
+            Row(f"{pair} bond length", shell.bond_length_A, "Å") for pair, shell in shells
         ]
 
 

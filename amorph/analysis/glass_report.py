@@ -1,0 +1,194 @@
+"""Is it the glass of the experiment? Order, scattering and powder pattern of structures, in one report."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt
+
+from amorph.analysis.grids import Task
+from amorph.analysis.order import (
+    BondAngles,
+    Connectivity,
+    Coordination,
+    PairDistributions,
+    PolyhedraShapes,
+    RingStatistics,
+    Structures,
+    bond_angles,
+    bond_cutoffs,
+    connectivity,
+    coordination,
+    pair_distributions,
+    polyhedra,
+    rings,
+)
+from amorph.analysis.order.samples import samples_of
+from amorph.analysis.scattering import (
+    PairFunction,
+    PowderPattern,
+    SharpPeak,
+    StructureFactor,
+    first_sharp_peak,
+    pair_function,
+    powder_pattern,
+    structure_factor,
+)
+from amorph.figures import Result, Row
+from amorph.parameters import Length, Unit, checked
+
+Criterion = Literal["primitive", "king", "guttman"]
+Probe = Literal["neutron", "xray"]
+
+
+@dataclass(frozen=True)
+class StructureReport(Result):
+    """Order and scattering of independent structures, each a frame or many."""
+
+    distributions: PairDistributions
+    """g(r) and running numbers."""
+    coordination: Coordination
+    """Coordination numbers within the cutoffs."""
+    angles: BondAngles
+    """Bond angles within them."""
+    polyhedra: PolyhedraShapes | None
+    """Shapes of the coordination polyhedra; None without cations and anions."""
+    connectivity: Connectivity | None
+    """How they share corners, edges and faces; None without cations and anions."""
+    rings: RingStatistics
+    """Rings of the network."""
+    scattering: StructureFactor
+    """S(q), total and partial."""
+    pattern: PowderPattern
+    """Powder pattern."""
+    probe: Probe
+    """What G(r) and the first sharp peak are of."""
+    pair_function: PairFunction
+    """G(r) as an experiment transforms it from S(q)."""
+    peak: SharpPeak | None
+    """First sharp diffraction peak; None where none stands above the noise."""
+
+    @property
+    def parts(self) -> list[Result]:
+        """What the report holds, in order."""
+        held = [self.coordination, self.angles, self.polyhedra, self.connectivity, self.rings]
+        return [part for part in held if part is not None]
+
+    def figures(self) -> dict[str, Any]:
+        """Give every curve and figure, the rings under a name of their own."""
+        figures: dict[str, Any] = {}
+        for part in (self.pattern, self.pair_function, self.scattering, self.distributions, *self.parts):
+            figures |= {"rings": part.figures()} if part is self.rings else part.figures()
+        return figures | {"probe": self.probe, "first_sharp_peak": None if self.peak is None else self.peak.figures()}
+
+    def curves(self) -> dict[str, list[dict[str, Any]]]:
+        """Give the curves by name, each as the rows of a table."""
+        found, pattern = self.distributions.figures(), self.pattern.figures()
+        partial = {f"g_{pair}": values for pair, values in found["g_r"].items()}
+        numbers = {f"n_{pair}": values for pair, values in found["running_numbers"].items()}
+        return {
+            "g_r": _rows(r_A=found["r"], g_total=found["total_g_r"], **partial, **numbers),
+            "s_q": self.scattering.table(),
+            "g_pdf": self.pair_function.table(),
+            "pattern": _rows(two_theta_deg=pattern["two_theta_deg"], intensity=pattern["intensity"]),
+        }
+
+    def rows(self) -> list[Row]:
+        """Give what is compared with another structure: bonds, coordination, edges, rings, first sharp peak."""
+        return [
+            *self.coordination.rows(),
+            *([] if self.connectivity is None else self.connectivity.rows()),
+            *self.rings.rows(),
+            *([] if self.peak is None else self.peak.rows()),
+        ]
+
+
+@checked
+def structure_report(
+    structures: Structures,
+    *,
+    cutoffs: dict[str, Length] | None = None,
+    r_max: Length = 10.0,
+    bin_width: Length = 0.05,
+    criterion: Criterion = "primitive",
+    probe: Probe = "xray",
+    q_max: Annotated[float, Gt(0), Unit("1/Å")] = 15.0,
+    wavelength: str | Length = "CuKa",
+    two_theta: tuple[Annotated[float, Gt(0), Unit("°")], Annotated[float, Gt(0), Unit("°")]] = (5.0, 90.0),
+    width: Annotated[float, Gt(0), Unit("°")] = 0.1,
+    broadening: Annotated[float, Ge(0), Unit("1/Å")] = 0.0,
+    progress: Task | None = None,
+) -> StructureReport:
+    """Measure how structures are ordered and how they scatter.
+
+    Parameters
+    ----------
+    structures
+        One structure, or independent ones (glasses quenched apart), over which the errors are; each is a structure or
+        the list of its frames, which are averaged.
+    cutoffs
+        Longest bonds, Ti-O=2.6; by default the first minimum of g(r) behind its first peak.
+    r_max
+        Where g(r) and G(r) end.
+    bin_width
+        Width of the bins of g(r).
+    criterion
+        Which rings count: primitive ones, King's or Guttman's shortest ones.
+    probe
+        What G(r) and the first sharp diffraction peak are of.
+    q_max
+        Where S(q) ends.
+    wavelength
+        Of the powder pattern: MoKa (0.7107 Å), CuKa (1.5418 Å), or a number [Å].
+    two_theta
+        First and last angle of the pattern.
+    width
+        Full width at half maximum of its lines.
+    broadening
+        Full width in q that smooths the pattern of a glass in a small cell, whose vectors are few, to the halo of a
+        large one: about 2π over the edge of the cell. 0 for a crystal.
+    progress
+        Where progress goes: :meth:`amorph.progress.Progress.task`.
+
+    Raises
+    ------
+    ValueError
+        No structure, one that makes no sense, or structures of different composition; an unknown pair or wavelength.
+    """
+    pattern = powder_pattern(
+        structures,
+        wavelength=wavelength,
+        two_theta=two_theta,
+        width=width,
+        broadening=broadening,
+        progress=progress,
+    )
+    lengths = bond_cutoffs(structures, cutoffs=cutoffs)
+    distributions = pair_distributions(structures, r_max=r_max, bin_width=bin_width, progress=progress)
+    scattering = structure_factor(structures, q_max=q_max, progress=progress)
+    total = scattering.total(probe)
+    bonded: dict[str, Any] = {"cutoffs": lengths, "progress": progress}
+    samples = samples_of(structures)
+    ionic = bool(samples.cations and samples.anions)
+    return StructureReport(
+        distributions,
+        coordination(structures, **bonded),
+        bond_angles(structures, **bonded),
+        polyhedra(structures, **bonded) if ionic else None,
+        connectivity(structures, **bonded) if ionic else None,
+        rings(structures, criterion=criterion, **bonded),
+        scattering,
+        pattern,
+        probe,
+        pair_function(
+            scattering.q,
+            total,
+            intervals=scattering.intervals,
+            number_density=scattering.number_density,
+            r_max=r_max,
+        ),
+        first_sharp_peak(scattering.q, scattering.sampled_total(probe)),
+    )
+
+
+def _rows(**columns: list[Any]) -> list[dict[str, Any]]:
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

@@ -1,0 +1,110 @@
+"""The verb that measures order and scattering: structure."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from amorph.analysis.glass_report import StructureReport, structure_report
+from amorph.analysis.scattering import Comparison, compare
+from amorph.cli.flags import takes
+from amorph.cli.options import Json, Output, Quiet, check_output
+from amorph.cli.output import say, show, show_json, show_pairs, start
+from amorph.export import writer_for
+from amorph.export.plots import PLOT_WRITERS, plot_report
+from amorph.parameters import arguments_of
+from amorph.progress import Progress
+from amorph.reading import read_columns, read_trajectory
+from amorph.run import make_folder, write_csv
+
+Curve = Literal["sq", "gr", "xrd"]
+
+
+@takes(structure_report, read_trajectory)
+def structure(
+    files: Annotated[
+        list[Path],
+        Parameter(
+            help="Structures or trajectories: frames of one file are averaged, and files are the unit of errors."
+        ),
+    ],
+    /,
+    *,
+    experiment: Annotated[
+        Path | None, Parameter(help="Measured curve to compare with, in columns: x, y and, where known, its error.")
+    ] = None,
+    curve: Annotated[Curve | None, Parameter(name="--as", help="What it is: q S(q); r G(r); 2θ and intensity.")] = None,
+    background_terms: Annotated[
+        int, Parameter(help="Terms of the smooth background that is fitted with the scale; 0 is none, 1 a constant.")
+    ] = 0,
+    curves: Annotated[Path | None, Parameter(help="Folder for every curve as CSV.")] = None,
+    output: Output = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    **parameters: Any,
+) -> None:
+    """Is it the glass of the experiment? g(r), coordination, angles, polyhedra, rings, S(q), G(r), powder pattern.
+
+    The name of --output chooses the format of the figure: pdf, svg or png.
+    """
+    start(quiet=quiet)
+    check_output(output, lambda path: writer_for(path, PLOT_WRITERS, "figure"))
+    if (experiment is None) != (curve is None):
+        raise ValueError(
+            f"--{'as' if curve is None else 'experiment'} is missing; give the measured file and what it is"
+        )
+    measured = None if experiment is None else read_columns(experiment)
+    samples = [read_trajectory(file, **arguments_of(read_trajectory, parameters)) for file in files]
+    progress = None if quiet else Progress(visible=True).task
+    report = structure_report(samples, progress=progress, **arguments_of(structure_report, parameters))
+    compared = None
+    if measured is not None and curve is not None:
+        compared = compare(*_computed(report, curve), measured, background_terms=background_terms)
+    if curves is not None:
+        make_folder(curves)
+        for name, rows in report.curves().items():
+            write_csv(curves / f"{name}.csv", rows)
+    if output is not None:
+        plot_report(output, report, compared)
+    if json:
+        about = {} if compared is None else {"experiment": {"file": experiment, "as": curve, **compared.figures()}}
+        show_json(report.figures() | about | {"file": output, "curves": curves})
+    elif not quiet:
+        _show(report, compared)
+        written = [str(path) for path in (output, curves) if path is not None]
+        say(f"written to {' and '.join(written)}" if written else "nothing written: -o FILE draws, --curves DIR keeps")
+
+
+def _computed(report: StructureReport, curve: Curve) -> tuple[Any, Any]:
+    if curve == "sq":
+        return report.scattering.q, report.scattering.total(report.probe)
+    if curve == "gr":
+        return report.pair_function.r_pdf_A, report.pair_function.g_pdf
+    return report.pattern.two_theta_deg, report.pattern.intensity
+
+
+def _show(report: StructureReport, compared: Comparison | None) -> None:
+    titles = {
+        "Coordination": "coordination",
+        "BondAngles": "bond angles",
+        "PolyhedraShapes": "polyhedra",
+        "Connectivity": f"shared corners, edges and faces, network of {', '.join(report.rings.formers)}",
+        "RingStatistics": f"{report.rings.criterion} rings",
+    }
+    for part in report.parts:
+        show(part.table(), title=titles[type(part).__name__])
+        say("")
+    about = report.distributions
+    show_pairs(
+        {
+            "density [g/cm³]": about.density_g_cm3,
+            "structures, frames": (about.samples, about.frames),
+            "smallest q [1/Å]": float(report.scattering.q[0]),
+            f"first sharp peak ({report.probe}) [1/Å]": None if report.peak is None else report.peak.place_per_A,
+            "its full width [1/Å]": None if report.peak is None else report.peak.width_per_A,
+            "wavelength [Å]": report.pattern.wavelength_A,
+        }
+    )
+    if compared is not None:
+        say("")
+        show(compared.table(), title="beside the experiment")

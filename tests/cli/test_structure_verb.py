@@ -1,0 +1,68 @@
+"""The verb `structure`: order and scattering, beside an experiment."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from amorph import structure_report
+
+
+@pytest.fixture
+def files(tmp_path):
+    paths = []
+    for seed in (1, 2):
+        atoms = bulk("MgO", "rocksalt", a=4.21, cubic=True) * (2, 2, 1)
+        atoms.rattle(0.1, seed=seed)
+        paths.append(tmp_path / f"glass_{seed}.extxyz")
+        atoms.write(paths[-1])
+    return paths
+
+
+def test_figures_are_those_of_the_report(amorph, files):
+    found = json.loads(amorph("structure", *files, "--q-max", "8", "--json").out)
+    assert found["samples"] == 2
+    assert found["coordination"]["Mg-O"]["bond_length_standard_error_A"] > 0.0
+    assert {"r", "g_r", "q_per_A", "s_q", "g_pdf", "two_theta_deg", "intensity", "density_g_cm3"} <= found.keys()
+
+
+def test_a_measured_curve_is_found_again(amorph, files, tmp_path):
+    """The computed S(q), three times as large on a constant."""
+    from amorph.reading import read_trajectory
+
+    report = structure_report([read_trajectory(files[0])], q_max=8.0)
+    lines = [
+        "# q, S(q)",
+        *(f"{q}, {3 * s + 1}" for q, s in zip(report.scattering.q, report.scattering.total("xray"), strict=True)),
+    ]
+    (tmp_path / "measured.csv").write_text("\n".join(lines))
+    flags = ["--experiment", tmp_path / "measured.csv", "--as", "sq", "--background-terms", "1", "--q-max", "8"]
+    found = json.loads(amorph("structure", files[0], *flags, "--json").out)["experiment"]
+    assert found["scale"] == pytest.approx(3.0, rel=1e-6)
+    assert found["r_w"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_curves_and_figure_are_written(amorph, files, tmp_path):
+    out = amorph("structure", files[0], "--curves", tmp_path / "curves", "-o", tmp_path / "glass.svg").out
+    assert "written to" in out
+    with (tmp_path / "curves/g_r.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert np.all([float(row["g_Mg-O"]) >= 0.0 for row in rows])
+    assert "<svg" in (tmp_path / "glass.svg").read_text()
+
+
+def test_bad_input_is_one_line(amorph, files, tmp_path):
+    (tmp_path / "empty.dat").write_text("# nothing\n")
+    for flags, said in (
+        (["--experiment", tmp_path / "empty.dat"], "--as is missing"),
+        (["--experiment", tmp_path / "empty.dat", "--as", "sq"], "empty.dat"),
+        (["--cutoffs", "Mg-Xx=2"], "Xx"),
+        (["--wavelength", "FeKa"], "FeKa"),
+        (["-o", tmp_path / "glass.xyz"], "glass.xyz"),
+    ):
+        outcome = amorph("structure", files[0], *flags)
+        assert outcome.status == 2
+        assert said in outcome.err.splitlines()[-1]
+        assert outcome.err.splitlines()[-1].startswith("amorph: ")
