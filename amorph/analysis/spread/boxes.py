@@ -49,8 +49,6 @@ class BoxFluctuation:
     placement alone."""
     point_dispersion: float
     """The same in closed form, for clusters small against the box: lower where they are not."""
-    voxel_ratio: float
-    """Variance over that of as many grid points chosen at random; of use only at equal grid spacing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,9 +203,6 @@ def uniformity(
             np.where(mean > 0.0, variance / mean, np.nan),
             np.where(mean > 0.0, spread / mean, np.nan),
             variance * shares * cell_volume**2 / (squares * finite) if free else np.full(len(sides), np.nan),
-            variance * shares * field.values.size / (fraction * (1.0 - fraction) * finite)
-            if 0.0 < fraction < 1.0
-            else np.full(len(sides), np.nan),
             strict=True,
         )
         rows = tuple(BoxFluctuation(*map(float, column)) for column in columns)
