@@ -63,11 +63,6 @@ class Segment:
                 f"segment '{self.name}' reaches 0 K in NPT, where a Nosé–Hoover chain has no mass; choose NVT"
             )
 
-    @property
-    def rate_K_per_ps(self) -> float:
-        """Heating rate [K/ps]; negative while cooling."""
-        return (self.end_K - self.start_K) / self.duration_ps
-
 
 @dataclass(frozen=True)
 class QuenchSchedule:

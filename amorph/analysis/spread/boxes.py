@@ -50,8 +50,6 @@ class BoxFluctuation:
     placement alone."""
     point_dispersion: float
     """The same in closed form, for clusters small against the box: lower where they are not."""
-    voxel_ratio: float
-    """Variance over that of as many grid points chosen at random; of use only at equal grid spacing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,7 +242,7 @@ def _fluctuations(
     squares: float,
 ) -> tuple[BoxFluctuation, ...]:
     """Compare the variances with those of the placements, by the formulas in the notes of :func:`uniformity`."""
-    cell_volume, points = float(abs(np.linalg.det(regions.cell))), regions.labels.size
+    cell_volume = float(abs(np.linalg.det(regions.cell)))
     fraction, placements, unknown = regions.fraction_of_cell, len(placed), np.full(len(shares), np.nan)
     is_free = len(regions) > 0
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -260,7 +258,6 @@ def _fluctuations(
             np.where(mean > 0.0, variance / mean, np.nan),
             np.where(mean > 0.0, spread / mean, np.nan),
             variance * shares * cell_volume**2 / (squares * finite) if is_free else unknown,
-            variance * shares * points / (fraction * (1.0 - fraction) * finite) if 0.0 < fraction < 1.0 else unknown,
             strict=True,
         )
         return tuple(BoxFluctuation(*map(float, column)) for column in columns)

@@ -24,10 +24,9 @@ class ClarkEvans(Result):
     """Number of points in the cell."""
     mean_distance: float
     """Mean distance to the nearest other point, images included [Å]."""
-    random_distance: float
-    """The same for as many points placed at random, 0.55396 n^(−1/3) with n points in 1 Å³ [Å]."""
     ratio: float
-    """Mean over random: 1 at random, below 1 clustered, above 1 spread out, 2.026 in fcc."""
+    """Mean over that of as many points placed at random, 0.55396 n^(−1/3) with n points in 1 Å³: 1 at random,
+    below 1 clustered, above 1 spread out, 2.026 in fcc."""
     standard_error: float
     """Standard deviation of the ratio for points placed at random, 0.3634/√count."""
 
@@ -78,4 +77,4 @@ def clark_evans(points: ArrayLike, cell: ArrayLike) -> ClarkEvans:
         np.minimum.at(nearest, pairs.i, pairs.d)
         cutoff *= 1.5
     mean = float(nearest.mean())
-    return ClarkEvans(len(where), mean, expected, mean / expected, _DISTANCE_ERROR / math.sqrt(len(where)))
+    return ClarkEvans(len(where), mean, mean / expected, _DISTANCE_ERROR / math.sqrt(len(where)))

@@ -14,26 +14,19 @@ FILL: Final = 9999.0
 """What text formats hold at points without a value (NaN), which they cannot express."""
 
 
-def scientific_lines(rows: NDArray[np.floating[Any]], per_line: int = 6, *, fill: float = np.nan) -> bytes:
-    r"""Write each row of numbers as lines of at most `per_line` numbers in the format ``%13.5E``.
+def write_lines(
+    file: BinaryIO, blocks: Iterable[NDArray[np.floating[Any]]], per_line: int = 6, *, fill: float = FILL
+) -> None:
+    """Write blocks of rows one after the other; a few at a time are made, in threads.
 
-    Magnitudes below 1e-99 become zero, and NaN becomes `fill`.
+    Each row becomes lines of at most `per_line` numbers in the format ``%13.5E``. Magnitudes below 1e-99 become zero,
+    and NaN becomes `fill`.
 
     Raises
     ------
     ValueError
         A number is not finite, or has an exponent of three digits.
-
-    >>> scientific_lines(np.array([[1.0, -0.5, 3e20]]), per_line=2)
-    b'  1.00000E+00 -5.00000E-01\n  3.00000E+20\n'
     """
-    return _lines(rows, per_line, fill).tobytes()
-
-
-def write_lines(
-    file: BinaryIO, blocks: Iterable[NDArray[np.floating[Any]]], per_line: int = 6, *, fill: float = FILL
-) -> None:
-    """Write blocks of rows one after the other as :func:`scientific_lines`; a few at a time are made, in threads."""
     threads = available_processors()
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[NDArray[np.uint8]]] = deque()

@@ -1,3 +1,4 @@
+import io
 import json
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from amorph.export.fields import check_field_file, write_field
 from amorph.export.fields.chgcar import write_chgcar
 from amorph.export.fields.cube import write_cube
 from amorph.export.fields.npz import write_npz
-from amorph.export.fields.text import scientific_lines
+from amorph.export.fields.text import write_lines
 from amorph.export.fields.xsf import write_xsf
 from amorph.fields import ScalarField
 
@@ -38,6 +39,12 @@ def field():
 
 
 # --- text: closed form
+
+
+def scientific_lines(rows, per_line=6, fill=np.nan):
+    written = io.BytesIO()
+    write_lines(written, [rows], per_line, fill=fill)
+    return written.getvalue()
 
 
 @settings(deadline=None)  # the first call compiles
