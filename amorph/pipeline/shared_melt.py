@@ -93,7 +93,7 @@ class Inherited(Result):
 
     def rows(self) -> list[Row]:
         """Give its rows."""
-        return list(self.found.rows)
+        return list(self.found.rows or ())
 
 
 def inherited(folder: Path) -> Path:

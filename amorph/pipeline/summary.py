@@ -9,7 +9,7 @@ import numpy as np
 from amorph.figures import Result, Row
 from amorph.pipeline.chain import Chain
 from amorph.pipeline.order import stages_of
-from amorph.pipeline.results import Minimised
+from amorph.pipeline.results import Analysed, Minimised
 from amorph.pipeline.stages import VOLUME_TOLERANCE
 from amorph.pipeline.study import Study
 
@@ -168,7 +168,17 @@ def _figures(chain: Chain) -> dict[str, Any]:
 
 
 def _rows(chain: Chain, stages: Iterable[str]) -> list[Row]:
-    return [row for name in stages for row in chain.found[name].rows]
+    """Collect the rows of some stages; where an earlier version kept none, of what is read back."""
+    rows: list[Row] = []
+    for name in stages:
+        found, result = chain.found[name].rows, chain.results.get(name)
+        if found is None and isinstance(result, Analysed):
+            raise ValueError(
+                f"{chain.run.path / chain.folder}: the stage {name} was done by an earlier version of amorph; remove "
+                "its folder and those after it to redo them, which takes a minute"
+            )
+        rows += found or ([] if result is None else result.rows())
+    return rows
 
 
 def _inherits(ratios: Iterable[float]) -> str:

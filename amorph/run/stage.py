@@ -34,8 +34,8 @@ class Finished:
 
     figures: Mapping[str, Any]
     """Its figures by name."""
-    rows: tuple[Row, ...]
-    """Those that a summary sets side by side."""
+    rows: tuple[Row, ...] | None
+    """Those that a summary sets side by side; None in a mark of before, which kept none."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Stage:
             stored, inputs, outputs, figures = (
                 dict(record[key]) for key in ("parameters", "inputs", "outputs", "figures")
             )
-            rows = tuple(Row(**row) for row in record["rows"])
+            rows = tuple(Row(**row) for row in record["rows"]) if "rows" in record else None
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{mark} is damaged ({error}); remove the folder {self.directory} to redo it") from None
         remedy = f"use a new --dir, or remove {self.directory} and the folders after it to redo them"
@@ -111,7 +111,8 @@ class Stage:
             record["accepted_for"] = [*accepted, now]
             write_json(mark, record)
         for role, path in self.inputs.items():
-            if inputs.get(role) != self.made_for["inputs"][role]:
+            # What an earlier version did not read is not compared: it is made from what it did.
+            if role in inputs and inputs[role] != self.made_for["inputs"][role]:
                 raise ValueError(f"{self.directory} was made from another {path}; {remedy}")
         for name, digest in outputs.items():
             if not (self.directory / name).exists() or sha256_of(self.directory / name) != digest:

@@ -1,5 +1,8 @@
 """The figures side by side, and the checks that failed."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 from toys import Told
 
@@ -108,6 +111,16 @@ def test_the_figures_hold_everything():
     assert found["host"]["relax"]["crystallinity"]["verdict"] == "amorphous"
     assert found["exchanged"] == [whole]
     assert found["crystal"] == whole
+
+
+def test_a_stage_analysed_before_rows_were_kept_is_asked_for_again():
+    before = exchanged()
+    before.run, before.found["analysis"] = SimpleNamespace(path=Path("run")), Finished({}, None)
+    before.found["final_relax"] = Finished(before.found["final_relax"].figures, None)
+    with pytest.raises(ValueError, match="stage analysis was done by an earlier version"):
+        summary(chains=[before])
+    before.found["analysis"] = exchanged().found["analysis"]
+    assert row(summary(chains=[before]), "cell volume")["glass"] == 500.0  # a relaxation is read back whole
 
 
 # checks
