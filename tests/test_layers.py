@@ -101,6 +101,16 @@ def test_every_name_at_a_front_door_is_there(stub):
         getattr(module, name)
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_room_is_crowded(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 420
+    long = [
+        n.name for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef) and n.end_lineno - n.lineno >= 80
+    ]
+    assert not long, "over 80 lines"
+
+
 def test_import_loads_nothing_heavy():
     heavy = ["torch", "chgnet", "pymatgen", "numba", "vtkmodules", "matplotlib", "scipy"]
     front = "amorph, amorph.analysis.bvs, amorph.chgnet, amorph.pipeline, amorph.export, amorph.relaxation"

@@ -154,18 +154,12 @@ def structure_report(
     ValueError
         No structure, one that makes no sense, or structures of different composition; an unknown pair or wavelength.
     """
-    pattern = powder_pattern(
-        structures,
-        wavelength=wavelength,
-        two_theta=two_theta,
-        width=width,
-        broadening=broadening,
-        progress=progress,
-    )
+    drawn: dict[str, Any] = {"wavelength": wavelength, "two_theta": two_theta, "width": width, "broadening": broadening}
+    pattern = powder_pattern(structures, **drawn, progress=progress)
     lengths = bond_cutoffs(structures, cutoffs=cutoffs)
     distributions = pair_distributions(structures, r_max=r_max, bin_width=bin_width, progress=progress)
     scattering = structure_factor(structures, q_max=q_max, progress=progress)
-    total = scattering.total(probe)
+    of_cell: dict[str, Any] = {"intervals": scattering.intervals, "number_density": scattering.number_density}
     bonded: dict[str, Any] = {"cutoffs": lengths, "progress": progress}
     samples = samples_of(structures)
     ionic = bool(samples.cations and samples.anions)
@@ -179,13 +173,7 @@ def structure_report(
         scattering,
         pattern,
         probe,
-        pair_function(
-            scattering.q,
-            total,
-            intervals=scattering.intervals,
-            number_density=scattering.number_density,
-            r_max=r_max,
-        ),
+        pair_function(scattering.q, scattering.total(probe), **of_cell, r_max=r_max),
         first_sharp_peak(scattering.q, scattering.sampled_total(probe)),
     )
 

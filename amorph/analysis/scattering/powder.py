@@ -1,4 +1,12 @@
-"""The powder pattern I(2θ) of a glass or a crystal."""
+r"""The powder pattern I(2θ) of a glass or a crystal.
+
+The intensity per atom that a detector sees at one angle is :math:`I(q) = \frac{1}{N}\langle|F|^2\rangle`, over
+orientations: every vector of the cell adds :math:`|F|^2/N` spread over the sphere of its length,
+:math:`(2\pi)^3/(V\,4\pi q^2)`. With :math:`d(2\theta)/dq = \lambda/(2\pi\cos\theta)` a family of m vectors has the
+area :math:`\propto m|F|^2/(\sin^2\theta\cos\theta)`: multiplicity and Lorentz factor are in the sum, and no other
+is multiplied on. At high angles the intensity of a glass goes to Σ c f². Compton scattering, absorption, anomalous
+dispersion and thermal factors other than the atoms' own displacements are left out.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -117,15 +125,6 @@ def powder_pattern(
     ValueError
         A structure that makes no sense, an unknown wavelength or form factor, or a range that is none.
 
-    Notes
-    -----
-    The intensity per atom that a detector sees at one angle is :math:`I(q) = \frac{1}{N}\langle|F|^2\rangle`, over
-    orientations: every vector of the cell adds :math:`|F|^2/N` spread over the sphere of its length,
-    :math:`(2\pi)^3/(V\,4\pi q^2)`. With :math:`d(2\theta)/dq = \lambda/(2\pi\cos\theta)` a family of m vectors has the
-    area :math:`\propto m|F|^2/(\sin^2\theta\cos\theta)`: multiplicity and Lorentz factor are in the sum, and no other
-    is multiplied on. At high angles the intensity of a glass goes to Σ c f². Compton scattering, absorption, anomalous
-    dispersion and thermal factors other than the atoms' own displacements are left out.
-
     Examples
     --------
     >>> from ase.build import bulk
@@ -145,14 +144,8 @@ def powder_pattern(
     curves, smallest, said = [], np.inf, ""
     for frames in samples:
         shells = shells_of(frames, farthest + _MARGIN * broadening, _FINE, progress)
-        met = np.flatnonzero(shells.vectors)
-        q = shells.lengths[met] / shells.vectors[met]
-        smallest = min(smallest, float(q.min(initial=np.inf)))
-        sine = q * length / (4.0 * np.pi)
-        met, q, theta = met[sine < 0.9999], q[sine < 0.9999], np.arcsin(sine[sine < 0.9999])
-        factors, said = form_factors_of(shells.elements, q, form_factors)
-        slope = np.degrees(length / (2.0 * np.pi * np.cos(theta)))  # of 2θ in q
-        areas = _strength(shells, met, factors) * 2.0 * np.pi**2 / q**2 * slope
+        theta, areas, slope, lowest, said = _lines(shells, length, form_factors)
+        smallest = min(smallest, lowest)
         if polarization:
             areas *= 0.5 * (1.0 + np.cos(2.0 * theta) ** 2)
         curve = np.zeros(angles.size)
@@ -175,6 +168,20 @@ def powder_pattern(
         said,
         len(curves),
     )
+
+
+def _lines(
+    shells: Shells, length: float, form_factors: Mapping[str, str] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float, str]:
+    """Give θ [rad] and area of each line, the slope of 2θ in q, the smallest q, and the form factors' source."""
+    met = np.flatnonzero(shells.vectors)
+    q = shells.lengths[met] / shells.vectors[met]
+    lowest = float(q.min(initial=np.inf))
+    sine = q * length / (4.0 * np.pi)
+    met, q, theta = met[sine < 0.9999], q[sine < 0.9999], np.arcsin(sine[sine < 0.9999])
+    factors, said = form_factors_of(shells.elements, q, form_factors)
+    slope = np.degrees(length / (2.0 * np.pi * np.cos(theta)))
+    return theta, _strength(shells, met, factors) * 2.0 * np.pi**2 / q**2 * slope, slope, lowest, said
 
 
 def _wavelength(given: str | float) -> float:
