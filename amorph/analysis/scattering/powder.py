@@ -144,8 +144,8 @@ def powder_pattern(
     curves, smallest, said = [], np.inf, ""
     for frames in samples:
         shells = shells_of(frames, farthest + _MARGIN * broadening, _FINE, progress)
-        theta, areas, slope, lowest, said = _lines(shells, length, form_factors)
-        smallest = min(smallest, lowest)
+        theta, areas, slope, least, said = _lines(shells, length, form_factors)
+        smallest = min(smallest, least)
         if polarization:
             areas *= 0.5 * (1.0 + np.cos(2.0 * theta) ** 2)
         curve = np.zeros(angles.size)
@@ -153,21 +153,11 @@ def powder_pattern(
         draw_profiles(np.degrees(2.0 * theta), areas, widths, lorentzian_share, first, step, curve)
         curves.append(curve)
     sampled = np.array(curves)
-    several = len(curves) > 1
-    return PowderPattern(
-        angles,
-        sampled.mean(axis=0),
-        sampled.std(axis=0, ddof=1) / np.sqrt(len(curves)) if several else None,
-        length,
-        width,
-        lorentzian_share,
-        broadening,
-        polarization,
-        float(2.0 * np.degrees(np.arcsin(min(smallest * length / (4.0 * np.pi), 1.0)))),
-        float(samples[0][0].get_masses().mean()),
-        said,
-        len(curves),
-    )
+    error = sampled.std(axis=0, ddof=1) / np.sqrt(len(curves)) if len(curves) > 1 else None
+    profile = (length, width, lorentzian_share, broadening, polarization)
+    lowest = float(2.0 * np.degrees(np.arcsin(min(smallest * length / (4.0 * np.pi), 1.0))))
+    mass = float(samples[0][0].get_masses().mean())
+    return PowderPattern(angles, sampled.mean(axis=0), error, *profile, lowest, mass, said, len(curves))
 
 
 def _lines(
