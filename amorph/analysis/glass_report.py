@@ -116,6 +116,7 @@ def structure_report(
     two_theta: tuple[Annotated[float, Gt(0), Unit("°")], Annotated[float, Gt(0), Unit("°")]] = (5.0, 90.0),
     width: Annotated[float, Gt(0), Unit("°")] = 0.1,
     broadening: Annotated[float, Ge(0), Unit("1/Å")] = 0.0,
+    polarization: bool = False,
     progress: Task | None = None,
 ) -> StructureReport:
     """Measure how structures are ordered and how they scatter.
@@ -146,6 +147,8 @@ def structure_report(
     broadening
         Full width in q that smooths the pattern of a glass in a small cell, whose vectors are few, to the halo of a
         large one: about 2π over the edge of the cell. 0 for a crystal.
+    polarization
+        Times (1 + cos² 2θ)/2, as an unpolarized beam of a laboratory has it.
     progress
         Where progress goes: :meth:`amorph.progress.Progress.task`.
 
@@ -155,6 +158,7 @@ def structure_report(
         No structure, one that makes no sense, or structures of different composition; an unknown pair or wavelength.
     """
     drawn: dict[str, Any] = {"wavelength": wavelength, "two_theta": two_theta, "width": width, "broadening": broadening}
+    drawn["polarization"] = polarization
     pattern = powder_pattern(structures, **drawn, progress=progress)
     lengths = bond_cutoffs(structures, cutoffs=cutoffs)
     distributions = pair_distributions(structures, r_max=r_max, bin_width=bin_width, progress=progress)

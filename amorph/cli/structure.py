@@ -1,8 +1,10 @@
 """The verb that measures order and scattering: structure."""
 
+import logging
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from ase import Atoms
 from cyclopts import Parameter
 
 from amorph.analysis.glass_report import StructureReport, structure_report
@@ -16,6 +18,8 @@ from amorph.parameters import arguments_of
 from amorph.progress import Progress
 from amorph.reading import read_columns, read_trajectory
 from amorph.run import make_folder, write_csv
+
+log = logging.getLogger(__name__)
 
 Curve = Literal["sq", "gr", "xrd"]
 
@@ -37,6 +41,9 @@ def structure(
     background_terms: Annotated[
         int, Parameter(help="Terms of the smooth background that is fitted with the scale; 0 is none, 1 a constant.")
     ] = 0,
+    last: Annotated[
+        int | None, Parameter(help="Average the last so many frames of each file; by default all of them.")
+    ] = None,
     curves: Annotated[Path | None, Parameter(help="Folder for every curve as CSV.")] = None,
     output: Output = None,
     json: Json = False,
@@ -54,7 +61,11 @@ def structure(
             f"--{'as' if curve is None else 'experiment'} is missing; give the measured file and what it is"
         )
     measured = None if experiment is None else read_columns(experiment)
-    samples = [read_trajectory(file, **arguments_of(read_trajectory, parameters)) for file in files]
+    if last is not None and last < 1:
+        raise ValueError(f"last = {last} must be at least 1; leave it out for every frame")
+    samples = [
+        _frames(file, read_trajectory(file, **arguments_of(read_trajectory, parameters)), last) for file in files
+    ]
     progress = None if quiet else Progress(visible=True).task
     report = structure_report(samples, progress=progress, **arguments_of(structure_report, parameters))
     compared = None
@@ -73,6 +84,14 @@ def structure(
         _show(report, compared)
         written = [str(path) for path in (output, curves) if path is not None]
         say(f"written to {' and '.join(written)}" if written else "nothing written: -o FILE draws, --curves DIR keeps")
+
+
+def _frames(file: Path, frames: list[Atoms], last: int | None) -> list[Atoms]:
+    """Keep the last frames, and say so where they are of several segments of a quench."""
+    kept = frames if last is None else frames[-last:]
+    if len(segments := dict.fromkeys(str(frame.info.get("segment")) for frame in kept)) > 1:
+        log.warning("%s: frames of %s are averaged together; --last N takes the last ones", file, ", ".join(segments))
+    return kept
 
 
 def _computed(report: StructureReport, curve: Curve) -> tuple[Any, Any]:

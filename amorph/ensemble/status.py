@@ -89,6 +89,8 @@ def _state(run: Path) -> tuple[State, str]:
         failed = list(map(str, summary["failed"]))
         said = failed or (list(map(str, summary["notes"])) if summary.get("snapshots") else [])
         return "check failed" if failed else "done", "; ".join(said)
+    if (run / SUMMARY).exists():
+        return "interrupted", "its summary.json is damaged, or of an earlier version of amorph; run the ensemble again"
     return "interrupted" if (run / "run.toml").exists() else "waiting", ""
 
 

@@ -78,6 +78,10 @@ def _try_exchange(study: Study, atoms: Atoms, rng: np.random.Generator) -> Atoms
 
 def _try_analyses(study: Study, atoms: Atoms, rng: np.random.Generator) -> Atoms:
     """Ask every question on grids of a few points, after the memory for the real ones is known to be there."""
+    atoms = atoms.copy()
+    atoms.positions += rng.normal(
+        scale=0.02, size=atoms.positions.shape
+    )  # no glass has points of the grid on its atoms
     tables = {name: study[name] for name in stages.ANALYSED}
     for name, table in tables.items():
         if "grid" in table:
@@ -156,7 +160,7 @@ STAGES: tuple[Record, ...] = (
         wanted=lambda study: bool(study["vasp"]),
     ),
     Record("analysis", "exchanged", stages.analysis_stage, _tables(*stages.ANALYSED), Analysed, trial=_try_analyses),
-    Record("export", "exchanged", stages.export_stage, _tables("bvs", "isosurface", "export"), reads=("bvs.npz",)),
+    Record("export", "exchanged", stages.export_stage, _tables("isosurface", "export"), reads=("bvs.npz",)),
 )
 """Every stage that a run can have."""
 

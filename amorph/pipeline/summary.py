@@ -9,7 +9,7 @@ import numpy as np
 from amorph.figures import Result, Row
 from amorph.pipeline.chain import Chain
 from amorph.pipeline.order import stages_of
-from amorph.pipeline.results import Analysed, Minimised
+from amorph.pipeline.results import Minimised
 from amorph.pipeline.stages import VOLUME_TOLERANCE
 from amorph.pipeline.study import Study
 
@@ -143,13 +143,14 @@ def side_by_side(replicas: Sequence[Sequence[Row]], crystal: Sequence[Row] | Non
 
 def _over_replicas(values: list[Any]) -> dict[str, Any]:
     """Mean and standard deviation of numbers; of words what they say, once where all agree."""
-    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    if numbers:
-        row: dict[str, Any] = {"glass": float(np.mean(values))}
+    known = [value for value in values if value is not None]
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)
+    if numbers:  # a figure that one replica lacks has no mean over them
+        row: dict[str, Any] = {"glass": float(np.mean(known)) if len(known) == len(values) else None}
     else:
         row = {"glass": values[0] if len(set(map(str, values))) == 1 else ", ".join(map(str, values))}
     if len(values) > 1:
-        row["± sd"] = float(np.std(values, ddof=1)) if numbers else None
+        row["± sd"] = float(np.std(known, ddof=1)) if numbers and len(known) == len(values) else None
     return row
 
 
@@ -168,17 +169,9 @@ def _figures(chain: Chain) -> dict[str, Any]:
 
 
 def _rows(chain: Chain, stages: Iterable[str]) -> list[Row]:
-    """Collect the rows of some stages; where an earlier version kept none, of what is read back."""
-    rows: list[Row] = []
-    for name in stages:
-        found, result = chain.found[name].rows, chain.results.get(name)
-        if found is None and isinstance(result, Analysed):
-            raise ValueError(
-                f"{chain.run.path / chain.folder}: the stage {name} was done by an earlier version of amorph; remove "
-                "its folder and those after it to redo them, which takes a minute"
-            )
-        rows += found or ([] if result is None else result.rows())
-    return rows
+    """Collect the rows of some stages; where an earlier version kept none, those of what is read back."""
+    kept = {name: (chain.found[name].rows, chain.results.get(name)) for name in stages}
+    return [row for rows, result in kept.values() for row in (rows or ([] if result is None else result.rows()))]
 
 
 def _inherits(ratios: Iterable[float]) -> str:

@@ -61,6 +61,7 @@ def run_study(
         The process was asked to stop, or the time is up; the same call continues.
     """
     stop = stop or StopRequest(max_hours=max_hours)
+    _refuse_analyses_of_before(directory)
     # Another study is refused without force, in words that need no trial.
     new = not (directory / "run.toml").exists() or (force and not holds(directory, study.tables))
     cited = rehearse(study) if new else {}
@@ -142,6 +143,17 @@ class _Course:
         if waiting:
             raise WaitingForVasp("; ".join(waiting))
         return Branches(host, exchanged, crystal, reference)
+
+
+def _refuse_analyses_of_before(directory: Path) -> None:
+    """Name every folder that an earlier version analysed, without rows to compare; all else is continued."""
+    marks = sorted(directory.glob("**/*_analysis/stage.json"))
+    old = [mark.parent for mark in marks if '"rows"' not in mark.read_text(encoding="utf-8", errors="replace")]
+    if folders := [folder for analysed in old for folder in (analysed, *analysed.parent.glob("*_export"))]:
+        raise ValueError(
+            f"{', '.join(map(str, folders))}: done by an earlier version of amorph, which kept nothing to compare; "
+            "remove these folders and run again to redo them, which takes a minute"
+        )
 
 
 def _streams(seed: int, replica: int = 0) -> Callable[[str], np.random.Generator]:

@@ -111,8 +111,9 @@ class Stage:
             record["accepted_for"] = [*accepted, now]
             write_json(mark, record)
         for role, path in self.inputs.items():
-            # What an earlier version did not read is not compared: it is made from what it did.
-            if role in inputs and inputs[role] != self.made_for["inputs"][role]:
+            if role not in inputs and rows is None:
+                continue  # an earlier version did not read it: it is made from what that did read
+            if inputs.get(role) != self.made_for["inputs"][role]:
                 raise ValueError(f"{self.directory} was made from another {path}; {remedy}")
         for name, digest in outputs.items():
             if not (self.directory / name).exists() or sha256_of(self.directory / name) != digest:
@@ -132,13 +133,13 @@ class Stage:
             "stage": self.name,
             **self.made_for,
             "outputs": outputs,
-            "figures": result.figures(),
-            "rows": [row._asdict() for row in result.rows()],
+            "figures": plain(result.figures()),
+            "rows": plain([row._asdict() for row in result.rows()]),
             "wall_time_s": round(time.time() - started, 3),
         }
         write_json(self.directory / "stage.json", record)
         self._clear()
-        return Finished(record["figures"], tuple(result.rows()))
+        return Finished(record["figures"], tuple(Row(**row) for row in record["rows"]))
 
     def _clear(self) -> None:
         """Remove what only an unfinished stage needs."""

@@ -61,12 +61,14 @@ class Coordination(Measured):
         ]
 
     def rows(self) -> list[Row]:
-        """Give coordination and bond length of each pair from its first end: O around Ti, not Ti around O."""
+        """Give coordination, its cutoff and the bond length of each pair from its first end: O around Ti."""
         pairs = list(self.coordination)
         firsts = [pair for n, pair in enumerate(pairs) if "-".join(reversed(pair.split("-"))) not in pairs[:n]]
         shells = [(pair, self.coordination[pair]) for pair in firsts]
-        return [Row(f"{pair} coordination", shell.mean) for pair, shell in shells] + [
-            Row(f"{pair} bond length", shell.bond_length_A, "Å") for pair, shell in shells
+        return [
+            *(Row(f"{pair} coordination", shell.mean) for pair, shell in shells),
+            *(Row(f"{pair} cutoff", shell.cutoff_A, "Å") for pair, shell in shells),
+            *(Row(f"{pair} bond length", shell.bond_length_A, "Å") for pair, shell in shells),
         ]
 
 
