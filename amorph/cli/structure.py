@@ -76,7 +76,7 @@ def structure(
         for name, rows in report.curves().items():
             write_csv(curves / f"{name}.csv", rows)
     if output is not None:
-        plot_report(output, report, compared)
+        plot_report(output, report, compared, curve or "sq")
     if json:
         about = {} if compared is None else {"experiment": {"file": experiment, "as": curve, **compared.figures()}}
         show_json(report.figures() | about | {"file": output, "curves": curves})
@@ -127,3 +127,5 @@ def _show(report: StructureReport, compared: Comparison | None) -> None:
     if compared is not None:
         say("")
         show(compared.table(), title="beside the experiment")
+        if compared.scale <= 0.0:
+            log.warning("the fitted scale is %.3g: the measured curve runs against the computed one", compared.scale)

@@ -20,7 +20,17 @@ PLOT_WRITERS: Final[dict[str, Callable[[Path, Any], None]]] = {".pdf": _save, ".
 """Writers of figures by suffix."""
 
 
-def plot_report(path: str | Path, report: StructureReport, compared: Comparison | None = None) -> None:
+MEASURED: Final = {
+    "sq": ("q [1/Å]", "S(q)"),
+    "gr": ("r [Å]", "G(r) [1/Å²]"),
+    "xrd": ("2θ [°]", "intensity"),
+}
+"""Axes of the curves that an experiment measures."""
+
+
+def plot_report(
+    path: str | Path, report: StructureReport, compared: Comparison | None = None, curve: str = "sq"
+) -> None:
     """Draw g(r), S(q), G(r) and the powder pattern, and a measured curve with the residual below.
 
     Parameters
@@ -31,6 +41,8 @@ def plot_report(path: str | Path, report: StructureReport, compared: Comparison 
         What is drawn.
     compared
         The measured curve and the computed one on its points; none is drawn by default.
+    curve
+        What the measured curve is: "sq", "gr" or "xrd".
 
     Raises
     ------
@@ -65,6 +77,7 @@ def plot_report(path: str | Path, report: StructureReport, compared: Comparison 
         axes.plot(compared.x, compared.computed, linewidth=1, label=f"computed, R_w = {compared.r_w:.3g}")
         below = min(compared.measured.min(), compared.computed.min()) - compared.residual.max()
         axes.plot(compared.x, compared.residual + below, linewidth=0.7, color="0.5", label="residual, shifted")
+        axes.set(xlabel=MEASURED[curve][0], ylabel=MEASURED[curve][1])
         axes.legend(fontsize="x-small", frameon=False)
     with replacing(Path(path)) as temporary:
         save(temporary, figure)

@@ -387,12 +387,9 @@ class _Relaxation:
             volume=float(final.get_volume()),
         )
         if not relaxed.converged:
-            logger.warning(
-                "not converged after %d steps: largest force %.4f eV/Å (tolerance %g), stress %.3f GPa (tolerance %g)",
-                relaxed.steps,
-                relaxed.max_force,
-                relaxed.fmax,
-                relaxed.stress_residual_GPa,
-                relaxed.pressure_tolerance_GPa,
+            criteria = (
+                f"{row['criterion']} {row['value']:.4f} {row['unit']} (tolerance {row['tolerance']:g})"
+                for row in relaxed.table()
             )
+            logger.warning("not converged after %d steps: %s", relaxed.steps, ", ".join(criteria))
         return relaxed

@@ -63,9 +63,14 @@ class Comparison(Result):
 
     def table(self) -> list[dict[str, Any]]:
         """Give the measures."""
-        names = ("scale", "scaled", "background_terms", "r_w", "chi_squared", "reduced_chi_squared")
-        first, last = float(self.x[0]), float(self.x[-1])
-        measures = {"from": first, "to": last, "points": self.x.size} | {name: getattr(self, name) for name in names}
+        measures = {
+            "compared from, to": f"{self.x[0]:.4g} to {self.x[-1]:.4g}, {self.x.size} points",
+            f"scale ({self.scaled})": self.scale,
+            "terms of the background": self.background_terms,
+            "R_w": self.r_w,
+            "χ²": self.chi_squared,
+            "χ² over points less fitted numbers": self.reduced_chi_squared,
+        }
         return [{"figure": name, "value": value} for name, value in measures.items()]
 
 
