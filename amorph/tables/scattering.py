@@ -1,6 +1,7 @@
 """Neutron scattering lengths and X-ray form factors, as the library ``periodictable`` tabulates them."""
 
 import functools
+import threading
 import warnings
 from collections.abc import Mapping
 from typing import Any, Final
@@ -25,6 +26,9 @@ WAVELENGTHS: Final[Mapping[str, float]] = {"MoKa": 0.7107, "CuKa": 1.5418}
 _LARGEST_Q: Final = 6.0 * 4.0 * np.pi
 """The fit of the form factors ends at sin θ/λ = 6/Å [1/Å]."""
 
+_LOADING: Final = threading.Lock()
+"""periodictable reads its tables when they are first asked for, and hands out half of one to a second thread meanwhile."""
+
 
 @functools.cache
 def scattering_length(element: str) -> complex:
@@ -46,7 +50,8 @@ def scattering_length(element: str) -> complex:
     import periodictable
 
     try:
-        neutron = periodictable.elements.symbol(element).neutron
+        with _LOADING:
+            neutron = periodictable.elements.symbol(element).neutron
     except ValueError:
         raise ValueError(f"unknown element '{element}'; give a chemical symbol, as in Mg") from None
     if neutron.b_c is None:
@@ -96,7 +101,7 @@ def _formula(species: str) -> Any:
         ion = parse_ion(species)
         name = f"{ion.element}{abs(ion.charge)}{'+' if ion.charge > 0 else '-'}"
     try:
-        with warnings.catch_warnings():
+        with _LOADING, warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)  # it leaves the file of its table open
             return getCMformula(name)
     except KeyError:
