@@ -27,7 +27,7 @@ _LARGEST_Q: Final = 6.0 * 4.0 * np.pi
 """The fit of the form factors ends at sin θ/λ = 6/Å [1/Å]."""
 
 _LOADING: Final = threading.Lock()
-"""periodictable reads its tables when they are first asked for, and hands out half of one to a second thread meanwhile."""
+"""periodictable reads a table when it is first asked for it, and gives a second thread half of one meanwhile."""
 
 
 @functools.cache
