@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -32,3 +35,31 @@ def test_form_factors():
 
 def test_wavelengths():
     assert WAVELENGTHS == {"MoKa": 0.7107, "CuKa": 1.5418}
+
+
+AT_ONCE = """
+import sys, threading
+import numpy as np
+from amorph.tables import form_factor, scattering_length
+sys.setswitchinterval(1e-6)
+together, failed = threading.Barrier(8), []
+
+def ask():
+    together.wait()
+    try:
+        for element in ("Li", "O", "Mg", "Ti", "Mo"):
+            scattering_length(element), form_factor(element, np.ones(3))
+    except Exception as error:
+        failed.append(repr(error))
+
+threads = [threading.Thread(target=ask) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+sys.exit(", ".join(failed))
+"""
+
+
+def test_threads_may_be_the_first_to_ask():
+    """Members of an ensemble run in threads of one process; periodictable's tables are half there for a while."""
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", AT_ONCE], check=True)
