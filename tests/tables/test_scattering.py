@@ -55,7 +55,7 @@ def ask():
 threads = [threading.Thread(target=ask) for _ in range(8)]
 [thread.start() for thread in threads]
 [thread.join() for thread in threads]
-sys.exit(", ".join(failed))
+sys.exit(", ".join(failed) or 0)
 """
 
 
