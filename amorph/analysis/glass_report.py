@@ -65,7 +65,7 @@ class StructureReport(Result):
     pair_function: PairFunction
     """G(r) as an experiment transforms it from S(q)."""
     peak: SharpPeak | None
-    """First sharp diffraction peak; None where none stands above the noise."""
+    """First sharp diffraction peak; None where none stands above the noise, or as wide as the cell's vectors lie apart."""
 
     @property
     def parts(self) -> list[Result]:
@@ -165,6 +165,7 @@ def structure_report(
     scattering = structure_factor(structures, q_max=q_max, progress=progress)
     of_cell: dict[str, Any] = {"intervals": scattering.intervals, "number_density": scattering.number_density}
     bonded: dict[str, Any] = {"cutoffs": lengths, "progress": progress}
+    peak = first_sharp_peak(scattering.q, scattering.sampled_total(probe))
     samples = samples_of(structures)
     ionic = bool(samples.cations and samples.anions)
     return StructureReport(
@@ -178,7 +179,8 @@ def structure_report(
         pattern,
         probe,
         pair_function(scattering.q, scattering.total(probe), **of_cell, r_max=r_max),
-        first_sharp_peak(scattering.q, scattering.sampled_total(probe)),
+        # a peak narrower than the distance of the cell's vectors is one of them
+        None if peak is None or peak.width_per_A < scattering.q[0] else peak,
     )
 
 
