@@ -65,7 +65,7 @@ class StructureReport(Result):
     pair_function: PairFunction
     """G(r) as an experiment transforms it from S(q)."""
     peak: SharpPeak | None
-    """First sharp diffraction peak; None where none stands above the noise, or as wide as the cell's vectors lie apart."""
+    """First sharp diffraction peak; None where none stands above the noise, or is as wide as the vectors lie apart."""
 
     @property
     def parts(self) -> list[Result]:
@@ -150,21 +150,20 @@ def structure_report(
     polarization
         Times (1 + cos² 2θ)/2, as an unpolarized beam of a laboratory has it.
     progress
-        Where progress goes: :meth:`amorph.progress.Progress.task`.
+        Where progress goes.
 
     Raises
     ------
     ValueError
-        No structure, one that makes no sense, or structures of different composition; an unknown pair or wavelength.
+        No structure, one that makes no sense, or different compositions; an unknown pair or wavelength.
     """
     drawn: dict[str, Any] = {"wavelength": wavelength, "two_theta": two_theta, "width": width, "broadening": broadening}
     drawn["polarization"] = polarization
     pattern = powder_pattern(structures, **drawn, progress=progress)
-    lengths = bond_cutoffs(structures, cutoffs=cutoffs)
     distributions = pair_distributions(structures, r_max=r_max, bin_width=bin_width, progress=progress)
     scattering = structure_factor(structures, q_max=q_max, progress=progress)
     of_cell: dict[str, Any] = {"intervals": scattering.intervals, "number_density": scattering.number_density}
-    bonded: dict[str, Any] = {"cutoffs": lengths, "progress": progress}
+    bonded: dict[str, Any] = {"cutoffs": bond_cutoffs(structures, cutoffs=cutoffs), "progress": progress}
     peak = first_sharp_peak(scattering.q, scattering.sampled_total(probe))
     samples = samples_of(structures)
     ionic = bool(samples.cations and samples.anions)
