@@ -17,11 +17,11 @@ PER_ATOM_AND_THREAD = 1_280
 PER_BOND = 110
 PER_LISTED_PAIR = 200
 """Bytes of a directed pair while the Verlet list is rebuilt."""
-PER_SHORT_EDGE = 6_000
+PER_SHORT_EDGE = 6_700
 PER_ANGLE = 600
 STOCK_PER_ANGLE = 64_000
 """Bytes of the chgnet package for an angle, which are most of what it takes: 15 GB for 1000 atoms of an oxide."""
-TABLES = 290_000_000
+TABLES = 295_000_000
 """Bytes of the weights, tables and compiled kernels of one model and one set of six elements (206 MB).
 
 Tables of sets that were evaluated before stay too, up to :data:`amorph.chgnet.cpu.tables.KEPT_BYTES`, and are not
