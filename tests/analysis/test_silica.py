@@ -1,4 +1,4 @@
-"""Vitreous silica out of a melt of a BKS-type potential, beside experiment: what every part of the report should find."""
+"""Vitreous silica out of a melt of a BKS-type potential, beside experiment."""
 
 import sys
 from math import ceil, exp, pi, sqrt
@@ -10,7 +10,8 @@ from numba import njit
 
 from amorph import structure_report
 
-# van Beest, Kramer and van Santen 1990 (doi:10.1103/PhysRevLett.64.1955): A [eV], b [1/Å], C [eV Å⁶] of O-O, Si-O, Si-Si.
+# van Beest, Kramer and van Santen 1990 (doi:10.1103/PhysRevLett.64.1955):
+# A [eV], b [1/Å], C [eV Å⁶] of O-O, Si-O, Si-Si.
 BUCKINGHAM = np.array([[1388.7730, 2.76000, 175.0000], [18003.7572, 4.87318, 133.5381], [0.0, 1.0, 0.0]])
 CHARGE = np.array([-1.2, 2.4])
 KB = units.kB
