@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ase import Atoms
 
 from amorph.analysis.bvs import BvsMap, bvs_map
@@ -33,8 +32,6 @@ class Subject:
     """The structure."""
     tables: Mapping[str, Mapping[str, Any]]
     """The tables of the study that say how."""
-    rng: np.random.Generator
-    """Draws what is placed at random."""
     oxygen_volume: float | None = None
     """Volume of one oxygen in MgO by the model [Å³]; None where it is not known."""
     model: str = ""
@@ -241,7 +238,7 @@ def _connection(subject: Subject) -> Connection:
 def _spread(subject: Subject) -> Spread:
     bvs, atoms = subject.maps["framework"], subject.atoms
     rule: dict[str, Any] = {"threshold": bvs.target_valence + bvs.window, "side": "below"}
-    spread = uniformity(bvs.field, **rule, rng=subject.rng)
+    spread = uniformity(bvs.field, **rule)
     there = (atoms.symbols == subject.element).any()
     return Spread(
         **rule, uniformity=spread, local=local_free_volume(bvs.field, atoms, subject.element, **rule) if there else None
