@@ -10,6 +10,7 @@ from amorph.analysis.order import (
     BondAngles,
     Connectivity,
     Coordination,
+    Cutoffs,
     PairDistributions,
     PolyhedraShapes,
     RingStatistics,
@@ -106,7 +107,7 @@ class StructureReport(Result):
 def structure_report(
     structures: Structures,
     *,
-    cutoffs: dict[str, Length] | None = None,
+    cutoffs: Cutoffs | None = None,
     r_max: Length = 10.0,
     bin_width: Length = 0.05,
     criterion: Criterion = "primitive",
@@ -126,8 +127,6 @@ def structure_report(
     structures
         One structure, or independent ones (glasses quenched apart), over which the errors are; each is a structure or
         the list of its frames, which are averaged.
-    cutoffs
-        Longest bonds, Ti-O=2.6; by default the first minimum of g(r) behind its first peak.
     r_max
         Where g(r) and G(r) end.
     bin_width
@@ -149,8 +148,6 @@ def structure_report(
         large one: about 2π over the edge of the cell. 0 for a crystal.
     polarization
         Times (1 + cos² 2θ)/2, as an unpolarized beam of a laboratory has it.
-    progress
-        Where progress goes.
 
     Raises
     ------

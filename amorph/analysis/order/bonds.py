@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
-from typing import Final
+from typing import Annotated, Final
 
 import numpy as np
 from ase import Atoms
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from amorph.analysis.order.distributions import distributions, first_peak_and_minimum
 from amorph.analysis.order.samples import Samples, Structures, samples_of
-from amorph.parameters import Length, checked
+from amorph.parameters import Length, Meaning, checked
 from amorph.structure import pair_list
 
 SEARCH: Final = 8.0
@@ -20,8 +20,18 @@ _BIN: Final = 0.02
 MODIFIERS: Final = frozenset({"Li", "Na", "K", "Rb", "Cs", "Mg", "Ca", "Sr", "Ba"})
 """Cations that form no network where there are others: alkali and alkaline-earth metals."""
 
-Cutoffs = dict[str, Length]
+Cutoffs = Annotated[
+    dict[str, Length],
+    Meaning("Longest bonds [Å], Ti-O=2.6; by default the first minimum of g(r), see `bond_cutoffs`."),
+]
 """Longest bond of pairs of elements [Å]: {"Ti-O": 2.6}."""
+Formers = Annotated[
+    tuple[str, ...],
+    Meaning(
+        "Elements that form the network; by default the cations but alkali and alkaline-earth metals, or all cations "
+        "where there are no others."
+    ),
+]
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from amorph.analysis.grids import Task
 from amorph.analysis.order.bonds import (
     Cutoffs,
+    Formers,
     Links,
     bonds_of,
     direct_links,
@@ -83,7 +84,7 @@ def rings(
     structures: Structures,
     *,
     criterion: Criterion = "primitive",
-    formers: tuple[str, ...] | None = None,
+    formers: Formers | None = None,
     cutoffs: Cutoffs | None = None,
     largest: RingSize = 12,
     progress: Task | None = None,
@@ -101,14 +102,8 @@ def rings(
         "primitive": no two nodes are nearer through the network than along the ring (shortest-path rings of Franzblau).
         "king": the shortest rings through an atom and two of its neighbors. "guttman": the shortest through an atom and
         one of its neighbors. Where several are equally short all of them count.
-    formers
-        Elements that form the network; by default the cations that are no alkali or alkaline-earth metal, or all.
-    cutoffs
-        Longest bonds [Å], {"Ti-O": 2.6}; by default the first minimum of g(r), see `bond_cutoffs`.
     largest
         Largest size that is searched for; larger rings are not seen.
-    progress
-        Where progress goes: :meth:`amorph.progress.Progress.task`.
 
     Raises
     ------
@@ -155,7 +150,7 @@ def find_rings(
     structure: Atoms,
     *,
     criterion: Criterion = "primitive",
-    formers: tuple[str, ...] | None = None,
+    formers: Formers | None = None,
     cutoffs: Cutoffs | None = None,
     largest: RingSize = 12,
 ) -> Rings:

@@ -77,8 +77,6 @@ def pair_distributions(
         Reach [Å]; it may be longer than the cell. Rounded up to whole bins.
     bin_width
         Width of the bins [Å].
-    progress
-        Where progress goes: :meth:`amorph.progress.Progress.task`.
 
     Returns
     -------

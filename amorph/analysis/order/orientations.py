@@ -54,8 +54,6 @@ def bond_order(
     neighbors
         How many nearest atoms of the sublattice make the surroundings: 12 in a close-packed one. Those that tie for
         last, within 0.001 Å, count too.
-    progress
-        Where progress goes: :meth:`amorph.progress.Progress.task`.
 
     Raises
     ------

@@ -55,8 +55,6 @@ def percolation(field: ScalarField, *, threshold: float, side: Side = "below") -
         Periodic field on any cell. Points that are not finite are never inside.
     threshold
         Value that decides, in the field's unit; a point of exactly this value is inside.
-    side
-        "below": points of the threshold or less are inside; "above": points of the threshold or more.
 
     Returns
     -------

@@ -157,8 +157,6 @@ def structure_factor(
         Lengths [fm] by element, for isotopes, instead of the table's for natural elements.
     form_factors
         Entries of the table of form factors by element, as in {"O": "O2-"}; by default the neutral atoms.
-    progress
-        Where to show the progress of a large cell; nowhere by default.
 
     Raises
     ------

@@ -117,8 +117,6 @@ def powder_pattern(
         Times (1 + cos² 2θ)/2.
     form_factors
         Entries of the table of form factors by element, as in {"O": "O2-"}; by default the neutral atoms.
-    progress
-        Where to show the progress of a large cell; nowhere by default.
 
     Raises
     ------

@@ -124,8 +124,6 @@ def uniformity(
         Field that tells free points: the distance of :func:`~amorph.analysis.voids.voids`, a bond-valence map.
     threshold
         Value that decides, in the field's unit: the probe radius; V + window of a bond-valence map (side "below").
-    side
-        "above": free are points of the threshold or more; "below": of the threshold or less. NaN is never free.
     boxes
         Edges of the boxes over those of the cell.
     minimum_volume

@@ -109,9 +109,6 @@ def find_holes(atoms: Atoms, *, radii: Radii | None = None) -> Holes:
     ----------
     atoms
         Structure, periodic in three directions; any cell.
-    radii
-        Radii of spheres around the atoms: the name of a set (`shannon_ionic` needs ``oxidation_states``,
-        `cordero_covalent` does not), or numbers [Å] by ion or element. By default the atoms are points.
 
     Returns
     -------

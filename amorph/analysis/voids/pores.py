@@ -15,7 +15,7 @@ from amorph.analysis.percolation import Percolation, percolation
 from amorph.analysis.voids.holes import Holes, holes_of
 from amorph.fields import ScalarField
 from amorph.figures import Result, plain
-from amorph.parameters import Count, Length, NonNegativeLength, checked
+from amorph.parameters import GridPoints, NonNegativeLength, Spacing, Threads, checked
 from amorph.structure import Radii, periodic_atoms
 
 PROBE_RADIUS: Final = 1.7
@@ -176,9 +176,9 @@ def voids(
     *,
     radii: Radii | None = None,
     probe_radius: NonNegativeLength | None = None,
-    grid: tuple[Count, Count, Count] | None = None,
-    spacing: Length | None = None,
-    threads: Count | None = None,
+    grid: GridPoints | None = None,
+    spacing: Spacing | None = None,
+    threads: Threads | None = None,
 ) -> Voids:
     r"""Measure the voids between atoms.
 
@@ -186,17 +186,8 @@ def voids(
     ----------
     atoms
         Structure, periodic in three directions; any cell.
-    radii
-        Radii of spheres around the atoms: the name of a set (`shannon_ionic` needs ``oxidation_states``,
-        `cordero_covalent` does not), or numbers [Å] by ion or element. By default the atoms are points.
     probe_radius
         Radius of the probe [Å]; by default 1.7 Å between atoms that are points, and 0 between spheres.
-    grid
-        Number of points along each lattice vector; by default `spacing` decides.
-    spacing
-        Largest distance between neighbouring points along a lattice vector [Å], in place of a grid; by default 0.1 Å.
-    threads
-        Threads to work in, by default one for each processor; the result is the same to the last bit.
 
     Returns
     -------

@@ -130,8 +130,6 @@ def voronoi_volumes(atoms: Atoms, *, tessellation: Kind = "plain", radii: Radii 
     ----------
     atoms
         Periodic structure; any cell, however small or skewed.
-    tessellation
-        "plain": faces half-way between atoms. "power" (radical, Laguerre): faces shifted by the radii.
     radii
         Radii of a power tessellation: the name of a set (`shannon_ionic` needs ``oxidation_states``,
         `cordero_covalent` does not), or numbers [Å] by ion or element.
@@ -199,8 +197,6 @@ def free_volume(
         a number, such as that of MgO relaxed with the same potential.
     oxygen_volume_source
         Where a number comes from; it is repeated in the result.
-    tessellation
-        "plain", which alone fits published figures, or "power".
     radii
         Radii of a power tessellation, as :func:`voronoi_volumes` takes them.
 
