@@ -124,9 +124,6 @@ def structure_report(
 
     Parameters
     ----------
-    structures
-        One structure, or independent ones (glasses quenched apart), over which the errors are; each is a structure or
-        the list of its frames, which are averaged.
     r_max
         Where g(r) and G(r) end.
     bin_width

@@ -1,6 +1,5 @@
 """The verb of voids: the largest spheres, what a probe reaches, and how evenly the free volume is spread."""
 
-import csv
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,12 +11,13 @@ from amorph.analysis.voids import Voids, probe_curve, voids as voids_of
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Json, Output, Quiet, check_field, check_output
 from amorph.cli.output import say, show, show_json, show_pairs, start
-from amorph.export import replacing, writer_for
+from amorph.export import writer_for
 from amorph.export.fields import FIELD_WRITERS, write_field
 from amorph.fields import ScalarField
 from amorph.figures import heading
 from amorph.parameters import arguments_of
 from amorph.reading import read_structure
+from amorph.run import write_csv
 from amorph.structure import Radii
 
 _CURVE_WRITERS = {".csv": None}
@@ -138,8 +138,4 @@ def _write_curve(path: Path, made: Voids) -> None:
     """Write one row for each bin of the pore radius, with what a probe of the radius at its lower edge reaches."""
     edges, density = made.pore_size_distribution()
     rows = probe_curve(made, probe_radii=tuple(edges.tolist())).table()
-    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [*rows[0], "pore_radius_density_per_A"], lineterminator="\n")
-        writer.writeheader()
-        for row, share in zip(rows, density.tolist(), strict=True):
-            writer.writerow({**row, "pore_radius_density_per_A": share})
+    write_csv(path, [{**row, "pore_radius_density_per_A": p} for row, p in zip(rows, density.tolist(), strict=True)])

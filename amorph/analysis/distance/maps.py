@@ -61,20 +61,6 @@ def distance_map(
     np.float64(0.75)
     """
     atoms = periodic_atoms(atoms)
-    return map_distances(atoms, radii, grid, spacing, precision=precision, threads=threads, progress=progress)
-
-
-def map_distances(
-    atoms: Atoms,
-    radii: Radii | None,
-    grid: tuple[int, int, int] | None,
-    spacing: float | None,
-    *,
-    precision: Precision = "float64",
-    threads: int | None,
-    progress: grids.Task | None = None,
-) -> ScalarField:
-    """Do the work of :func:`distance_map` for a structure that is checked."""
     carried = np.zeros(len(atoms)) if radii is None else atomic_radii(atoms, radii)
     item = np.dtype(precision).itemsize
     points = grids.resolve_points(atoms.cell.array, grid, spacing, bytes_per_point=item)

@@ -72,8 +72,6 @@ def bond_angles(
 
     Parameters
     ----------
-    structures
-        One structure, or independent ones, each a structure or the list of its frames; see `pair_distributions`.
     bin_width
         Width of the bins [°]; rounded so that whole bins make 180°.
     divide_by_sine

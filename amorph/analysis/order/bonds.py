@@ -69,8 +69,6 @@ def bond_cutoffs(structures: Structures, *, cutoffs: Cutoffs | None = None) -> d
 
     Parameters
     ----------
-    structures
-        One structure, or independent ones, each a structure or the list of its frames; one cutoff serves them all.
     cutoffs
         Cutoffs that are known [Å], kept as they are; a pair that is no cation and anion is added by its cutoff.
 

@@ -96,8 +96,6 @@ def rings(
 
     Parameters
     ----------
-    structures
-        One structure, or independent ones, each a structure or the list of its frames; see `pair_distributions`.
     criterion
         "primitive": no two nodes are nearer through the network than along the ring (shortest-path rings of Franzblau).
         "king": the shortest rings through an atom and two of its neighbors. "guttman": the shortest through an atom and

@@ -73,8 +73,7 @@ def connectivity(
     Parameters
     ----------
     structures
-        One structure with cations and anions, or independent ones, each a structure or the list of its frames; see
-        `pair_distributions`.
+        With cations and anions: one, or independent ones, each a structure or the list of its frames.
 
     Raises
     ------

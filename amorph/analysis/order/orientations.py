@@ -47,8 +47,6 @@ def bond_order(
 
     Parameters
     ----------
-    structures
-        One structure, or independent ones, each a structure or the list of its frames; see `pair_distributions`.
     species
         Elements of the sublattice; by default the anions, or all atoms where there are none.
     neighbors

@@ -59,8 +59,7 @@ def polyhedra(
     Parameters
     ----------
     structures
-        One structure with cations and anions, or independent ones, each a structure or the list of its frames; see
-        `pair_distributions`.
+        With cations and anions: one, or independent ones, each a structure or the list of its frames.
 
     Raises
     ------

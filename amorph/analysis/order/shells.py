@@ -80,8 +80,6 @@ def coordination(
 
     Parameters
     ----------
-    structures
-        One structure, or independent ones, each a structure or the list of its frames; see `pair_distributions`.
 
     Raises
     ------

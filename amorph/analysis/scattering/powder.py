@@ -17,8 +17,9 @@ from annotated_types import Gt, Interval
 from numpy.typing import NDArray
 
 from amorph.analysis.grids import Task
+from amorph.analysis.order.samples import Structures, average, samples_of
 from amorph.analysis.scattering.partials import form_factors_of
-from amorph.analysis.scattering.vectors import Shells, Structures, pairs_of, samples_of, shells_of
+from amorph.analysis.scattering.vectors import Shells, pairs_of, shells_of
 from amorph.figures import Result
 from amorph.parameters import Fraction, Length, Unit, checked
 from amorph.tables import WAVELENGTHS
@@ -98,8 +99,6 @@ def powder_pattern(
 
     Parameters
     ----------
-    structures
-        As :func:`structure_factor` takes them.
     wavelength
         "MoKa" (0.7107 Å), "CuKa" (1.5418 Å), or a number [Å].
     two_theta
@@ -136,12 +135,11 @@ def powder_pattern(
     first, last = two_theta
     if not first + step < last:
         raise ValueError(f"two_theta from {first:g} to {last:g}° in steps of {step:g}°; give a rising range")
-    samples = samples_of(structures)
+    samples = samples_of(structures).of_one_composition()
     angles = np.array(first + step * np.arange(int((last - first) / step + 1e-9) + 1), np.float64)
     farthest = 4.0 * np.pi / length * np.sin(np.radians(min(0.5 * (last + _MARGIN * width), 89.9)))
     curves, smallest, said = [], np.inf, ""
-    for frames in samples:
-        shells = shells_of(frames, farthest + _MARGIN * broadening, _FINE, progress)
+    for shells in shells_of(samples, farthest + _MARGIN * broadening, _FINE, progress):
         theta, areas, slope, least, said = _lines(shells, length, form_factors)
         smallest = min(smallest, least)
         if polarization:
@@ -150,12 +148,11 @@ def powder_pattern(
         widths = np.hypot(width, broadening * slope)
         draw_profiles(np.degrees(2.0 * theta), areas, widths, lorentzian_share, first, step, curve)
         curves.append(curve)
-    sampled = np.array(curves)
-    error = sampled.std(axis=0, ddof=1) / np.sqrt(len(curves)) if len(curves) > 1 else None
+    intensity = average(curves)
     profile = (length, width, lorentzian_share, broadening, polarization)
     lowest = float(2.0 * np.degrees(np.arcsin(min(smallest * length / (4.0 * np.pi), 1.0))))
-    mass = float(samples[0][0].get_masses().mean())
-    return PowderPattern(angles, sampled.mean(axis=0), error, *profile, lowest, mass, said, len(curves))
+    mass = float(samples.frames[0][0].get_masses().mean())
+    return PowderPattern(angles, intensity.mean, intensity.error, *profile, lowest, mass, said, len(curves))
 
 
 def _lines(

@@ -13,7 +13,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from amorph.analysis import grids
-from amorph.analysis.distance import map_distances
+from amorph.analysis.distance import distance_map
 from amorph.parameters import checked
 from amorph.structure import Radii, atomic_radii, pair_list, periodic_atoms
 
@@ -141,18 +141,14 @@ def find_holes(atoms: Atoms, *, radii: Radii | None = None) -> Holes:
     >>> len(found.radii), found.radii.round(4), round(found.passages[0].radius / 4.0 * 6**0.5, 9)
     (3, array([2.    , 1.7321, 1.7321]), 1.0)
     """
-    return holes_of(periodic_atoms(atoms), radii)
-
-
-def holes_of(atoms: Atoms, radii: Radii | None) -> Holes:
-    """Do the work of :func:`find_holes` for a structure that is checked."""
+    atoms = periodic_atoms(atoms)
     own = np.zeros(len(atoms)) if radii is None else atomic_radii(atoms, radii)
     return _network(atoms, own, _bound(atoms, radii))
 
 
 def _bound(atoms: Atoms, radii: Radii | None) -> float:
     """Bound the radius of every sphere between the atoms from above: the distance varies by no more than the way."""
-    field = map_distances(atoms, radii, None, _SPACING, threads=1)
+    field = distance_map(atoms, radii=radii, spacing=_SPACING, threads=1)
     steps = atoms.cell.array / np.array(field.grid)[:, None]
     corners = np.array([[1, 1, 1], [1, 1, -1], [1, -1, 1], [-1, 1, 1]]) @ steps
     return float(field.values.max() + 0.5 * np.linalg.norm(corners, axis=1).max()) + 10.0 * _JITTER

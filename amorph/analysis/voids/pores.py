@@ -10,9 +10,9 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from amorph.analysis import grids
-from amorph.analysis.distance import map_distances
+from amorph.analysis.distance import distance_map
 from amorph.analysis.percolation import Percolation, percolation
-from amorph.analysis.voids.holes import Holes, holes_of
+from amorph.analysis.voids.holes import Holes, find_holes
 from amorph.fields import ScalarField
 from amorph.figures import Result, plain
 from amorph.parameters import GridPoints, NonNegativeLength, Spacing, Threads, checked
@@ -221,8 +221,8 @@ def voids(
     if probe_radius is None:
         probe_radius = PROBE_RADIUS if radii is None else 0.0
     points = grids.resolve_points(atoms.cell.array, grid, spacing, bytes_per_point=_BYTES_PER_POINT)
-    field = map_distances(atoms, radii, points, None, threads=threads)
-    holes = holes_of(atoms, radii)
+    field = distance_map(atoms, radii=radii, grid=points, threads=threads)
+    holes = find_holes(atoms, radii=radii)
     _check(holes, field)
     sizes = _pore_radii(field)
     in_void = sizes.values[sizes.values > 0.0]

@@ -180,9 +180,9 @@ def test_what_a_probe_covers_agrees_with_spheres_around_every_place_it_fits():
 
 def test_spheres_that_the_grid_contradicts_are_refused(monkeypatch):
     atoms = skewed(3)
-    found = module.holes_of(atoms, None)
+    found = module.find_holes(atoms)
     wrong = found.__class__(**{**found.__dict__, "radii": found.radii + 1.0})
-    monkeypatch.setattr(module, "holes_of", lambda *_, **__: wrong)
+    monkeypatch.setattr(module, "find_holes", lambda *_, **__: wrong)
     with pytest.raises(RuntimeError, match=r"largest included sphere has the radius .* but the grid allows"):
         voids(atoms, spacing=0.3)
     one, two, three = found.passages
