@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from amorph.analysis.order.distributions import distributions, first_peak_and_minimum
 from amorph.analysis.order.samples import Samples, Structures, samples_of
 from amorph.parameters import Length, Meaning, checked
-from amorph.structure import pair_list
+from amorph.structure import PairList, pair_list
 
 SEARCH: Final = 8.0
 """How far the minimum behind the first peak of g(r) is looked for [Å]."""
@@ -35,19 +35,9 @@ Formers = Annotated[
 
 
 @dataclass(frozen=True, eq=False)
-class Bonds:
-    """The bonds of one structure, each from both its ends, sorted by i, j and shift."""
+class Bonds(PairList):
+    """The bonds of one structure, each from both its ends."""
 
-    i: NDArray[np.int64]
-    """(m,) index of the first atom."""
-    j: NDArray[np.int64]
-    """(m,) index of the second atom."""
-    S: NDArray[np.int64]
-    """(m, 3) cell shifts of the second atom."""
-    D: NDArray[np.float64]
-    """(m, 3) vectors from the first to the second [Å]."""
-    d: NDArray[np.float64]
-    """(m,) lengths [Å]."""
     kinds: NDArray[np.int64]
     """(n,) place of each atom's element among the species."""
 

@@ -229,9 +229,11 @@ def _thresholds(
     Returns for each dimension the window that completes it and the largest hole on the way; hole 0 is the largest.
     Windows as large as the one that completes it, which the jitter put behind it, are open to the way too.
     """
+    from amorph.analysis.percolation._regions import add_winding
+
     parents = list(range(count))
     offsets = [np.zeros(3, np.int64) for _ in range(count)]
-    bases: list[NDArray[np.int64]] = [np.zeros((0, 3), np.int64) for _ in range(count)]
+    bases = np.zeros((count, 3, 3), np.int64)
 
     def find(hole: int) -> tuple[int, NDArray[np.int64]]:
         offset = np.zeros(3, np.int64)
@@ -253,33 +255,17 @@ def _thresholds(
         if root_a == root_b:
             if not step.any():
                 continue
-            basis = np.vstack([bases[root_a], step])
-            root = root_a
+            root, added = root_a, step[None]
         else:
             # the larger hole becomes the root, so a root is the largest hole of its tree
             root, leaf, offset = (root_a, root_b, step) if root_a < root_b else (root_b, root_a, -step)
-            parents[leaf], offsets[leaf] = root, offset
-            basis = np.vstack([bases[root], bases[leaf]])
-        rank = _rank(basis)
-        bases[root] = basis if len(basis) == rank else _independent(basis)
+            parents[leaf], offsets[leaf], added = root, offset, bases[leaf]
+        rank = max(add_winding(bases[root], *vector) for vector in added.tolist())
         while len(completing) < rank:
             completing.append((window, root))
     if len(completing) == 3:
         return found + [(k + 1, completing[k][0], find(completing[k][1])[0]) for k in range(len(found), 3)]
     raise RuntimeError("the holes between the atoms do not hang together; displace the atoms by 1e-4 Å")
-
-
-def _rank(vectors: NDArray[np.int64]) -> int:
-    return int(np.linalg.matrix_rank(vectors)) if len(vectors) else 0
-
-
-def _independent(vectors: NDArray[np.int64]) -> NDArray[np.int64]:
-    kept = vectors[:0]
-    for vector in vectors:
-        longer = np.vstack([kept, vector])
-        if _rank(longer) == len(longer):
-            kept = longer
-    return kept
 
 
 @dataclass(frozen=True, eq=False)
