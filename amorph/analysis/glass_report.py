@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Gt
 
 from amorph.analysis.grids import Task
 from amorph.analysis.order import (
@@ -34,6 +34,7 @@ from amorph.analysis.scattering import (
     powder_pattern,
     structure_factor,
 )
+from amorph.analysis.scattering.powder import Broadening, LineWidth, Polarization, TwoTheta, Wavelength
 from amorph.figures import Result, Row
 from amorph.parameters import Length, Unit, checked
 
@@ -113,11 +114,11 @@ def structure_report(
     criterion: Criterion = "primitive",
     probe: Probe = "xray",
     q_max: Annotated[float, Gt(0), Unit("1/Å")] = 15.0,
-    wavelength: str | Length = "CuKa",
-    two_theta: tuple[Annotated[float, Gt(0), Unit("°")], Annotated[float, Gt(0), Unit("°")]] = (5.0, 90.0),
-    width: Annotated[float, Gt(0), Unit("°")] = 0.1,
-    broadening: Annotated[float, Ge(0), Unit("1/Å")] = 0.0,
-    polarization: bool = False,
+    wavelength: Wavelength = "CuKa",
+    two_theta: TwoTheta = (5.0, 90.0),
+    width: LineWidth = 0.1,
+    broadening: Broadening = 0.0,
+    polarization: Polarization = False,
     progress: Task | None = None,
 ) -> StructureReport:
     """Measure how structures are ordered and how they scatter.
@@ -134,17 +135,6 @@ def structure_report(
         What G(r) and the first sharp diffraction peak are of.
     q_max
         Where S(q) ends.
-    wavelength
-        Of the powder pattern: MoKa (0.7107 Å), CuKa (1.5418 Å), or a number [Å].
-    two_theta
-        First and last angle of the pattern.
-    width
-        Full width at half maximum of its lines.
-    broadening
-        Full width in q that smooths the pattern of a glass in a small cell, whose vectors are few, to the halo of a
-        large one: about 2π over the edge of the cell. 0 for a crystal.
-    polarization
-        Times (1 + cos² 2θ)/2, as an unpolarized beam of a laboratory has it.
 
     Raises
     ------

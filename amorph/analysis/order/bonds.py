@@ -119,6 +119,8 @@ def resolve_formers(samples: Samples, formers: tuple[str, ...] | None) -> tuple[
     """Choose the elements that form the network."""
     if formers is not None:
         samples.require(*formers)
+        if samples.cations and (anions := samples.anions.intersection(formers)):
+            raise ValueError(f"{min(anions)} is an anion here, which bridges the network; name cations")
         return tuple(sorted(set(formers), key=samples.species.index))
     cations = samples.cations or samples.species
     return tuple(symbol for symbol in cations if symbol not in MODIFIERS) or cations

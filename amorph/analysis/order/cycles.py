@@ -123,7 +123,7 @@ def rings(
     """
     samples = samples_of(structures)
     limits = resolve_cutoffs(samples, cutoffs)
-    chosen = _network(samples, formers)
+    chosen = resolve_formers(samples, formers)
 
     def measure(atoms: Atoms) -> NDArray[np.float64]:
         found = _rings(samples, atoms, limits, chosen, criterion, largest)
@@ -162,14 +162,7 @@ def find_rings(
     """
     samples = samples_of(structure)
     limits = resolve_cutoffs(samples, cutoffs)
-    return _rings(samples, samples.frames[0][0], limits, _network(samples, formers), criterion, largest)
-
-
-def _network(samples: Samples, formers: tuple[str, ...] | None) -> tuple[str, ...]:
-    chosen = resolve_formers(samples, formers)
-    if samples.cations and (anion := [symbol for symbol in chosen if symbol in samples.anions]):
-        raise ValueError(f"{anion[0]} is an anion here and bridges the network; name cations")
-    return chosen
+    return _rings(samples, samples.frames[0][0], limits, resolve_formers(samples, formers), criterion, largest)
 
 
 def _rings(

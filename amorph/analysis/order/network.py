@@ -98,8 +98,6 @@ def connectivity(
     if not (samples.cations and samples.anions):
         raise ValueError(f"{'-'.join(samples.species)} has no cations and anions, so no polyhedra that share any")
     chosen = resolve_formers(samples, formers)
-    if anion := [symbol for symbol in chosen if symbol in samples.anions]:
-        raise ValueError(f"{anion[0]} is an anion here and forms no network; name cations")
     limits = resolve_cutoffs(samples, cutoffs)
     pairs = [*combinations_with_replacement(chosen, 2), (_ALL, _ALL)]
     anions = [symbol for symbol in samples.species if symbol in samples.anions]

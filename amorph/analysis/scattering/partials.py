@@ -12,12 +12,16 @@ from amorph.analysis.grids import Task
 from amorph.analysis.order.samples import Structures, average, samples_of
 from amorph.analysis.scattering.vectors import pairs_of, shells_of
 from amorph.figures import Result, plain
-from amorph.parameters import Unit, checked
+from amorph.parameters import Meaning, Unit, checked
 from amorph.tables import form_factor, scattering_length
 
 Probe = Literal["neutron", "xray"]
 InverseLength = Annotated[float, Gt(0), Unit("1/Å")]
 Curves = dict[str, NDArray[np.float64]]
+FormFactors = Annotated[
+    Mapping[str, str],
+    Meaning('Entries of the table of form factors by element, as in {"O": "O2-"}; by default the neutral atoms.'),
+]
 
 CONVENTION: Final = "Faber–Ziman: S = Σ c_a c_b w_a w_b S_ab/(Σ c_a w_a)², S_ab → 1 at high q"
 """What every S(q) of this room is, as it is printed."""
@@ -138,7 +142,7 @@ def structure_factor(
     bin_width: InverseLength = 0.05,
     probes: Annotated[tuple[Probe, ...], Len(1)] = ("neutron", "xray"),
     scattering_lengths: Mapping[str, float] | None = None,
-    form_factors: Mapping[str, str] | None = None,
+    form_factors: FormFactors | None = None,
     progress: Task | None = None,
 ) -> StructureFactor:
     r"""Compute S(q) by the sum over all atoms at every reciprocal vector of the cell, which is exact.
@@ -153,8 +157,6 @@ def structure_factor(
         Totals to give.
     scattering_lengths
         Lengths [fm] by element, for isotopes, instead of the table's for natural elements.
-    form_factors
-        Entries of the table of form factors by element, as in {"O": "O2-"}; by default the neutral atoms.
 
     Raises
     ------

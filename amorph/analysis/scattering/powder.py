@@ -18,14 +18,27 @@ from numpy.typing import NDArray
 
 from amorph.analysis.grids import Task
 from amorph.analysis.order.samples import Structures, average, samples_of
-from amorph.analysis.scattering.partials import form_factors_of
+from amorph.analysis.scattering.partials import FormFactors, form_factors_of
 from amorph.analysis.scattering.vectors import Shells, pairs_of, shells_of
 from amorph.figures import Result
-from amorph.parameters import Fraction, Length, Unit, checked
+from amorph.parameters import Fraction, Length, Meaning, Unit, checked
 from amorph.tables import WAVELENGTHS
 
 Angle = Annotated[float, Gt(0), Unit("°")]
-TwoTheta = Annotated[float, Interval(ge=0, lt=180), Unit("°")]
+Wavelength = Annotated[str | Length, Meaning('"MoKa" (0.7107 Å), "CuKa" (1.5418 Å), or a number [Å].')]
+_TwoTheta = Annotated[float, Interval(ge=0, lt=180), Unit("°")]
+TwoTheta = Annotated[tuple[_TwoTheta, _TwoTheta], Meaning("First and last angle of the pattern [°].")]
+LineWidth = Annotated[Angle, Meaning("Full width of a line at half maximum, of the instrument [°].")]
+Broadening = Annotated[
+    float,
+    Interval(ge=0),
+    Unit("1/Å"),
+    Meaning(
+        "Full width of a Gaussian in q that is added to the profile [1/Å]; 0 for a crystal. A glass in a periodic cell "
+        "scatters at the vectors of the cell only, 2π/L apart: about that much makes a smooth halo of them."
+    ),
+]
+Polarization = Annotated[bool, Meaning("Times (1 + cos² 2θ)/2, as an unpolarized beam of a laboratory has it.")]
 
 _FINE: Final = 0.0005
 """Width of the shells of |q| that are drawn as one line [1/Å]: 0.003° of 2θ for Mo Kα."""
@@ -85,37 +98,24 @@ class PowderPattern(Result):
 def powder_pattern(
     structures: Structures,
     *,
-    wavelength: str | Length = "CuKa",
-    two_theta: tuple[TwoTheta, TwoTheta] = (5.0, 90.0),
+    wavelength: Wavelength = "CuKa",
+    two_theta: TwoTheta = (5.0, 90.0),
     step: Angle = 0.02,
-    width: Angle = 0.1,
+    width: LineWidth = 0.1,
     lorentzian_share: Fraction = 0.0,
-    broadening: Annotated[float, Interval(ge=0), Unit("1/Å")] = 0.0,
-    polarization: bool = False,
-    form_factors: Mapping[str, str] | None = None,
+    broadening: Broadening = 0.0,
+    polarization: Polarization = False,
+    form_factors: FormFactors | None = None,
     progress: Task | None = None,
 ) -> PowderPattern:
     r"""Compute the X-ray powder pattern from the sum over all atoms at every reciprocal vector of the cell.
 
     Parameters
     ----------
-    wavelength
-        "MoKa" (0.7107 Å), "CuKa" (1.5418 Å), or a number [Å].
-    two_theta
-        First and last angle [°].
     step
         Distance between angles [°].
-    width
-        Full width of the instrument's profile at half maximum [°].
     lorentzian_share
         Share of the Lorentzian in the profile: 0 is a Gaussian, 1 a Lorentzian, between them a pseudo-Voigt.
-    broadening
-        Full width of a Gaussian in q that is added to the profile [1/Å]. A glass in a periodic cell scatters at the
-        vectors of the cell only, 2π/L apart: about that much makes a smooth halo of them, and widens it accordingly.
-    polarization
-        Times (1 + cos² 2θ)/2.
-    form_factors
-        Entries of the table of form factors by element, as in {"O": "O2-"}; by default the neutral atoms.
 
     Raises
     ------

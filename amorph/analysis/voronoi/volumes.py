@@ -78,10 +78,8 @@ class FreeVolume(Result):
     @property
     def free_volume_fraction(self) -> float:
         """f_V = 1 − Σ n_i V_i / V_cell, the anion at its reference volume, other species at their means."""
-        filled = sum(
-            row.count * (self.oxygen_volume if row.species == self.anion else row.mean) for row in self.species
-        )
-        return 1.0 - filled / self.cell_volume
+        volumes = {row.species: row.mean for row in self.species} | {self.anion: self.oxygen_volume}
+        return 1.0 - sum(row.count * volumes[row.species] for row in self.species) / self.cell_volume
 
     @property
     def oxygen_excess_fraction(self) -> float:
