@@ -8,7 +8,7 @@ from ase.build import bulk
 from ase.cell import Cell
 from hypothesis import given, settings, strategies as st
 
-from amorph.analysis.order.samples import samples_of
+from amorph.analysis.order.samples import Samples, samples_of
 from amorph.analysis.scattering import first_sharp_peak, structure_factor
 from amorph.analysis.scattering.vectors import pairs_of, shells_of
 from amorph.tables import form_factor, scattering_length
@@ -57,7 +57,7 @@ def test_an_ideal_gas_gives_one():
     # no structure that the front door takes: its atoms lie upon each other
     rng = np.random.default_rng(1)
     gas = [Atoms("Ti200O300", positions=rng.random((500, 3)) * 15.0, cell=[15.0] * 3, pbc=True) for _ in range(4)]
-    made = shells_of(samples_of([gas]), 10.0, 0.5)[0]
+    made = shells_of(Samples((tuple(gas),), ("Ti", "O"), frozenset("O")), 10.0, 0.5)[0]
     for n, (a, b) in enumerate(pairs_of(2)):
         mean = made.products[:, n].sum() / made.vectors.sum() / math.sqrt(made.numbers[a] * made.numbers[b])
         # |ρ|²/N is exponential with mean and spread 1, Re ρ_a ρ_b* has the spread 1/√2; half the vectors are others'
