@@ -108,7 +108,10 @@ def refuse_extreme(atoms: Atoms) -> None:
     ValueError
         A lattice vector or a position longer than 0.1 mm; opposite faces closer than 0.001 Å.
     """
-    for what, lengths in (("lattice vector", atoms.cell.lengths()), ("position of atom", _norms(atoms.positions))):
+    for what, lengths in (
+        ("lattice vector", atoms.cell.lengths()),
+        ("position of atom", np.linalg.norm(atoms.positions, axis=1)),
+    ):
         if lengths[k := int(np.argmax(lengths))] > MAXIMUM_LENGTH:
             raise ValueError(
                 f"{what} {k} is {lengths[k]:.2g} Å long; at most {MAXIMUM_LENGTH:g} Å make a structure: check the units"
@@ -119,11 +122,6 @@ def refuse_extreme(atoms: Atoms) -> None:
             f"opposite faces of the cell are {heights.min():.2g} Å apart; at least {MINIMUM_HEIGHT} Å is needed: "
             "give the reduced cell of a lattice this skewed, or check the units"
         )
-
-
-def _norms(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    norms: NDArray[np.float64] = np.linalg.norm(vectors, axis=1)
-    return norms
 
 
 def anion_mask(atoms: Atoms) -> NDArray[np.bool_]:
