@@ -1,5 +1,6 @@
 from .checkpoints import (
     Checkpoints as Checkpoints,
+    State as State,
     read_checkpoint as read_checkpoint,
     write_checkpoint as write_checkpoint,
 )
