@@ -210,13 +210,11 @@ def choose_device(device: str) -> str:
         raise ValueError(f"device '{device}' is unknown; choose auto, cpu, cuda, or cuda:1 and so on")
     why = ""
     if not built:
-        why = (
-            f"{torch.__version__} is built for the CPU alone; install one built with CUDA, or use device='cpu'"
-        )
+        why = f"{torch.__version__} is built for the CPU alone; install one built with CUDA, or use device='cpu'"
     elif not present:
         why = "sees no GPU here; use device='cpu'"
     elif int(index or 0) >= present:
-        why = f"sees {present}, numbered from cuda:0; use one of these (CUDA_VISIBLE_DEVICES hides the others)"
+        why = f"sees GPUs up to cuda:{present - 1}; use one of these (CUDA_VISIBLE_DEVICES hides the others)"
     if why:
         raise ValueError(f"device '{device}' is not available: torch {why}")
     return device

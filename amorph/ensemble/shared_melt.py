@@ -56,7 +56,7 @@ def split(study: Study, duration_ps: float, *, seed: int) -> tuple[Study, dict[s
             "of its own: lengthen it"
         )
     hold = replace(schedule.segments[last], duration_ps=duration_ps)
-    plain = {name: table for name, table in toml_form(study.tables).items() if table}
+    plain = study.written
     melted = {name: copy.deepcopy(plain[name]) for name in _MELTED}
     melted["run"] |= {"seed": seed, "replicas": 1}
     melted["melt_quench"]["schedule"] = toml_form(replace(schedule, segments=(*schedule.segments[:last], hold)))

@@ -20,15 +20,7 @@ log = logging.getLogger(__name__)
 def record_dynamics(
     stage: Stage, atoms: Atoms, calculator: BaseCalculator, rng: np.random.Generator, work: Work
 ) -> None:
-    """Run molecular dynamics into a stage's folder, from its checkpoint where there is one.
-
-    Raises
-    ------
-    ValueError
-        The checkpoint was made for something else.
-    Stopped
-        A stop was asked for; the checkpoint is written.
-    """
+    """Run molecular dynamics into a stage's folder, from its checkpoint where there is one."""
     schedule, sample_every = named(stage.parameters["schedule"]), stage.parameters["sample_every"]
     checkpoints = Checkpoints(stage, atoms, work)
     saved = checkpoints.read()
@@ -58,15 +50,7 @@ def record_dynamics(
 
 
 def record_relaxation(stage: Stage, atoms: Atoms, calculator: BaseCalculator, work: Work) -> Relaxed:
-    """Minimise the energy into a stage's folder, from its checkpoint where there is one.
-
-    Raises
-    ------
-    ValueError
-        The checkpoint was made for something else.
-    Stopped
-        A stop was asked for; the checkpoint is written.
-    """
+    """Minimise the energy into a stage's folder, from its checkpoint where there is one."""
     checkpoints = Checkpoints(stage, atoms, work)
     saved = checkpoints.read()
     state = None if saved is None else RelaxState.from_arrays(saved)

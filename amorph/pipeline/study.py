@@ -20,6 +20,7 @@ from amorph.parameters import Count, Seed, Unit, checked, parse
 from amorph.reading import read_toml
 from amorph.relaxation import relax
 from amorph.rocksalt import build
+from amorph.run import toml_form
 from amorph.substitution import substitute
 
 ReferenceOxide = Literal["MgO", "MoO2", "Li2TiO3"]
@@ -164,6 +165,11 @@ class Study:
 
     def __getitem__(self, table: str) -> dict[str, Any]:
         return dict(self.tables[table])
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """The tables as a TOML file has them; one that is not used is left out: its header alone would ask for it."""
+        return {name: table for name, table in toml_form(self.tables).items() if table}
 
     @property
     def seed(self) -> int:

@@ -23,6 +23,7 @@ from .durable import (
 from .stage import (
     Finished as Finished,
     Stage as Stage,
+    as_from as as_from,
     read_structure as read_structure,
     structure_text as structure_text,
 )

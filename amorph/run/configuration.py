@@ -75,11 +75,7 @@ _NOTHING = object()
 def toml_form(value: Any) -> Any:
     """JSON form without None, which TOML cannot say: a key that is missing has its default None."""
 
-    def without_none(item: Any) -> Any:
-        if isinstance(item, dict):
-            return {key: without_none(entry) for key, entry in item.items() if entry is not None}
-        if isinstance(item, list):
-            return [without_none(entry) for entry in item]
-        return item
-
-    return without_none(plain(value))
+    value = plain(value)
+    if isinstance(value, dict):
+        return {key: toml_form(entry) for key, entry in value.items() if entry is not None}
+    return [toml_form(entry) for entry in value] if isinstance(value, list) else value

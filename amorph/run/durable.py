@@ -106,11 +106,6 @@ class AppendedFile:
         self._file.close()
 
 
-@contextlib.contextmanager
-def appended(path: Path, size: int) -> Iterator[AppendedFile]:
+def appended(path: Path, size: int) -> contextlib.closing[AppendedFile]:
     """Open a growing file, cut to `size` bytes, for the time of a stage."""
-    file = AppendedFile(path, size)
-    try:
-        yield file
-    finally:
-        file.close()
+    return contextlib.closing(AppendedFile(path, size))

@@ -28,6 +28,14 @@ def structure_text(atoms: Atoms) -> bytes:
     return text.getvalue().encode()
 
 
+def as_from(atoms: Atoms, start: Atoms) -> Atoms:
+    """Wrap atoms into the cell, with the facts that the structure had from which they came."""
+    wrapped = atoms.copy()
+    wrapped.wrap()
+    wrapped.info = dict(start.info)
+    return wrapped
+
+
 @dataclass(frozen=True)
 class Finished:
     """What a finished stage found, as its mark keeps it."""
@@ -67,20 +75,14 @@ class Stage:
         return self.directory / "structure.extxyz"
 
     def finished(self) -> Finished | None:
-        """Return what a finished stage found, checkpoints cleared away, or None where it is still to be done.
-
-        Raises
-        ------
-        ValueError
-            As :meth:`look`.
-        """
+        """Return what :meth:`look` does, checkpoints cleared away."""
         found = self.look()
         if found is not None:
             self._clear()
         return found
 
     def look(self) -> Finished | None:
-        """Return what :meth:`finished` does, and leave the folder of an unforced stage as it is: it may be another's.
+        """Return what a finished stage found, or None; the folder of an unforced stage stays: it may be another's.
 
         Raises
         ------
@@ -146,13 +148,13 @@ class Stage:
         for leftover in self.directory.glob("checkpoint*"):
             leftover.unlink()
 
-    def write_structure(self, atoms: Atoms) -> None:
-        """Write the structure that the stage ends with."""
-        write_atomically(self.structure, structure_text(atoms))
-
     def read_structure(self) -> Atoms:
         """Read the structure that the stage ended with."""
         return read_structure(self.structure)
+
+    def write_structure(self, atoms: Atoms, *, like: Atoms | None = None) -> None:
+        """Write the structure that the stage ends with; where it ran from another one, wrapped and with its facts."""
+        write_atomically(self.structure, structure_text(atoms if like is None else as_from(atoms, like)))
 
 
 def read_structure(path: Path) -> Atoms:
