@@ -3,6 +3,7 @@
 import copy
 import difflib
 import itertools
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,10 +15,12 @@ import tomli_w
 from annotated_types import Ge, Gt
 
 from amorph.ensemble.shared_melt import melt, snapshots_of, split
+from amorph.ensemble.status import sealed
 from amorph.parameters import Count, Seed, Unit, checked, parse
 from amorph.pipeline import Study, read_study, rehearse, resolve
 from amorph.reading import read_toml
 from amorph.run import binding, difference, write_atomically, write_csv
+from amorph.run.lock import locked
 
 MOST_MEMBERS: Final = 100_000
 """More members than this must be a slip."""
@@ -192,8 +195,21 @@ def prepare(plan: Ensemble, directory: Path) -> None:
     studies = directory / "studies"
     if directory.exists() and not directory.is_dir():
         raise ValueError(f"{directory} is a file; give the ensemble a directory")
-    if directory.exists() and not studies.exists() and any(directory.iterdir()):
+    if directory.exists() and not studies.exists() and any(path.name != "lock" for path in directory.iterdir()):
         raise ValueError(f"{directory} is not empty and holds no studies/; give the ensemble a directory of its own")
+    fresh, _ = _to_be_written(plan, studies)
+    for point in {member.point: member for member in fresh if not member.study["snapshots"]}.values():
+        rehearse(point.study)
+    for folder in (studies, directory / "logs"):
+        folder.mkdir(parents=True, exist_ok=True)
+    with locked(directory):  # another command may prepare other members there
+        for member in itertools.chain(*_to_be_written(plan, studies)):
+            write_atomically(studies / f"{member.name}.toml", member.text)
+        write_csv(directory / "members.csv", sealed([_row(plan, member) for member in plan.members]))
+
+
+def _to_be_written(plan: Ensemble, studies: Path) -> tuple[list[Member], list[Member]]:
+    """Give the members whose studies are missing, and those whose title, say, is another."""
     fresh, renewed = [], []
     for member in (*plan.melts, *plan.members):
         path = studies / f"{member.name}.toml"
@@ -203,14 +219,8 @@ def prepare(plan: Ensemble, directory: Path) -> None:
             there, here = (binding(tomllib.loads(text.decode())) for text in (path.read_bytes(), member.text))
             if there != here:
                 raise ValueError(f"{path} holds another study: {difference(there, here)}; use a new --dir")
-            renewed.append(member)  # its title, say
-    for point in {member.point: member for member in fresh if not member.study["snapshots"]}.values():
-        rehearse(point.study)
-    for folder in (studies, directory / "logs"):
-        folder.mkdir(parents=True, exist_ok=True)
-    for member in (*fresh, *renewed):
-        write_atomically(studies / f"{member.name}.toml", member.text)
-    write_csv(directory / "members.csv", [_row(plan, member) for member in plan.members])
+            renewed.append(member)
+    return fresh, renewed
 
 
 def check_snapshots(plan: Ensemble, directory: Path) -> None:
@@ -257,9 +267,10 @@ def _varied(table: Mapping[str, Any]) -> dict[str, list[Any]]:
 def _expand(base: Study, general: Mapping[str, Any], vary: Mapping[str, Sequence[Any]]) -> tuple[Member, ...]:
     if "run.seed" in vary:
         raise ValueError("vary.run.seed: each member has a seed of its own; give their number with members")
+    number = math.prod(map(len, vary.values()))  # before a list of them is made
+    if number * general["members"] > MOST_MEMBERS:
+        raise ValueError(f"{number} combinations × {general['members']} members are more than {MOST_MEMBERS}")
     points = list(itertools.product(*vary.values()))
-    if len(points) * general["members"] > MOST_MEMBERS:
-        raise ValueError(f"{len(points)} combinations × {general['members']} members are more than {MOST_MEMBERS}")
     plain = base.written
     members = []
     for point, values in enumerate(points):

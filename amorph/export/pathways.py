@@ -64,8 +64,8 @@ def _write_xyz(path: Path, pathway: MigrationPath, atoms: Atoms) -> None:
     both.set_array("path", np.concatenate([np.zeros(len(atoms), int), np.arange(1, n + 1)]))
     both.set_array("value", np.concatenate([np.zeros(len(atoms)), pathway.values]))
     both.info["quantity"], both.info["unit"] = pathway.quantity, pathway.unit
-    with replacing(path) as temporary:
-        write(temporary, both, format="extxyz")
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        write(file, both, format="extxyz")
 
 
 def _write_picture(path: Path, pathway: MigrationPath, atoms: Atoms) -> None:

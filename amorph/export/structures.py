@@ -107,5 +107,5 @@ def bare(atoms: Atoms) -> Atoms:
 
 
 def _write_with_ase(path: str | Path, atoms: Atoms, **options: Any) -> None:
-    with replacing(path) as temporary:
-        ase.io.write(temporary, atoms, **options)
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        ase.io.write(file, atoms, **options)

@@ -1,6 +1,5 @@
 """A melt that several quenches share: its stage, its independent snapshots, and how a quench takes one up."""
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from amorph.pipeline.recording import read_thermo, record_dynamics
 from amorph.pipeline.results import SharedMelt, Snapshots
 from amorph.pipeline.stages import Setting
 from amorph.reading import read_trajectory
-from amorph.run import Finished, Stage, as_from, structure_text, write_atomically, write_json
+from amorph.run import Finished, Stage, as_from, read_json, structure_text, write_atomically, write_json
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +107,7 @@ def snapshot(run: Path, number: int) -> tuple[bool, dict[str, Path]]:
     chosen, about = folder / snapshot_file(number), folder / SNAPSHOTS
     if not about.exists():
         raise ValueError(f"{run} holds no finished melt; run it first")
-    found = json.loads(about.read_text(encoding="utf-8"))
+    found = read_json(about)
     if not chosen.exists():
         raise ValueError(
             f"{run} has no snapshot {number}: it holds {found['number']}, the effective number of independent frames "

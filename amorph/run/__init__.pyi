@@ -8,6 +8,7 @@ from .configuration import (
     binding as binding,
     difference as difference,
     holds as holds,
+    read_json as read_json,
     toml_form as toml_form,
     write_json as write_json,
 )

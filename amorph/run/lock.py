@@ -14,7 +14,7 @@ A_MOMENT: Final = 1.0
 
 
 @contextlib.contextmanager
-def locked(directory: Path) -> Iterator[str]:
+def locked(directory: Path) -> Iterator[tuple[str, int]]:
     """Hold a directory's lock for the time of a block.
 
     The file ``lock`` says who holds it. A stale one does no harm: the lock is not the file but what the kernel knows of
@@ -23,9 +23,9 @@ def locked(directory: Path) -> Iterator[str]:
 
     Yields
     ------
-    str
+    str, int
         Who held the lock on another machine and did not give it back; empty if nobody did. There it may still run,
-        where a file system keeps locks to each machine.
+        where a file system keeps locks to each machine. And the folder, open.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def locked(directory: Path) -> Iterator[str]:
         file.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
         try:
-            yield "" if left.endswith(f" on {socket.gethostname()}") else left
+            yield "" if left.endswith(f" on {socket.gethostname()}") else left, folder
         finally:
             with contextlib.suppress(OSError):  # a full disk, or one gone read-only
                 file.seek(0)

@@ -1,7 +1,6 @@
 """One stage's folder: what it was made for, what it wrote, and the mark of its end."""
 
 import io
-import json
 import logging
 import time
 from collections.abc import Mapping
@@ -13,8 +12,8 @@ import ase.io
 from ase import Atoms
 
 from amorph.figures import Result, Row, plain
-from amorph.run.configuration import difference, write_json
-from amorph.run.durable import sha256_of, sync, write_atomically
+from amorph.run.configuration import difference, read_json, write_json
+from amorph.run.durable import HELD, sha256_of, sync, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +93,7 @@ class Stage:
         if not mark.exists():
             return None
         try:
-            record = json.loads(mark.read_text())
+            record = read_json(mark)
             stored, inputs, outputs, figures = (
                 dict(record[key]) for key in ("parameters", "inputs", "outputs", "figures")
             )
@@ -123,14 +122,18 @@ class Stage:
         return Finished(figures, rows)
 
     def finish(self, result: Result, *, started: float) -> Finished:
-        """Mark the stage finished: everything in its folder is an output, checkpoints excepted."""
-        outputs = {
-            path.name: sha256_of(path)
-            for path in sorted(self.directory.iterdir())
-            if path.is_file() and path.name != "stage.json" and not path.name.startswith((".", "checkpoint"))
-        }
-        for name in outputs:
-            sync(self.directory / name)
+        """Mark the stage finished: what this process wrote into its folder is an output, checkpoints excepted."""
+        outputs = {}
+        held = HELD.get()
+        for path, written in sorted(held.files.items() if held else ()):
+            if path.parent == self.directory and not path.name.startswith(("checkpoint", "stage.json")):
+                outputs[path.name] = sha256_of(path)
+                if written not in ("", outputs[path.name]):
+                    raise RuntimeError(
+                        f"{path} holds other bytes than were written: the disk has damaged it; remove {self.directory} "
+                        "and run the same command again to redo the stage"
+                    )
+                sync(path)
         record = {
             "stage": self.name,
             **self.made_for,
@@ -159,6 +162,7 @@ class Stage:
 
 def read_structure(path: Path) -> Atoms:
     """Read a structure that a stage wrote."""
-    atoms = ase.io.read(path, format="extxyz", index=-1)
+    with path.open(encoding="utf-8") as file:
+        atoms = ase.io.read(file, format="extxyz", index=-1)
     assert isinstance(atoms, Atoms)  # one index, one structure
     return atoms

@@ -82,6 +82,8 @@ def stop_on_signal(work: Work) -> Iterator[None]:
         before = {}
     try:
         yield
+    except SystemExit as error:  # its status would pass for the run's own
+        raise RuntimeError(f"the calculator ended Python (exit status {error.code}); mend it, and run again") from error
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_IGN if work.stop.by and work.stop.ends_process else handler)
