@@ -16,7 +16,7 @@ HOW |= dict.fromkeys(("bragg_peak", "bragg_peak_limit", "mean_square_displacemen
 
 
 def judged(verdict="amorphous", reason="I/N² 0.01"):
-    return Crystallinity(verdict, reason, 0.01, 0.05, solid_share=0.0, solid_share_limit=0.05, **HOW)
+    return Crystallinity(verdict, reason, 0.01, 0.05, solid_share=0.0, **HOW)
 
 
 def relaxation(volume=500.0, converged=True, steps=5, verdict=None):
