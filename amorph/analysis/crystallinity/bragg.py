@@ -78,7 +78,9 @@ def bragg_peaks(frames: Sequence[Atoms], anion: NDArray[np.bool_]) -> list[Peak]
 
 
 def strongest(peaks: Sequence[Peak]) -> Peak:
-    """Choose the peak that exceeds its limit most; one that could exceed it before one that could not."""
+    """Choose the highest peak above its limit; without one the nearest to it, that of too few atoms last."""
+    if above := [peak for peak in peaks if peak.holds is False]:
+        return max(above, key=lambda peak: peak.intensity)
     return max(peaks, key=lambda peak: (peak.holds is not None, peak.intensity / peak.limit))
 
 
