@@ -7,6 +7,7 @@ from .atoms import (
     refuse_extreme as refuse_extreme,
     to_pymatgen as to_pymatgen,
 )
+from .disorder import DisorderedCrystal as DisorderedCrystal, Share as Share, SharedSite as SharedSite
 from .oxidation_states import (
     resolve_oxidation_states as resolve_oxidation_states,
     with_oxidation_states as with_oxidation_states,
