@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from amorph.reading.files import RefusedError, aside, note, text_of
+from amorph.reading.frames import plain_numbers
 from amorph.reading.sites import Operations, Row, cell_of, crystal_of, ion_of
 from amorph.reading.symmetry import check_identity, composed, group_operations, operations_from
 from amorph.structure import DisorderedCrystal, Share, pair_list
@@ -22,7 +24,7 @@ _HALLS: Final = ("_space_group_name_hall", "_symmetry_space_group_name_hall")
 _NUMBERS: Final = ("_space_group_it_number", "_symmetry_int_tables_number")
 _CELL: Final = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
 _LABEL: Final = re.compile(r"([A-Za-z]{1,2})(?![A-Za-z])([^/,|&;]*)")
-_MIXTURE: Final = re.compile(r"[A-Z][a-z]?\d*[+-]?\s*[/,|&;]\s*[A-Z][a-z]?")
+_MIXTURE: Final = re.compile(r"[A-Z][a-z]?\d*[+-]?\s*[/,|]\s*[A-Z][a-z]?")
 _FORMULA: Final = re.compile(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?")
 
 Tags = dict[str, list[str]]
@@ -96,13 +98,14 @@ def number_of(text: str) -> float:
     >>> number_of("0.2624(3)"), number_of("1/4"), number_of("2.5D-1"), number_of("?")
     (0.2624, 0.25, 0.25, nan)
     """
-    plain = re.sub(r"\(\d*\)$", "", text.strip())
     try:
-        if (fraction := re.fullmatch(r"([+-]?\d+)/(\d+)", plain)) is not None:
-            return int(fraction[1]) / int(fraction[2])
-        return float(re.sub(r"[dD](?=[+-]?\d+$)", "e", plain))
-    except (ValueError, ZeroDivisionError):
-        return float("nan")
+        return float(text)
+    except ValueError:
+        plain = plain_numbers(re.sub(r"\(\d*\)$", "", text.strip()))
+        fraction = re.fullmatch(r"([+-]?\d+)/0*([1-9]\d*)", plain)
+        with suppress(ValueError):
+            return int(fraction[1]) / int(fraction[2]) if fraction is not None else float(plain)
+    return float("nan")
 
 
 def _crystal(tags: Tags) -> DisorderedCrystal:
@@ -193,8 +196,8 @@ def _species(label: str, symbol: str) -> tuple[str, float | None]:
     """Find element and charge of a row: by its type symbol, or in a file without by the beginning of its label."""
     named = symbol not in {"", "?", "."}
     found = None
-    if not _MIXTURE.match(label):
-        match = _LABEL.fullmatch(label)
+    if not ("/" in label or "," in label or "|" in label) or not _MIXTURE.match(label):
+        match = None if named else _LABEL.fullmatch(label)
         found = ion_of(symbol) if named else ion_of(match[1]) if match else None
     if found is None:
         what = f"{label} ({symbol})" if named and symbol != label else label or symbol

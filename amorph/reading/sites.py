@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -54,6 +55,7 @@ class Operations:
         return float(np.abs(turned - metric).max() / np.abs(metric).max())
 
 
+@lru_cache(maxsize=1000)
 def ion_of(word: str) -> tuple[str, float | None] | None:
     """Read an element with or without a charge: "Mg", "MG", "Mg2+", "Ti+4", "D"; None where it is none.
 
@@ -169,6 +171,8 @@ def _sharing(rows: Sequence[Row], orbits: Sequence[NDArray[np.float64]], cell: N
 
 def _shares(rows: Sequence[Row]) -> tuple[Share, ...]:
     shares = tuple(row.share for row in rows)
+    if len(shares) == 1 and shares[0].occupancy <= 1.0:
+        return shares
     if (total := sum(share.occupancy for share in shares)) > 1.0 + 1e-3 + 5e-3 * (len(shares) > 1):
         named = " and ".join(map(str, shares))
         what = "share a site and fill it" if len(shares) > 1 else "fills its site"

@@ -59,8 +59,8 @@ def read_structure(
 
     Notes
     -----
-    What a reader had to decide (copies of an atom that were merged, an unfinished frame that was left out, hydrogen that
-    has no position), and what readers of other projects warn of, is logged as ``amorph.reading``.
+    What a reader had to decide (copies of an atom that were merged, an unfinished frame that was left out, hydrogen
+    that has no position), and what readers of other projects warn of, is logged as ``amorph.reading``.
     """
     path = regular_file(path)
     wanted = "-1" if index is None else str(index) if index in (0, -1) else ":"
@@ -137,8 +137,8 @@ def _told(path: Path) -> Iterator[Path]:
         raise too_large(path) from None
     except Exception as error:  # readers of other projects raise what they like on rubbish
         raise ValueError(
-            f"{path} is no structure that can be read ({reason_of(error)}); give a CIF, extended XYZ, POSCAR, LAMMPS or "
-            "other structure file"
+            f"{path} is no structure that can be read ({reason_of(error)}); give a CIF, extended XYZ, POSCAR, LAMMPS "
+            "or other structure file"
         ) from None
 
 

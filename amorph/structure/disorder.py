@@ -47,6 +47,8 @@ class SharedSite:
     @property
     def is_whole(self) -> bool:
         """Tell whether one element fills the site."""
+        if len(self.shares) == 1:
+            return abs(self.shares[0].occupancy - 1.0) <= _FULL
         return len({share.element for share in self.shares}) == 1 and abs(self.occupancy - 1.0) <= _FULL
 
     def __str__(self) -> str:
@@ -95,6 +97,8 @@ class DisorderedCrystal:
 
 def _mean_state(site: SharedSite) -> float | None:
     """Give the mean oxidation state on a site of one element, as of Fe2+ and Fe3+ in equal parts."""
+    if len(site.shares) == 1:
+        return site.shares[0].oxidation_state
     known = [(share.oxidation_state, share.occupancy) for share in site.shares if share.oxidation_state is not None]
     if len(known) < len(site.shares):
         return None
