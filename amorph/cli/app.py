@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 
 VERBS = (
+    "convert",
+    "order",
     "build",
     "melt-quench",
     "relax",
