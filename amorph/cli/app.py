@@ -21,6 +21,7 @@ VERBS = (
     "free-volume",
     "bvs",
     "bvse",
+    "parameters",
     "voids",
     "percolation",
     "isosurface",
