@@ -78,7 +78,6 @@ def which_anions(atoms: Atoms, mobile: Ion, anion: str | None) -> tuple[NDArray[
     """
     symbols = np.array(atoms.get_chemical_symbols())
     formula = atoms.symbols.formula.format("hill")
-    remedy = f"a bond valence sum needs the anion that {mobile} bonds"
     if "oxidation_states" in atoms.arrays:
         charges, rule = atoms.arrays["oxidation_states"], "as of the oxidation states"
         assumed: list[str] = []
@@ -94,15 +93,15 @@ def which_anions(atoms: Atoms, mobile: Ion, anion: str | None) -> tuple[NDArray[
             if element == mobile.element:
                 raise ValueError(f"the ion {mobile} and the anion {element} are of one element; name two")
             if element not in symbols:
-                raise ValueError(f"no {element} in {formula}: {remedy}; name the structure's own with anion")
+                raise ValueError(f"no {element} in {formula} for {mobile} to bond; name the structure's own with anion")
             if not which[symbols == element].any():
                 raise ValueError(
-                    f"no {element} in {formula} has a negative oxidation state, {rule}: {remedy}; name another, or "
-                    "mend the oxidation states"
+                    f"no {element} in {formula} has a negative oxidation state, {rule}, for {mobile} to bond; name "
+                    "another, or mend the oxidation states"
                 )
         which &= np.isin(symbols, chosen)
     elif not which.any():
-        raise ValueError(f"no anion in {formula}, {rule}: {remedy}; give the oxidation states")
+        raise ValueError(f"no anion in {formula}, {rule}, for {mobile} to bond; give the oxidation states")
     elements = list(dict.fromkeys(symbols[which].tolist()))
     states = {(element, float(charge)) for element, charge in zip(symbols[which], charges[which], strict=True)}
     if not assumed:

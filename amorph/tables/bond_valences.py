@@ -115,11 +115,11 @@ def bond_valence(
             return _values(row, cation, element, name)
     if set == ESTIMATES or (set is None and estimates):
         return _estimate(cation, element)
-    pair = f"no bond-valence parameters for {cation}–{anion_name(element)}"
     having = [name for name, rows in _sets().items() if _row_of(rows, cation, element) is not None]
     raise ValueError(
-        f"{pair} in {set or 'the default sets'}; {f'{having[0]} has them: ' if having else ''}choose a set"
-        f"{'' if having else ', allow estimates'}, pass r0 and b, or point --parameters at a bvparm .cif"
+        f"no bond-valence parameters for {cation}–{anion_name(element)} in {set or 'the default sets'}"
+        f"{f'; {having[0]} has them: choose it' if having else '; choose another set'}"
+        f"{', allow estimates' if set is None else ''}, pass r0 and b, or point --parameters at a bvparm .cif"
     )
 
 

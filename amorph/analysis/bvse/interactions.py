@@ -148,7 +148,8 @@ def _kinds(
             f"smaller one (default 10.0)"
         )
     states = framework.arrays["oxidation_states"]
-    bonded, elements, _ = which_anions(framework, mobile, choice.anion)
+    bonded, elements, _ = which_anions(atoms, mobile, choice.anion)
+    bonded = bonded[~(atoms.symbols == mobile.element)]
     values = choice.of(mobile, elements)
     if (neutral := np.flatnonzero(states == 0)).size:
         raise ValueError(
