@@ -23,6 +23,7 @@ VERBS = (
     "free-volume",
     "bvs",
     "bvse",
+    "parameters",
     "voids",
     "percolation",
     "isosurface",

@@ -1,3 +1,10 @@
+from .anions import (
+    GivenLengths as GivenLengths,
+    anion_charges as anion_charges,
+    per_anion as per_anion,
+    which_anions as which_anions,
+    written as written,
+)
 from .atoms import (
     MINIMUM_DISTANCE as MINIMUM_DISTANCE,
     anion_mask as anion_mask,
