@@ -24,6 +24,8 @@ VERBS = (
     "voids",
     "percolation",
     "isosurface",
+    "diffusion",
+    "voltage",
     "vasp-input",
     "run",
     "ensemble run",
