@@ -27,6 +27,8 @@ VERBS = (
     "voids",
     "percolation",
     "isosurface",
+    "diffusion",
+    "voltage",
     "vasp-input",
     "run",
     "ensemble run",
