@@ -26,6 +26,8 @@ VERBS = (
     "isosurface",
     "vasp-input",
     "run",
+    "report",
+    "view",
     "ensemble run",
     "ensemble status",
     "ensemble summary",

@@ -95,7 +95,7 @@ def write_picture(
     atoms.wrap()
     cell = atoms.cell.array
     _check_cells(cell, surface=mesh, path=pathway)
-    styles = _styles(atoms, mobile, polyhedra)
+    styles = styles_of(atoms, mobile, polyhedra)
     if pathway is not None:  # smaller spheres leave the tube to be seen
         styles = [style if style.ligands else replace(style, size=0.6 * style.size) for style in styles]
     parts = SceneParts(opacity)
@@ -125,8 +125,8 @@ def _check_cells(cell: NDArray[np.float64], **parts: Mesh | MigrationPath | None
             )
 
 
-def _styles(atoms: Atoms, mobile: str, polyhedra: Sequence[str] | None) -> list[Style]:
-    """Choose how each element is drawn: polyhedra, then other cations, then anions."""
+def styles_of(atoms: Atoms, mobile: str, polyhedra: Sequence[str] | None) -> list[Style]:
+    """Choose how each element is drawn: polyhedra, then other cations, then anions; arguments as of a picture."""
     mobile = element_of(mobile)
     symbols = np.array(atoms.get_chemical_symbols())
     anion = anion_mask(atoms)
