@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amorph.report.drawing import CRYSTAL, FAINT, GLASS, INK, LINES, SHADE, Drawing, panels
+from amorph.report.page import number
 
 Array = NDArray[np.float64]
 Columns = Mapping[str, Any]
@@ -29,7 +30,7 @@ def course(name: str, title: str, table: Columns) -> Drawing:
         temperature, energy, pressure = made.axes
         temperature.plot(time, kept["temperature_K"], color=GLASS, linewidth=1, label="measured")
         temperature.plot(time, kept["target_K"], color=INK, linewidth=1, linestyle=(0, (4, 2)), label="target")
-        temperature.legend(loc="upper right", ncols=2)
+        temperature.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
         temperature.set_ylabel("T [K]")
         energy.plot(time, kept["potential_energy_eV"], color=GLASS, linewidth=1)
         energy.set_ylabel("E pot [eV]")
@@ -47,7 +48,7 @@ def course(name: str, title: str, table: Columns) -> Drawing:
     text = (
         f"{time[-1]:.4g} ps, segments {', '.join(dict.fromkeys(kept['segment'].tolist()))}. The temperature goes from "
         f"{table['temperature_K'][0]:.0f} to {table['temperature_K'][-1]:.0f} K (target {table['target_K'][-1]:.0f} K), "
-        f"the potential energy from {table['potential_energy_eV'][0]:.1f} to {table['potential_energy_eV'][-1]:.1f} eV."
+        f"the potential energy from {number(table['potential_energy_eV'][0])} to {number(table['potential_energy_eV'][-1])} eV."
         + thinned
     )
     return Drawing(name, title, text, made.svg)
@@ -156,7 +157,7 @@ def spheres(sizes: Mapping[str, Mapping[str, float]]) -> Drawing:
         axes.set_yticks(range(len(names)), names)
         axes.grid(axis="y", color=SHADE)
         axes.set(xlabel="radius [Å], to the centers of the atoms", ylim=(len(names) - 0.5, -0.5))
-        axes.legend()
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
     listed = "; ".join(f"{name} " + " and ".join(f"{found[name]:.2f} Å ({kind})" for kind, found in sizes.items()) for name in names)
     return Drawing("spheres", "Void sizes, the mobile ion removed", f"{listed}.", made.svg)
 
@@ -169,7 +170,7 @@ def profile(lengths: Array, values: Array, sites: Sequence[int], unit: str, quan
         axes.plot(lengths[list(sites)], values[list(sites)], "o", color=CRYSTAL, markersize=6, label="sites")
         axes.set(xlabel="along the path [Å]", ylabel=f"{quantity} [{unit}]", xlim=(0, float(lengths[-1])))
         axes.legend()
-    text = f"{lengths[-1]:.2f} Å over {len(sites) - 1} hops, from {values.min():.3g} to {values.max():.3g} {unit}."
+    text = f"{lengths[-1]:.2f} Å over {len(sites) - 1} hops, from {number(float(values.min()))} to {number(float(values.max()))} {unit}."
     return Drawing("profile", "Along the migration path of the glass", text, made.svg)
 
 

@@ -32,7 +32,7 @@ LINES: Final[dict[str, dict[str, Any]]] = {
 }
 """How a structure's curves are drawn: told apart by dashes as well as by color."""
 
-_WIDTH: Final = 8.0
+_WIDTH: Final = 6.6
 """Width of every figure [inches]; the page scales it."""
 _STYLE: Final = {
     "svg.fonttype": "none",  # text stays text: it can be read out, searched and copied

@@ -35,8 +35,12 @@ def write_page(path: Path, template: str, **content: Any) -> None:
 
 
 def share(value: Any) -> str:
-    """Write a share as a percentage."""
-    return f"{100 * value:.3g} %"
+    """Write a share in percent.
+
+    >>> share(0.033), share(0.2108), share(1.0)
+    ('3.30', '21.1', '100')
+    """
+    return f"{100 * value:#.3g}".removesuffix(".")
 
 
 def number(value: Any) -> str:

@@ -6,6 +6,8 @@
   const stage = document.querySelector("#viewer .canvas");
   const decoded = new Map();
   const EYE = { azimuth: 24, elevation: 14 };
+  const SHADES = 12;
+  const CAMERA = { z: 150, angle: Math.PI / 9 }; // of 3Dmol's own camera
 
   let viewer;
   try {
@@ -22,6 +24,7 @@
   const drawn = { cell: [], polyhedra: [], surface: [], path: [], labels: [], symbols: [] };
   let model = null;
   let timer = null;
+  let looked = null;
 
   function color(name) {
     return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -61,11 +64,10 @@
   const unit = (a) => sum({ x: 0, y: 0, z: 0 }, a, 1 / (Math.sqrt(dot(a, a)) || 1));
   const vector = (row) => ({ x: row[0], y: row[1], z: row[2] });
 
-  /* One mesh of round rods; `shades` has a color for each rod, or none. */
-  function rods(segments, radius, sides, shades) {
+  /* One mesh of round rods. */
+  function rods(segments, radius, sides) {
     const mesh = { vertexArr: [], normalArr: [], faceArr: [] };
-    if (shades) mesh.colorArr = [];
-    segments.forEach(([start, end], number) => {
+    segments.forEach(([start, end]) => {
       const along = unit(sum(end, start, -1));
       const least = Math.abs(along.x) < 0.6 ? { x: 1, y: 0, z: 0 } : { x: 0, y: 1, z: 0 };
       const across = unit(cross(least, along));
@@ -77,7 +79,6 @@
         for (const place of [start, end]) {
           mesh.vertexArr.push(sum(place, normal, radius));
           mesh.normalArr.push(normal);
-          if (shades) mesh.colorArr.push(shades[number]);
         }
         const a = first + 2 * side;
         const b = first + 2 * ((side + 1) % sides);
@@ -209,23 +210,20 @@
     if (moving() || !path || !shown("path")) return;
     const places = triples(path.points);
     const heights = numbers(path.heights, Float32Array);
-    const ends = [path.low, path.high].map((text) => [1, 3, 5].map((k) => parseInt(text.slice(k, k + 2), 16) / 255));
+    const ends = [path.low, path.high].map((text) => [1, 3, 5].map((k) => parseInt(text.slice(k, k + 2), 16)));
     const tint = (height) => {
-      const [r, g, b] = [0, 1, 2].map((k) => ends[0][k] + height * (ends[1][k] - ends[0][k]));
-      return { r, g, b };
+      const parts = [0, 1, 2].map((k) => Math.round(ends[0][k] + height * (ends[1][k] - ends[0][k])));
+      return `rgb(${parts.join(",")})`;
     };
-    const segments = [];
-    const shades = [];
+    const groups = new Map();
     for (let i = 1; i < places.length; i++) {
-      segments.push([places[i - 1], places[i]]);
-      shades.push(tint((heights[i - 1] + heights[i]) / 2));
+      const css = tint(Math.round((SHADES * (heights[i - 1] + heights[i])) / 2) / SHADES);
+      if (!groups.has(css)) groups.set(css, []);
+      groups.get(css).push([places[i - 1], places[i]]);
     }
-    const mesh = rods(segments, 0.2, 10, shades);
-    shape("path", mesh, {});
+    for (const [css, segments] of groups) shape("path", rods(segments, 0.2, 10), { color: css });
     for (const site of path.sites) {
-      const hex = tint(heights[site]);
-      const css = `rgb(${[hex.r, hex.g, hex.b].map((part) => Math.round(255 * part)).join(",")})`;
-      drawn.path.push(viewer.addSphere({ center: places[site], radius: 0.42, color: css }));
+      drawn.path.push(viewer.addSphere({ center: places[site], radius: 0.42, color: tint(heights[site]) }));
     }
   }
 
@@ -250,15 +248,38 @@
     viewer.render();
   }
 
-  /* Turn the scene so that `towards` points at the viewer and `up` upwards. */
+  /* What must be in sight: the corners of the cell and the atoms, or a surface alone. */
+  function content() {
+    const now = scene();
+    const places = points(now.atoms);
+    if (!places.length && now.surfaces.length) places.push(...points(now.surfaces[0].levels[0]));
+    for (const i of [0, 1]) for (const j of [0, 1]) for (const k of [0, 1]) {
+      if (now.cell) places.push([i, j, k].reduce((at, n, axis) => sum(at, vector(now.cell[axis]), n), { x: 0, y: 0, z: 0 }));
+    }
+    return places;
+  }
+
+  /* Turn the scene so that `towards` points at the viewer and `up` upwards, and fill the window with it. */
   function look(towards, up) {
     const z = unit(towards);
     const x = unit(cross(up, z));
     const y = cross(z, x);
+    const places = content();
+    const middle = { x: 0, y: 0, z: 0 };
+    const ratio = Math.max(stage.clientWidth, 1) / Math.max(stage.clientHeight, 1);
+    const spans = [x, y, z].map((axis) => {
+      const along = places.map((place) => dot(place, axis));
+      const [low, high] = [Math.min(...along), Math.max(...along)];
+      Object.assign(middle, sum(middle, axis, (low + high) / 2));
+      return (high - low) / 2;
+    });
+    const reach = Math.max(spans[0] / ratio, spans[1], 1) * 1.04 + 1;
     const m = [x.x, x.y, x.z, y.x, y.y, y.z, z.x, z.y, z.z];
-    const view = viewer.getView();
-    view.splice(4, 4, ...quaternion(m));
-    viewer.setView(view);
+    // 3Dmol's angle of view is that of the height in perspective, and half that of the width without
+    const far = $("flat").checked ? (reach * ratio) / Math.tan(CAMERA.angle) : (reach + spans[2] * Math.tan(CAMERA.angle / 2)) / Math.tan(CAMERA.angle / 2);
+    const depth = CAMERA.z - far;
+    looked = [towards, up];
+    viewer.setView([-middle.x, -middle.y, -middle.z, depth, ...quaternion(m)]);
     viewer.render();
   }
 
@@ -286,8 +307,7 @@
   }
 
   function frameAll() {
-    viewer.zoomTo();
-    viewer.zoom(1.15);
+    viewer.zoomTo(); // sets how deep 3Dmol looks into the scene
     oblique();
   }
 
@@ -411,7 +431,7 @@
   $("oblique").addEventListener("click", oblique);
   $("flat").addEventListener("change", (event) => {
     viewer.setProjection(event.target.checked ? "orthographic" : "perspective");
-    viewer.render();
+    look(...looked);
   });
   $("png").addEventListener("click", () => {
     const link = document.createElement("a");
