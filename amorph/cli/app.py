@@ -31,6 +31,8 @@ VERBS = (
     "voltage",
     "vasp-input",
     "run",
+    "report",
+    "view",
     "ensemble run",
     "ensemble status",
     "ensemble summary",

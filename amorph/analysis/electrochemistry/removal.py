@@ -256,7 +256,9 @@ def _result(
     framework = [e for e in dict.fromkeys(atoms.get_chemical_symbols()) if e != parse_ion(ion).element]
     steps = []
     for k, (count, made) in enumerate(zip(counts, table, strict=True)):
-        value, error = (None, None) if k == 0 else _between(energies[k - 1], energies[k], counts, k - 1, k, metal, charge)
+        value, error = (
+            (None, None) if k == 0 else _between(energies[k - 1], energies[k], counts, k - 1, k, metal, charge)
+        )
         mean, spread = float(energies[k].mean()), _error(energies[k])
         steps.append(
             VoltageStep(

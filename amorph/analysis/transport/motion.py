@@ -128,7 +128,7 @@ def diffusion(
     *,
     frame_interval_ps: Duration,
     temperature_K: Kelvin | None = None,
-    charges: Mapping[str, float] = {},  # noqa: B006 (never mutated)
+    charges: Mapping[str, float] = {},
     progress: Task | None = None,
 ) -> Diffusion:
     r"""Measure how fast each element of a trajectory moves.
