@@ -9,6 +9,7 @@ any.
 import argparse
 import itertools
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -36,10 +37,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("library", nargs="?", type=Path, help="folder of labels.json and the cells that it labels")
     parser.add_argument("--quick", action="store_true", help="crystals of the smallest size only: to see that it runs")
+    parser.add_argument("--time", action="store_true", help="print the seconds that large cells take, and nothing else")
     given = parser.parse_args()
+    if given.time:
+        timed()
+        return
     if given.library is not None:
         labelled(given.library)
     shaken(SIZES[:1] if given.quick else SIZES, draws=range(1 if given.quick else 3))
+
+
+def timed() -> None:
+    """Print the seconds of processor time that a shaken crystal takes, the second time that it is judged."""
+    rng = np.random.default_rng(0)
+    for repeats in (10, 23):
+        atoms = bulk("MgO", "rocksalt", a=4.212, cubic=True).repeat(repeats)
+        atoms.positions += rng.normal(scale=0.25, size=atoms.positions.shape)
+        crystallinity(atoms)
+        started = time.process_time()
+        crystallinity(atoms)
+        print(f"{len(atoms)} atoms: {time.process_time() - started:.2g} s of one processor")
 
 
 def labelled(library: Path) -> None:
