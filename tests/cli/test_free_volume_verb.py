@@ -61,4 +61,4 @@ def test_smallest_share_without_per_atom_is_refused(amorph, mgo):
     assert called.err.startswith("amorph: --smallest-share belongs to the coordination that --per-atom lists")
     called = amorph("free-volume", "mgo.extxyz", "--per-atom", "--smallest-share", 2)
     assert (called.status, called.out) == (2, "")
-    assert "smallest_share = 2.0 must be less than or equal to 1" in called.err
+    assert "--smallest-share = 2.0 must be less than or equal to 1" in called.err

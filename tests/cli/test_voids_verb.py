@@ -79,7 +79,7 @@ def test_radii_and_the_bond_valence_map(amorph, mgo):
         (("--ion", "Ca2+"), "no Ca in Mg4O4"),
         (("--curve", "pores.txt"), "the suffix '.txt' names no format"),
         (("--radii", "shannon"), "unknown radii set 'shannon'"),
-        (("--probe-radius", -1), "probe_radius = -1.0 Å must be greater than or equal to 0"),
+        (("--probe-radius", -1), "--probe-radius = -1.0 Å must be greater than or equal to 0"),
     ],
 )
 def test_bad_input_is_one_line(amorph, mgo, flags, message):

@@ -142,10 +142,38 @@ def primitive_rings(largest, starts, neighbors, codes, keys, steps):  # type: ig
                 size = 2 * half + odd
                 if not 3 <= size <= largest:
                     continue
+                if not _may_close(source, atom, code, half, odd, starts, neighbors, codes, keys, steps):
+                    continue
                 rings, sizes, count = _close(
                     arms, source, atom, code, size, starts, neighbors, codes, keys, steps, rings, sizes, count
                 )
     return rings[:count], sizes[:count]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _may_close(source, far, far_code, half, odd, starts, neighbors, codes, keys, steps):  # type: ignore[no-untyped-def]
+    """Tell whether a primitive ring may have two nodes opposite, by the neighbors of both alone.
+
+    On the ring, the neighbor of the one on this side is half the ring away from the neighbor of the other on that side.
+    In a dense network next to no two nodes have such neighbors, and their many shortest ways need not be walked.
+    """
+    for e in range(starts[far], starts[far + 1]):
+        w, w_code = neighbors[e], far_code + codes[e]
+        if not _later(w, w_code, source) or _distance(keys, steps, source, 0, w, w_code) != half - 1 + odd:
+            continue
+        # in an odd ring w is the end of the second arm: one neighbor of the source leads to it, another to the first
+        first, second = False, odd == 0
+        for f in range(starts[source], starts[source + 1]):
+            u, u_code = neighbors[f], codes[f]
+            if not _later(u, u_code, source):
+                continue
+            to_far = _distance(keys, steps, far, far_code, u, u_code)
+            to_w = _distance(keys, steps, w, w_code, u, u_code)
+            first = first or (to_far == half - 1 and to_w == half)
+            second = second or (to_far == half and to_w == half - 1)
+            if first and second:
+                return True
+    return False
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
