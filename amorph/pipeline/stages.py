@@ -92,10 +92,7 @@ def quench_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Quench:
         anion=parameters["anion"],
         melted=setting.melted,
     )
-    final = frames[-1].copy()
-    final.wrap()
-    final.info = dict(atoms.info)
-    stage.write_structure(final)
+    stage.write_structure(frames[-1], like=atoms)
     if judgement.melt is not None:
         log.info("the melt: %s", judgement.melt.reason)
     pressures = melt_pressures_GPa(thermo, schedule) or (None, None)

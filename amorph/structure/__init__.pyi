@@ -4,7 +4,7 @@ from .atoms import (
     density_g_cm3 as density_g_cm3,
     periodic_atoms as periodic_atoms,
     poscar_order as poscar_order,
-    refuse_extreme as refuse_extreme,
+    refuse_senseless as refuse_senseless,
     to_pymatgen as to_pymatgen,
 )
 from .oxidation_states import (

@@ -236,6 +236,13 @@ def test_first_sharp_peak():
     assert [row.unit for row in one.rows()] == ["1/Å", "1/Å"]
 
 
+def test_the_error_of_the_peak_is_that_of_its_mean_place():
+    q, places = np.arange(0.3, 12.0, 0.05), 1.5 + np.array([-0.04, -0.01, 0.0, 0.02, 0.03])
+    peak = first_sharp_peak(q, [1.0 + np.exp(-0.5 * ((q - place) / 0.2) ** 2) for place in places])
+    assert peak.place_per_A == pytest.approx(places.mean(), abs=1e-3)
+    assert peak.place_standard_error_per_A == pytest.approx(places.std(ddof=1) / np.sqrt(len(places)), rel=0.05)
+
+
 # errors
 
 
