@@ -119,6 +119,9 @@ def test_a_verb_receives_only_what_was_given():
         (12345.678, "12345.7"),
         ({"Mg": 2.0}, "Mg 2"),
         ((1, 2), "1 2"),
+        (-3e-17, "0"),
+        (2e-9, "2e-09"),
+        ((250.0, -1e-8, 1e-6), "250 0 1e-06"),
     ],
 )
 def test_values_are_written_for_people(value, text):
