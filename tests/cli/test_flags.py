@@ -8,6 +8,7 @@ import pytest
 
 from amorph import build, bvs_map, bvs_maps, cli, free_volume, substitute
 from amorph.calculators import make_calculator
+from amorph.cli.app import make_app
 from amorph.cli.flags import takes
 from amorph.cli.output import text_of
 from amorph.export import write_vasp_input
@@ -107,6 +108,20 @@ def test_a_verb_receives_only_what_was_given():
     verb("x", number=3)
     assert received == [("x", False, {}), ("x", False, {"number": 3})]
     assert arguments_of(stage, {"number": 3, "other": 4}) == {"number": 3}
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        ("structure x --wavelength 0.71", 0.71),
+        ("structure x --wavelength MoKa", "MoKa"),
+        ("free-volume x --oxygen-volume 9.5", 9.5),
+        ("free-volume x --oxygen-volume TiO2_rutile", "TiO2_rutile"),
+    ],
+)
+def test_a_number_stays_one_where_a_name_may_stand(words, value):
+    _, bound, _ = make_app().parse_args(words.split(), exit_on_error=False, print_error=False)
+    assert list(bound.kwargs.values()) == [value]
 
 
 @pytest.mark.parametrize(
