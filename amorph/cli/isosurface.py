@@ -26,7 +26,7 @@ Level = Annotated[
 
 @takes(surface_of, contour)
 def isosurface(
-    file: Annotated[Path, Parameter(help="Field as .npz: a bond-valence map, or any other that amorph wrote.")],
+    file: Annotated[Path, Parameter(help="Field: .npz that amorph wrote, or a CUBE, CHGCAR or LOCPOT.")],
     /,
     *,
     level: Level = None,
