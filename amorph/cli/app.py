@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
 
 VERBS = (
-    "convert",
-    "order",
     "build",
     "melt-quench",
     "relax",
@@ -27,6 +25,8 @@ VERBS = (
     "percolation",
     "isosurface",
     "vasp-input",
+    "order",
+    "convert",
     "run",
     "ensemble run",
     "ensemble status",

@@ -78,7 +78,9 @@ def isosurface(
 def _contour(file: Path, field: ScalarField, level: float, arguments: dict[str, Any]) -> Mesh:
     if not np.isnan(field.values).any():
         return contour(field, level, **arguments)
-    remedy = "leave --level out" if field.kind == "bond_valence" else "make it without excluded points"
+    remedy = (
+        "leave --level out" if field.kind == "bond_valence" and field.parameters else "make it without excluded points"
+    )
     excluded = int(np.isnan(field.values).sum())
     raise ValueError(
         f"{file}: the {field.quantity} has no value at {excluded} of {field.values.size} points, and no surface can be "
@@ -93,7 +95,7 @@ def _read_map(file: Path) -> BvsMap:
     would be taken for another. A map takes less time than reading it.
     """
     field, atoms = read_field(file)
-    if field.kind != "bond_valence":
+    if field.kind != "bond_valence" or not field.parameters:  # those of a text are not kept
         low, high = np.nanmin(field.values), np.nanmax(field.values)
         raise ValueError(
             f"{file} holds the {field.quantity}, {low:.4g} to {high:.4g} {field.unit}; give --level, the value on the "

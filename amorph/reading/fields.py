@@ -26,8 +26,8 @@ def read_field(path: str | Path) -> tuple[ScalarField, Atoms]:
     Parameters
     ----------
     path
-        An ``.npz`` that :func:`amorph.export.fields.write_field` wrote, or a calculation's CUBE, CHGCAR, AECCAR, PARCHG,
-        ELFCAR or LOCPOT, packed or not. Of several densities in one file the first, the sum over spins, is read.
+        An ``.npz`` that :func:`amorph.export.fields.write_field` wrote, or a calculation's CUBE, CHGCAR, AECCAR,
+        PARCHG, ELFCAR or LOCPOT, packed or not. Of several grids in one file the first is read.
 
     Raises
     ------

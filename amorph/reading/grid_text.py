@@ -78,7 +78,7 @@ def _vasp(file: TextIO, name: str) -> tuple[ScalarField, Atoms]:
     if not name.startswith(("LOCPOT", "ELFCAR")):
         values = values / atoms.get_volume()
     if own is not None and own[3]:
-        values[np.isclose(values, float(own[4]) / atoms.get_volume(), rtol=1e-5, atol=0.0)] = np.nan
+        values[np.isclose(values, float(own[4]), rtol=1e-5, atol=0.0)] = np.nan
     elif f"\n{line.rstrip()}" in text:
         note(f"holds more grids than one (spins); the first is read, the {quantity} in all")
     return _field(values, atoms.cell.array, quantity, unit), atoms
@@ -131,7 +131,7 @@ def _values(text: str, grid: tuple[int, int, int]) -> NDArray[np.float64]:
         raise RefusedError(f"promises {number} values and is too short for them; give a whole file")
     if re.search(r"\d[dD][+-]?\d", text[:2000]):
         text = plain_numbers(text)
-    values = np.fromstring(text, sep=" ", count=number)
+    values = np.fromstring(text, sep=" ")[:number]  # asked for a count it would fill what is missing
     if len(values) < number or not np.isfinite(values).all():
         raise RefusedError(f"has {len(values)} of {number} values, and then something that is none; give a whole file")
     return values

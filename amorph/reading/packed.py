@@ -96,7 +96,7 @@ def told(path: Path, what: str) -> Iterator[Path]:
     path
         Name of the file.
     what
-        What it should be and the remedy: "no structure that can be read" and what to give instead, apart by a semicolon.
+        What it is then and the remedy, parted by a semicolon: "no field; give a CUBE".
     """
     try:
         with noted(path), unpacked(path) as whole:
