@@ -6,5 +6,6 @@ from .structures import (
     read_structure as read_structure,
     read_trajectory as read_trajectory,
 )
+from .surfaces import SURFACE_READERS as SURFACE_READERS, read_surface as read_surface
 from .toml import read_toml as read_toml
 from .vasp import VaspRelaxed as VaspRelaxed, read_vasp_relaxed as read_vasp_relaxed

@@ -14,6 +14,8 @@ from ase import Atoms
 
 from amorph.structure import periodic_atoms
 
+_TIMES = {"time_ps": float | int, "target_K": float | int, "segment": str}
+"""What the trajectories of a run say of each frame, and what they say it by."""
 _MAXIMUM_REASON = 160
 """Characters of another project's message that are passed on."""
 _MOST_NOTES = 8
@@ -64,6 +66,7 @@ def sound(path: Path, atoms: Atoms, where: str = "") -> Atoms:
         supercell = np.array(atoms.info.get("supercell", 0))
         if supercell.shape == (3, 3) and supercell.dtype.kind == "i":
             kept.info["supercell"] = supercell
+        kept.info |= {key: atoms.info[key] for key, kind in _TIMES.items() if isinstance(atoms.info.get(key), kind)}
         return periodic_atoms(kept)
     except ValueError as error:
         raise ValueError(f"{path}: {where}{error}") from None
