@@ -202,9 +202,7 @@ def test_missing_parameters_say_what_to_do():
 
 
 def test_unknown_radii_say_what_there_is():
-    with pytest.raises(
-        ValueError, match=r"unknown radii set 'atomic'; the sets are shannon_ionic, .*cordero"
-    ):
+    with pytest.raises(ValueError, match=r"unknown radii set 'atomic'; the sets are shannon_ionic, .*cordero"):
         radii("atomic")
     with pytest.raises(ValueError, match=r"has Mo3\+, Mo4\+, Mo5\+, Mo6\+; give the oxidation states of Mo"):
         radius("shannon_ionic", "Mo")

@@ -165,9 +165,7 @@ def test_estimates_are_labelled_and_refused():
 
 
 def test_one_length_is_not_for_two_anions():
-    with pytest.raises(
-        ValueError, match=r"^r0 = 1.466 Å belongs to one anion, and O, Cl are summed; give"
-    ):
+    with pytest.raises(ValueError, match=r"^r0 = 1.466 Å belongs to one anion, and O, Cl are summed; give"):
         bvs_map(ANTIPEROVSKITE, "Li+", grid=(2, 2, 2), r0=1.466)
     with pytest.raises(ValueError, match=r"^r0 = O=1.466 Å has none for Cl; the anions are O, Cl"):
         bvs_map(ANTIPEROVSKITE, "Li+", grid=(2, 2, 2), r0={"O": 1.466})
