@@ -21,7 +21,6 @@ from .analysis.voronoi import (
     face_coordination as face_coordination,
     free_volume as free_volume,
     tessellate as tessellate,
-    voronoi_volumes as voronoi_volumes,
 )
 from .chgnet import CHGNetCalculator as CHGNetCalculator
 from .meltquench import QuenchSchedule as QuenchSchedule, Segment as Segment, melt_quench as melt_quench

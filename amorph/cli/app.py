@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 
 VERBS = (
+    "convert",
+    "order",
     "build",
     "melt-quench",
     "relax",
@@ -25,8 +27,12 @@ VERBS = (
     "voids",
     "percolation",
     "isosurface",
+    "diffusion",
+    "voltage",
     "vasp-input",
     "run",
+    "report",
+    "view",
     "ensemble run",
     "ensemble status",
     "ensemble summary",
