@@ -73,7 +73,7 @@ def bvs_map(
         Elements of the anions to sum over, "O" or "O,Cl"; by default of all atoms in a negative oxidation state or, in
         a structure without ``oxidation_states``, of all that are anions by elements and bonds.
     set
-        Name of the one set of parameters to take; by default the first that has the pair, as ``amorph parameters`` says.
+        Name of the one set of parameters to take; by default the first that has the pair (``amorph parameters``).
     parameters
         A file to take the parameters from instead: a bvparm .cif of the IUCr, or a CSV table of one's own.
     r0
