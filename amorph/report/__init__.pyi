@@ -1,2 +1,2 @@
-from .whole import REPORT as REPORT, write_report as write_report
 from .view import write_view as write_view
+from .whole import REPORT as REPORT, write_report as write_report

@@ -88,7 +88,8 @@ def panels(name: str, count: int, *, columns: int = 2, height: float = 2.4, shar
 
     columns = min(columns, count)
     rows = -(-count // columns)
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+    style: Any = {**_STYLE, "svg.hashsalt": name}
+    with mpl.rc_context(style):
         figure = Figure(figsize=(_WIDTH, height * rows), layout="constrained")
         FigureCanvasSVG(figure)
         grid = figure.subplots(rows, columns, squeeze=False, sharex=share_x).ravel()
@@ -106,9 +107,13 @@ def _inlined(text: str, name: str) -> Markup:
     """Make an SVG file a part of a page: no header, no size of its own, names and colors of the page."""
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1), count=1)
+    text = re.sub(
+        r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1), count=1
+    )
     text = re.sub(r'\bid="([^"]*)"', rf'id="{name}-\1"', text)
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)
     for color, variable in _VARIABLES.items():
         text = text.replace(color, variable)
-    return Markup(text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1))  # noqa: S704  drawn by us
+    return Markup(
+        text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
+    )  # drawn by us, from no one's words

@@ -29,7 +29,9 @@ def write_page(path: Path, template: str, **content: Any) -> None:
         "form-action 'none'"
     )
     page = _templates().get_template(template)
-    text = page.render(**content, policy=policy, scripts=scripts, style=_text("style.css"), licence=_text("3Dmol/LICENSE"))
+    text = page.render(
+        **content, policy=policy, scripts=scripts, style=_text("style.css"), licence=_text("3Dmol/LICENSE")
+    )
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

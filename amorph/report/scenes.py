@@ -26,9 +26,7 @@ def structure_scene(name: str, atoms: Atoms, mobile: str | None) -> dict[str, An
     atoms = atoms.copy()
     atoms.wrap()
     styles = styles_of(atoms, mobile or "H", None)
-    polyhedra = {
-        style.element: coordination_polyhedra(atoms, [style.element]) for style in styles if style.ligands
-    }
+    polyhedra = {style.element: coordination_polyhedra(atoms, [style.element]) for style in styles if style.ligands}
     symbols = np.array(atoms.get_chemical_symbols())
     numbers, places = _drawn(atoms, [each for found in polyhedra.values() for each in found])
     kinds = [style.element for style in styles]
@@ -41,7 +39,10 @@ def structure_scene(name: str, atoms: Atoms, mobile: str | None) -> dict[str, An
             _element(style, int((symbols == style.element).sum()), mobile=style.element == element) for style in styles
         ],
         "atoms": packed_points(places)
-        | {"kinds": packed([kinds.index(symbol) for symbol in symbols[numbers]], "u1"), "numbers": packed(numbers, "u4")},
+        | {
+            "kinds": packed([kinds.index(symbol) for symbol in symbols[numbers]], "u1"),
+            "numbers": packed(numbers, "u4"),
+        },
         "polyhedra": [
             {"color": _hex(style.color), "element": style.element, **_hulls(polyhedra[style.element])}
             for style in styles
@@ -56,7 +57,14 @@ def structure_scene(name: str, atoms: Atoms, mobile: str | None) -> dict[str, An
 def bare_scene(name: str) -> dict[str, Any]:
     """Draw nothing yet: the place of a surface that comes without a structure."""
     none = packed_points(_EMPTY) | {"kinds": "", "numbers": ""}
-    parts: dict[str, Any] = {"elements": [], "atoms": none, "polyhedra": [], "surfaces": [], "path": None, "movie": None}
+    parts: dict[str, Any] = {
+        "elements": [],
+        "atoms": none,
+        "polyhedra": [],
+        "surfaces": [],
+        "path": None,
+        "movie": None,
+    }
     return {"name": name, "formula": "", "cell": None, **parts}
 
 
@@ -81,10 +89,11 @@ def surface_alone(name: str, vertices: Array, faces: NDArray[np.int64]) -> dict[
 
 def path_of(way: MigrationPath) -> dict[str, Any]:
     """Draw a migration path: a tube from yellow, where it is best, to purple at its barrier, its sites as spheres."""
+    direction = " ".join(map(str, way.winding))
     heights = np.abs(way.values - way.threshold)
     heights = 1.0 - heights / max(float(heights.max()), 1e-300)
     return {
-        "label": f"path of {way.length:.1f} Å along [{' '.join(map(str, way.winding))}], barrier {way.barrier:.3g} {way.unit}",
+        "label": f"path of {way.length:.1f} Å along [{direction}], barrier {way.barrier:.3g} {way.unit}",
         "points": packed(way.positions, "f4"),
         "heights": packed(heights, "f4"),
         "sites": [int(site) for site in way.sites],

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-
 from amorph.analysis.isosurface import nested_surfaces
 from amorph.reading import SURFACE_READERS, read_field, read_surface, read_trajectory
 from amorph.report import scenes
 from amorph.report.found import FRAMES
 from amorph.report.page import write_page
-
 
 
 def write_view(
@@ -23,8 +21,8 @@ def write_view(
     path
         Where it is written.
     files
-        Structures, trajectories (whose frames become a movie), fields in .npz, which have their structure with them, and
-        surfaces, which are drawn with the structure named before them.
+        Structures, trajectories, whose frames become a movie, fields in .npz, which have their structure with them,
+        and surfaces, which are drawn with the structure named before them.
     ion
         The mobile ion, which can be shown alone; by default that of the first field.
     levels

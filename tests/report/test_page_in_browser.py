@@ -1,9 +1,10 @@
-"""The page in a real browser without a network: nothing complained of, nothing asked for, everything that moves moves."""
+"""The page in a real browser without a network: no complaint, no request, and what can be moved moves."""
+
+import itertools
 
 import numpy as np
 import pytest
 from browser import Browser, required_browser
-
 
 from amorph.report import write_report
 
@@ -92,12 +93,12 @@ def test_the_slider_moves_the_surface(opened):
     for level in range(5):
         slide(opened, "level", level)
         seen.append(opened.pixels())
-    assert all(differ(one, other) > 1e-3 for one, other in zip(seen[:-1], seen[1:], strict=True))
+    assert all(differ(one, other) > 1e-3 for one, other in itertools.pairwise(seen))
 
 
 def test_another_field_and_the_crystal(opened):
     before = opened.pixels()
-    choose = "(s => {{ s.value = 1; s.dispatchEvent(new Event('change', {{bubbles: true}})); }})(document.querySelector('#{}'))"
+    choose = "(s => {{ s.value = 1; s.dispatchEvent(new Event('change')); }})(document.querySelector('#{}'))"
     opened.run(choose.format("field"))
     energy = opened.pixels()
     opened.run(choose.format("scene"))
@@ -130,7 +131,9 @@ def test_views_along_the_axes(opened):
 
 
 def test_a_picture_is_saved(opened):
-    opened.run("HTMLAnchorElement.prototype.click = function () { window.saved = [this.download, this.href.slice(0, 22)]; }")
+    opened.run(
+        "HTMLAnchorElement.prototype.click = function () { window.saved = [this.download, this.href.slice(0, 22)]; }"
+    )
     opened.run("document.querySelector('#png').click()")
     assert opened.run("window.saved") == ["view.png", "data:image/png;base64,"]
 
