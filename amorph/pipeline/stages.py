@@ -92,10 +92,7 @@ def quench_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Quench:
         anion=parameters["anion"],
         melted=setting.melted,
     )
-    final = frames[-1].copy()
-    final.wrap()
-    final.info = dict(atoms.info)
-    stage.write_structure(final)
+    stage.write_structure(frames[-1], like=atoms)
     if judgement.melt is not None:
         log.info("the melt: %s", judgement.melt.reason)
     pressures = melt_pressures_GPa(thermo, schedule) or (None, None)
@@ -210,9 +207,7 @@ def reference_stage(stage: Stage, _: Atoms, setting: Setting) -> References:
 
 def analysis_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Analysed:
     """Ask everything that a run asks of the exchanged structure."""
-    subject = analyses.Subject(
-        atoms, stage.parameters, setting.rng(stage.name), setting.oxygen_volume, setting.model, stage.directory
-    )
+    subject = analyses.Subject(atoms, stage.parameters, setting.oxygen_volume, setting.model, stage.directory)
     asked = {entry.name: entry.measure(subject) for entry in analyses.ANALYSES}
     volumes = subject.volumes
     stage.write_structure(atoms)

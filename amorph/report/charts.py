@@ -155,7 +155,8 @@ def valences(values: Mapping[str, Array], ions: Mapping[str, Array], ion: str, t
         _steps(axes, {kind: found[found < top] for kind, found in values.items()}, np.linspace(0, top, 2 * _BINS + 1))
         for row, (kind, found) in enumerate(ions.items()):
             axes.plot(
-                found, np.full(len(found), 0.04 + 0.06 * row), "|" if kind == "glass" else "x", markersize=7, linestyle="",
+                found, np.full(len(found), 0.04 + 0.06 * row), "|" if kind == "glass" else "x",
+                linestyle="", markersize=7,
                 color=LINES[kind]["color"], transform=axes.get_xaxis_transform(), label=f"{ion} of the {kind}",
             )  # fmt: skip
         axes.set(xlabel=f"bond valence sum of {ion} [v.u.]", ylabel="share per v.u.", xlim=(0, top))

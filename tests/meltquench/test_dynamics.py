@@ -346,8 +346,8 @@ def test_a_state_of_another_run_is_refused():
     with pytest.raises(ValueError, match="was made in another ensemble"):
         dynamics(crystal, LennardJones(), one("NPT"), rng=rng(), state=state)
     arrays = state.to_arrays()
-    del arrays["momenta"], arrays["rng"]
-    with pytest.raises(ValueError, match="the state of the dynamics lacks momenta, rng"):
+    del arrays["momenta"]
+    with pytest.raises(ValueError, match="lacks momenta"):
         DynamicsState.from_arrays(arrays)
 
 
