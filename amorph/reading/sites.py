@@ -13,7 +13,7 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from amorph.reading.files import RefusedError, note
-from amorph.structure import DisorderedCrystal, Share, SharedSite, pair_list, refuse_extreme
+from amorph.structure import DisorderedCrystal, Share, SharedSite, pair_list, refuse_senseless
 
 _ION: Final = re.compile(r"([A-Za-z]{1,2})(?:(\d*\.?\d*)([+-])|([+-])(\d+\.?\d*))?")
 _MERGED: Final = 0.4
@@ -100,7 +100,7 @@ def crystal_of(
             f"has symmetry operations that change its own cell by {100 * misfit:.0f} %; check the cell and the setting"
         )
     try:
-        refuse_extreme(Atoms(cell=cell, positions=[[0, 0, 0]], pbc=True))
+        refuse_senseless(Atoms("H", cell=cell, pbc=True))
     except ValueError as error:
         raise RefusedError(f"is no structure: {error}") from None
     positions %= 1.0
