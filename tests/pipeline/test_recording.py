@@ -162,3 +162,26 @@ def test_the_mark_has_the_input_that_was_read(source, change):
 
     stage, _ = begin(source, work, DYNAMICS)
     assert f'"structure": "{digest}"' in (stage.directory / "stage.json").read_text()
+
+
+# another calculator
+
+
+def test_forces_that_are_not_those_of_the_checkpoint_are_refused_and_forced_on(source, caplog):
+    stopped(source, molten, DYNAMICS)
+    with RunDirectory(source.parent / "run", {}, {}) as run:
+        stage = run.stage("1_stage", DYNAMICS, {"structure": source})
+        with pytest.raises(ValueError, match=r"not those of the calculator: .* eV/Å apart; .*--force"):
+            molten(stage, read_structure(source), LennardJones(epsilon=0.02, cutoff=6.0), Work())
+    with RunDirectory(source.parent / "run", {}, {}, force=True) as run:
+        stage = run.stage("1_stage", DYNAMICS, {"structure": source})
+        molten(stage, read_structure(source), LennardJones(epsilon=0.02, cutoff=6.0), Work())
+    assert "it is continued by force" in caplog.text
+
+
+def test_a_trajectory_that_was_edited_since_its_checkpoint_is_told(source):
+    stopped(source, molten, DYNAMICS)
+    path = source.parent / "run/1_stage/trajectory.extxyz"
+    path.write_bytes(path.read_bytes().replace(b"0", b"1", 1))
+    with pytest.raises(ValueError, match=r"trajectory\.extxyz holds other bytes than those that its checkpoint knows"):
+        begin(source, molten, DYNAMICS)
