@@ -70,6 +70,7 @@ def test_the_batch_script_looks_for_the_summary(plan, prepared, monkeypatch):
     text = script(plan, prepared)
     assert text is not None
     assert subprocess.run(["bash", "-c", text], capture_output=True, check=False).returncode == 1
+    (prepared / "000_000").mkdir(exist_ok=True)
     (prepared / "000_000/summary.json").write_text("{}")
     assert subprocess.run(["bash", "-c", text], capture_output=True, check=False).returncode == 0
 

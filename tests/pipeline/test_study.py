@@ -124,7 +124,7 @@ def test_every_workflow_is_a_study(path):
         ({"build": {"lattice_constant": 4.2}}, r"'composition' is missing in \[build\]"),
         ({**LEAST, "run": {"seed": "zero"}}, r"seed = 'zero' in \[run\] must be a valid integer"),
         ({**LEAST, "run": {"seed": -1}}, r"seed = -1 in \[run\] must be greater than or equal to 0"),
-        ({**LEAST, "run": {"replicas": 0}}, r"replicas = 0 in \[run\] must be greater than 0"),
+        ({**LEAST, "run": {"replicas": 0}}, r"replicas = 0 in \[run\] must be greater than or equal to 1"),
         ({**LEAST, "run": {"checkpoint_minutes": float("nan")}}, r"checkpoint_minutes = nan min in \[run\] must be"),
         ({**LEAST, "relax": {"fmax": -0.1}}, r"fmax = -0\.1 eV/Å in \[relax\] must be greater than 0"),
         ({**LEAST, "relax": {"atoms": 1}}, r"unknown key 'atoms' in \[relax\]"),
