@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 
 VERBS = (
+    "convert",
+    "order",
     "build",
     "melt-quench",
     "relax",
@@ -21,11 +23,16 @@ VERBS = (
     "free-volume",
     "bvs",
     "bvse",
+    "parameters",
     "voids",
     "percolation",
     "isosurface",
+    "diffusion",
+    "voltage",
     "vasp-input",
     "run",
+    "report",
+    "view",
     "ensemble run",
     "ensemble status",
     "ensemble summary",

@@ -18,8 +18,10 @@ from amorph.analysis.percolation import (
     migration_path,
     percolation as regions_of,
     percolation_thresholds,
+    window_width,
 )
 from amorph.cli.flags import takes
+from amorph.cli.maps import QUANTITIES, map_again
 from amorph.cli.options import Json, Quiet, check_output
 from amorph.cli.output import say, show, show_json, show_pairs, start
 from amorph.export import PATH_WRITERS, write_path, writer_for
@@ -114,7 +116,11 @@ def _field(
         asked = {"ion": ion, "quantity": quantity, **parameters}
         if given := {name: value for name, value in asked.items() if value is not None}:
             raise ValueError(f"{_flag(given)} belongs to a structure, and {file} is a field; leave it out")
-        return read_field(file)
+        field, atoms = read_field(file)
+        if field.kind not in QUANTITIES:
+            return field, atoms
+        made = map_again(file, field, atoms)
+        return (field if field.kind == "bond_valence" else window_width(made.signed_mismatch)), atoms
     quantity = "bvse" if quantity is None else quantity
     if ion is None and quantity != "distance":
         raise ValueError(
@@ -129,7 +135,7 @@ def _field(
     if quantity == "distance":
         return distance_map(atoms, **given), atoms
     made = stage(atoms, ion, **given)
-    return (made.mismatch if quantity == "mismatch" else made.field), made.atoms
+    return (window_width(made.signed_mismatch) if quantity == "mismatch" else made.field), made.atoms
 
 
 def _flag(parameters: dict[str, Any]) -> str:

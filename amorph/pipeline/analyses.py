@@ -7,13 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ase import Atoms
 
 from amorph.analysis.bvs import BvsMap, bvs_map
 from amorph.analysis.bvse import bvse_map
 from amorph.analysis.glass_report import StructureReport, structure_report
-from amorph.analysis.percolation import PercolationThresholds, percolation_thresholds
+from amorph.analysis.percolation import PercolationThresholds, percolation_thresholds, window_width
 from amorph.analysis.spread import LocalFreeVolume, Uniformity, local_free_volume, uniformity
 from amorph.analysis.voids import Voids, voids
 from amorph.analysis.voronoi import FreeVolume, free_volume
@@ -33,8 +32,6 @@ class Subject:
     """The structure."""
     tables: Mapping[str, Mapping[str, Any]]
     """The tables of the study that say how."""
-    rng: np.random.Generator
-    """Draws what is placed at random."""
     oxygen_volume: float | None = None
     """Volume of one oxygen in MgO by the model [Å³]; None where it is not known."""
     model: str = ""
@@ -235,13 +232,14 @@ def _shares(subject: Subject) -> BondValenceShares:
 
 def _connection(subject: Subject) -> Connection:
     bvs = subject.maps["framework"]
-    return Connection(*(percolation_thresholds(field, side="below") for field in (bvs.field, bvs.mismatch)))
+    fields = bvs.field, window_width(bvs.signed_mismatch)
+    return Connection(*(percolation_thresholds(field, side="below") for field in fields))
 
 
 def _spread(subject: Subject) -> Spread:
     bvs, atoms = subject.maps["framework"], subject.atoms
     rule: dict[str, Any] = {"threshold": bvs.target_valence + bvs.window, "side": "below"}
-    spread = uniformity(bvs.field, **rule, rng=subject.rng)
+    spread = uniformity(bvs.field, **rule)
     there = (atoms.symbols == subject.element).any()
     return Spread(
         **rule, uniformity=spread, local=local_free_volume(bvs.field, atoms, subject.element, **rule) if there else None

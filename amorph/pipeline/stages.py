@@ -206,9 +206,7 @@ def reference_stage(stage: Stage, _: Atoms, setting: Setting) -> References:
 
 def analysis_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Analysed:
     """Ask everything that a run asks of the exchanged structure."""
-    subject = analyses.Subject(
-        atoms, stage.parameters, setting.rng(stage.name), setting.oxygen_volume, setting.model, stage.directory
-    )
+    subject = analyses.Subject(atoms, stage.parameters, setting.oxygen_volume, setting.model, stage.directory)
     asked = {entry.name: entry.measure(subject) for entry in analyses.ANALYSES}
     volumes = subject.volumes
     stage.write_structure(atoms)

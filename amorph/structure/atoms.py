@@ -37,6 +37,7 @@ _ANIONS: Final = {
     _ALWAYS: frozenset[str](),
     frozenset({"S", "Se", "Te", "I"}): frozenset({"O", "F"}),
     frozenset({"P", "As"}): _ALWAYS | {"S", "Se", "Te", "I"},
+    frozenset({"H"}): _ALWAYS | {"C", "S", "Se", "Te", "I", "P", "As"},
 }
 """Elements that form anions, and the elements beside which they are cations instead, as S in a sulfate."""
 
@@ -103,7 +104,10 @@ def refuse_senseless(atoms: Atoms) -> None:
         raise ValueError(f"the position of atom {broken[0]} ({atoms.symbols[broken[0]]}) is not finite")
     if not atoms.cell.volume > 1e-6:
         raise ValueError(f"the cell has the volume {atoms.cell.volume:g} Å³; give three independent lattice vectors")
-    for what, lengths in (("lattice vector", atoms.cell.lengths()), ("position of atom", _norms(atoms.positions))):
+    for what, lengths in (
+        ("lattice vector", atoms.cell.lengths()),
+        ("position of atom", np.linalg.norm(atoms.positions, axis=1)),
+    ):
         if lengths[k := int(np.argmax(lengths))] > MAXIMUM_LENGTH:
             raise ValueError(
                 f"{what} {k} is {lengths[k]:.2g} Å long; at most {MAXIMUM_LENGTH:g} Å make a structure: check the units"
@@ -114,11 +118,6 @@ def refuse_senseless(atoms: Atoms) -> None:
             f"opposite faces of the cell are {heights.min():.2g} Å apart; at least {MINIMUM_HEIGHT} Å is needed: "
             "give the reduced cell of a lattice this skewed, or check the units"
         )
-
-
-def _norms(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    norms: NDArray[np.float64] = np.linalg.norm(vectors, axis=1)
-    return norms
 
 
 def anion_mask(atoms: Atoms) -> NDArray[np.bool_]:

@@ -79,7 +79,7 @@ CASES = {
     "verdict unknown.extxyz": "unknown.extxyz is no structure that ASE or pymatgen can read (",
     "bvs metals.extxyz --ion Mg2+ -o out.npz": "no O in CuMg: a bond valence sum needs the anion that Mg2+ bonds; ",
     "free-volume metals.extxyz": "no O in the cell, which has Cu, Mg; name its anion",
-    "verdict ok.extxyz metals.extxyz": "metals.extxyz: no anion in the cell, which has Cu, Mg; name one with anion",
+    "verdict ok.extxyz metals.extxyz --anion O": "metals.extxyz: no O in the cell, which has Cu, Mg; name its anion",
     "free-volume empty.cif": "empty.cif is empty; give a file with a structure",
     "free-volume text.cif": "text.cif is no structure that ASE or pymatgen can read (",
     "free-volume folder": "folder is a directory; give a file",

@@ -1,7 +1,7 @@
 """Voronoi volumes of the atoms, and the free volume that they leave."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Final, Literal
 
 import numpy as np
@@ -44,12 +44,6 @@ class SpeciesVolume:
 class FreeVolume(Result):
     """The part of a cell that its atoms do not fill, each cation at its mean volume and each anion at a reference."""
 
-    free_volume_fraction: float
-    """f_V = 1 − Σ n_i V_i / V_cell, the anion at its reference volume, every other species at its mean in the model."""
-    oxygen_excess_fraction: float
-    """The same the other way: n_O (⟨V_O⟩ − V_O,reference) / V_cell. Equal to `free_volume_fraction`."""
-    free_volume: float
-    """f_V·V_cell [Å³]."""
     cell_volume: float
     """Volume of the cell [Å³]."""
     oxygen_volume: float
@@ -60,10 +54,6 @@ class FreeVolume(Result):
     """The mobile ion whose volume is the yardstick: "Mg2+"."""
     anion: str
     """Chemical symbol of the anion at its reference volume."""
-    ratio: float | None
-    """Free volume over the volume of all mobile ions, f_V·V_cell / (n V); None where the cell holds none."""
-    formula: str
-    """Composition per anion, the free volume as vacancies □ of the mobile ion's size: "Mg0.33□0.17Ti0.11Mo0.22O"."""
     species: tuple[SpeciesVolume, ...]
     """The mobile ion first, the anion last, the others between by atomic number."""
     volumes: NDArray[np.float64]
@@ -77,6 +67,47 @@ class FreeVolume(Result):
     empty_cells: tuple[int, ...]
     """Atoms whose power cell is empty; they count with zero volume."""
     _large: ClassVar[frozenset[str]] = frozenset({"volumes", "symbols"})
+    _derived: ClassVar[tuple[str, ...]] = (
+        "free_volume_fraction",
+        "oxygen_excess_fraction",
+        "free_volume",
+        "ratio",
+        "formula",
+    )
+
+    @property
+    def free_volume_fraction(self) -> float:
+        """f_V = 1 − Σ n_i V_i / V_cell, the anion at its reference volume, other species at their means."""
+        volumes = {row.species: row.mean for row in self.species} | {self.anion: self.oxygen_volume}
+        return 1.0 - sum(row.count * volumes[row.species] for row in self.species) / self.cell_volume
+
+    @property
+    def oxygen_excess_fraction(self) -> float:
+        """The same the other way: n_O (⟨V_O⟩ − V_O,reference) / V_cell. Equal to `free_volume_fraction`."""
+        of_anion = self.species[-1]
+        return of_anion.count * (of_anion.mean - self.oxygen_volume) / self.cell_volume
+
+    @property
+    def free_volume(self) -> float:
+        """f_V·V_cell [Å³]."""
+        return self.free_volume_fraction * self.cell_volume
+
+    @property
+    def ratio(self) -> float | None:
+        """Free volume over the volume of all mobile ions, f_V·V_cell / (n V); None where the cell holds none."""
+        first, mobile = self.species[0], element_of(self.ion)
+        if first.species != mobile or mobile == self.anion or first.mean == 0.0:
+            return None
+        return self.free_volume / (first.count * first.mean)
+
+    @property
+    def formula(self) -> str:
+        """Composition per anion, the free volume as vacancies □ as large as the ion: "Mg0.33□0.17Ti0.11Mo0.22O"."""
+        amounts = [(row.species, row.count / self.species[-1].count) for row in self.species]
+        if self.ratio is not None:
+            amounts.insert(1, ("□", self.ratio * amounts[0][1]))
+        texts = [(name, f"{round(amount, 2) + 0.0:.2f}") for name, amount in amounts]  # + 0.0: no minus zero
+        return "".join(name if text == "1.00" else name + text for name, text in texts)
 
     def rows(self) -> list[Row]:
         """Give what is compared with another structure."""
@@ -89,16 +120,7 @@ class FreeVolume(Result):
 
     def with_oxygen_volume(self, oxygen_volume: float, *, source: str) -> "FreeVolume":
         """Measure the same volumes against another reference for the anion [Å³]."""
-        return _measure(
-            self.volumes,
-            self.symbols,
-            self.cell_volume,
-            ion=self.ion,
-            anion=self.anion,
-            reference=(oxygen_volume, source),
-            tessellation=self.tessellation,
-            radii_set=self.radii_set,
-        )
+        return replace(self, oxygen_volume=oxygen_volume, oxygen_volume_source=source)
 
     def table(self) -> list[dict[str, str | int | float]]:
         """Give one row per species."""
@@ -120,57 +142,6 @@ class FreeVolume(Result):
             {"atom": index, "species": symbol, "volume_A3": volume}
             for index, (symbol, volume) in enumerate(zip(self.symbols, self.volumes.tolist(), strict=True))
         ]
-
-
-@checked
-def voronoi_volumes(atoms: Atoms, *, tessellation: Kind = "plain", radii: Radii | None = None) -> NDArray[np.float64]:
-    r"""Compute the volume of each atom's Voronoi cell.
-
-    Parameters
-    ----------
-    atoms
-        Periodic structure; any cell, however small or skewed.
-    tessellation
-        "plain": faces half-way between atoms. "power" (radical, Laguerre): faces shifted by the radii.
-    radii
-        Radii of a power tessellation: the name of a set (`shannon_ionic` needs ``oxidation_states``,
-        `cordero_covalent` does not), or numbers [Å] by ion or element.
-
-    Returns
-    -------
-    (n,) array
-        Volume of each cell [Å³]. A power cell may be empty: its volume is 0, and a warning is logged that names the
-        atom.
-
-    Raises
-    ------
-    ValueError
-        A power tessellation without radii, or radii without a power tessellation; no radius for an atom.
-    RuntimeError
-        The volumes do not add up to the cell's.
-
-    Notes
-    -----
-    The face between i and j holds the points with
-    :math:`|x - r_i|^2 - R_i^2 = |x - r_j|^2 - R_j^2`; plain cells have all :math:`R = 0`.
-
-    Examples
-    --------
-    In MgO every ion has an eighth of the cube:
-
-    >>> from ase.build import bulk
-    >>> voronoi_volumes(bulk("MgO", "rocksalt", a=4.212)).round(4)
-    array([9.3406, 9.3406])
-    """
-    return _volumes(periodic_atoms(atoms), tessellation, radii)
-
-
-def _volumes(atoms: Atoms, tessellation: Kind, radii: Radii | None) -> NDArray[np.float64]:
-    volumes = cut_cells(atoms, tessellation, radii).volumes
-    if (empty := np.flatnonzero(volumes == 0.0)).size:
-        names = ", ".join(f"{index} ({atoms.symbols[index]})" for index in empty)
-        log.warning("the power cells of these atoms are empty and count with 0 Å³: %s", names)
-    return volumes
 
 
 @checked
@@ -199,10 +170,8 @@ def free_volume(
         a number, such as that of MgO relaxed with the same potential.
     oxygen_volume_source
         Where a number comes from; it is repeated in the result.
-    tessellation
-        "plain", which alone fits published figures, or "power".
     radii
-        Radii of a power tessellation, as :func:`voronoi_volumes` takes them.
+        Radii of a power tessellation, as :func:`tessellate` takes them.
 
     Raises
     ------
@@ -227,59 +196,29 @@ def free_volume(
     0.0
     """
     atoms = periodic_atoms(atoms)
-    reference = _reference(element_of(anion), oxygen_volume, oxygen_volume_source)
-    element_of(ion)
-    present = sorted(set(atoms.symbols))
-    if element_of(anion) not in present:
-        raise ValueError(f"no {element_of(anion)} in the cell, which has {', '.join(present)}; name its anion")
-    return _measure(
-        _volumes(atoms, tessellation, radii),
-        tuple(atoms.symbols),
-        float(atoms.cell.volume),
-        ion=ion,
-        anion=element_of(anion),
-        reference=reference,
-        tessellation=tessellation,
-        radii_set=radii if isinstance(radii, str) or radii is None else "given",
-    )
-
-
-def _measure(
-    volumes: NDArray[np.float64],
-    symbols: tuple[str, ...],
-    cell_volume: float,
-    *,
-    ion: str,
-    anion: str,
-    reference: tuple[float, str],
-    tessellation: Kind,
-    radii_set: str | None,
-) -> FreeVolume:
+    name = element_of(anion)
+    reference, source = _reference(name, oxygen_volume, oxygen_volume_source)
     mobile = element_of(ion)
-    oxygen_volume, source = reference
-    species = _species(volumes, symbols, mobile, anion)
-    filled = sum(row.count * (oxygen_volume if row.species == anion else row.mean) for row in species)
-    fraction = 1.0 - filled / cell_volume
-    of_anion = species[-1]
-    of_ion = species[0] if species[0].species == mobile and mobile != anion else None
-    ratio = None if of_ion is None or of_ion.mean == 0.0 else fraction * cell_volume / (of_ion.count * of_ion.mean)
+    present = sorted(set(atoms.symbols))
+    if name not in present:
+        raise ValueError(f"no {name} in the cell, which has {', '.join(present)}; name its anion")
+    volumes = cut_cells(atoms, tessellation, radii).volumes
+    empty = np.flatnonzero(volumes == 0.0).tolist()
+    if empty:
+        names = ", ".join(f"{index} ({atoms.symbols[index]})" for index in empty)
+        log.warning("the power cells of these atoms are empty and count with 0 Å³: %s", names)
     return FreeVolume(
-        free_volume_fraction=fraction,
-        oxygen_excess_fraction=of_anion.count * (of_anion.mean - oxygen_volume) / cell_volume,
-        free_volume=fraction * cell_volume,
-        cell_volume=cell_volume,
-        oxygen_volume=oxygen_volume,
+        cell_volume=float(atoms.cell.volume),
+        oxygen_volume=reference,
         oxygen_volume_source=source,
         ion=ion,
-        anion=anion,
-        ratio=ratio,
-        formula=_formula(species, ratio),
-        species=species,
+        anion=name,
+        species=_species(volumes, tuple(atoms.symbols), mobile, name),
         volumes=volumes,
-        symbols=symbols,
+        symbols=tuple(atoms.symbols),
         tessellation=tessellation,
-        radii_set=radii_set,
-        empty_cells=tuple(np.flatnonzero(volumes == 0.0).tolist()),
+        radii_set=radii if isinstance(radii, str) or radii is None else "given",
+        empty_cells=tuple(empty),
     )
 
 
@@ -304,12 +243,3 @@ def _species(
             SpeciesVolume(name, own.size, float(own.mean()), float(own.min()), float(own.max()), float(own.std()))
         )
     return tuple(rows)
-
-
-def _formula(species: tuple[SpeciesVolume, ...], ratio: float | None) -> str:
-    anions = species[-1].count
-    amounts = [(row.species, row.count / anions) for row in species]
-    if ratio is not None:
-        amounts.insert(1, ("□", ratio * amounts[0][1]))
-    texts = [(name, f"{round(amount, 2) + 0.0:.2f}") for name, amount in amounts]  # + 0.0: no minus zero
-    return "".join(name if text == "1.00" else name + text for name, text in texts)
