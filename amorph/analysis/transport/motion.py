@@ -128,7 +128,7 @@ def diffusion(
     *,
     frame_interval_ps: Duration,
     temperature_K: Kelvin | None = None,
-    charges: Mapping[str, float] = {},  # noqa: B006 (never mutated)
+    charges: Mapping[str, float] = {},
     progress: Task | None = None,
 ) -> Diffusion:
     r"""Measure how fast each element of a trajectory moves.
@@ -228,7 +228,7 @@ def _tracer(
         nernst_einstein_S_per_cm=None if slope is None or factor is None else factor * slope,
         haven_ratio=None if slope is None or together is None else slope / together,
         curves={
-            "lag_ps": lags * interval_ps,
+            "lag_ps": lags.astype(np.float64) * interval_ps,
             "msd_A2": mean,
             "standard_error_A2": spread,
             "collective_A2": collective[0],
