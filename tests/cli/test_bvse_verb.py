@@ -71,7 +71,7 @@ def test_bvse_refuses_in_one_line(amorph):
         (("--ion", "Fe2+"), "amorph: no soft-BV parameters for Fe2+–O2-; the table has"),
         (("--ion", "Li+", "--oxidation-states", "fitted"), "amorph: no bond-valence parameters for Fe and O2-"),
         (("--ion", "Li+", "--oxidation-states", "guess"), "amorph: --oxidation-states = 'guess' must be given, formal"),
-        (("--ion", "Li+", "--oxidation-states", "Ti=4"), "amorph: oxidation_states names Ti, which"),
+        (("--ion", "Li+", "--oxidation-states", "Ti=4"), "amorph: --oxidation-states names Ti, which"),
         (("--ion", "Li+", "-o", "map.txt"), "amorph: "),
     ):
         called = amorph("bvse", file, *words)
