@@ -201,6 +201,8 @@ def _sides_fit(n, half, odd, source, starts, neighbors, codes, steps, nodes, sid
         of_u = closer[far] & (equal[w] if odd else ~closer[w] & ~equal[w])
         if of_u == 0:
             continue
+        if half == 1:  # a triangle: the source itself is before both
+            return True
         for m in range(degree):
             x = _side(n, m, half - 1, source, starts, neighbors, codes, steps, nodes, sides)
             if x < 0 or x == w or of_u & closer[x] == 0:
@@ -208,7 +210,7 @@ def _sides_fit(n, half, odd, source, starts, neighbors, codes, steps, nodes, sid
             of_v = closer[w] & ~closer[x] & ~equal[x] & (equal[far] if odd else closer[far])
             if of_v == 0:
                 continue
-            if not odd or half == 1:
+            if not odd:
                 return True
             for i in range(starts[nodes[0, numbers[w]] + 1] - starts[nodes[0, numbers[w]]]):
                 y = _side(numbers[w], i, half - 1, source, starts, neighbors, codes, steps, nodes, sides)
