@@ -131,11 +131,11 @@ def _written(hint: Any) -> tuple[Any, Callable[[Any], Any], str | None]:
     kinds = [get_origin(member) or member for member in members]
     for member, kind in zip(members, kinds, strict=True):
         if inspect.isclass(kind) and issubclass(kind, Mapping):
-            named = str in kinds
             value = get_args(member)[1]
             read = _literal if value is Any else str if value is str else _number
-            convert = functools.partial(_entries, name_allowed=named, read=read)
-            return list[str] | None, convert, f"{'SET|' if named else ''}NAME=VALUE..."
+            alone = str if str in kinds else _number if float in kinds else None
+            convert = functools.partial(_entries, alone=alone, read=read)
+            return list[str] | None, convert, {str: "SET|", _number: "VALUE|"}.get(alone, "") + "NAME=VALUE..."
     if len(members) > 1 and all(kind is tuple for kind in kinds):
         return list[int] | None, _integers, None
     if kinds == [Sequence]:
@@ -159,10 +159,10 @@ def _is_open(kind: Any) -> bool:
     return get_origin(kind) is tuple and Ellipsis in get_args(kind)
 
 
-def _entries(tokens: list[str], *, name_allowed: bool, read: Callable[[str], Any]) -> Any:
-    """Read NAME=VALUE tokens; a single token without "=" is a name where names are allowed."""
-    if name_allowed and len(tokens) == 1 and "=" not in tokens[0]:
-        return tokens[0]
+def _entries(tokens: list[str], *, alone: Callable[[str], Any] | None, read: Callable[[str], Any]) -> Any:
+    """Read NAME=VALUE tokens; `alone` reads a single token without "=", where one is allowed."""
+    if alone is not None and len(tokens) == 1 and "=" not in tokens[0]:
+        return alone(tokens[0])
     entries: dict[str, str] = {}
     for token in tokens:
         name, equals, value = token.partition("=")

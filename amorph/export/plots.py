@@ -1,11 +1,15 @@
 """Curves of structures, drawn for a paper: vector or pixels, each axis with its unit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from math import exp
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ase import units
+
 from amorph.analysis.glass_report import StructureReport
 from amorph.analysis.scattering import Comparison, PowderPattern
+from amorph.analysis.transport import Arrhenius, Diffusion
 from amorph.export.whole_files import replacing, writer_for
 
 if TYPE_CHECKING:
@@ -93,3 +97,66 @@ def plot_report(
         axes.legend(fontsize="x-small", frameon=False)
     with replacing(Path(path)) as temporary:
         save(temporary, figure)
+
+
+def plot_diffusion(path: str | Path, measured: Mapping[str, Diffusion], line: Arrhenius | None = None) -> None:
+    """Draw the displacements of every element with the line fitted to it, α2, and D over the inverse temperature.
+
+    Parameters
+    ----------
+    path
+        Name of the file: ``.pdf``, ``.svg`` or ``.png``.
+    measured
+        Trajectories by name.
+    line
+        Activation of one element.
+
+    Raises
+    ------
+    ValueError
+        Another suffix.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    save = writer_for(path, PLOT_WRITERS, "figure")
+    columns = 2 if line is None else 3
+    figure = Figure(figsize=(4.5 * columns, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    first, second, *third = figure.subplots(1, columns)
+    shades = 0
+    for name, one in measured.items():
+        for element, ion in one.ions.items():
+            at = element if len(measured) == 1 else f"{element}, {_named(name, one)}"
+            lag, color = ion.curves["lag_ps"], f"C{shades % 10}"
+            shades += 1
+            first.loglog(lag, ion.curves["msd_A2"], color=color, linewidth=1, label=at)
+            if ion.start_ps is not None and ion.diffusivity_cm2_s is not None:
+                straight = lag[lag >= ion.start_ps * (1.0 - 1e-9)]
+                rise = 6e4 * ion.diffusivity_cm2_s * (straight - straight[-1])
+                first.plot(straight, ion.curves["msd_A2"][-1] + rise, "--", color=color, linewidth=2, alpha=0.6)
+            second.semilogx(lag, ion.curves["non_gaussian"], color=color, linewidth=1, label=at)
+    first.set(xlabel="lag [ps]", ylabel="mean-square displacement [Å²]")
+    first.legend(fontsize="x-small", frameon=False)
+    second.set(xlabel="lag [ps]", ylabel="non-Gaussian parameter α2")
+    if line is not None:
+        (axes,) = third
+        ions = [one.ions[line.element] for one in measured.values()]
+        kelvin = [one.temperature_K or float("nan") for one in measured.values()]
+        for temperature, ion in zip(kelvin, ions, strict=True):
+            if ion.diffusivity_cm2_s is not None and ion.interval_95 is not None:
+                axes.plot([1000 / temperature] * 2, ion.interval_95, "-", color="C0")
+                axes.plot(1000 / temperature, ion.diffusivity_cm2_s, "o", color="C0")
+            elif ion.upper_limit_cm2_s is not None:
+                axes.plot(1000 / temperature, ion.upper_limit_cm2_s, "v", color="0.5")
+        hottest = max(line.temperatures_K)
+        ends = [line.prefactor_cm2_s * exp(-line.activation_energy_eV / (units.kB * t)) for t in (hottest, 300.0)]
+        axes.plot([1000 / hottest, 1000 / 300.0], ends, "--", color="C0", linewidth=1)
+        axes.plot([1000 / 300.0] * 2, line.diffusivity_300K_interval_95, "-", color="C0", linewidth=3, alpha=0.4)
+        axes.set(xlabel="1000 K / T", ylabel=f"D of {line.element} [cm²/s]", yscale="log")
+    with replacing(Path(path)) as temporary:
+        save(temporary, figure)
+
+
+def _named(name: str, one: Diffusion) -> str:
+    return Path(name).name if one.temperature_K is None else f"{one.temperature_K:g} K"

@@ -1,6 +1,6 @@
 """Structures as files: extended XYZ, CIF, POSCAR and LAMMPS data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +32,27 @@ def write_structure(path: str | Path, structure: "Atoms | Structure") -> None:
         Unknown suffix; a structure that :func:`~amorph.structure.periodic_atoms` refuses.
     """
     structure_writer(path)(path, structure)
+
+
+def write_structures(path: str | Path, frames: Sequence[Atoms]) -> None:
+    """Write structures one after the other, where the format that the suffix names holds several.
+
+    Raises
+    ------
+    ValueError
+        As those of :func:`write_structure`; several structures for a format that holds one.
+    """
+    writer = structure_writer(path)
+    if len(frames) == 1:
+        writer(path, frames[0])
+        return
+    if writer is not write_extxyz:
+        raise ValueError(f"{path} holds one structure, and there are {len(frames)}; write .extxyz, or choose one")
+    frames = [periodic_atoms(frame) for frame in frames]
+    for frame in frames:
+        frame.calc = None
+    with replacing(path) as temporary:
+        ase.io.write(temporary, frames, format="extxyz")
 
 
 def structure_writer(path: str | Path) -> Callable[["str | Path", "Atoms | Structure"], None]:

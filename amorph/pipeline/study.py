@@ -16,7 +16,7 @@ from amorph.analysis.voronoi import free_volume
 from amorph.calculators import CHGNET, make_calculator
 from amorph.export import write_vasp_input
 from amorph.meltquench import QuenchSchedule, check_sampling, melt_quench, named
-from amorph.parameters import Seed, Unit, checked, parse
+from amorph.parameters import Fraction, Seed, Unit, checked, parse
 from amorph.reading import read_toml
 from amorph.relaxation import relax
 from amorph.rocksalt import build
@@ -50,13 +50,15 @@ def general(
 
 
 @checked
-def control(*, crystal: bool = True) -> None:
-    """Choose what the glass is compared with.
+def control(*, crystal: bool = True, crystal_limit: Fraction | None = None) -> None:
+    """Choose what the glass is compared with, and how much crystal it may hold.
 
     Parameters
     ----------
     crystal
         Take the same built cell, never melted, through relaxation, exchange, relaxation and analysis.
+    crystal_limit
+        Largest crystal fraction of what passes as a glass, whatever its verdict; without it the verdict decides.
     """
 
 

@@ -1,3 +1,4 @@
+from .deformation import MovingCell as MovingCell
 from .minimization import (
     Relaxed as Relaxed,
     RelaxFrame as RelaxFrame,

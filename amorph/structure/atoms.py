@@ -37,6 +37,7 @@ _ANIONS: Final = {
     _ALWAYS: frozenset[str](),
     frozenset({"S", "Se", "Te", "I"}): frozenset({"O", "F"}),
     frozenset({"P", "As"}): _ALWAYS | {"S", "Se", "Te", "I"},
+    frozenset({"H"}): _ALWAYS | {"C", "S", "Se", "Te", "I", "P", "As"},
 }
 """Elements that form anions, and the elements beside which they are cations instead, as S in a sulfate."""
 

@@ -57,7 +57,7 @@ def test_help_shows_choices_defaults_units_and_shapes(amorph):
     assert "--blocking all|framework" in text
     assert "--cutoff FLOAT Anions at this distance or nearer count [Å]. [default: 6.0]" in text
     assert "--grid INT INT INT" in text
-    assert '--ion STR... The mobile ion: "Mg2+"; once for each of several. [required]' in text
+    assert '--ion STR... The mobile ion: "Mg2+"; once for each of several.' in text
     text = " ".join(amorph("build", "--help").out.split())
     assert "--supercell INT..." in text
     assert "[default: 3 3 3]" in text

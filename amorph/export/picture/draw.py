@@ -96,7 +96,7 @@ def write_picture(
     for name, part in (("surface", mesh), ("path", pathway)):
         if part is not None:
             check_cell(name, part.cell, atoms)
-    styles = _styles(atoms, mobile, polyhedra)
+    styles = styles_of(atoms, mobile, polyhedra)
     if pathway is not None:  # smaller spheres leave the tube to be seen
         styles = [style if style.ligands else replace(style, size=0.6 * style.size) for style in styles]
     parts = SceneParts(opacity)
@@ -117,8 +117,8 @@ def write_picture(
         save(temporary, image)
 
 
-def _styles(atoms: Atoms, mobile: str, polyhedra: Sequence[str] | None) -> list[Style]:
-    """Choose how each element is drawn: polyhedra, then other cations, then anions."""
+def styles_of(atoms: Atoms, mobile: str, polyhedra: Sequence[str] | None) -> list[Style]:
+    """Choose how each element is drawn: polyhedra, then other cations, then anions; arguments as of a picture."""
     mobile = element_of(mobile)
     symbols = np.array(atoms.get_chemical_symbols())
     anion = anion_mask(atoms)

@@ -1,0 +1,5 @@
+"""Does the ion move? Mean-square displacements, diffusion coefficients, conductivity, activation energies."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

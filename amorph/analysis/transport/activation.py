@@ -1,0 +1,136 @@
+"""How diffusion grows with temperature: the activation energy, and what it promises at room temperature."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from ase import units
+
+from amorph.analysis.transport.motion import Diffusion
+from amorph.analysis.transport.regression import CONFIDENCE
+from amorph.figures import Result, Row
+
+ROOM_K: Final = 300.0
+HOUR_S: Final = 3600.0
+NM_PER_CM: Final = 1e7
+
+
+@dataclass(frozen=True, eq=False)
+class Arrhenius(Result):
+    """Diffusion of one element over temperatures, D = D0 exp(−E_a / k_B T)."""
+
+    element: str
+    temperatures_K: tuple[float, ...]
+    """Temperatures at which it diffuses [K]."""
+    left_out_K: tuple[float, ...]
+    """Temperatures at which no diffusion is seen: a limit is no point of a line [K]."""
+    activation_energy_eV: float
+    """E_a [eV]."""
+    activation_energy_interval_95: tuple[float, float]
+    """Interval that holds it with 95 % [eV]."""
+    prefactor_cm2_s: float
+    """D0 [cm²/s]."""
+    misfit: float | None
+    """χ² per degree of freedom; None for two points. Where it is above 1 the errors grow by its root."""
+    diffusivity_300K_cm2_s: float
+    """D extrapolated to 300 K [cm²/s]."""
+    diffusivity_300K_interval_95: tuple[float, float]
+    """Interval that holds it with 95 %, as far as the line goes on to 300 K [cm²/s]."""
+    diffusion_length_1h_nm: float
+    """l_d = √(D t) of one hour at 300 K [nm]."""
+    diffusion_length_1h_interval_95: tuple[float, float]
+    """Interval that holds it with 95 % [nm]."""
+
+    def table(self) -> list[dict[str, Any]]:
+        """Give each figure with its interval."""
+        named = {
+            "activation energy [eV]": (self.activation_energy_eV, self.activation_energy_interval_95),
+            "D at 300 K [cm²/s]": (self.diffusivity_300K_cm2_s, self.diffusivity_300K_interval_95),
+            "diffusion length, 1 h at 300 K [nm]": (
+                self.diffusion_length_1h_nm,
+                self.diffusion_length_1h_interval_95,
+            ),
+        }
+        return [
+            {"element": self.element, "figure": name, "value": value, "from": low, "to": high}
+            for name, (value, (low, high)) in named.items()
+        ]
+
+    def rows(self) -> list[Row]:
+        """Give the activation energy, and D and diffusion length at room temperature."""
+        return [
+            Row(f"activation energy of {self.element}", self.activation_energy_eV, "eV"),
+            Row(f"D of {self.element} at 300 K, extrapolated", self.diffusivity_300K_cm2_s, "cm²/s"),
+            Row(f"diffusion length of {self.element}, 1 h at 300 K", self.diffusion_length_1h_nm, "nm"),
+        ]
+
+
+def arrhenius(measured: Sequence[Diffusion], element: str) -> Arrhenius:
+    r"""Fit the activation energy of an element to its diffusion coefficients at several temperatures.
+
+    Parameters
+    ----------
+    measured
+        Trajectories, each with its temperature; several may share one.
+    element
+        The element that moves.
+
+    Raises
+    ------
+    ValueError
+        A trajectory without temperature or without the element; diffusion at fewer than two temperatures.
+
+    Notes
+    -----
+    :math:`\ln D` is fitted over :math:`1/k_B T` with the weights :math:`(D/s)^2` of the standard errors s. Errors are
+    those of the weights, times √(χ²/ν) where the line does not go through them. The interval at 300 K is of the line;
+    that nothing else happens on the way there is an assumption.
+    """
+    from scipy.stats import norm
+
+    points, left_out = [], []
+    for one in measured:
+        if one.temperature_K is None:
+            raise ValueError("a trajectory has no temperature, which an activation energy needs; give temperature_K")
+        if (found := one.ions.get(element)) is None:
+            raise ValueError(f"there is no {element} in a trajectory; the elements are {', '.join(one.ions)}")
+        if found.diffusivity_cm2_s is None or found.standard_error is None:
+            left_out.append(one.temperature_K)
+        else:
+            points.append((one.temperature_K, found.diffusivity_cm2_s, found.standard_error))
+    temperatures, values, errors = np.array(sorted(points)).reshape(-1, 3).T
+    if len(np.unique(temperatures)) < 2:
+        raise ValueError(
+            f"{element} is seen to diffuse at {len(np.unique(temperatures))} temperature(s), and a line needs two; "
+            "run longer or hotter"
+        )
+    inverse = -1.0 / (units.kB * temperatures)
+    design = np.stack([np.ones(len(inverse)), inverse], axis=1)
+    weights = (values / errors) ** 2
+    covariance = np.linalg.inv(design.T @ (design * weights[:, None]))
+    best = covariance @ (design.T @ (weights * np.log(values)))
+    freedom = len(inverse) - 2
+    misfit = None
+    if freedom:
+        misfit = float(weights @ (np.log(values) - design @ best) ** 2 / freedom)
+        covariance = covariance * max(1.0, misfit)
+    width = float(norm.ppf((1.0 + CONFIDENCE) / 2.0))
+    there = np.array([1.0, -1.0 / (units.kB * ROOM_K)])
+    logarithm, error = float(there @ best), float(np.sqrt(there @ covariance @ there))
+    ends = np.exp(logarithm + width * error * np.array([0.0, -1.0, 1.0]))
+    lengths = NM_PER_CM * np.sqrt(ends * HOUR_S)
+    energy, spread = float(best[1]), width * float(np.sqrt(covariance[1, 1]))
+    return Arrhenius(
+        element=element,
+        temperatures_K=tuple(temperatures.tolist()),
+        left_out_K=tuple(sorted(left_out)),
+        activation_energy_eV=energy,
+        activation_energy_interval_95=(energy - spread, energy + spread),
+        prefactor_cm2_s=float(np.exp(best[0])),
+        misfit=misfit,
+        diffusivity_300K_cm2_s=float(ends[0]),
+        diffusivity_300K_interval_95=(float(ends[1]), float(ends[2])),
+        diffusion_length_1h_nm=float(lengths[0]),
+        diffusion_length_1h_interval_95=(float(lengths[1]), float(lengths[2])),
+    )

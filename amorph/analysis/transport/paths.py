@@ -1,0 +1,101 @@
+"""The paths of the atoms of a trajectory: followed across the faces of the cell, the drift of the whole taken off."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+LONGEST_STEP: Final = 0.4
+"""Share of a lattice vector that an atom may move between frames. A step above half a vector looks like a shorter one
+the other way, so that where steps near a half occur, others have been mistaken."""
+_BLOCK: Final = 64
+"""Frames that are turned over at once, from frames of atoms to paths in time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """Where the atoms of a trajectory went."""
+
+    symbols: tuple[str, ...]
+    """Elements of the atoms."""
+    positions: NDArray[np.float64]
+    """(atoms, 3, frames) positions, continuous in time, about the center of mass of the cell [Å]."""
+    volume_A3: float
+    """Mean volume of the cell [Å³]."""
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return self.positions.shape[2]
+
+    def of(self, element: str) -> NDArray[np.float64]:
+        """Give the paths of one element."""
+        return self.positions[[symbol == element for symbol in self.symbols]]
+
+
+def unwrapped_paths(frames: Iterable[Atoms]) -> Paths:
+    r"""Follow the atoms of a trajectory, wrapped or not, in a cell that may change.
+
+    Parameters
+    ----------
+    frames
+        Frames in order, at equal intervals.
+
+    Raises
+    ------
+    ValueError
+        No frame; frames of different atoms; a step of an atom above 0.4 of a lattice vector, which could have crossed
+        either face.
+
+    Notes
+    -----
+    From frame to frame an atom takes its shortest step in fractional coordinates, times the mean of the two cells:
+    :math:`\Delta r = (\Delta f - \mathrm{round}\,\Delta f)\,(h_k + h_{k+1})/2`. A cell that breathes moves no atom
+    by this measure, and there are no false displacements that grow with the distance from the origin.
+    """
+    first: Atoms | None = None
+    blocks: list[NDArray[np.float64]] = []
+    volumes: list[float] = []
+    before = cell = place = np.empty(0)
+    shares = np.empty(0)
+    rows: list[NDArray[np.float64]] = []
+    for number, atoms in enumerate(frames):
+        fractional = atoms.cell.scaled_positions(atoms.positions)
+        if first is None:
+            first, place = atoms, np.zeros((len(atoms), 3))
+            masses = atoms.get_masses()
+            shares = masses / masses.sum()
+        else:
+            if not np.array_equal(atoms.numbers, first.numbers):
+                raise ValueError(f"frame {number} has other atoms than the first, or in another order; sort them alike")
+            step = fractional - before
+            step -= np.round(step)
+            if (longest := float(np.abs(step).max())) > LONGEST_STEP:
+                atom = int(np.argmax(np.abs(step).max(axis=1)))
+                raise ValueError(
+                    f"atom {atom} ({first.symbols[atom]}) moves {longest:.2f} of a lattice vector before frame "
+                    f"{number}: beyond {LONGEST_STEP} nobody knows through which face; write frames more often"
+                )
+            step = step @ ((cell + atoms.cell.array) / 2.0)
+            place = place + (step - shares @ step)
+        before, cell = fractional, atoms.cell.array.copy()
+        volumes.append(atoms.cell.volume)
+        rows.append(place)
+        if len(rows) == _BLOCK:
+            blocks.append(np.array(rows))
+            rows = []
+    if first is None:
+        raise ValueError("there is no frame to follow; give a trajectory")
+    if rows:
+        blocks.append(np.array(rows))
+    positions = np.empty((len(first), 3, len(volumes)))
+    done = 0
+    blocks.reverse()
+    while blocks:  # each is given back as soon as it is turned over
+        block = blocks.pop()
+        positions[:, :, done : done + len(block)] = block.transpose(1, 2, 0)
+        done += len(block)
+    return Paths(tuple(first.get_chemical_symbols()), positions, float(np.mean(volumes)))
