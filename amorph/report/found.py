@@ -118,7 +118,7 @@ def columns(path: Path) -> dict[str, Any]:
 
 
 def movie_frames(folder: Path) -> tuple[list[Atoms], int]:
-    """Read at most so many frames of a stage's trajectory as a movie shows, evenly chosen; and say how many there are."""
+    """Read as many frames of a trajectory as a movie shows at most, evenly chosen; and say how many there are."""
     path = folder / "trajectory.extxyz"
     count = len(columns(folder / "thermo.csv")["step"])
     frames = read(path, index=f"::{-(-count // FRAMES)}", format="extxyz")
