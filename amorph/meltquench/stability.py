@@ -64,9 +64,9 @@ class Stability:
                 f"the volume is {volume:.1f} Å³ at step {step}, {volume / self._start_volume:.2f} times the start: the "
                 f"cell runs away under {segment.pressure_GPa:g} GPa; raise the pressure or use NVT"
             )
-        if close := self._closeness.said(atoms):
+        if close := self._closeness.said(atoms, f"at step {step}"):
             raise RuntimeError(
-                f"{close} at step {step}: the run is unstable; {self.remedy}, or, in a hot melt, choose a calculator "
+                f"{close}: the run is unstable; {self.remedy}, or, in a hot melt, choose a calculator "
                 'with repulsion = "zbl"'
             )
 

@@ -1,11 +1,14 @@
 """Dynamics and relaxations that write down what they do, and continue from their checkpoint."""
 
+import contextlib
 import csv
 import logging
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import ase.io
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
@@ -13,6 +16,7 @@ from ase.constraints import FixCom
 
 from amorph.meltquench import DynamicsState, Frame, Thermo, named
 from amorph.meltquench.dynamics import dynamics
+from amorph.reading.files import sound
 from amorph.relaxation import Relaxed, RelaxFrame, RelaxState, relaxation
 from amorph.run import Checkpoints, Stage, Work, appended, csv_rows, structure_text
 
@@ -115,5 +119,23 @@ def _sampled(frame: Frame) -> Atoms:
 def read_thermo(path: Path) -> list[Thermo]:
     """Read the rows of thermo.csv back."""
     kinds = Thermo.__annotations__
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file, _named(path):
         return [Thermo(**{key: kinds[key](value) for key, value in row.items()}) for row in csv.DictReader(file)]
+
+
+def sampled_frames(path: Path) -> Iterator[Atoms]:
+    """Read the frames of trajectory.extxyz back, one at a time: all of a long run at once may not fit in the memory."""
+    with path.open(encoding="utf-8") as file, _named(path):
+        for number, frame in enumerate(ase.io.iread(file, index=":", format="extxyz")):
+            yield sound(path, frame, f"frame {number}: ")
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file in an error of its content."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, IndexError, OSError) as error:
+        raise ValueError(
+            f"{path} is damaged ({' '.join(str(error).split())}); remove the folder {path.parent} to redo the stage"
+        ) from error

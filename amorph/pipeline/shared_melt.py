@@ -12,10 +12,9 @@ from amorph.analysis.decorrelation import decorrelation
 from amorph.calculators import calculator_name
 from amorph.figures import Result, Row
 from amorph.meltquench import named
-from amorph.pipeline.recording import read_thermo, record_dynamics
+from amorph.pipeline.recording import read_thermo, record_dynamics, sampled_frames
 from amorph.pipeline.results import SharedMelt, Snapshots
 from amorph.pipeline.stages import Setting
-from amorph.reading import read_trajectory
 from amorph.run import Finished, Stage, as_from, read_json, structure_text, write_atomically, write_json
 
 log = logging.getLogger(__name__)
@@ -36,7 +35,7 @@ def melt_stage(stage: Stage, atoms: Atoms, setting: Setting) -> SharedMelt:
     record_dynamics(stage, atoms, setting.calculator, setting.rng(stage.name), setting.work)
     discarded = round(parameters["discard_ps"] * 1000.0 / schedule.timestep_fs)
     every = parameters["sample_every"]
-    sampled = read_trajectory(stage.directory / "trajectory.extxyz"), read_thermo(stage.directory / "thermo.csv")
+    sampled = sampled_frames(stage.directory / "trajectory.extxyz"), read_thermo(stage.directory / "thermo.csv")
     taken = [
         (frame, row)
         for frame, row in zip(*sampled, strict=True)

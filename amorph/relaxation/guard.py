@@ -30,10 +30,8 @@ class MinimizationGuard:
                 f"{MINIMIZATION_VOLUME_LIMIT:g}: the cell runs away; check the starting density, or relax with "
                 "cell = 'fixed' first"
             )
-        if close := self._closeness.said(atoms):
-            raise RuntimeError(
-                f'{close} at step {step} of the minimisation: {_CHECK}, or choose a calculator with repulsion = "zbl"'
-            )
+        if close := self._closeness.said(atoms, f"at step {step} of the minimisation"):
+            raise RuntimeError(f'{close}: {_CHECK}, or choose a calculator with repulsion = "zbl"')
 
     def check_results(self, atoms: Atoms, energy: float, forces: NDArray[np.float64], stress: float, step: int) -> None:
         """Stop where the energy [eV], a force [eV/Å] or the stress [GPa] is not finite."""

@@ -30,7 +30,7 @@ class _Closeness:
         self.positions: NDArray[np.float64] = np.empty((0, 3))
         self.slack = 0.0
 
-    def said(self, atoms: Atoms) -> str:
+    def said(self, atoms: Atoms, when: str) -> str:
         """Name two atoms that are too close, and their distance [Å]; empty as long as there are none."""
         if self.cell is not None and np.array_equal(self.cell, atoms.cell.array):
             moved = np.linalg.norm(atoms.positions - self.positions, axis=1).max()
@@ -41,7 +41,7 @@ class _Closeness:
         closest = float(pairs.d[k]) if k >= 0 else self.REACH
         if closest < MINIMUM_DISTANCE:
             i, j = (f"{atom} ({atoms.symbols[atom]})" for atom in (pairs.i[k], pairs.j[k]))
-            return f"atoms {i} and {j} are {closest:.3f} Å apart, closer than {MINIMUM_DISTANCE} Å,"
+            return f"atoms {i} and {j} are {closest:.3f} Å apart {when}, closer than {MINIMUM_DISTANCE} Å"
         self.cell, self.positions = atoms.cell.array.copy(), atoms.get_positions()
         # Two atoms that approach each other close the gap twice as fast as one moves.
         self.slack = (closest - MINIMUM_DISTANCE) / 2.0

@@ -102,7 +102,7 @@ class Tables:
             (self._knots[REFINED:], self.step),
         ):
             places = _extended(knots, step)
-            zones.append((_map(self._bond(places), self._first_layer()[0][1]), self._weight(places), step))
+            zones.append((self._map_first_layer(places), self._weight(places), step))
         intervals = sum(len(hidden[0]) - 3 for hidden, _, _ in zones)
         table = aligned(len(elements) ** 2 * intervals * 6 * WIDTH, self._dtype)
         end = 0
@@ -144,6 +144,10 @@ class Tables:
         """First layer of atom convolution 0: for center, bond and neighbor, and its bias."""
         matrix, bias = first_layer(self._model.arrays, "atom_conv_layers.0.twoBody_atom", centered=False)
         return np.split(matrix, 3), bias
+
+    def _map_first_layer(self, d: Double) -> Curve:
+        """The bond's part of the first layer of atom convolution 0."""
+        return _map(self._bond(d), self._first_layer()[0][1])
 
     def _message(self, center: int, neighbor: int, in_bond: Curve, weight: Curve) -> Curve:
         arrays = self._model.arrays
