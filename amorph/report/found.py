@@ -64,8 +64,10 @@ class FoundRun:
     directory: Path
     summary: Mapping[str, Any]
     """Its summary.json."""
-    study: Mapping[str, Any]
-    """Its run.toml, provenance included."""
+    study: str
+    """The study with every default, as its run.toml has it."""
+    provenance: Mapping[str, Any]
+    """What made its numbers."""
     branches: Mapping[str, Branch]
     """"glass", the first of its replicas, and "crystal" where there is a control; none of a run that only melts."""
 
@@ -94,7 +96,9 @@ def found_run(directory: Path) -> FoundRun:
         )
     try:
         summary = json.loads(mark.read_text(encoding="utf-8"))
-        study = tomllib.loads((directory / "run.toml").read_text(encoding="utf-8"))
+        text = (directory / "run.toml").read_text(encoding="utf-8")
+        provenance = tomllib.loads(text)["provenance"]
+        study = text[: text.index("\n[provenance]")].strip()  # what follows is no part of a study
         exchanged, crystal = summary["exchanged"], summary["crystal"]
         branches = {}
         if exchanged:
@@ -107,7 +111,7 @@ def found_run(directory: Path) -> FoundRun:
             f"{directory} holds no run that can be read: {type(error).__name__}: {error}; "
             "amorph run writes its summary anew when it is called on it again"
         ) from None
-    return FoundRun(directory, summary, study, branches)
+    return FoundRun(directory, summary, study, provenance, branches)
 
 
 def columns(path: Path) -> dict[str, Any]:

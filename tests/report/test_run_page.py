@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from amorph.pipeline import read_study
 from amorph.report import write_report
 from amorph.report.whole import HEADLINES
 
@@ -96,6 +97,12 @@ def test_every_figure_of_the_summary_stands_there(page, finished):
     assert all(name in headings for name in names)
     assert all(line in page.words["li"] for line in summary["failed"])
     assert summary["failed"], "the toy does not melt, which must stand at the top"
+
+
+def test_the_study_stands_there_and_makes_the_same_run(page, finished, tmp_path):
+    text = page.words["pre"]
+    (tmp_path / "study.toml").write_text(text[text.index("[run]") : text.index("@software")], encoding="utf-8")
+    assert read_study(tmp_path / "study.toml") == read_study(finished.parent / "study.toml")
 
 
 def test_the_view_holds_both_structures(scenes, finished):
