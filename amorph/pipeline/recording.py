@@ -35,9 +35,9 @@ def record_dynamics(
     checkpoints = Checkpoints(stage, atoms, work)
     saved = checkpoints.read()
     state = None if saved is None else DynamicsState.from_arrays(saved)
-    grown: tuple[Any, Any] = ((), ())
+    grown: list[Any] = [(), ()]  # the sizes of the two files and, since there are checksums, those
     if saved is not None:
-        grown = tuple(zip(saved["sizes"].tolist(), saved.get("sha256", np.array(["", ""])).tolist(), strict=True))
+        grown = list(zip(saved["sizes"].tolist(), saved.get("sha256", np.array(["", ""])).tolist(), strict=True))
     if state is not None:
         log.info("%s: continuing after step %d of %d", stage.name, state.step, schedule.steps)
         _check_forces(stage, atoms, calculator, state)

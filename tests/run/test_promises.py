@@ -124,6 +124,18 @@ def test_a_directory_that_was_moved_or_begun_again_gets_nothing_more(tmp_path, a
     assert [path.name for path in tmp_path.rglob("*") if path.suffix in {".npz", ".json"}] == []
 
 
+def test_a_run_toml_of_other_types_is_told_in_one_line(tmp_path):
+    with RunDirectory(tmp_path / "run", {"run": {"seed": 1}}, {"versions": {"numpy": "2"}}):
+        pass
+    for text in ('run = 1\nprovenance = "x"\n', "[provenance]\nengines = 3\n", "provenance = [1]\n", "run = 3\n"):
+        (tmp_path / "run/run.toml").write_text(text)
+        with (
+            pytest.raises(ValueError, match=r"run\.toml is damaged|holds a run with"),
+            RunDirectory(tmp_path / "run", {}, {}),
+        ):
+            pass
+
+
 def test_a_planted_link_is_not_written_through(tmp_path, monkeypatch):
     monkeypatch.setattr("secrets.token_hex", lambda _: "0" * 16)
     (tmp_path / "of another").write_text("years of work")
