@@ -23,8 +23,8 @@ from amorph.run import Checkpoints, Stage, Work, appended, csv_rows, structure_t
 log = logging.getLogger(__name__)
 
 FORCE_TOLERANCE = 1e-3
-"""Deviation of forces [eV/Å], and relative one, above which another model made a checkpoint: processors and numbers of
-threads differ by less, a tenth in float32."""
+"""Deviation of forces [eV/Å], and relative one, above which another model made a checkpoint; a processor or a number of
+threads changes last digits only."""
 
 
 def record_dynamics(
