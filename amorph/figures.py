@@ -9,8 +9,8 @@ import numpy as np
 
 SUFFIXES: Final = {
     "per_A": "1/Å", "g_cm3": "g/cm³", "cm2_s": "cm²/s", "S_per_cm": "S/cm", "mAh_per_g": "mAh/g",
-    "mAh_per_cm3": "mAh/cm³", "Wh_per_kg": "Wh/kg", "A3": "Å³", "A2": "Å²", "A": "Å", "eV": "eV", "GPa": "GPa", "nm": "nm", "V": "V", "K": "K", "ps": "ps",
-    "vu": "v.u.", "deg2": "°²", "deg": "°",
+    "mAh_per_cm3": "mAh/cm³", "Wh_per_kg": "Wh/kg", "A3": "Å³", "A2": "Å²", "A": "Å", "eV": "eV", "GPa": "GPa",
+    "nm": "nm", "V": "V", "K": "K", "ps": "ps", "vu": "v.u.", "deg2": "°²", "deg": "°",
 }  # fmt: skip
 """How the key of a table's column or of a figure ends, and the unit that this says; longer ends first."""
 

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
 
 VERBS = (
-    "convert",
-    "order",
     "build",
     "melt-quench",
     "relax",
@@ -30,6 +28,8 @@ VERBS = (
     "diffusion",
     "voltage",
     "vasp-input",
+    "order",
+    "convert",
     "run",
     "report",
     "view",

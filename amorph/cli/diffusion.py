@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from cyclopts import Parameter
 
-from amorph.analysis.transport import Diffusion, arrhenius, diffusion as measure
+from amorph.analysis.transport import Arrhenius, Diffusion, arrhenius, diffusion as measure
 from amorph.cli.flags import takes
 from amorph.cli.options import Json, Output, Quiet, check_output
 from amorph.cli.output import say, show, show_json, start
@@ -99,22 +99,10 @@ def diffusion(
     if json:
         figures = found[0].figures() if len(found) == 1 else {"files": {k: v.figures() for k, v in measured.items()}}
         show_json(figures | ({} if line is None else line.figures()) | {"file": output, "curves": curves})
-        return
-    if quiet:
-        return
-    for name, one in measured.items():
-        at = "" if one.temperature_K is None else f", {one.temperature_K:g} K"
-        show(one.table(), title=f"{name}: {one.duration_ps:g} ps, a frame every {one.frame_interval_ps:g} ps{at}")
-        if unseen := [symbol for symbol, ion in one.ions.items() if ion.diffusivity_cm2_s is None]:
-            say(f"no diffusion of {', '.join(unseen)} is seen: D is at most what stands below 'to'")
-        say("")
-    if line is not None:
-        show(line.table(), title=f"{line.element} at {', '.join(f'{t:g}' for t in line.temperatures_K)} K")
-        if line.left_out_K:
-            say(f"left out, no diffusion seen: {', '.join(f'{t:g}' for t in line.left_out_K)} K")
-        say("")
-    written = [str(path) for path in (output, curves) if path is not None]
-    say(f"written to {' and '.join(written)}" if written else "nothing written: -o FILE draws, --curves DIR keeps")
+    elif not quiet:
+        _show(measured, line)
+        written = [str(path) for path in (output, curves) if path is not None]
+        say(f"written to {' and '.join(written)}" if written else "nothing written: -o FILE draws, --curves DIR keeps")
 
 
 def _trajectory(path: Path) -> Path:
@@ -201,3 +189,17 @@ def _curves(measured: Mapping[str, Diffusion]) -> dict[str, list[dict[str, Any]]
                 for r, value in zip(ion.van_hove[r_A].tolist(), ion.van_hove[lag].tolist(), strict=True)
             ]
     return tables
+
+
+def _show(measured: Mapping[str, Diffusion], line: Arrhenius | None) -> None:
+    for name, one in measured.items():
+        at = "" if one.temperature_K is None else f", {one.temperature_K:g} K"
+        show(one.table(), title=f"{name}: {one.duration_ps:g} ps, a frame every {one.frame_interval_ps:g} ps{at}")
+        if unseen := [symbol for symbol, ion in one.ions.items() if ion.diffusivity_cm2_s is None]:
+            say(f"no diffusion of {', '.join(unseen)} is seen: D is at most what stands below 'to'")
+        say("")
+    if line is not None:
+        show(line.table(), title=f"{line.element} at {', '.join(f'{t:g}' for t in line.temperatures_K)} K")
+        if line.left_out_K:
+            say(f"left out, no diffusion seen: {', '.join(f'{t:g}' for t in line.left_out_K)} K")
+        say("")

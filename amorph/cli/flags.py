@@ -45,7 +45,12 @@ def takes(*stages: Callable[..., Any], skip: Iterable[str] = ()) -> Callable[[F]
 
         @functools.wraps(verb)
         def wrapper(*args: Any, **given: Any) -> Any:
-            return verb(*args, **{k: flags[k].convert(v) if k in flags else v for k, v in given.items()})
+            try:
+                return verb(*args, **{k: flags[k].convert(v) if k in flags else v for k, v in given.items()})
+            except ValueError as error:
+                if type(error) is ValueError:  # others are made of more than a line
+                    error.args = (_in_flags(str(error), {*names, *flags}),)
+                raise
 
         parameters = [p for p in taken if p.name not in _LAST] + [flag.parameter for flag in flags.values()]
         parameters += [p for p in taken if p.name in _LAST]
@@ -65,6 +70,19 @@ def whole_numbers(kind: Any, tokens: Sequence[Token]) -> Any:
         written = " ".join(token.value for token in tokens)
         raise ValueError(f"{tokens[0].keyword} {written}: whole numbers are needed") from None
     return numbers[0] if kind is int else numbers
+
+
+def _in_flags(message: str, names: Iterable[str]) -> str:
+    """Name flags in a message that names parameters.
+
+    >>> _in_flags("cutoff = -1 is no cutoff; leave exclusion_radius out", ["cutoff", "exclusion_radius"])
+    '--cutoff = -1 is no cutoff; leave --exclusion-radius out'
+    """
+    for name in names:
+        # a word without _ may be any word, but where it has a value
+        sought = rf"(?<![\w./-]){name}\b" + ("" if "_" in name else r"(?=(\.\w+)? = )")
+        message = re.sub(sought, f"--{name.replace('_', '-').lower()}", message)
+    return message
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def free_volume(
             "the same from the anions' excess": _percent(measured.oxygen_excess_fraction),
             "free volume f_V·V_cell [Å³]": measured.free_volume,
             "cell volume [Å³]": f"{measured.cell_volume:.2f}",
-            f"free volume over that of all {measured.ion}": measured.ratio,
+            f"free volume over that of all {measured.ion or 'mobile ions'}": measured.ratio,
             "nominal formula": measured.formula,
             f"reference volume of {measured.anion} [Å³]": f"{measured.oxygen_volume:.3f} "
             f"({measured.oxygen_volume_source})",

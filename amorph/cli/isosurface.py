@@ -27,7 +27,7 @@ Level = Annotated[
 
 @takes(surface_of, contour)
 def isosurface(
-    file: Annotated[Path, Parameter(help="Field as .npz: a bond-valence map, or any other that amorph wrote.")],
+    file: Annotated[Path, Parameter(help="Field: .npz that amorph wrote, or a CUBE, CHGCAR or LOCPOT.")],
     /,
     *,
     level: Level = None,
@@ -79,7 +79,9 @@ def isosurface(
 def _contour(file: Path, field: ScalarField, level: float, arguments: dict[str, Any]) -> Mesh:
     if not np.isnan(field.values).any():
         return contour(field, level, **arguments)
-    remedy = "leave --level out" if field.kind == "bond_valence" else "make it without excluded points"
+    remedy = (
+        "leave --level out" if field.kind == "bond_valence" and field.parameters else "make it without excluded points"
+    )
     excluded = int(np.isnan(field.values).sum())
     raise ValueError(
         f"{file}: the {field.quantity} has no value at {excluded} of {field.values.size} points, and no surface can be "
@@ -89,7 +91,7 @@ def _contour(file: Path, field: ScalarField, level: float, arguments: dict[str, 
 
 def _read_map(file: Path) -> BvsMap:
     field, atoms = read_field(file)
-    if field.kind != "bond_valence":
+    if field.kind != "bond_valence" or not field.parameters:  # those of a text are not kept
         low, high = np.nanmin(field.values), np.nanmax(field.values)
         raise ValueError(
             f"{file} holds the {field.quantity}, {low:.4g} to {high:.4g} {field.unit}; give --level, the value on the "

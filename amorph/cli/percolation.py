@@ -28,7 +28,7 @@ from amorph.export import PATH_WRITERS, write_path, writer_for
 from amorph.fields import ScalarField
 from amorph.parameters import arguments_of, model_of
 from amorph.progress import Progress
-from amorph.reading import read_field, read_structure
+from amorph.reading import is_grid_text, read_field, read_structure
 
 Quantity = Literal["bvse", "bvs", "mismatch", "distance"]
 Site = tuple[float, float, float] | None
@@ -37,7 +37,7 @@ _STAGES: dict[str, Any] = {"bvse": bvse_map, "bvs": bvs_map, "mismatch": bvs_map
 
 @takes(bvse_map, bvs_map, distance_map, read_structure, skip=("window",))
 def percolation(
-    file: Annotated[Path, Parameter(help="Structure, or a field in .npz, as amorph bvs or bvse writes it.")],
+    file: Annotated[Path, Parameter(help="Structure; or a field: .npz of amorph, or a CUBE, CHGCAR or LOCPOT.")],
     /,
     *,
     ion: Annotated[str | None, Parameter(help="The mobile ion of a structure: Li+.")] = None,
@@ -112,7 +112,8 @@ def _field(
     file: Path, ion: str | None, quantity: Quantity | None, parameters: dict[str, Any], progress: Task | None
 ) -> tuple[ScalarField, Atoms]:
     """Read a field, or map what is asked of a structure."""
-    if file.suffix.lower() == ".npz":
+    # without an ion a CHGCAR or CUBE is the field in it, with one the structure
+    if file.suffix.lower() == ".npz" or (ion is None and quantity is None and is_grid_text(file.name)):
         asked = {"ion": ion, "quantity": quantity, **parameters}
         if given := {name: value for name, value in asked.items() if value is not None}:
             raise ValueError(f"{_flag(given)} belongs to a structure, and {file} is a field; leave it out")

@@ -58,6 +58,7 @@ def verdict(
             {
                 "file": file,
                 "verdict": one.verdict,
+                "largest cluster": one.solid_cluster,
                 "crystal fraction": one.crystal_fraction,
                 "± sd": one.crystal_fraction_sd,
                 "Bragg peak I/N²": one.bragg_peak,

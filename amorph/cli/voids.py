@@ -19,6 +19,7 @@ from amorph.parameters import arguments_of
 from amorph.reading import read_structure
 from amorph.run import write_csv
 from amorph.structure import Radii
+from amorph.tables import element_of
 
 _CURVE_WRITERS = {".csv": None}
 
@@ -62,7 +63,7 @@ def voids(
     field, rule = _free(made, free, ion)
     spread = uniformity(field, **rule, **arguments_of(uniformity, parameters))
     local = None
-    if ion is not None:
+    if ion is not None and (free == "probe" or element_of(ion) in made.atoms.symbols):
         local = local_free_volume(field, made.atoms, ion, **rule, **arguments_of(local_free_volume, parameters))
     if output is not None:
         write_field(output, made.field, made.atoms)
@@ -75,7 +76,7 @@ def voids(
             | {"file": output, "curve": curve}
         )
     elif not quiet:
-        _print(file, made, spread, local, free, rule)
+        _print(file, made, spread, local, free, rule, ion)
         written = [str(path) for path in (output, curve) if path is not None]
         say(f"written to {' and '.join(written)}" if written else "nothing written: -o FILE keeps the map")
 
@@ -89,7 +90,13 @@ def _free(made: Voids, free: str, ion: str | None) -> tuple[ScalarField, dict[st
 
 
 def _print(
-    file: Path, made: Voids, spread: Uniformity, local: LocalFreeVolume | None, free: str, rule: dict[str, Any]
+    file: Path,
+    made: Voids,
+    spread: Uniformity,
+    local: LocalFreeVolume | None,
+    free: str,
+    rule: dict[str, Any],
+    ion: str | None,
 ) -> None:
     between = "atoms as points" if made.radii is None else f"spheres, radii {_named(made.radii)}"
     show(made.table(), title=f"voids of {file.name}, {between}")
@@ -130,6 +137,8 @@ def _print(
         say(f"free volume of each of {len(local.volumes)} {local.ion}")
         about = {name: value for name, value in local.figures().items() if name not in {"ion", "ions", "volumes"}}
         show_pairs({heading(name): value for name, value in about.items()})
+    elif ion is not None:
+        say(f"the structure holds no {element_of(ion)} among which it would be shared out")
 
 
 def _named(radii: Radii) -> str:

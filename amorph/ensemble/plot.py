@@ -51,7 +51,7 @@ def _figure(summary: EnsembleSummary) -> Any:
         axes.set_title(name, fontsize=9)
         axes.set_ylabel(unit or "–", fontsize=8)
         for entry in summary.statistics:
-            if (entry.figure, entry.unit) == (name, unit):
+            if (entry.figure, entry.unit) == (name, unit) and entry.structure != "difference":
                 _draw(axes, entry, points.index(tuple(entry.point.items())))
         axes.set_xlim(-0.6, len(points) - 0.4)
         axes.set_xticks(range(len(points)), ["\n".join(dict(point).values()) for point in points], fontsize=7)

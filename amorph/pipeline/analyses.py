@@ -19,7 +19,7 @@ from amorph.analysis.voronoi import FreeVolume, free_volume
 from amorph.export.fields import write_field
 from amorph.figures import Result, Row
 from amorph.run import write_csv
-from amorph.tables import parse_ion
+from amorph.tables import element_of, parse_ion
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,9 @@ class Subject:
     @cached_property
     def volumes(self) -> FreeVolume:
         """Voronoi volumes and the free volume."""
-        return free_volume(self.atoms, **self.tables["free_volume"])
+        chosen = self.tables["free_volume"]
+        there = chosen["ion"] is not None and element_of(chosen["ion"]) in self.atoms.symbols
+        return free_volume(self.atoms, **{**chosen, "ion": chosen["ion"] if there else None})
 
     @cached_property
     def maps(self) -> dict[str, BvsMap]:

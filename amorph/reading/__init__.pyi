@@ -1,5 +1,6 @@
 from .columns import read_columns as read_columns
 from .fields import read_field as read_field
+from .grid_text import is_grid_text as is_grid_text
 from .structures import (
     read_disordered as read_disordered,
     read_structure as read_structure,

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO, Final, cast
 
-from amorph.reading.files import RefusedError
+from amorph.reading.files import RefusedError, noted, reason_of, too_large
 
 _OPENERS: Final[Mapping[str, Callable[[Path], object]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _LARGEST_RATIO: Final = 100
@@ -85,3 +85,26 @@ def _unmarked(path: Path) -> Iterator[Path]:
                 while chunk := text.read(_CHUNK):
                     target.write(chunk)
             yield plain
+
+
+@contextmanager
+def told(path: Path, what: str) -> Iterator[Path]:
+    """Unpack a file, show the notes on it, and turn whatever goes wrong with reading it into one line that names it.
+
+    Parameters
+    ----------
+    path
+        Name of the file.
+    what
+        What it is then and the remedy, parted by a semicolon: "no field; give a CUBE".
+    """
+    try:
+        with noted(path), unpacked(path) as whole:
+            yield whole
+    except RefusedError as error:
+        raise ValueError(f"{path} {error}") from None
+    except MemoryError:
+        raise too_large(path) from None
+    except Exception as error:  # readers of other projects raise what they like on rubbish
+        kind, _, remedy = what.partition("; ")
+        raise ValueError(f"{path} is {kind} ({reason_of(error)}); {remedy}") from None

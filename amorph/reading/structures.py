@@ -1,8 +1,7 @@
 """Structures and trajectories from files: who reads what, and one line for whatever is wrong."""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,9 +12,9 @@ from amorph.reading.ase_formats import read_ase
 from amorph.reading.cif import read_cif
 from amorph.reading.cssr import read_cssr
 from amorph.reading.fields import read_field
-from amorph.reading.files import RefusedError, noted, reason_of, regular_file, sound, text_of, too_large
+from amorph.reading.files import RefusedError, regular_file, sound, text_of
 from amorph.reading.lammps import read_data, read_dump
-from amorph.reading.packed import unpacked
+from amorph.reading.packed import told
 from amorph.reading.pdb import read_pdb
 from amorph.reading.pymatgen_json import read_pymatgen_json
 from amorph.reading.vasp_text import is_vasp_text, read_poscar, read_xdatcar
@@ -24,6 +23,7 @@ from amorph.structure import DisorderedCrystal
 
 _HEAD: Final = 8192
 """Bytes at the start of a file that the choice of the reader looks at."""
+_WHAT: Final = "no structure that can be read; give a CIF, extended XYZ, POSCAR, LAMMPS or other structure file"
 
 
 def read_structure(
@@ -103,7 +103,7 @@ def read_disordered(path: str | Path, *, block: str | None = None) -> Disordered
         As those of :func:`read_structure`; a file of another format.
     """
     path = regular_file(path)
-    with _told(path) as whole:
+    with told(path, _WHAT) as whole:
         if (kind := _kind(whole)) == "cif":
             found = read_cif(whole, block)
         elif kind == "json" and (crystals := read_pymatgen_json(text_of(whole))) is not None:
@@ -118,28 +118,11 @@ def _frames(path: Path, index: str, elements: Sequence[str] | None, block: str |
     """Read the frames that an index of "0", "-1" or ":" asks for; `chosen` tells whether the user gave it."""
     if path.suffix.lower() == ".npz":
         return [read_field(path)[1]]
-    with _told(path) as whole:
+    with told(path, _WHAT) as whole:
         frames = _read(whole, index, elements, block, chosen)
     if not frames:
         raise ValueError(f"{path} holds no structure; give a file with one")
     return frames
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[Path]:
-    """Unpack a file, and turn whatever goes wrong with it into one line that names it."""
-    try:
-        with noted(path), unpacked(path) as whole:
-            yield whole
-    except RefusedError as error:
-        raise ValueError(f"{path} {error}") from None
-    except MemoryError:
-        raise too_large(path) from None
-    except Exception as error:  # readers of other projects raise what they like on rubbish
-        raise ValueError(
-            f"{path} is no structure that can be read ({reason_of(error)}); give a CIF, extended XYZ, POSCAR, LAMMPS "
-            "or other structure file"
-        ) from None
 
 
 def _kind(path: Path) -> str:

@@ -42,14 +42,16 @@ def course(name: str, title: str, table: Columns) -> Drawing:
             for change in changes:
                 axes.axvline(time[change], color=FAINT, linewidth=0.8)
         for first in [0, *changes]:
-            place = {"xycoords": ("data", "axes fraction"), "xytext": (3, -9), "textcoords": "offset points"}
-            temperature.annotate(kept["segment"][first], (time[first], 1.0), fontsize=8, **place)
+            temperature.annotate(
+                kept["segment"][first], (time[first], 1.0), xycoords=("data", "axes fraction"), xytext=(3, -9),
+                textcoords="offset points", fontsize=8,
+            )  # fmt: skip
     thinned = "" if step == 1 else f" One sample in {step} is drawn."
+    ends = {name: (column[0], column[-1]) for name, column in table.items()}
     text = (
         f"{time[-1]:.4g} ps, segments {', '.join(dict.fromkeys(kept['segment'].tolist()))}. The temperature goes from "
-        f"{table['temperature_K'][0]:.0f} to {table['temperature_K'][-1]:.0f} K (target {table['target_K'][-1]:.0f} K), "
-        f"the potential energy from {number(table['potential_energy_eV'][0])} to {number(table['potential_energy_eV'][-1])} eV."
-        + thinned
+        f"{ends['temperature_K'][0]:.0f} to {ends['temperature_K'][1]:.0f} K (target {ends['target_K'][1]:.0f} K), the "
+        f"potential energy from {' to '.join(map(number, ends['potential_energy_eV']))} eV.{thinned}"
     )
     return Drawing(name, title, text, made.svg)
 
@@ -97,17 +99,17 @@ def powder(tables: Both) -> Drawing:
     """Draw the powder pattern, that of the crystal above the other; each by its own highest line."""
     with panels("powder", 1, height=2.8) as made:
         (axes,) = made.axes
-        for number, (kind, table) in enumerate(tables.items()):
+        for row, (kind, table) in enumerate(tables.items()):
             height = table["intensity"] / max(float(table["intensity"].max()), 1e-300)
             axes.plot(
                 table["two_theta_deg"],
-                height + 1.1 * number,
+                height + 1.1 * row,
                 label=kind,
                 **{**LINES[kind], "linestyle": "-", "linewidth": 0.8},
             )
             axes.annotate(
                 kind,
-                (1.0, 1.1 * number + 0.5),
+                (1.0, 1.1 * row + 0.5),
                 xycoords=("axes fraction", "data"),
                 ha="right",
                 color=LINES[kind]["color"],
@@ -116,7 +118,9 @@ def powder(tables: Both) -> Drawing:
     lines = ", ".join(
         f"{kind} {table['two_theta_deg'][int(np.argmax(table['intensity']))]:.1f}°" for kind, table in tables.items()
     )
-    text = f"Strongest lines: {lines}. The vectors of a small cell are few: a glass shows spikes where a large one has a halo."
+    text = (
+        f"Strongest lines: {lines}. A small cell has few vectors: its glass shows spikes where a large one has a halo."
+    )
     return Drawing("powder", "X-ray powder pattern", text, made.svg)
 
 
@@ -149,10 +153,11 @@ def valences(values: Mapping[str, Array], ions: Mapping[str, Array], ion: str, t
         axes.axvline(target, color=INK, linewidth=0.8, linestyle=":")
         top = 2.0 * target
         _steps(axes, {kind: found[found < top] for kind, found in values.items()}, np.linspace(0, top, 2 * _BINS + 1))
-        for number, (kind, found) in enumerate(ions.items()):
+        for row, (kind, found) in enumerate(ions.items()):
             axes.plot(
-                found, np.full(len(found), 0.04 + 0.06 * number), "|" if kind == "glass" else "x", color=LINES[kind]["color"],
-                markersize=7, transform=axes.get_xaxis_transform(), label=f"{ion} of the {kind}", linestyle="",
+                found, np.full(len(found), 0.04 + 0.06 * row), "|" if kind == "glass" else "x",
+                linestyle="", markersize=7,
+                color=LINES[kind]["color"], transform=axes.get_xaxis_transform(), label=f"{ion} of the {kind}",
             )  # fmt: skip
         axes.set(xlabel=f"bond valence sum of {ion} [v.u.]", ylabel="share per v.u.", xlim=(0, top))
         axes.legend()
@@ -160,20 +165,20 @@ def valences(values: Mapping[str, Array], ions: Mapping[str, Array], ion: str, t
         f"{found.mean():.2f} ± {found.std():.2f} v.u. ({kind})" for kind, found in ions.items() if len(found)
     )
     text = (
-        f"Sums at the points of the map that are not excluded; shaded the window {target - window:g} to {target + window:g} v.u. "
-        + (f"At the ions themselves: {means}." if means else "")
+        f"Sums at the points of the map that are not excluded; shaded the window "
+        f"{target - window:g} to {target + window:g} v.u. " + (f"At the ions themselves: {means}." if means else "")
     )
     return Drawing("valences", f"Bond valence sums of {ion}", text, made.svg)
 
 
 def spheres(sizes: Mapping[str, Mapping[str, float]]) -> Drawing:
-    """Draw the largest spheres and the mean pore, the mobile ion removed; filled for the glass, open for the crystal."""
+    """Draw the largest spheres and the mean pore; filled for the glass, open for the crystal."""
     names = list(sizes["glass"])
     with panels("spheres", 1, height=2.2) as made:
         (axes,) = made.axes
         for kind, found in sizes.items():
             filled = GLASS if kind == "glass" else "none"
-            marks = {
+            marks: dict[str, Any] = {
                 "marker": "o" if kind == "glass" else "s",
                 "linestyle": "",
                 "markersize": 7,
@@ -200,7 +205,8 @@ def profile(lengths: Array, values: Array, sites: Sequence[int], unit: str, quan
         axes.plot(lengths[list(sites)], values[list(sites)], "o", color=CRYSTAL, markersize=6, label="sites")
         axes.set(xlabel="along the path [Å]", ylabel=f"{quantity} [{unit}]", xlim=(0, float(lengths[-1])))
         axes.legend()
-    text = f"{lengths[-1]:.2f} Å over {len(sites) - 1} hops, from {number(float(values.min()))} to {number(float(values.max()))} {unit}."
+    lowest, highest = number(float(values.min())), number(float(values.max()))
+    text = f"{lengths[-1]:.2f} Å over {len(sites) - 1} hops, from {lowest} to {highest} {unit}."
     return Drawing("profile", "Along the migration path of the glass", text, made.svg)
 
 

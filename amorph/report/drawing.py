@@ -88,7 +88,8 @@ def panels(name: str, count: int, *, columns: int = 2, height: float = 2.4, shar
 
     columns = min(columns, count)
     rows = -(-count // columns)
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+    style: Any = {**_STYLE, "svg.hashsalt": name}
+    with mpl.rc_context(style):
         figure = Figure(figsize=(_WIDTH, height * rows), layout="constrained")
         FigureCanvasSVG(figure)
         grid = figure.subplots(rows, columns, squeeze=False, sharex=share_x).ravel()
@@ -113,4 +114,6 @@ def _inlined(text: str, name: str) -> Markup:
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)
     for color, variable in _VARIABLES.items():
         text = text.replace(color, variable)
-    return Markup(text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1))
+    return Markup(
+        text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
+    )  # drawn by us, from no one's words

@@ -1,6 +1,7 @@
 """What a finished run left in its directory, as the report reads it."""
 
 import csv
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from numpy.typing import NDArray
 
 from amorph.analysis.bvs import bvs_map_of
 from amorph.reading import read_field
-from amorph.run import read_json
 
 FRAMES: Final = 100
 """Frames of a movie at most."""
@@ -93,7 +93,7 @@ def found_run(directory: Path) -> FoundRun:
             + (f" {directory}" if begun else "")
         )
     try:
-        summary = read_json(mark)
+        summary = json.loads(mark.read_text(encoding="utf-8"))
         study = tomllib.loads((directory / "run.toml").read_text(encoding="utf-8"))
         exchanged, crystal = summary["exchanged"], summary["crystal"]
         branches = {}
@@ -118,7 +118,7 @@ def columns(path: Path) -> dict[str, Any]:
 
 
 def movie_frames(folder: Path) -> tuple[list[Atoms], int]:
-    """Read at most so many frames of a trajectory as a movie shows, evenly chosen; and say how many there are."""
+    """Read as many frames of a trajectory as a movie shows at most, evenly chosen; and say how many there are."""
     path = folder / "trajectory.extxyz"
     count = len(columns(folder / "thermo.csv")["step"])
     frames = read(path, index=f"::{-(-count // FRAMES)}", format="extxyz")

@@ -31,7 +31,7 @@ def packed_points(points: Array) -> dict[str, Any]:
 
 
 def packed_surface(vertices: Array, faces: NDArray[np.integer[Any]], most: int = MOST_TRIANGLES) -> dict[str, Any]:
-    """Pack a surface, thinned to at most so many triangles; says how many there were and to which edge they were thinned.
+    """Pack a surface, thinned to at most so many triangles, and say so.
 
     Returns
     -------

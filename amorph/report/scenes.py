@@ -89,10 +89,11 @@ def surface_alone(name: str, vertices: Array, faces: NDArray[np.int64]) -> dict[
 
 def path_of(way: MigrationPath) -> dict[str, Any]:
     """Draw a migration path: a tube from yellow, where it is best, to purple at its barrier, its sites as spheres."""
+    direction = " ".join(map(str, way.winding))
     heights = np.abs(way.values - way.threshold)
     heights = 1.0 - heights / max(float(heights.max()), 1e-300)
     return {
-        "label": f"path of {way.length:.1f} Å along [{' '.join(map(str, way.winding))}], barrier {way.barrier:.3g} {way.unit}",
+        "label": f"path of {way.length:.1f} Å along [{direction}], barrier {way.barrier:.3g} {way.unit}",
         "points": packed(way.positions, "f4"),
         "heights": packed(heights, "f4"),
         "sites": [int(site) for site in way.sites],

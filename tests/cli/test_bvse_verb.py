@@ -68,8 +68,8 @@ def test_a_metal_lacks_its_anion_whatever_the_ion(amorph):
 def test_bvse_refuses_in_one_line(amorph):
     file = STRUCTURES / "LiFePO4.cif"
     for words, message in (
-        (("--ion", "Fe4+"), "amorph: no soft-BV parameters for Fe4+–O2-; chen_adams2019 has Fe of charge"),
-        (("--ion", "Li+", "--oxidation-states", "guess"), "amorph: oxidation_states = 'guess' must be given, formal"),
+        (("--ion", "Fe6+"), "amorph: no soft-BV parameters for Fe6+–O2-; chen_adams2019 has Fe of charge"),
+        (("--ion", "Li+", "--oxidation-states", "guess"), "amorph: --oxidation-states = 'guess' must be given, formal"),
         (("--ion", "Li+", "--oxidation-states", "Ti=4"), "amorph: oxidation_states names Ti, which"),
         (("--ion", "Li+", "-o", "map.txt"), "amorph: "),
     ):

@@ -32,16 +32,11 @@ class Browser:
         options += ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-component-update"]
         options += [f"--user-data-dir={folder / 'profile'}", "about:blank"]
         # an empty network namespace: a request could not leave even if a page made one
-        isolated = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-root-user"]), PROGRAM, *options]
-
-        def plug():
-            # DevTools reads from 3 and writes to 4; copies out of the way first
-            reading, writing = os.dup(commands), os.dup(answers)
-            os.dup2(reading, 3)
-            os.dup2(writing, 4)
-
+        isolated = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+        # DevTools reads from 3 and writes to 4
+        plugged = ["bash", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "bash", *isolated, PROGRAM, *options]
         with (folder / "chromium.log").open("wb") as log:
-            self.process = subprocess.Popen(isolated, pass_fds=(3, 4, commands, answers), preexec_fn=plug, stderr=log)
+            self.process = subprocess.Popen(plugged, pass_fds=(commands, answers), stderr=log)
         os.close(commands)
         os.close(answers)
         self.commands, self.answers = here, there

@@ -1,4 +1,13 @@
-"""Bond-valence site energy of a mobile ion: on a grid over the cell, and at points."""
+r"""Bond-valence site energy of a mobile ion: on a grid over the cell, and at points.
+
+.. math::
+    E = c \sum_\mathrm{anions} D_0 \{[e^{(R_\mathrm{min} - R)/b} - 1]^2 - 1\}
+      + \sum_\mathrm{cations} \frac{14.4\,q_1 q_2}{\sqrt{n_1 n_2}\,R}\,\mathrm{erfc}\frac{R}{f (r_1 + r_2)}
+
+with the Morse parameters of Chen & Adams (2019), doi:10.1107/S2052520618015718, the oxidation states q, the principal
+quantum numbers n (the period), the covalent radii r of Cordero et al. (2008), doi:10.1039/B801115J, and f = 0.74.
+Nearer than 0.01 Å to a cation its repulsion is that at 0.01 Å, some thousand eV: at the nucleus it would be infinite.
+"""
 
 import math
 from collections.abc import Mapping
@@ -119,9 +128,8 @@ def bvse_map(
     convention
         "full": the Morse potential as it stands; "half": half of it, as BVlain has it.
     oxidation_states
-        "given": those that the structure has; "formal": one for each element, balanced by composition; "fitted": for
-        each cation the one that its bond lengths fit; or the states of elements [e], as in Ti=4. By default those of
-        the structure and, in a structure without, formal ones.
+        "given": those that the structure has; "formal": balanced by composition; "fitted": to bond lengths; or those of
+        elements [e], as in Ti=4. By default those of the structure and, in a structure without, formal ones.
     anion
         Elements of the anions that attract the ion, "O" or "O,Cl"; by default all in a negative state.
     set
@@ -129,8 +137,7 @@ def bvse_map(
     parameters
         A CSV table of one's own to take the Morse parameters from instead.
     d0
-        Depth of the Morse potential [eV], instead of a set's, beside `r_min` and `b`; with several anions one for each,
-        as in O=0.988 S=1.040.
+        Depth of the Morse potential [eV] instead, beside `r_min` and `b`; with several anions one for each, as O=0.988.
     r_min
         Distance of its minimum [Å], likewise.
     b
@@ -142,34 +149,15 @@ def bvse_map(
     progress
         Where to show the progress of a long map, ``Progress(visible=True).task``; nowhere by default.
 
-    Returns
-    -------
-    BvseMap
-        The map, with its lowest and highest energy and the parameters of every interaction.
-
     Raises
     ------
     ValueError
-        A structure that makes no sense, oxidation states that cannot be found, an ion without soft-BV parameters for
-        an anion of the structure, no anion in it, both a grid and a spacing, or a grid larger than memory.
-
-    Notes
-    -----
-    .. math::
-        E = c \sum_\mathrm{anions} D_0 \{[e^{(R_\mathrm{min} - R)/b} - 1]^2 - 1\}
-          + \sum_\mathrm{cations} \frac{14.4\,q_1 q_2}{\sqrt{n_1 n_2}\,R}\,\mathrm{erfc}\frac{R}{f (r_1 + r_2)}
-
-    with the Morse parameters of Chen & Adams (2019), Acta Cryst. B75, 18, the oxidation states q, the principal quantum
-    numbers n (the period), the covalent radii r of Cordero et al. (2008), doi:10.1039/B801115J, and f = 0.74. Nearer
-    than 0.01 Å to a cation its repulsion is that at 0.01 Å, some thousand eV: at the nucleus it would be infinite.
+        A structure that makes no sense, no oxidation states, no anion or no parameters, a grid larger than memory.
 
     Examples
     --------
-    Li in Li2O, at its own site and at the empty octahedral one:
-
     >>> from ase.build import bulk
-    >>> crystal = bulk("Li2O", "fluorite", a=4.619)
-    >>> made = bvse_map(crystal, "Li+", grid=(4, 4, 4), threads=1)
+    >>> made = bvse_map(bulk("Li2O", "fluorite", a=4.619), "Li+", grid=(4, 4, 4), threads=1)
     >>> made.field.values[1, 1, 1] == made.minimum, made.field.values[2, 2, 2] > made.minimum
     (np.True_, np.True_)
     """
@@ -182,15 +170,8 @@ def bvse_map(
     values = np.zeros(points)
     fill = _energies(grids.make_grid(atoms.cell.array, points), kinds, cutoff, exclusion_radius)
     grids.over_slabs(values, fill, threads, progress=progress, label=f"site energy of {mobile.name}")
-    chosen = {
-        "cutoff": cutoff,
-        "convention": convention,
-        "oxidation_states": oxidation_states if isinstance(oxidation_states, str) else dict(oxidation_states),
-        "anion": ",".join(values_of),
-        **{name: {e: getattr(each, name) for e, each in values_of.items()} for name in ("d0", "r_min", "b")},
-        "exclusion_radius": exclusion_radius,
-    }
-    return _map_of(values, chosen, atoms, mobile, kinds, tuple(values_of.values()), origin)
+    chosen = {"cutoff": cutoff, "convention": convention, "oxidation_states": oxidation_states}
+    return _map_of(values, {**chosen, "exclusion_radius": exclusion_radius}, atoms, mobile, kinds, values_of, origin)
 
 
 def _map_of(
@@ -199,10 +180,13 @@ def _map_of(
     atoms: Atoms,
     mobile: Ion,
     kinds: list[_Kind],
-    parameters: tuple[SoftBondValence, ...],
+    values_of: dict[str, SoftBondValence],
     origin: str,
 ) -> BvseMap:
-    arguments = {"ion": mobile.name, "grid": list(values.shape), **chosen}
+    morse = {name: {e: getattr(each, name) for e, each in values_of.items()} for name in ("d0", "r_min", "b")}
+    states = chosen["oxidation_states"]
+    chosen["oxidation_states"] = states if isinstance(states, str) else dict(states)
+    arguments = {"ion": mobile.name, "grid": list(values.shape), **chosen, "anion": ",".join(values_of), **morse}
     minimum, maximum, index = _extremes(values)
     position = None
     if index is not None:
@@ -217,7 +201,7 @@ def _map_of(
         cutoff=chosen["cutoff"],
         exclusion_radius=chosen["exclusion_radius"],
         charges=origin,
-        parameters=parameters,
+        parameters=tuple(values_of.values()),
         interactions=tuple(kind.interaction for kind in kinds),
         removed=int((atoms.symbols == mobile.element).sum()),
         minimum=minimum,

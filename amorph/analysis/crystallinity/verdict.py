@@ -290,7 +290,7 @@ def _reason(verdict: Verdict, found: Crystallinity, n: int, cluster: float) -> s
     said = [
         f"largest cluster of solid {what} {cluster:.3g} of {n}, crystal fraction {found.crystal_fraction:.2f} ± "
         f"{found.crystal_fraction_sd:.2f} (below {found.crystal_limit:g})",
-        f"Bragg peak of the {found.bragg_peak_of} I/N² {found.bragg_peak:.3f} ({_at_most(found.bragg_peak_limit)})",
+        f"Bragg peak of {found.bragg_peak_of} I/N² {found.bragg_peak:.3f} ({_at_most(found.bragg_peak_limit)})",
     ]
     if found.parent_order is not None:
         said.append(f"parent order I/N² {found.parent_order:.3f} ({_at_most(found.parent_order_limit)})")

@@ -1,4 +1,10 @@
 from .capacities import capacity_mAh_per_g as capacity_mAh_per_g
 from .metals import METALS as METALS, metal_crystal as metal_crystal
-from .removal import Minimized as Minimized, Voltage as Voltage, VoltageStep as VoltageStep, voltage as voltage
+from .removal import (
+    Minimized as Minimized,
+    Moments as Moments,
+    Voltage as Voltage,
+    VoltageStep as VoltageStep,
+    voltage as voltage,
+)
 from .valences import cation_valences as cation_valences, instability_index as instability_index

@@ -1,8 +1,8 @@
 """The voltage at which an ion leaves a structure, step by step."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -19,8 +19,6 @@ from amorph.parameters import Count, Fraction, checked
 from amorph.progress import Progress
 from amorph.structure import periodic_atoms, with_oxidation_states
 from amorph.tables import parse_ion
-
-log = logging.getLogger(__name__)
 
 Pick = Literal["mean", "lowest"]
 Moments = Callable[[Atoms], NDArray[np.float64]]
@@ -65,10 +63,10 @@ class VoltageStep(Result):
     voltage_standard_error_V: float | None
     """Its standard error over the choices, each followed from step to step [V]."""
     valences_vu: dict[str, float | None]
-    """Mean bond valence sum of each cation of the framework [v.u.]; the parameters are those of the first step's
-    states."""
+    """Mean bond valence sum of each cation of the framework [v.u.], by the parameters of the first step's states; None
+    where there are none."""
     moments_muB: dict[str, float] | None
-    """Mean size of the magnetic moment of each element of the framework [μB]; None where the model gives none."""
+    """Mean size of the magnetic moment of each cation of the framework [μB]; None where the model gives none."""
     instability_vu: float | None
     """Global instability index against the states of the first step [v.u.]."""
     converged: bool
@@ -197,15 +195,15 @@ def voltage(
     sites = np.flatnonzero(atoms.numbers == atomic_numbers[mobile.element])
     counts = _counts(sites, removed, mobile.element, len(atoms))
     if "oxidation_states" not in atoms.arrays:
-        atoms = with_oxidation_states(atoms)
+        atoms = with_oxidation_states(atoms, "formal")
     orders = [rng.permutation(sites) for _ in range(choices)]
     table: list[list[_Choice]] = []
-    total = sum(_ways(count, sites, choices) for count in counts)
+    total = sum(_ways(count, len(sites), choices) for count in counts)
     done = 0
     with (progress or Progress().task)("relaxations", total) as update:
         for count in counts:
             made: list[_Choice] = []
-            for order in orders[: _ways(count, sites, choices)]:
+            for order in orders[: _ways(count, len(sites), choices)]:
                 start = atoms.copy()
                 del start[np.sort(order[:count])]
                 relaxed = relax(start)
@@ -216,14 +214,16 @@ def voltage(
                 done += 1
                 update(done, f"{count} of {len(sites)} {mobile.element} removed")
             table.append(made)
-    return _result(atoms, mobile.name, mobile.charge, counts, table, metal_energy_eV, pick, moments, len(sites))
+    return _result(
+        atoms, mobile.name, mobile.charge, counts, table, metal_energy_eV, pick, moments, len(sites), choices
+    )
 
 
 def _counts(sites: NDArray[np.int64], removed: tuple[float, ...], element: str, atoms: int) -> list[int]:
     if not len(sites):
         raise ValueError(f"there is no {element} to remove; name an ion that is there")
     counts = [round(share * len(sites)) for share in removed]
-    if len(counts) < 2 or any(b <= a for a, b in zip(counts, counts[1:], strict=False)):
+    if len(counts) < 2 or any(b <= a for a, b in pairwise(counts)):
         raise ValueError(
             f"removed = {' '.join(f'{share:g}' for share in removed)} of {len(sites)} {element} are "
             f"{', '.join(map(str, counts))} ions; give at least two shares that rise by an ion or more"
@@ -233,8 +233,8 @@ def _counts(sites: NDArray[np.int64], removed: tuple[float, ...], element: str, 
     return counts
 
 
-def _ways(count: int, sites: NDArray[np.int64], choices: int) -> int:
-    return 1 if count in (0, len(sites)) else choices
+def _ways(count: int, sites: int, choices: int) -> int:
+    return 1 if count in (0, sites) else choices
 
 
 def _result(
@@ -247,13 +247,14 @@ def _result(
     pick: Pick,
     moments: Moments | None,
     sites: int,
+    choices: int,
 ) -> Voltage:
     if pick == "lowest":
         table = [[min(made, key=lambda one: one.energy_eV)] for made in table]
-        # an energy of the lowest has no spread; all relaxations count for convergence only where they are used
     energies = [np.array([one.energy_eV for one in made]) for made in table]
     volumes = [float(np.mean([one.atoms.cell.volume for one in made])) for made in table]
-    framework = [e for e in dict.fromkeys(atoms.get_chemical_symbols()) if e != parse_ion(ion).element]
+    positive = atoms.symbols[atoms.arrays["oxidation_states"] > 0]
+    framework = [element for element in dict.fromkeys(positive) if element != parse_ion(ion).element]
     steps = []
     for k, (count, made) in enumerate(zip(counts, table, strict=True)):
         value, error = (
@@ -264,7 +265,7 @@ def _result(
             VoltageStep(
                 removed=count,
                 left=sites - count,
-                choices=len(made),
+                choices=_ways(count, sites, choices),
                 energy_eV=mean,
                 standard_error_eV=spread,
                 volume_A3=volumes[k],
@@ -317,17 +318,11 @@ def _error(values: NDArray[np.float64]) -> float | None:
 
 
 def _valences(made: list[_Choice], framework: list[str]) -> dict[str, float | None]:
-    found: dict[str, float | None] = {}
-    for element in framework:
-        values = [cation_valences(one.atoms)[one.atoms.symbols == element] for one in made]
-        if (one := np.concatenate(values)).size and not np.isnan(one).any():
-            found[element] = float(one.mean())
-    return found
+    sums = [(one.atoms.symbols, cation_valences(one.atoms)) for one in made]
+    means = {e: float(np.mean(np.concatenate([v[s == e] for s, v in sums]))) for e in framework}
+    return {element: None if np.isnan(mean) else mean for element, mean in means.items()}
 
 
 def _moments(made: list[_Choice], framework: list[str], moments: Moments) -> dict[str, float]:
-    values = [(np.array(one.atoms.get_chemical_symbols()), np.abs(moments(one.atoms))) for one in made]
-    return {
-        element: float(np.concatenate([sizes[symbols == element] for symbols, sizes in values]).mean())
-        for element in framework
-    }
+    sizes = [(one.atoms.symbols, np.abs(moments(one.atoms))) for one in made]
+    return {e: float(np.mean(np.concatenate([v[s == e] for s, v in sizes]))) for e in framework}

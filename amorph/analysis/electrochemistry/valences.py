@@ -67,6 +67,10 @@ def cation_valences(atoms: Atoms, *, parameters: Path | None = None) -> NDArray[
 
 
 def instability_index(atoms: Atoms, *, parameters: Path | None = None) -> float:
-    """Global instability index: root mean square of valence sum minus oxidation state over the cations [v.u.]."""
-    misfit = cation_valences(atoms, parameters=parameters) - atoms.arrays["oxidation_states"]
-    return float(np.sqrt(np.nanmean(misfit**2))) if np.isfinite(misfit).any() else float("nan")
+    """Global instability index: root mean square of valence sum minus oxidation state over the cations [v.u.].
+
+    NaN where a cation has no parameters.
+    """
+    states = atoms.arrays["oxidation_states"]
+    misfit = (cation_valences(atoms, parameters=parameters) - states)[states > 0]
+    return float(np.sqrt(np.mean(misfit**2))) if misfit.size else float("nan")

@@ -198,7 +198,9 @@ def search_rings(n: int, links: Links, criterion: Criterion, largest: int) -> di
     starts = np.concatenate([[0], np.cumsum(np.bincount(i, minlength=n))])
     network = starts, j[order], codes[order]
     if criterion == "primitive":
-        found, sizes = kernels.primitive_rings(largest, *network, *kernels.distance_tables(largest // 2, *network))
+        pairs = kernels.opposites(largest, *network)
+        tables = kernels.distance_tables(int(pairs[:, 3].max(initial=0)), *network)
+        found, sizes = kernels.primitive_rings(largest, pairs, *network, *tables)
         return {size: found[sizes == size, 0, :size] for size in np.unique(sizes).tolist()}
     found, sizes = kernels.shortest_rings(largest, criterion == "guttman", *network)
     return {size: _distinct(found[sizes == size, :, :size]) for size in np.unique(sizes).tolist()}

@@ -25,7 +25,7 @@ from amorph.parameters import Fraction, Length, Meaning, Unit, checked
 from amorph.tables import WAVELENGTHS
 
 Angle = Annotated[float, Gt(0), Unit("°")]
-Wavelength = Annotated[str | Length, Meaning('"MoKa" (0.7107 Å), "CuKa" (1.5418 Å), or a number [Å].')]
+Wavelength = Annotated[Length | str, Meaning('"MoKa" (0.7107 Å), "CuKa" (1.5418 Å), or a number [Å].')]
 _TwoTheta = Annotated[float, Interval(ge=0, lt=180), Unit("°")]
 TwoTheta = Annotated[tuple[_TwoTheta, _TwoTheta], Meaning("First and last angle of the pattern [°].")]
 LineWidth = Annotated[Angle, Meaning("Full width of a line at half maximum, of the instrument [°].")]

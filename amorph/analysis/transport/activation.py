@@ -32,7 +32,7 @@ class Arrhenius(Result):
     prefactor_cm2_s: float
     """D0 [cm²/s]."""
     misfit: float | None
-    """χ² per degree of freedom of the line; None for two temperatures. Where it is above 1 the errors grow by its root."""
+    """χ² per degree of freedom; None for two points. Where it is above 1 the errors grow by its root."""
     diffusivity_300K_cm2_s: float
     """D extrapolated to 300 K [cm²/s]."""
     diffusivity_300K_interval_95: tuple[float, float]

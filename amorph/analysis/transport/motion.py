@@ -228,7 +228,7 @@ def _tracer(
         nernst_einstein_S_per_cm=None if slope is None or factor is None else factor * slope,
         haven_ratio=None if slope is None or together is None else slope / together,
         curves={
-            "lag_ps": lags * interval_ps,
+            "lag_ps": lags.astype(np.float64) * interval_ps,
             "msd_A2": mean,
             "standard_error_A2": spread,
             "collective_A2": collective[0],

@@ -125,9 +125,9 @@ def fit_line(values: Floats, lags: Integers, frames: int, dimensions: int) -> Li
     -----
     The curve is straight from a lag on where its rise from twice to four times the lag is twice that from the lag to
     its double, within two standard errors, there and for an octave beyond; the line begins at three times that lag,
-    where what is left of a decaying memory is far below the error. The error of the slope is the larger of two: of the random
-    walk's covariance, and of the spread of the particles' own slopes, which knows of cages, of rare jumps, and of ions
-    that sit unlike each other. Both take the particles as independent.
+    where what is left of a decaying memory is far below the error. The error of the slope is the larger of two: of the
+    random walk's covariance, and of the spread of the particles' own slopes, which knows of cages, of rare jumps, and
+    of ions that sit unlike each other. Both take the particles as independent.
     """
     from scipy.stats import t as student
 
@@ -169,7 +169,7 @@ def _start(values: Floats, lags: Integers, frames: int, dimensions: int) -> int 
         if len(values) > 1:
             error = max(error, float(bends.std(ddof=1) / np.sqrt(len(values))))
         straight.append(abs(float(bends.mean())) <= STRAIGHT * error)
-    for k, lag in enumerate(tested):
+    for lag in tested:
         if 2 * lag in place and all(s for other, s in zip(tested, straight, strict=True) if lag <= other <= 2 * lag):
             return int(lags[np.searchsorted(lags, MARGIN * lag)])
     return None

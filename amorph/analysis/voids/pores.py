@@ -236,8 +236,8 @@ def voids(
     holes = find_holes(atoms, radii=radii)
     _check(holes, field)
     sizes = _pore_radii(field)
-    half = tuple(max(n // 2, 1) for n in points)
-    coarse = _pore_radii(distance_map(atoms, radii=radii, grid=half, threads=threads))
+    nx, ny, nz = (max(n // 2, 1) for n in points)
+    coarse = _pore_radii(distance_map(atoms, radii=radii, grid=(nx, ny, nz), threads=threads))
     occupiable, mean = _occupiable(sizes, probe_radius), _mean(sizes)
     return Voids(
         field,

@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final
 
 import numpy as np
 from annotated_types import Len
@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 from amorph.analysis.voronoi.cells import Kind, cut_cells
 from amorph.figures import Result, Row
 from amorph.parameters import Volume, checked
-from amorph.structure import Radii, periodic_atoms
+from amorph.structure import Radii, anion_mask, periodic_atoms
 from amorph.tables import element_of
+from amorph.tables.crystals import BY_NAME
 
 log = logging.getLogger(__name__)
 
-MGO_LATTICE_CONSTANT: Final = 4.212
-"""Experimental lattice constant of MgO [Å]; its eighth cube is the reference volume of oxygen."""
+REFERENCE: Final = "MgO"
+"""The crystal whose oxygen is the reference: a close packing of anions, of the experiment's lattice constant."""
+_OPEN_NETWORKS: Final = frozenset({"B", "C", "N", "Si", "P", "S", "Ge", "As"})
+"""Cations of three or four anions, which share corners: their dense crystals are no close packings of anions either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,10 @@ class FreeVolume(Result):
     """Reference volume of one anion [Å³]."""
     oxygen_volume_source: str
     """Where the reference volume comes from."""
-    ion: str
-    """The mobile ion whose volume is the yardstick: "Mg2+"."""
+    reference_note: str | None
+    """Why the reference may say nothing of this structure; None where nothing speaks against it."""
+    ion: str | None
+    """The mobile ion whose volume is the yardstick: "Mg2+"; None where none is."""
     anion: str
     """Chemical symbol of the anion at its reference volume."""
     species: tuple[SpeciesVolume, ...]
@@ -95,8 +100,8 @@ class FreeVolume(Result):
     @property
     def ratio(self) -> float | None:
         """Free volume over the volume of all mobile ions, f_V·V_cell / (n V); None where the cell holds none."""
-        first, mobile = self.species[0], element_of(self.ion)
-        if first.species != mobile or mobile == self.anion or first.mean == 0.0:
+        first = self.species[0]
+        if self.ion is None or element_of(self.ion) == self.anion or first.mean == 0.0:
             return None
         return self.free_volume / (first.count * first.mean)
 
@@ -148,9 +153,9 @@ class FreeVolume(Result):
 def free_volume(
     atoms: Atoms,
     *,
-    ion: str = "Mg2+",
+    ion: str | None = None,
     anion: str = "O",
-    oxygen_volume: Literal["experiment"] | Volume = "experiment",
+    oxygen_volume: Volume | str = "experiment",
     oxygen_volume_source: Annotated[str, Len(1)] | None = None,
     tessellation: Kind = "plain",
     radii: Radii | None = None,
@@ -162,12 +167,14 @@ def free_volume(
     atoms
         Periodic structure.
     ion
-        The mobile ion with whose volume the free volume is compared: "Mg2+", "K+", or the bare element.
+        The mobile ion with whose volume the free volume is compared: "Mg2+", "K+", or the bare element; by default
+        Mg2+ where there is Mg.
     anion
         The anion that counts with a reference volume in place of its volume in the model.
     oxygen_volume
-        Volume of one anion in a dense crystal [Å³]: "experiment" for oxygen in MgO (a = 4.212 Å, a³/8 = 9.341 Å³), or
-        a number, such as that of MgO relaxed with the same potential.
+        Volume of one anion in a dense crystal of the same network [Å³]: "experiment" for oxygen in MgO (a = 4.212 Å,
+        a³/8 = 9.341 Å³), the name of another oxide (TiO2_rutile, MoO2; the mean over its oxygen as measured), or a
+        number, such as that of MgO relaxed with the same potential.
     oxygen_volume_source
         Where a number comes from; it is repeated in the result.
     radii
@@ -176,7 +183,7 @@ def free_volume(
     Raises
     ------
     ValueError
-        No such anion in the cell; no experimental reference for it; radii and tessellation that do not fit.
+        No such anion or ion in the cell; no reference for it; radii and tessellation that do not fit.
     RuntimeError
         The Voronoi volumes do not add up to the cell's.
 
@@ -185,7 +192,9 @@ def free_volume(
     :math:`f_V = 1 - \sum_i n_i V_i / V_\mathrm{cell}`, T. Kawaguchi et al., Commun. Mater. 6 (2025),
     doi:10.1038/s43246-025-00921-0. As the cells fill space, that is
     :math:`n_O (\langle V_O \rangle - V_{O,\mathrm{reference}}) / V_\mathrm{cell}`: the free volume sits in the cells
-    of the anions. Where it is negative, so is the □ of the formula.
+    of the anions. Where it is negative, so is the □ of the formula. In a network of triangles or tetrahedra, or beside
+    another anion, the oxygen of MgO is no reference: f_V of silica would be 42 %, most of it its own openness. The
+    result, and a warning, say so.
 
     Examples
     --------
@@ -198,10 +207,17 @@ def free_volume(
     atoms = periodic_atoms(atoms)
     name = element_of(anion)
     reference, source = _reference(name, oxygen_volume, oxygen_volume_source)
-    mobile = element_of(ion)
     present = sorted(set(atoms.symbols))
     if name not in present:
-        raise ValueError(f"no {name} in the cell, which has {', '.join(present)}; name its anion")
+        raise ValueError(f"anion = {name} is not in the cell, which has {', '.join(present)}; name one that is")
+    if ion is None and "Mg" in present:
+        ion = "Mg2+"
+    mobile = None if ion is None else element_of(ion)
+    if mobile is not None and mobile not in present:
+        raise ValueError(f"ion = {ion} is not in the cell, which has {', '.join(present)}; name one that is, or none")
+    note = None if oxygen_volume != "experiment" else _out_of_domain(atoms, name)
+    if note is not None:
+        log.warning("%s", note)
     volumes = cut_cells(atoms, tessellation, radii).volumes
     empty = np.flatnonzero(volumes == 0.0).tolist()
     if empty:
@@ -211,6 +227,7 @@ def free_volume(
         cell_volume=float(atoms.cell.volume),
         oxygen_volume=reference,
         oxygen_volume_source=source,
+        reference_note=note,
         ion=ion,
         anion=name,
         species=_species(volumes, tuple(atoms.symbols), mobile, name),
@@ -222,18 +239,41 @@ def free_volume(
     )
 
 
-def _reference(anion: str, volume: float | Literal["experiment"], source: str | None) -> tuple[float, str]:
-    if volume != "experiment":
+def _reference(anion: str, volume: float | str, source: str | None) -> tuple[float, str]:
+    if not isinstance(volume, str):
         return volume, source or "given"
     if source is not None:
         raise ValueError(f"oxygen_volume_source = {source!r} describes a number; give oxygen_volume in Å³ with it")
+    name = REFERENCE if volume == "experiment" else volume
     if anion != "O":
-        raise ValueError(f"the experimental reference is oxygen in MgO, not {anion}; give oxygen_volume in Å³")
-    return MGO_LATTICE_CONSTANT**3 / 8.0, f"experiment: MgO, a = {MGO_LATTICE_CONSTANT} Å"
+        raise ValueError(f"{name} is a reference for oxygen, not for {anion}; give oxygen_volume in Å³")
+    crystal = BY_NAME.get(name)
+    oxides = [known for known, entry in BY_NAME.items() if "O" in {site[0] for site in entry.sites}]
+    if crystal is None or name not in oxides:
+        raise ValueError(f"oxygen_volume = '{name}' is no oxide of the table, {', '.join(oxides)}; or give it in Å³")
+    if name == REFERENCE:
+        return crystal.cell[0] ** 3 / 8.0, f"experiment: MgO, a = {crystal.cell[0]:g} Å"
+    atoms = crystal.atoms()
+    volumes = cut_cells(atoms, "plain", None).volumes
+    return float(volumes[atoms.symbols == "O"].mean()), f"experiment: {name}, mean over its oxygen"
+
+
+def _out_of_domain(atoms: Atoms, anion: str) -> str | None:
+    """Say why oxygen in MgO is no reference for a structure."""
+    anions = anion_mask(atoms)
+    others = sorted(set(atoms.symbols[anions]) - {anion})
+    network = sorted(_OPEN_NETWORKS & set(atoms.symbols[~anions]))
+    if not others and not network:
+        return None
+    why = f"{', '.join(others)} beside {anion}" if others else f"a network of {', '.join(network)}"
+    return (
+        f"oxygen in MgO, a close packing, is no reference for {why}: f_V counts what any such structure has; "
+        "give oxygen_volume of a dense crystal of the same network"
+    )
 
 
 def _species(
-    volumes: NDArray[np.float64], symbols: tuple[str, ...], mobile: str, anion: str
+    volumes: NDArray[np.float64], symbols: tuple[str, ...], mobile: str | None, anion: str
 ) -> tuple[SpeciesVolume, ...]:
     names = np.array(symbols)
     rows = []

@@ -273,8 +273,8 @@ def test_states_are_those_of_the_structure_else_formal():
 
 def test_bad_input_is_refused():
     crystal = read_structure(STRUCTURES / "MgO.cif")
-    with pytest.raises(ValueError, match=r"^no soft-BV parameters for Fe4\+–O2-; chen_adams2019 has Fe of charge"):
-        bvse_map(crystal, "Fe4+", grid=(2, 2, 2))
+    with pytest.raises(ValueError, match=r"^no soft-BV parameters for Fe6\+–O2-; chen_adams2019 has Fe of charge"):
+        bvse_map(crystal, "Fe6+", grid=(2, 2, 2))
     with pytest.raises(ValueError, match=r"^d0, r_min, b belong together, and b is missing; give all three"):
         bvse_map(crystal, "Li+", grid=(2, 2, 2), d0=1.0, r_min=2.0)
     with pytest.raises(ValueError, match=r"^d0, r_min and b, and a set or a file of parameters are given; give one"):

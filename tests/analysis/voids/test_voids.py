@@ -59,13 +59,12 @@ def test_what_a_probe_reaches_between_spheres():
     # a probe of 0.5 Å touches all of a sphere whose neighbours are 2 Å off; centers on the grid miss a film of half a
     # voxel's diagonal at most, some 0.01 Å on average over 12.6 Å² of 64 Å³
     np.testing.assert_allclose(made.occupiable_fraction, made.void_fraction, atol=4e-3)
-    # a coarse grid misses more of the film, and says how much
-    coarse = voids(bulk("Po", "sc", a=a), radii={"Po": r}, probe_radius=p, grid=(16, 16, 16))
-    missed = 1.0 - 4.0 * math.pi * r**3 / (3.0 * a**3) - coarse.occupiable_fraction
-    assert 0.004 < missed < 2.0 * coarse.occupiable_error < 4.0 * missed
-    assert made.occupiable_error < 0.3 * coarse.occupiable_error
-    finer = abs(made.mean_pore_radius - coarse.mean_pore_radius)
-    assert 0.3 * finer < coarse.mean_pore_radius_error < 3.0 * finer
+    # what half the points make of it says how far a grid is from the limit; counting points adds 1e-3 either way
+    for n in (28, 32, 48):
+        coarse = voids(bulk("Po", "sc", a=a), radii={"Po": r}, probe_radius=p, grid=(n, n, n))
+        away = abs(coarse.occupiable_fraction - (1.0 - 4.0 * math.pi * r**3 / (3.0 * a**3)))
+        assert away < 2.0 * coarse.occupiable_error < 0.01
+        assert abs(coarse.mean_pore_radius - made.mean_pore_radius) < 2.0 * coarse.mean_pore_radius_error < 0.02
     # a probe wider than the window √2·a/2 − r is locked in, in the hole √3·a/2 − r
     locked = voids(bulk("Po", "sc", a=a), radii={"Po": r}, probe_radius=2.0, grid=(40, 40, 40))
     assert locked.accessible_fraction == 0.0

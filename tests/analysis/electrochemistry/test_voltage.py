@@ -1,0 +1,105 @@
+"""Voltages, capacities and valences whose answers are known."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+
+from amorph import build, substitute
+from amorph.analysis.electrochemistry import (
+    METALS,
+    capacity_mAh_per_g,
+    cation_valences,
+    instability_index,
+    metal_crystal,
+    voltage,
+)
+
+# mAh/g, as tabulated for battery anodes (rounded there); 26801.5 z / M
+PUBLISHED = {"Li": 3861, "Na": 1165, "K": 685, "Mg": 2205, "Ca": 1337, "Zn": 820, "Al": 2980}
+
+
+@dataclass
+class Relaxed:
+    """A relaxation that moves nothing."""
+
+    atoms: Atoms
+    energy_eV: float
+    converged: bool = True
+
+
+def linear(atoms):
+    """An energy that rises by 5 eV for each Mg that leaves, and by a little that depends on which."""
+    magnesium = atoms.symbols == "Mg"
+    return Relaxed(atoms.copy(), -5.0 * magnesium.sum() - 0.01 * np.sin(atoms.positions[magnesium]).sum())
+
+
+@pytest.fixture
+def mgo():
+    return bulk("MgO", "rocksalt", a=4.212, cubic=True)
+
+
+@pytest.mark.parametrize("element", METALS)
+def test_theoretical_capacities_of_the_metals(element):
+    metal = metal_crystal(element)
+    assert capacity_mAh_per_g(METALS[element] * len(metal), metal) == pytest.approx(PUBLISHED[element], abs=1.5)
+
+
+def test_the_papers_oxide_emptied():
+    """Mg0.33Ti0.11Mo0.22O: 352 mAh/g; the cell of 36 Mg is that formula."""
+    made = build("Li2Ti1/3Mo2/3O3", supercell=(3, 3, 3), lattice_constant=4.2, rng=np.random.default_rng(0))
+    oxide = substitute(made.atoms, rng=np.random.default_rng(0)).atoms
+    assert capacity_mAh_per_g(2.0 * (oxide.symbols == "Mg").sum(), oxide) == pytest.approx(352, abs=1)
+
+
+def test_the_voltage_of_a_linear_energy(mgo):
+    """−[E(4 Mg) − E(0) − 4 E(metal)]/8 with 5 eV for each Mg and −1.5 eV for the metal: (5 − 1.5)/2 V."""
+    found = voltage(mgo, linear, metal_energy_eV=-1.5, removed=(0.0, 0.5, 1.0), rng=np.random.default_rng(0))
+    assert found.average_voltage_V == pytest.approx(1.75, abs=0.01)
+    assert [step.choices for step in found.steps] == [1, 3, 1]
+    assert found.standard_error is None
+    assert found.steps[1].voltage_standard_error_V > 0.0
+    mean = np.average([step.voltage_V for step in found.steps[1:]], weights=[2, 2])
+    assert mean == pytest.approx(found.average_voltage_V)
+    assert found.energy_Wh_per_kg == pytest.approx(found.average_voltage_V * found.capacity_mAh_per_g)
+    density = mgo.get_masses().sum() / mgo.cell.volume * 1.66053907
+    assert found.capacity_mAh_per_cm3 == pytest.approx(found.capacity_mAh_per_g * density, rel=1e-6)
+
+
+def test_the_lowest_of_the_choices_is_no_higher_than_their_mean(mgo):
+    given = {"metal_energy_eV": -1.5, "removed": (0.0, 0.5), "choices": 5}
+    mean, lowest = (
+        voltage(mgo, linear, **given, pick=pick, rng=np.random.default_rng(0)) for pick in ("mean", "lowest")
+    )
+    assert lowest.average_voltage_V < mean.average_voltage_V
+    assert lowest.standard_error is None
+    assert mean.standard_error > 0.0
+
+
+def test_one_relaxation_that_did_not_converge_is_told(mgo):
+    def stuck(atoms):
+        return Relaxed(atoms.copy(), 0.0, converged=bool((atoms.symbols == "Mg").any()))
+
+    found = voltage(mgo, stuck, metal_energy_eV=-1.5, removed=(0.0, 1.0), rng=np.random.default_rng(0))
+    assert not found.converged
+    assert [step.converged for step in found.steps] == [True, False]
+
+
+def test_valence_sums_of_magnesia_and_its_index(mgo):
+    mgo.set_array("oxidation_states", np.where(mgo.symbols == "Mg", 2.0, -2.0))
+    sums = cation_valences(mgo)
+    np.testing.assert_allclose(sums[mgo.symbols == "Mg"], 2.013, atol=0.001)
+    assert instability_index(mgo) == pytest.approx(0.013, abs=0.001)
+    np.testing.assert_allclose(cation_valences(mgo * (2, 1, 1))[::2][:4], 2.013, atol=0.001)
+
+
+def test_bad_removals_are_refused(mgo):
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="0, 0 ions"):
+        voltage(mgo, linear, metal_energy_eV=-1.5, removed=(0.0, 0.05), rng=rng)
+    with pytest.raises(ValueError, match="no Li"):
+        voltage(mgo, linear, metal_energy_eV=-1.5, ion="Li+", rng=rng)
+    with pytest.raises(ValueError, match="no metal reference for Fe"):
+        voltage(mgo, linear, metal_energy_eV=-1.5, ion="Fe2+", rng=rng)

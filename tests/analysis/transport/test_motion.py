@@ -1,0 +1,137 @@
+"""Paths that are followed, moments of displacements, what an ion that rattles is given, and the activation energy."""
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.build import bulk
+
+from amorph.analysis.transport import arrhenius, diffusion, unwrapped_paths
+from amorph.analysis.transport.motion import JUMP_A, moments
+
+
+def wrapped(host, displacements):
+    """Frames of a structure whose atoms are displaced, (frames, atoms, 3), and wrapped."""
+    frames = []
+    for moved in displacements:
+        atoms = host.copy()
+        atoms.positions = host.positions + moved
+        atoms.wrap()
+        frames.append(atoms)
+    return frames
+
+
+def diffusing(temperature_K, diffusivity, rng, frames=400):
+    """Li of a known D [Å²/ps] in a host of O that rattles; frames 0.1 ps apart."""
+    host = bulk("LiF", "rocksalt", a=20.0, cubic=True)
+    host.symbols[host.symbols == "F"] = "O"
+    host = host.repeat(2)
+    moved = 0.1 * rng.normal(size=(frames, len(host), 3))
+    steps = np.sqrt(2 * diffusivity * 0.1) * rng.normal(size=(frames, len(host), 3))
+    moved += np.cumsum(steps, axis=0) * (host.symbols == "Li")[None, :, None]
+    return diffusion(
+        wrapped(host, moved), frame_interval_ps=0.1, temperature_K=temperature_K, charges={"Li": 1.0}
+    ), host
+
+
+def test_moments_are_those_of_every_window():
+    rng = np.random.default_rng(0)
+    paths = np.cumsum(rng.normal(size=(3, 2, 40)), axis=2)
+    lags = np.array([1, 7, 20])
+    second, fourth = moments(paths, lags)
+    for k, lag in enumerate(lags):
+        squares = ((paths[:, :, lag:] - paths[:, :, :-lag]) ** 2).sum(axis=1)
+        np.testing.assert_allclose(second[:, k], squares.mean(axis=1), rtol=1e-12)
+        np.testing.assert_allclose(fourth[:, k], (squares**2).mean(axis=1), rtol=1e-12)
+
+
+def test_atoms_are_followed_through_the_faces_of_a_skewed_cell():
+    rng = np.random.default_rng(1)
+    host = Atoms(
+        "LiO", scaled_positions=[[0, 0, 0], [0.5, 0.5, 0.5]], cell=[[6, 0, 0], [2, 7, 0], [1, -1, 8]], pbc=True
+    )
+    moved = np.cumsum(0.5 * rng.normal(size=(200, 2, 3)), axis=0)
+    moved -= moved[0]
+    paths = unwrapped_paths(wrapped(host, moved))
+    masses = host.get_masses()
+    about = moved - (masses @ moved / masses.sum())[:, None]
+    np.testing.assert_allclose(paths.positions.transpose(2, 0, 1), about, atol=1e-9)
+
+
+def test_a_cell_that_breathes_moves_nobody():
+    host = bulk("MgO", "rocksalt", a=4.2, cubic=True)
+    frames = []
+    for strain in 0.05 * np.sin(np.arange(50.0)):
+        atoms = host.copy()
+        atoms.positions += 3 * atoms.cell[0]  # far from the origin, where a scaled position moves far
+        atoms.set_cell(host.cell * (1 + strain), scale_atoms=True)
+        frames.append(atoms)
+    np.testing.assert_allclose(unwrapped_paths(frames).positions, 0.0, atol=1e-9)
+
+
+def test_a_drift_of_the_whole_is_taken_off():
+    host = bulk("MgO", "rocksalt", a=4.2, cubic=True)
+    moved = np.arange(60.0)[:, None, None] * np.array([0.3, 0.2, -0.1]) * np.ones((1, len(host), 1))
+    np.testing.assert_allclose(unwrapped_paths(wrapped(host, moved)).positions, 0.0, atol=1e-9)
+
+
+def test_a_step_of_half_a_cell_is_refused():
+    host = bulk("MgO", "rocksalt", a=4.2, cubic=True)
+    moved = np.zeros((3, len(host), 3))
+    moved[2, 3, 1] = 2.0
+    with pytest.raises(ValueError, match=r"atom 3 .*0\.48 .*frame 2.*0\.4"):
+        unwrapped_paths(wrapped(host, moved))
+
+
+def test_a_known_diffusion_is_found_and_the_host_is_bounded():
+    found, host = diffusing(800.0, 0.02, np.random.default_rng(5))
+    lithium, oxygen = found.ions["Li"], found.ions["O"]
+    low, high = lithium.interval_95
+    mass = host.get_masses()[host.symbols == "Li"].sum() / host.get_masses().sum()
+    assert low < 2e-6 * (1 - mass / 32) < high
+    assert oxygen.diffusivity_cm2_s is None
+    assert oxygen.upper_limit_cm2_s >= 3 * JUMP_A**2 / (6 * 32 * 40.0) * 1e-4 * 0.99
+    # Nernst and Einstein in SI units
+    volume_m3 = host.cell.volume * 1e-30
+    sigma = 32 * units._e**2 * lithium.diffusivity_cm2_s * 1e-4 / (volume_m3 * units._k * 800.0)
+    assert lithium.nernst_einstein_S_per_cm == pytest.approx(sigma / 100, rel=1e-6)
+    assert lithium.haven_ratio == pytest.approx(lithium.diffusivity_cm2_s / lithium.collective_cm2_s)
+
+
+def test_a_gaussian_walk_is_gaussian():
+    found, _ = diffusing(800.0, 0.02, np.random.default_rng(6))
+    curves = found.ions["Li"].curves
+    np.testing.assert_allclose(curves["non_gaussian"][:10], 0.0, atol=0.1)
+    r, *hove = found.ions["Li"].van_hove.values()
+    np.testing.assert_allclose([np.trapezoid(curve, r) for curve in hove], 1.0, atol=0.02)
+
+
+def test_the_activation_energy_of_an_exact_law_is_found():
+    """Errors of a thousandth, so that the answer is the law's."""
+    from dataclasses import replace
+
+    found, _ = diffusing(800.0, 0.02, np.random.default_rng(5))
+    measured = []
+    for temperature in (600.0, 800.0, 1100.0):
+        value = 1e-3 * np.exp(-0.4 / (units.kB * temperature))
+        ion = replace(found.ions["Li"], diffusivity_cm2_s=value, standard_error=1e-3 * value)
+        measured.append(replace(found, temperature_K=temperature, ions={"Li": ion}))
+    line = arrhenius(measured, "Li")
+    assert line.activation_energy_eV == pytest.approx(0.4, abs=1e-9)
+    expected = 1e-3 * np.exp(-0.4 / (units.kB * 300.0))
+    assert line.diffusivity_300K_cm2_s == pytest.approx(expected, rel=1e-6)
+    assert line.diffusion_length_1h_nm == pytest.approx(1e7 * np.sqrt(3600 * expected), rel=1e-6)
+    low, high = line.activation_energy_interval_95
+    assert low < 0.4 < high
+
+
+def test_a_temperature_without_diffusion_is_left_out_and_two_are_needed():
+    found, _ = diffusing(800.0, 0.02, np.random.default_rng(5))
+    with pytest.raises(ValueError, match="1 temperature"):
+        arrhenius([found], "Li")
+    with pytest.raises(ValueError, match="0 temperature"):
+        arrhenius([found], "O")
+
+
+def test_few_frames_are_refused():
+    with pytest.raises(ValueError, match=r"10 frames.*32"):
+        diffusion([bulk("MgO", "rocksalt", a=4.2)] * 10, frame_interval_ps=0.1)

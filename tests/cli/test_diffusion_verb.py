@@ -1,0 +1,106 @@
+"""The verb `diffusion`: trajectories in any format, with their times and temperatures."""
+
+import csv
+import json
+
+import ase.io
+import numpy as np
+import pytest
+from ase.build import bulk
+
+
+def frames_of(diffusivity, temperature_K, seed, *, count=80):
+    """Li that walk far apart from each other in a host that rattles, wrapped, 0.1 ps apart."""
+    rng = np.random.default_rng(seed)
+    host = bulk("LiF", "rocksalt", a=20.0, cubic=True).repeat((2, 2, 1))
+    host.symbols[host.symbols == "F"] = "O"
+    walked = np.cumsum(np.sqrt(0.2 * diffusivity) * rng.normal(size=(count, len(host), 3)), axis=0)
+    frames = []
+    for k in range(count):
+        atoms = host.copy()
+        atoms.positions += walked[k] * (host.symbols == "Li")[:, None] + 0.05 * rng.normal(size=(len(host), 3))
+        atoms.wrap()
+        atoms.info = {"time_ps": 0.1 * k, "target_K": float(temperature_K), "segment": "hold"}
+        frames.append(atoms)
+    return frames
+
+
+@pytest.fixture
+def files(tmp_path):
+    made = []
+    for temperature_K, diffusivity in ((700, 0.02), (900, 0.1)):
+        made.append(tmp_path / f"{temperature_K}.extxyz")
+        ase.io.write(made[-1], frames_of(diffusivity, temperature_K, temperature_K))
+    return made
+
+
+def test_two_temperatures_give_an_activation_energy(amorph, files, tmp_path):
+    called = amorph("diffusion", *files, "--charges", "Li=1", "--curves", "curves", "-o", "figure.svg", "--json", "-q")
+    found = json.loads(called.out)
+    expected = np.log(5.0) / (1 / 700 - 1 / 900) * 8.617333e-5
+    low, high = found["activation_energy_interval_95"]
+    assert low < expected < high
+    assert found["element"] == "Li"
+    assert (tmp_path / "figure.svg").stat().st_size > 10_000
+    with (tmp_path / "curves" / "displacements.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["element"] for row in rows} == {"Li", "O"}
+
+
+def test_figures_of_one_file_and_a_table(amorph, files):
+    found = json.loads(amorph("diffusion", files[1], "--json").out)
+    low, high = found["ions"]["Li"]["interval_95"]
+    assert low < 0.1e-4 < high
+    assert found["temperature_K"] == 900
+    assert "at most" in amorph("diffusion", files[1]).out
+
+
+@pytest.mark.parametrize("name", ["walk.traj", "walk.lammpstrj", "XDATCAR"])
+def test_formats_without_times_need_the_interval(amorph, tmp_path, name):
+    frames = frames_of(0.1, 900, 3)
+    if name == "walk.lammpstrj":
+        lines = []
+        for k, atoms in enumerate(frames):
+            order = np.argsort(atoms.numbers == 8, kind="stable")
+            lines += [f"ITEM: TIMESTEP\n{100 * k}\nITEM: NUMBER OF ATOMS\n{len(atoms)}\nITEM: BOX BOUNDS pp pp pp"]
+            lines += [f"0.0 {length}" for length in atoms.cell.lengths()] + ["ITEM: ATOMS id element x y z ix iy iz"]
+            lines += [
+                f"{n + 1} {atoms.symbols[i]} {' '.join(f'{x:.6f}' for x in atoms.positions[i])} 0 0 0"
+                for n, i in enumerate(order)
+            ]
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+    else:
+        for atoms in frames:
+            atoms.info = {}
+        ase.io.write(tmp_path / name, frames, format="vasp-xdatcar" if name == "XDATCAR" else None)
+    called = amorph("diffusion", name)
+    assert called.status == 2
+    assert "--frame-interval-ps" in called.err
+    found = json.loads(amorph("diffusion", name, "--frame-interval-ps", 0.1, "--json").out)
+    low, high = found["ions"]["Li"]["interval_95"]
+    assert low < 0.1e-4 < high
+
+
+def test_a_run_with_a_langevin_thermostat_is_refused(amorph, files, tmp_path):
+    stage = tmp_path / "run" / "1_melt_quench"
+    stage.mkdir(parents=True)
+    files[0].rename(stage / "trajectory.extxyz")
+    (tmp_path / "run" / "run.toml").write_text(
+        '[[melt_quench.schedule.segments]]\nname = "hold"\nensemble = "NVT"\n'
+        "start_K = 700\nend_K = 700\nduration_ps = 9\n"
+    )
+    called = amorph("diffusion", "run")
+    assert called.status == 2
+    assert "Langevin" in called.err
+    assert amorph("diffusion", "run", "--langevin").status == 0
+
+
+def test_a_ramp_is_refused_and_can_be_left_out(amorph, tmp_path):
+    frames = frames_of(0.1, 900, 4)
+    for atoms in frames[:40]:
+        atoms.info["target_K"] = 1200.0
+    ase.io.write("ramp.extxyz", frames)
+    called = amorph("diffusion", "ramp.extxyz")
+    assert called.status == 2
+    assert "1200 to 900 K" in called.err
+    assert json.loads(amorph("diffusion", "ramp.extxyz", "--skip-ps", 4, "--json").out)["temperature_K"] == 900

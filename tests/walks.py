@@ -1,0 +1,52 @@
+"""Random walks whose diffusion coefficient is known."""
+
+import numpy as np
+from scipy.signal import lfilter
+
+MEMORY = 10.0
+"""Frames in which the persistent walk forgets its direction."""
+BACK = 0.4
+"""Chance that a jump takes the one before it back."""
+
+
+def walk(kind, ions, frames, axes, rng):
+    """(ions, axes, frames) paths, and the slope of their mean-square displacement, 2 d D per frame."""
+    shape = (ions, axes, frames - 1)
+    if kind == "plain":
+        return summed(rng.normal(size=shape)), float(axes)
+    if kind == "ballistic":
+        keep = np.exp(-1.0 / MEMORY)
+        before = keep * rng.normal(size=(ions, axes, 1))
+        steps = lfilter([np.sqrt(1 - keep**2)], [1, -keep], rng.normal(size=shape), axis=2, zi=before)[0]
+        return summed(steps), axes * (1 + keep) / (1 - keep)
+    # jumps of 2 along an axis, one of ten frames; some go straight back; rattling between them
+    steps = np.zeros(shape)
+    axis, sign = rng.integers(0, axes, ions), rng.choice([-1.0, 1.0], ions)
+    for frame in range(frames - 1):
+        jumps = rng.random(ions) < 0.1
+        back = rng.random(ions) < BACK
+        axis = np.where(jumps & ~back, rng.integers(0, axes, ions), axis)
+        sign = np.where(jumps, np.where(back, -sign, rng.choice([-1.0, 1.0], ions)), sign)
+        steps[np.flatnonzero(jumps), axis[jumps], frame] = 2.0 * sign[jumps]
+    rattle = 0.3 * rng.normal(size=(ions, axes, frames))
+    return summed(steps) + rattle, 0.1 * 4.0 * (1 - BACK) / (1 + BACK)
+
+
+def summed(steps):
+    """Paths of steps, from zero."""
+    return np.concatenate([np.zeros((*steps.shape[:2], 1)), np.cumsum(steps, axis=2)], axis=2)
+
+
+def covered(cases, frames, seed):
+    """How often the interval holds the true slope, and how often diffusion is seen, of (kind, ions, axes)."""
+    from amorph.analysis.transport import fit_line, lags_of
+    from amorph.analysis.transport.motion import moments
+
+    rng = np.random.default_rng(seed)
+    lags = lags_of(frames)
+    lines = []
+    for kind, ions, axes in cases:
+        paths, slope = walk(kind, ions, frames, axes, rng)
+        lines.append((fit_line(moments(paths, lags)[0], lags, frames, axes), slope))
+    seen = [(line.interval, slope) for line, slope in lines if line.diffusive]
+    return np.mean([low <= slope <= high for (low, high), slope in seen]), len(seen) / len(lines)
