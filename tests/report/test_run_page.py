@@ -142,5 +142,5 @@ def test_an_unfinished_run_is_told(finished, tmp_path):
     with pytest.raises(ValueError, match="continue it"):
         write_report(run)
     (run / "summary.json").write_text("[]")
-    with pytest.raises(ValueError, match="TypeError"):
+    with pytest.raises(ValueError, match="no run that can be read"):
         write_report(run)
