@@ -1,7 +1,6 @@
 """What a finished run left in its directory, as the report reads it."""
 
 import csv
-import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from amorph.analysis.bvs import bvs_map_of
 from amorph.reading import read_field
+from amorph.run import read_json
 
 FRAMES: Final = 100
 """Frames of a movie at most."""
@@ -95,7 +95,7 @@ def found_run(directory: Path) -> FoundRun:
             + (f" {directory}" if begun else "")
         )
     try:
-        summary = json.loads(mark.read_text(encoding="utf-8"))
+        summary = read_json(mark)
         text = (directory / "run.toml").read_text(encoding="utf-8")
         provenance = tomllib.loads(text)["provenance"]
         study = text[: text.index("\n[provenance]")].strip()  # what follows is no part of a study
