@@ -8,6 +8,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from amorph.structure import poscar_order
+
 LONGEST_STEP: Final = 0.4
 """Share of a lattice vector that an atom may move between frames. A step above half a vector looks like a shorter one
 the other way, so that where steps near a half occur, others have been mistaken."""
@@ -20,7 +22,7 @@ class Paths:
     """Where the atoms of a trajectory went."""
 
     symbols: tuple[str, ...]
-    """Elements of the atoms."""
+    """Elements of the atoms: those of one element stand together, in order of its first appearance."""
     positions: NDArray[np.float64]
     """(atoms, 3, frames) positions, continuous in time, about the center of mass of the cell [Å]."""
     volume_A3: float
@@ -32,8 +34,9 @@ class Paths:
         return self.positions.shape[2]
 
     def of(self, element: str) -> NDArray[np.float64]:
-        """Give the paths of one element."""
-        return self.positions[[symbol == element for symbol in self.symbols]]
+        """Give the paths of one element, without a copy."""
+        first = self.symbols.index(element)
+        return self.positions[first : first + self.symbols.count(element)]
 
 
 def unwrapped_paths(frames: Iterable[Atoms]) -> Paths:
@@ -60,12 +63,12 @@ def unwrapped_paths(frames: Iterable[Atoms]) -> Paths:
     blocks: list[NDArray[np.float64]] = []
     volumes: list[float] = []
     before = cell = place = np.empty(0)
-    shares = np.empty(0)
+    shares, order = np.empty(0), np.empty(0, dtype=np.int64)
     rows: list[NDArray[np.float64]] = []
     for number, atoms in enumerate(frames):
         fractional = atoms.cell.scaled_positions(atoms.positions)
         if first is None:
-            first, place = atoms, np.zeros((len(atoms), 3))
+            first, place, order = atoms, np.zeros((len(atoms), 3)), poscar_order(atoms)
             masses = atoms.get_masses()
             shares = masses / masses.sum()
         else:
@@ -83,7 +86,7 @@ def unwrapped_paths(frames: Iterable[Atoms]) -> Paths:
             place = place + (step - shares @ step)
         before, cell = fractional, atoms.cell.array.copy()
         volumes.append(atoms.cell.volume)
-        rows.append(place)
+        rows.append(place[order])
         if len(rows) == _BLOCK:
             blocks.append(np.array(rows))
             rows = []
@@ -98,4 +101,4 @@ def unwrapped_paths(frames: Iterable[Atoms]) -> Paths:
         block = blocks.pop()
         positions[:, :, done : done + len(block)] = block.transpose(1, 2, 0)
         done += len(block)
-    return Paths(tuple(first.get_chemical_symbols()), positions, float(np.mean(volumes)))
+    return Paths(tuple(first.symbols[order]), positions, float(np.mean(volumes)))

@@ -33,13 +33,14 @@ def diffusing(temperature_K, diffusivity, rng, frames=400):
     ), host
 
 
-def test_moments_are_those_of_every_window():
+def test_moments_are_those_of_the_windows():
+    """Every window of a lag that is odd or short; every second frame for 16 to 31 frames that are even, and so on."""
     rng = np.random.default_rng(0)
-    paths = np.cumsum(rng.normal(size=(3, 2, 40)), axis=2)
-    lags = np.array([1, 7, 20])
+    paths = np.cumsum(rng.normal(size=(3, 2, 1300)), axis=2)
+    lags = np.array([1, 7, 12, 17, 20, 27, 80, 640])
     second, fourth = moments(paths, lags)
-    for k, lag in enumerate(lags):
-        squares = ((paths[:, :, lag:] - paths[:, :, :-lag]) ** 2).sum(axis=1)
+    for k, (lag, stride) in enumerate(zip(lags, (1, 1, 1, 1, 2, 1, 8, 64), strict=True)):
+        squares = ((paths[:, :, lag::stride] - paths[:, :, :-lag:stride]) ** 2).sum(axis=1)
         np.testing.assert_allclose(second[:, k], squares.mean(axis=1), rtol=1e-12)
         np.testing.assert_allclose(fourth[:, k], (squares**2).mean(axis=1), rtol=1e-12)
 
@@ -130,6 +131,12 @@ def test_a_temperature_without_diffusion_is_left_out_and_two_are_needed():
         arrhenius([found], "Li")
     with pytest.raises(ValueError, match="0 temperature"):
         arrhenius([found], "O")
+
+
+def test_what_never_moves_is_bounded_too():
+    frozen = diffusion([bulk("MgO", "rocksalt", a=4.2)] * 40, frame_interval_ps=0.1).ions["Mg"]
+    assert frozen.diffusivity_cm2_s is None
+    assert frozen.upper_limit_cm2_s == pytest.approx(3 * JUMP_A**2 / (6 * 40 * 0.1) * 1e-4)
 
 
 def test_few_frames_are_refused():
