@@ -12,7 +12,7 @@ from . import (
     substitution as substitution,
     tables as tables,
 )
-from .analysis.bvs import bvs_map as bvs_map, bvs_maps as bvs_maps
+from .analysis.bvs import bond_valence_sums as bond_valence_sums, bvs_map as bvs_map, bvs_maps as bvs_maps
 from .analysis.bvse import bvse_map as bvse_map
 from .analysis.crystallinity import crystallinity as crystallinity
 from .analysis.distance import distance_map as distance_map
@@ -21,7 +21,6 @@ from .analysis.voronoi import (
     face_coordination as face_coordination,
     free_volume as free_volume,
     tessellate as tessellate,
-    voronoi_volumes as voronoi_volumes,
 )
 from .chgnet import CHGNetCalculator as CHGNetCalculator
 from .meltquench import QuenchSchedule as QuenchSchedule, Segment as Segment, melt_quench as melt_quench

@@ -7,6 +7,8 @@ Units and bounds stand in ``Annotated`` beside each parameter. From the signatur
 import difflib
 import functools
 import inspect
+import re
+import textwrap
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, is_dataclass
 from types import UnionType
@@ -43,6 +45,13 @@ class Unit:
     symbol: str
 
 
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a parameter of several functions means: said beside its type, and written into their docstrings."""
+
+    text: str
+
+
 Length = Annotated[float, Gt(0), Unit("Å")]
 NonNegativeLength = Annotated[float, Ge(0), Unit("Å")]
 Duration = Annotated[float, Gt(0), Unit("ps")]
@@ -51,10 +60,23 @@ Pressure = Annotated[float, Unit("GPa")]
 Density = Annotated[float, Gt(0), Unit("g/cm³")]
 Force = Annotated[float, Gt(0), Unit("eV/Å")]
 Volume = Annotated[float, Gt(0), Unit("Å³")]
+Energy = Annotated[float, Gt(0), Unit("eV")]
 Valence = Annotated[float, Gt(0), Unit("v.u.")]
 Fraction = Annotated[float, Interval(ge=0, le=1)]
 Count = Annotated[int, Gt(0)]
 Seed = Annotated[int, Ge(0)]
+Threads = Annotated[
+    Count, Meaning("Threads to work in, by default one for each processor; the result is the same to the last bit.")
+]
+GridPoints = Annotated[
+    tuple[Count, Count, Count], Meaning("Number of points along each lattice vector; by default `spacing` decides.")
+]
+Spacing = Annotated[
+    Length,
+    Meaning(
+        "Largest distance between neighbouring points along a lattice vector [Å], in place of a grid; by default 0.1 Å."
+    ),
+]
 
 _Row = tuple[int, int, int]
 Supercell = Annotated[
@@ -104,7 +126,7 @@ def parse(function: Callable[..., Any], values: dict[str, Any], *, table: str | 
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """Check the arguments of every call against the bounds in the signature."""
+    """Check the arguments of every call against the bounds in the signature, and complete the docstring from it."""
     signature = inspect.signature(function)
 
     @functools.wraps(function)
@@ -114,17 +136,42 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         bound.arguments.update(parse(function, given))
         return function(*bound.args, **bound.kwargs)
 
+    wrapper.__doc__ = _with_meanings(signature, function.__doc__)
     return wrapper
 
 
 def unit_of(hint: Any) -> str | None:
     """Find the unit in an annotation, also inside a union or a tuple."""
+    unit = _found(Unit, hint)
+    return None if unit is None else unit.symbol
+
+
+M = TypeVar("M")
+
+
+def _found(kind: type[M], hint: Any) -> M | None:
+    """Find what of a kind stands in an annotation, also inside a union or a tuple."""
     for argument in get_args(hint):
-        if isinstance(argument, Unit):
-            return argument.symbol
-        if (unit := unit_of(argument)) is not None:
-            return unit
+        if isinstance(argument, kind):
+            return argument
+        if (inner := _found(kind, argument)) is not None:
+            return inner
     return None
+
+
+def _with_meanings(signature: inspect.Signature, docstring: str | None) -> str | None:
+    """Add what the signature says of parameters to a docstring that does not, in the order of the signature."""
+    docstring = None if docstring is None else inspect.cleandoc(docstring)
+    title = "Parameters\n----------\n"
+    said = {name: found.text for name, p in signature.parameters.items() if (found := _found(Meaning, p.annotation))}
+    if not docstring or not said or title not in docstring:
+        return docstring
+    before, _, rest = docstring.partition(title)
+    section, gap, after = rest.partition("\n\n")
+    entries = {name: f"{name}\n{textwrap.indent(textwrap.fill(text, 112), '    ')}" for name, text in said.items()}
+    entries |= {re.split(r"\W", entry, maxsplit=1)[0]: entry for entry in re.split(r"\n(?=\S)", section)}
+    ordered = [entries[name] for name in signature.parameters if name in entries]
+    return before + title + "\n".join(ordered) + gap + after
 
 
 def _strict(hint: Any) -> Any:

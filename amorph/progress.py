@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -56,9 +56,8 @@ class Progress:
             TextColumn("{task.fields[note]}", markup=False),
         )
         begun = time.monotonic()
-        terminal = sys.stderr
         bars = RichProgress(*columns, console=Console(stderr=True), transient=True)
-        with _shown(bars), _lines_above_the_bar(terminal):
+        with _shown(bars):
             bar = bars.add_task(label, total=total, completed=done, rate="", note="")
 
             def update(now: int, note: str) -> None:
@@ -93,23 +92,6 @@ def _shown(bars: "RichProgress") -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):
             bars.stop()
-
-
-@contextlib.contextmanager
-def _lines_above_the_bar(terminal: TextIO) -> Iterator[None]:
-    """Send the log through what rich puts in place of stderr, or its lines end up on that of the bar."""
-    moved = [
-        handler
-        for handler in logging.getLogger("amorph").handlers
-        if isinstance(handler, logging.StreamHandler) and handler.stream is terminal
-    ]
-    for handler in moved:
-        handler.setStream(sys.stderr)
-    try:
-        yield
-    finally:
-        for handler in moved:
-            handler.setStream(terminal)
 
 
 def _duration(seconds: float) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from ase import Atoms
 from timing import Comparison, compare, show
 
+from amorph.analysis.order.samples import samples_of
 from amorph.analysis.scattering.vectors import Shells, shells_of
 
 WIDTH = 0.05
@@ -41,7 +42,7 @@ def rows(*, quick: bool = False) -> list[Comparison]:
         compare(
             work,
             f"dynasor 2.5's densities, {name}",
-            lambda: shells_of([atoms], q_max, WIDTH),
+            lambda: shells_of(samples_of(atoms), q_max, WIDTH)[0],
             lambda vectors=vectors: theirs(vectors),
             agree,
             rounds=3 if quick else 5,

@@ -71,7 +71,7 @@ README = """\
 
 Conventional cells for references, checks and quick trials: `amorph bvs structures/TiO2_anatase.cif --ion Mg2+`.
 Each file holds the space group with its operations, the asymmetric unit and the oxidation states. The files and this
-page are written by `python structures/make.py` from the parameters in `amorph/crystals.py`;
+page are written by `python structures/make.py` from the parameters in `amorph/tables/crystals.py`;
 `tests/test_structures.py` checks that they are up to date, that spglib finds the stated space group, and that the
 nearest distances make sense.
 

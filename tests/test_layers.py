@@ -15,7 +15,7 @@ FLOORS = [
     {"calculators", "chgnet", "rocksalt", "substitution", "reading", "analysis"},
     {"meltquench", "relaxation", "export"},
     {"pipeline"},
-    {"ensemble"},
+    {"ensemble", "report"},
     {"cli", "__main__", "__init__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

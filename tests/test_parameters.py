@@ -9,8 +9,22 @@ import numpy as np
 import pytest
 from annotated_types import Gt
 from ase import Atoms
+from docstring_parser import parse_from_object
 
-from amorph.parameters import Count, Fraction, Length, Seed, Temperature, Unit, checked, model_of, parse, unit_of
+from amorph.parameters import (
+    Count,
+    Fraction,
+    Length,
+    Meaning,
+    Seed,
+    Temperature,
+    Threads,
+    Unit,
+    checked,
+    model_of,
+    parse,
+    unit_of,
+)
 
 
 @checked
@@ -39,6 +53,31 @@ def call(**values):
 
 
 # closed form
+
+
+def test_what_the_signature_says_of_a_parameter_stands_in_the_docstring_in_its_order():
+    @checked
+    def work(first: Annotated[int, Meaning("What counts.")], step: Length, *, threads: Threads | None = None) -> None:
+        """Work.
+
+        Parameters
+        ----------
+        step
+            Length of a step [Å],
+            in two lines.
+
+        Raises
+        ------
+        ValueError
+            Never.
+        """
+
+    described = {p.arg_name: p.description for p in parse_from_object(work).params}
+    assert list(described) == ["first", "step", "threads"]
+    assert described["first"] == "What counts."
+    assert described["step"] == "Length of a step [Å],\nin two lines."
+    assert described["threads"].startswith("Threads to work in")
+    assert "Raises\n------\nValueError" in work.__doc__
 
 
 def test_values_arrive_converted_and_defaults_filled_in():

@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import sys
 import threading
 from types import SimpleNamespace
 
@@ -11,6 +10,7 @@ import pytest
 import rich.progress
 
 from amorph import progress
+from amorph.cli.output import finish, start
 from amorph.progress import Progress
 
 
@@ -162,18 +162,15 @@ def test_a_label_is_text_and_no_markup(terminal):
 
 
 def test_the_log_speaks_on_lines_of_its_own_while_the_bar_runs(terminal):
-    logger = logging.getLogger("amorph")
     with terminal:
-        handler = logging.StreamHandler(sys.stderr)
-        logger.addHandler(handler)
+        start(quiet=False)
         try:
             with Progress(visible=True).task("relax", 200) as update:
                 update(3, "")
-                logger.warning("two [words]")
+                logging.getLogger("amorph").warning("two [words]")
                 update(4, "")
-            assert handler.stream is terminal.stream
         finally:
-            logger.removeHandler(handler)
+            finish()
     drawn = terminal.drawn()
     before, after = drawn[: drawn.index("two [words]")], drawn[drawn.index("two [words]") + len("two [words]") :]
     assert before.endswith("\r\x1b[2K")  # the bar's line was erased first

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Gt
 
 from amorph.analysis.grids import Task
 from amorph.analysis.order import (
     BondAngles,
     Connectivity,
     Coordination,
+    Cutoffs,
     PairDistributions,
     PolyhedraShapes,
     RingStatistics,
@@ -33,6 +34,7 @@ from amorph.analysis.scattering import (
     powder_pattern,
     structure_factor,
 )
+from amorph.analysis.scattering.powder import Broadening, LineWidth, Polarization, TwoTheta, Wavelength
 from amorph.figures import Result, Row
 from amorph.parameters import Length, Unit, checked
 
@@ -106,28 +108,23 @@ class StructureReport(Result):
 def structure_report(
     structures: Structures,
     *,
-    cutoffs: dict[str, Length] | None = None,
+    cutoffs: Cutoffs | None = None,
     r_max: Length = 10.0,
     bin_width: Length = 0.05,
     criterion: Criterion = "primitive",
     probe: Probe = "xray",
     q_max: Annotated[float, Gt(0), Unit("1/Å")] = 15.0,
-    wavelength: str | Length = "CuKa",
-    two_theta: tuple[Annotated[float, Gt(0), Unit("°")], Annotated[float, Gt(0), Unit("°")]] = (5.0, 90.0),
-    width: Annotated[float, Gt(0), Unit("°")] = 0.1,
-    broadening: Annotated[float, Ge(0), Unit("1/Å")] = 0.0,
-    polarization: bool = False,
+    wavelength: Wavelength = "CuKa",
+    two_theta: TwoTheta = (5.0, 90.0),
+    width: LineWidth = 0.1,
+    broadening: Broadening = 0.0,
+    polarization: Polarization = False,
     progress: Task | None = None,
 ) -> StructureReport:
     """Measure how structures are ordered and how they scatter.
 
     Parameters
     ----------
-    structures
-        One structure, or independent ones (glasses quenched apart), over which the errors are; each is a structure or
-        the list of its frames, which are averaged.
-    cutoffs
-        Longest bonds, Ti-O=2.6; by default the first minimum of g(r) behind its first peak.
     r_max
         Where g(r) and G(r) end.
     bin_width
@@ -138,19 +135,6 @@ def structure_report(
         What G(r) and the first sharp diffraction peak are of.
     q_max
         Where S(q) ends.
-    wavelength
-        Of the powder pattern: MoKa (0.7107 Å), CuKa (1.5418 Å), or a number [Å].
-    two_theta
-        First and last angle of the pattern.
-    width
-        Full width at half maximum of its lines.
-    broadening
-        Full width in q that smooths the pattern of a glass in a small cell, whose vectors are few, to the halo of a
-        large one: about 2π over the edge of the cell. 0 for a crystal.
-    polarization
-        Times (1 + cos² 2θ)/2, as an unpolarized beam of a laboratory has it.
-    progress
-        Where progress goes.
 
     Raises
     ------

@@ -50,7 +50,7 @@ def make_calculator(
     keywords = {key: value for key, value in given.items() if value is not None} | arguments
     try:
         calculator = function(**keywords)
-    except TypeError as error:
+    except (TypeError, SystemExit) as error:
         raise ValueError(f"calculator factory {factory!r} refused {keywords}: {error}") from error
     if isinstance(calculator, type) or not hasattr(calculator, "get_property"):
         what = f"the class {calculator.__name__}" if isinstance(calculator, type) else f"a {type(calculator).__name__}"
@@ -67,7 +67,7 @@ def _imported(factory: str) -> Callable[..., Any]:
     sys.path.append(here)
     try:
         function: Callable[..., Any] = getattr(importlib.import_module(module_name), name)
-    except Exception as error:  # a module may raise what it likes
+    except (Exception, SystemExit) as error:  # a module may raise what it likes
         kind = "" if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: "
         raise ValueError(
             f"calculator factory {factory!r} cannot be imported: {kind}{error}; check the names, and that the "

@@ -98,8 +98,8 @@ class Gathering:
         try:
             while requests := self._next():
                 started = time.monotonic()
-                for same in _by_engine(requests):
-                    self._answer(same)
+                for batch in {id(request.batch): request.batch for request in requests}.values():
+                    self._answer([request for request in requests if request.batch is batch])
                 self._duration = time.monotonic() - started
         finally:
             with self._changed:
@@ -150,28 +150,17 @@ class Gathering:
         return self._expected <= {request.thread for request in self._asked}
 
 
-def _by_engine(requests: list[_Request]) -> list[list[_Request]]:
-    groups: dict[int, list[_Request]] = {}
-    for request in requests:
-        groups.setdefault(id(request.batch), []).append(request)
-    return list(groups.values())
-
-
 def _answer_alone(request: _Request) -> bool:
     """Evaluate one structure and hand its thread the results, or its error; True for an error."""
+    calculator: Any = request.calculator
+    calculator.results = {}
     try:
-        request.answer.set_result(_alone(request))
+        calculator.calculate(request.atoms, list(request.properties), all_changes)
     except Exception as error:
         request.answer.set_exception(error)
         return True
+    request.answer.set_result(dict(calculator.results))
     return False
-
-
-def _alone(request: _Request) -> dict[str, Any]:
-    calculator: Any = request.calculator
-    calculator.results = {}
-    calculator.calculate(request.atoms, list(request.properties), all_changes)
-    return dict(calculator.results)
 
 
 class GatheredCalculator(Calculator):
@@ -181,13 +170,8 @@ class GatheredCalculator(Calculator):
         super().__init__()
         self.stands_for = calculator
         self.implemented_properties = calculator.implemented_properties
+        self.weights_sha256: str | None = getattr(calculator, "weights_sha256", None)
         self._ask = ask
-
-    def __getattr__(self, name: str) -> Any:
-        """Give what names the model: its name, the digest of its weights."""
-        if name in {"model_name", "weights_sha256"}:
-            return getattr(self.stands_for, name)
-        raise AttributeError(name)
 
     def calculate(
         self,

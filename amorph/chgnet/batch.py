@@ -8,7 +8,7 @@ from typing import Any
 
 from ase import Atoms
 
-from amorph.chgnet.calculator import CHGNetCalculator, Model, evaluate_checked, finite
+from amorph.chgnet.calculator import CHGNetCalculator, Model, finite
 from amorph.chgnet.cpu.engine import Engine
 from amorph.chgnet.cpu.memory import MemoryGuard
 from amorph.chgnet.guards import check_input
@@ -71,7 +71,7 @@ class CHGNetBatch:
             with _named(number):
                 if self._calculator.engine == "chgnet":  # one after the other
                     self._calculator.check_memory(structures[number])
-                return evaluate_checked(self._models[number], structures[number], asked)
+                return finite(self._models[number].evaluate(structures[number], asked), structures[number])
 
         if threads == 1 or self._calculator.engine != "numba":
             return [one(number) for number in range(len(structures))]
@@ -81,8 +81,6 @@ class CHGNetBatch:
     def _joined(self, structures: Sequence[Atoms], properties: set[str]) -> list[dict[str, Any]]:
         from amorph.chgnet.gpu.engine import TorchEngine
 
-        if not structures:
-            return []
         if not self._models:
             model = self._calculator.model
             assert isinstance(model, TorchEngine)  # named so by the calculator

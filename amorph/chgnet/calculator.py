@@ -92,24 +92,15 @@ class CHGNetCalculator(Calculator):
         self.device = choose_device(device)
         self.threads = _choose_threads(threads)
         self._model, self.engine = _make_model(checkpoint, self.device, self.threads, engine)
-        super().__init__(
-            model=self.model_name,
-            weights_sha256=self.weights_sha256,
-            device=self.device,
-            engine=self.engine,
-            threads=self.threads,
-        )
+        told = ("weights_sha256", "device", "engine", "threads")
+        super().__init__(model=self.model_name, **{name: getattr(self, name) for name in told})
         # A bound method that ASE keeps in the object: in that cycle a dropped calculator would hold on to its memory.
         self.__dict__.pop("get_spin_polarized", None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle a calculator as what it was made from, with its last structure, results and all else."""
-        keywords: dict[str, Any] = {
-            "device": self.device,
-            "engine": self.engine,
-            "threads": self.threads,
-            "sha256": self.weights_sha256,
-        }
+        keywords = {name: getattr(self, name) for name in ("device", "engine", "threads")}
+        keywords["sha256"] = self.weights_sha256
         state = {name: value for name, value in self.__dict__.items() if name not in ("_model", "_memory")}
         return _made_again, (type(self), self._source, keywords), state
 
@@ -137,17 +128,12 @@ class CHGNetCalculator(Calculator):
             self.results = {}
         check_input(self.atoms)
         self.check_memory(self.atoms)
-        self.results.update(evaluate_checked(self._model, self.atoms, set(properties or ["energy"])))
+        self.results.update(finite(self._model.evaluate(self.atoms, set(properties or ["energy"])), self.atoms))
 
     def check_memory(self, atoms: Atoms) -> None:
         """Refuse a structure that would not fit in the memory of the machine.
 
         The torch engine knows its counts before it takes memory of its device, and says so itself.
-
-        Raises
-        ------
-        ValueError
-            The estimate is more than what is free.
         """
         if self.device == "cpu" and self.engine != "torch":
             package = self.engine == "chgnet"
@@ -159,11 +145,6 @@ def _made_again(kind: type[CHGNetCalculator], source: str | Path, keywords: dict
     calculator = kind.__new__(kind)
     CHGNetCalculator.__init__(calculator, source, **keywords)
     return calculator
-
-
-def evaluate_checked(model: Model, atoms: Atoms, properties: set[str]) -> dict[str, Any]:
-    """Evaluate a structure that has passed the guards, and refuse to return what is not finite."""
-    return finite(model.evaluate(atoms, properties), atoms)
 
 
 def finite(results: dict[str, Any], atoms: Atoms) -> dict[str, Any]:
@@ -213,13 +194,7 @@ def _choose_threads(threads: int | None) -> int:
 
 
 def choose_device(device: str) -> str:
-    """Resolve "auto" to "cuda" where a GPU is present, and refuse a device that is not.
-
-    Raises
-    ------
-    ValueError
-        The device is unknown or absent.
-    """
+    """Resolve "auto" to "cuda" where a GPU is present, and refuse a device that is unknown or absent."""
     if device == "cpu" or (device == "auto" and not _has_gpu_driver()):
         return "cpu"
     import torch
@@ -233,18 +208,15 @@ def choose_device(device: str) -> str:
     kind, _, index = device.partition(":")
     if kind != "cuda" or (":" in device and not index.isdecimal()):
         raise ValueError(f"device '{device}' is unknown; choose auto, cpu, cuda, or cuda:1 and so on")
+    why = ""
     if not built:
-        raise ValueError(
-            f"device '{device}' is not available: torch {torch.__version__} is built for the CPU alone; install one "
-            "that is built with CUDA, or use device='cpu'"
-        )
-    if not present:
-        raise ValueError(f"device '{device}' is not available: torch sees no GPU here; use device='cpu'")
-    if int(index or 0) >= present:
-        raise ValueError(
-            f"device '{device}' is not available: torch sees {present} GPU{'s' if present > 1 else ''}, numbered from "
-            "cuda:0; use one of these (CUDA_VISIBLE_DEVICES hides the others)"
-        )
+        why = f"{torch.__version__} is built for the CPU alone; install one built with CUDA, or use device='cpu'"
+    elif not present:
+        why = "sees no GPU here; use device='cpu'"
+    elif int(index or 0) >= present:
+        why = f"sees GPUs up to cuda:{present - 1}; use one of these (CUDA_VISIBLE_DEVICES hides the others)"
+    if why:
+        raise ValueError(f"device '{device}' is not available: torch {why}")
     return device
 
 

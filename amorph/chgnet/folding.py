@@ -165,17 +165,13 @@ def unsupported(checkpoint: Checkpoint) -> str | None:
         return f"{biased[0]}: a biased output does not vanish at the cutoff"
     if not float(arguments.get("cutoff_coeff", 8)) >= 2:
         return f"cutoff_coeff = {arguments['cutoff_coeff']!r}: the envelope does not vanish smoothly at the cutoff"
-    missing = [
-        name
-        for name in ("composition_model.fc.weight", "site_wise.weight", "readout_norm.weight")
-        if name not in arrays
-    ]
-    return f"{missing[0]} is missing" if missing else None
+    needed = ("composition_model.fc.weight", "site_wise.weight", "readout_norm.weight")
+    return next((f"{name} is missing" for name in needed if name not in arrays), None)
 
 
 def fold(checkpoint: Checkpoint, dtype: Any = np.float32) -> Folded:
     """Arrange the weights of a model that the engine supports, in one precision."""
-    pack = functools.partial(_packed, dtype=dtype)
+    pack = functools.partial(packed, dtype=dtype)
     arrays = {name: np.asarray(array, dtype=np.float64) for name, array in checkpoint.arrays.items()}
     layers = range(4)
     return Folded(
@@ -197,13 +193,9 @@ def fold(checkpoint: Checkpoint, dtype: Any = np.float32) -> Folded:
 
 def first_layer(arrays: dict[str, Double], name: str, *, centered: bool) -> tuple[Double, Double]:
     """Return the matrix (inputs, 128) and bias (128,) that a gated MLP applies to its input."""
-    parts = [
-        (
-            arrays[f"{name}.mlp_{side}.{_first(arrays, name)}.weight"].T,
-            arrays[f"{name}.mlp_{side}.{_first(arrays, name)}.bias"],
-        )
-        for side in ("core", "gate")
-    ]
+    first = "layers.0" if f"{name}.mlp_core.layers.0.weight" in arrays else "layers.1"
+    layers = [f"{name}.mlp_{side}.{first}" for side in ("core", "gate")]
+    parts = [(arrays[f"{layer}.weight"].T, arrays[f"{layer}.bias"]) for layer in layers]
     if centered:
         parts = [(w - w.mean(axis=1, keepdims=True), b - b.mean()) for w, b in parts]
     return np.concatenate([w for w, _ in parts], axis=1), np.concatenate([b for _, b in parts])
@@ -229,10 +221,6 @@ def mix_matrix(arrays: dict[str, Double], layer: str) -> Double:
     return arrays[f"{layer}.mlp_out.layers.1.weight"].T
 
 
-def _first(arrays: dict[str, Double], name: str) -> str:
-    return "layers.0" if f"{name}.mlp_core.layers.0.weight" in arrays else "layers.1"
-
-
 def _atom_convolution(arrays: dict[str, Double], layer: str, pack: Pack) -> AtomConvolution:
     name = f"{layer}.twoBody_atom"
     matrix, bias = first_layer(arrays, name, centered=False)
@@ -248,29 +236,22 @@ def _atom_convolution(arrays: dict[str, Double], layer: str, pack: Pack) -> Atom
 
 def _bond_convolution(arrays: dict[str, Double], layer: str, pack: Pack) -> BondConvolution:
     name = f"{layer}.twoBody_bond"
-    matrix, bias = first_layer(arrays, name, centered=False)
-    bond_i, bond_j, angle, center = np.split(matrix, 4)
-    return BondConvolution(
-        bonds=pack(np.concatenate([bond_i, bond_j], axis=1)),
-        angle=pack(angle),
-        atom=pack(center),
-        atom_bias=pack(bias),
-        output=_gated_output(arrays, name, pack),
-        mix=pack(mix_matrix(arrays, layer)),
-    )
+    first = _angle_layer(arrays, name, pack, centered=False)
+    return BondConvolution(*first, output=_gated_output(arrays, name, pack), mix=pack(mix_matrix(arrays, layer)))
 
 
 def _angle_update(arrays: dict[str, Double], layer: str, pack: Pack) -> AngleUpdate:
     name = f"{layer}.twoBody_bond"
-    matrix, bias = first_layer(arrays, name, centered=True)
+    return AngleUpdate(*_angle_layer(arrays, name, pack, centered=True), norms=pack(norms(arrays, name)))
+
+
+def _angle_layer(
+    arrays: dict[str, Double], name: str, pack: Pack, *, centered: bool
+) -> tuple[Array, Array, Array, Array]:
+    """Part the first layer of what acts on angles: for the bonds, the angle, the center, and its bias."""
+    matrix, bias = first_layer(arrays, name, centered=centered)
     bond_i, bond_j, angle, center = np.split(matrix, 4)
-    return AngleUpdate(
-        bonds=pack(np.concatenate([bond_i, bond_j], axis=1)),
-        angle=pack(angle),
-        atom=pack(center),
-        atom_bias=pack(bias),
-        norms=pack(norms(arrays, name)),
-    )
+    return pack(np.concatenate([bond_i, bond_j], axis=1)), pack(angle), pack(center), pack(bias)
 
 
 def _gated_output(arrays: dict[str, Double], name: str, pack: Pack) -> GatedOutput:
@@ -299,7 +280,8 @@ def _readout(arrays: dict[str, Double], pack: Pack) -> Readout:
     )
 
 
-def _packed(array: Any, dtype: Any) -> Array:
+def packed(array: Any, dtype: Any) -> Array:
+    """Copy an array to one precision, contiguous and from a cache line on."""
     copy = aligned(np.shape(array), dtype)
     copy[...] = array
     return copy

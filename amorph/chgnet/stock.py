@@ -73,13 +73,7 @@ class StockModel:
         short = np.flatnonzero(pairs.d < self._bond_cutoff)
         first, second = ordered_pairs(pairs.i[short])
         first, second = short[first], short[second]
-        columns = (
-            pairs.i[first],
-            directed_to_undirected[first],
-            first,
-            directed_to_undirected[second],
-            second,
-        )
+        columns = pairs.i[first], directed_to_undirected[first], first, directed_to_undirected[second], second
 
         def integers(array: NDArray[np.int64]) -> Any:
             return torch.from_numpy(np.ascontiguousarray(array, dtype=np.int32))
@@ -128,8 +122,6 @@ def undirected_edges(pairs: PairList) -> tuple[NDArray[np.int64], NDArray[np.int
 
 def ordered_pairs(owner: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """List all ordered pairs of distinct rows with the same owner; `owner` is sorted."""
-    if owner.size == 0:
-        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     counts = np.bincount(owner)
     starts = np.cumsum(counts) - counts
     partners = counts[owner]

@@ -1,13 +1,13 @@
 """The verb of bond-valence maps: bvs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from ase import Atoms
 from cyclopts import Parameter
 
-from amorph.analysis.bvs import BvsMap, bvs_map, bvs_maps
+from amorph.analysis.bvs import BvsMap, bond_valence_sums, bvs_map, bvs_maps
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Json, Output, Quiet, check_field, check_output
 from amorph.cli.output import say, show, show_json, show_pairs, start
@@ -17,6 +17,7 @@ from amorph.parameters import arguments_of
 from amorph.progress import Progress
 from amorph.reading import read_structure
 from amorph.structure import with_oxidation_states
+from amorph.tables import BondValence
 
 
 def _with_states(
@@ -27,9 +28,9 @@ def _with_states(
     Parameters
     ----------
     oxidation_states
-        Which atoms of the anion's element count, those in a negative state: "given", the states that the structure has;
-        "formal", balanced by composition; "fitted", by bond lengths; or those of elements, as in S=6. By default those
-        of the structure, and in a structure without all atoms of the element count.
+        Which atoms count as anions, those in a negative state: "given", the states that the structure has; "formal",
+        balanced by composition; "fitted", by bond lengths; or those of elements, as in S=6. By default those of the
+        structure, and in a structure without its elements and bonds decide.
     """
     if oxidation_states is None:
         return atoms
@@ -41,7 +42,12 @@ def bvs(
     file: File,
     /,
     *,
-    ion: Annotated[list[str], Parameter(help='The mobile ion: "Mg2+"; once for each of several.', negative=())],
+    ion: Annotated[
+        list[str] | None,
+        Parameter(
+            help='The mobile ion: "Mg2+"; once for each of several. Without one the atoms are summed.', negative=()
+        ),
+    ] = None,
     quantity: Annotated[
         Literal["sum", "mismatch", "signed-mismatch"],
         Parameter(help="What --output holds: the sum v, |v − V| or v − V, V being the valence of the ion."),
@@ -53,11 +59,17 @@ def bvs(
 ) -> None:
     """Map the bond valence sum that an ion would have at every point of a grid over the cell.
 
+    Without --ion it shows the bond valence sum of every atom beside its oxidation state, and the global instability
+    index.
+
     The name of --output chooses the format: npz (which amorph isosurface and percolation read), cube, xsf, CHGCAR, vti,
     vts. With several ions each has its file: of -o bvs.npz, bvs_Mg2+.npz and bvs_Ca2+.npz.
     """
     start(quiet=quiet)
     check_output(output, lambda path: writer_for(path, FIELD_WRITERS, "field"))
+    if not ion:
+        _sums(file, output, json=json, quiet=quiet, parameters=parameters)
+        return
     if len(ion) > 1 and (given := [name for name in ("r0", "b") if parameters.get(name) is not None]):
         raise ValueError(f"--{given[0]} belongs to one ion, and {len(ion)} are given; map them one at a time")
     atoms = read_structure(file, **arguments_of(read_structure, parameters))
@@ -78,14 +90,46 @@ def bvs(
             _show_map(made, file, path)
 
 
+def _sums(file: Path, output: Path | None, *, json: bool, quiet: bool, parameters: Mapping[str, Any]) -> None:
+    """Show the bond valence sums of the atoms themselves."""
+    known = {**arguments_of(read_structure, parameters), **arguments_of(bond_valence_sums, parameters)}
+    if (strangers := [name for name, value in parameters.items() if name not in known and value is not None]) or output:
+        flag = strangers[0].replace("_", "-") if strangers else "output"
+        raise ValueError(f"--{flag} belongs to a map: give the ion that is mapped, as in --ion Mg2+")
+    atoms = read_structure(file, **arguments_of(read_structure, parameters))
+    made = bond_valence_sums(atoms, **arguments_of(bond_valence_sums, parameters))
+    if json:
+        show_json(made.figures())
+    elif not quiet:
+        show(made.table(), title=f"bond valence sums of the atoms in {file.name}")
+        say("")
+        show_pairs(
+            {
+                "global instability index": f"{made.global_instability_index:.3f} v.u.",
+                "oxidation states": made.charges,
+                **bond_pairs(made.parameters),
+            }
+        )
+
+
+def bond_pairs(parameters: Iterable[BondValence]) -> dict[str, str]:
+    """Write each bond valence with its source, one pair to a bond."""
+    return {
+        f"{each.cation}–{each.anion}": f"exp[({each.r0:g} Å − d)/{each.b:g} Å]"
+        f"{', estimated' if each.estimated else ''}: {each.source} ({each.set})"
+        for each in parameters
+    }
+
+
 def _show_map(made: BvsMap, file: Path, path: Path | None) -> None:
     show(made.table(), title=f"bond valence sum of {made.ion} in {file.name}")
     say("")
     show_pairs(
         {
             "grid": " × ".join(map(str, made.grid)),
-            "bond valence": f"exp[({made.r0:g} Å − d)/{made.b:g} Å] over {made.anion} within {made.cutoff:g} Å",
-            "parameters": made.source,
+            "window": f"± {made.window:g} v.u., {made.window / made.target_valence:.2g} of the valence",
+            "anions": f"{made.anions}, within {made.cutoff:g} Å",
+            **bond_pairs(made.parameters),
             "excluded": exclusion_of(made),
         }
     )

@@ -60,4 +60,9 @@ def _summary(made: BvseMap) -> dict[str, Any]:
         "framework": removed,
         "convention": f"{made.convention}: {factor}; cut off at {made.cutoff:g} Å without a shift",
         "excluded points": excluded,
+        **{
+            f"{each.cation}–{each.anion}": f"D0 {each.d0:g} eV, R_min {each.r_min:g} Å, b {each.b:g} Å: {each.source} "
+            f"({each.set})"
+            for each in made.parameters
+        },
     }

@@ -45,7 +45,12 @@ def takes(*stages: Callable[..., Any], skip: Iterable[str] = ()) -> Callable[[F]
 
         @functools.wraps(verb)
         def wrapper(*args: Any, **given: Any) -> Any:
-            return verb(*args, **{k: flags[k].convert(v) if k in flags else v for k, v in given.items()})
+            try:
+                return verb(*args, **{k: flags[k].convert(v) if k in flags else v for k, v in given.items()})
+            except ValueError as error:
+                if type(error) is ValueError:  # others are made of more than a line
+                    error.args = (_in_flags(str(error), {*names, *flags}),)
+                raise
 
         parameters = [p for p in taken if p.name not in _LAST] + [flag.parameter for flag in flags.values()]
         parameters += [p for p in taken if p.name in _LAST]
@@ -65,6 +70,19 @@ def whole_numbers(kind: Any, tokens: Sequence[Token]) -> Any:
         written = " ".join(token.value for token in tokens)
         raise ValueError(f"{tokens[0].keyword} {written}: whole numbers are needed") from None
     return numbers[0] if kind is int else numbers
+
+
+def _in_flags(message: str, names: Iterable[str]) -> str:
+    """Name flags in a message that names parameters.
+
+    >>> _in_flags("cutoff = -1 is no cutoff; leave exclusion_radius out", ["cutoff", "exclusion_radius"])
+    '--cutoff = -1 is no cutoff; leave --exclusion-radius out'
+    """
+    for name in names:
+        # a word without _ may be any word, but where it has a value
+        sought = rf"(?<![\w./-]){name}\b" + ("" if "_" in name else r"(?=(\.\w+)? = )")
+        message = re.sub(sought, f"--{name.replace('_', '-').lower()}", message)
+    return message
 
 
 @dataclass(frozen=True)
@@ -113,11 +131,11 @@ def _written(hint: Any) -> tuple[Any, Callable[[Any], Any], str | None]:
     kinds = [get_origin(member) or member for member in members]
     for member, kind in zip(members, kinds, strict=True):
         if inspect.isclass(kind) and issubclass(kind, Mapping):
-            named = str in kinds
             value = get_args(member)[1]
             read = _literal if value is Any else str if value is str else _number
-            convert = functools.partial(_entries, name_allowed=named, read=read)
-            return list[str] | None, convert, f"{'SET|' if named else ''}NAME=VALUE..."
+            alone = str if str in kinds else _number if float in kinds else None
+            convert = functools.partial(_entries, alone=alone, read=read)
+            return list[str] | None, convert, {str: "SET|", _number: "VALUE|"}.get(alone, "") + "NAME=VALUE..."
     if len(members) > 1 and all(kind is tuple for kind in kinds):
         return list[int] | None, _integers, None
     if kinds == [Sequence]:
@@ -141,10 +159,10 @@ def _is_open(kind: Any) -> bool:
     return get_origin(kind) is tuple and Ellipsis in get_args(kind)
 
 
-def _entries(tokens: list[str], *, name_allowed: bool, read: Callable[[str], Any]) -> Any:
-    """Read NAME=VALUE tokens; a single token without "=" is a name where names are allowed."""
-    if name_allowed and len(tokens) == 1 and "=" not in tokens[0]:
-        return tokens[0]
+def _entries(tokens: list[str], *, alone: Callable[[str], Any] | None, read: Callable[[str], Any]) -> Any:
+    """Read NAME=VALUE tokens; `alone` reads a single token without "=", where one is allowed."""
+    if alone is not None and len(tokens) == 1 and "=" not in tokens[0]:
+        return alone(tokens[0])
     entries: dict[str, str] = {}
     for token in tokens:
         name, equals, value = token.partition("=")

@@ -1,5 +1,6 @@
 """The verb of Voronoi volumes: free-volume."""
 
+from collections import Counter
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -40,14 +41,14 @@ def free_volume(
         if cells is not None and coordination is not None:
             by_faces = coordination.figures()
             figures |= {"smallest_share": by_faces["smallest_share"], "coordination": by_faces["pairs"]}
-            figures["atoms"] = _atoms_as_json(cells, coordination)
+            figures["atoms"] = _atoms(cells, coordination)
         show_json(figures)
     if json or quiet:
         return
     show(measured.table(), title=f"{measured.tessellation} Voronoi volumes of {file.name}")
     if cells is not None and coordination is not None:
         say("")
-        show(_atoms_as_rows(cells, coordination))
+        show(_row(atom, cells, coordination.smallest_share) for atom in _atoms(cells, coordination))
         say("")
         title = f"coordination by faces of at least {100 * coordination.smallest_share:g} % of an atom's surface"
         show(coordination.table(), title=title)
@@ -58,7 +59,7 @@ def free_volume(
             "the same from the anions' excess": _percent(measured.oxygen_excess_fraction),
             "free volume f_V·V_cell [Å³]": measured.free_volume,
             "cell volume [Å³]": f"{measured.cell_volume:.2f}",
-            f"free volume over that of all {measured.ion}": measured.ratio,
+            f"free volume over that of all {measured.ion or 'mobile ions'}": measured.ratio,
             "nominal formula": measured.formula,
             f"reference volume of {measured.anion} [Å³]": f"{measured.oxygen_volume:.3f} "
             f"({measured.oxygen_volume_source})",
@@ -71,49 +72,30 @@ def _percent(fraction: float) -> str:
     return f"{round(100 * fraction, 2) + 0.0:.2f} %"  # + 0.0: no minus zero
 
 
-def _atoms_as_rows(cells: Tessellation, coordination: FaceCoordination) -> list[dict[str, Any]]:
-    """Give one row per atom; its neighbours are the species behind the faces that count."""
-    behind: list[dict[str, int]] = [{} for _ in cells.symbols]
-    for i, j in zip(cells.i[coordination.counted].tolist(), cells.j[coordination.counted].tolist(), strict=True):
-        behind[i][cells.symbols[j]] = behind[i].get(cells.symbols[j], 0) + 1
-    return [
-        {
-            "atom": index,
-            "species": symbol,
-            "volume_A3": volume,
-            "surface_A2": surface,
-            "faces": faces,
-            "coordination": number,
-            "effective": effective,
-            "neighbours": dict(sorted(neighbors.items())),
-        }
-        for index, (symbol, volume, surface, faces, number, effective, neighbors) in enumerate(
-            zip(*_columns(cells, coordination), behind, strict=True)
-        )
-    ]
-
-
-def _atoms_as_json(cells: Tessellation, coordination: FaceCoordination) -> list[dict[str, Any]]:
+def _atoms(cells: Tessellation, coordination: FaceCoordination) -> list[dict[str, Any]]:
     """Give one entry per atom with all its faces."""
     neighbors: list[list[dict[str, Any]]] = [[] for _ in cells.symbols]
-    columns = (cells.j, cells.S, cells.areas, cells.shares, cells.distances)
-    for i, j, shift, area, share, distance in zip(
-        cells.i.tolist(), *(column.tolist() for column in columns), strict=True
-    ):
-        neighbors[i].append({"atom": j, "shift": shift, "area": area, "share": share, "distance": distance})
-    names = ("species", "volume", "surface", "faces", "coordination_number", "effective_coordination_number")
-    return [
-        {"atom": index} | dict(zip(names, row, strict=True)) | {"neighbors": faces}
-        for index, (*row, faces) in enumerate(zip(*_columns(cells, coordination), neighbors, strict=True))
-    ]
+    columns = (cells.i, cells.j, cells.S, cells.areas, cells.shares, cells.distances)
+    for i, *face in zip(*(column.tolist() for column in columns), strict=True):
+        neighbors[i].append(dict(zip(("atom", "shift", "area", "share", "distance"), face, strict=True)))
+    of_atoms: dict[str, Any] = {
+        "atom": range(len(cells.symbols)),
+        "species": cells.symbols,
+        "volume": cells.volumes.tolist(),
+        "surface": cells.surfaces.tolist(),
+        "faces": cells.faces.tolist(),
+        "coordination_number": coordination.coordination_numbers.tolist(),
+        "effective_coordination_number": coordination.effective_coordination_numbers.tolist(),
+        "neighbors": neighbors,
+    }
+    return [dict(zip(of_atoms, entry, strict=True)) for entry in zip(*of_atoms.values(), strict=True)]
 
 
-def _columns(cells: Tessellation, coordination: FaceCoordination) -> tuple[Any, ...]:
-    return (
-        cells.symbols,
-        cells.volumes.tolist(),
-        cells.surfaces.tolist(),
-        cells.faces.tolist(),
-        coordination.coordination_numbers.tolist(),
-        coordination.effective_coordination_numbers.tolist(),
-    )
+def _row(atom: dict[str, Any], cells: Tessellation, smallest_share: float) -> dict[str, Any]:
+    """Give the row of an atom; its neighbours are the species behind the faces that count."""
+    behind = Counter(cells.symbols[face["atom"]] for face in atom["neighbors"] if face["share"] >= smallest_share)
+    units = {"volume": "volume_A3", "surface": "surface_A2", "coordination_number": "coordination"}
+    units["effective_coordination_number"] = "effective"
+    return {units.get(name, name): value for name, value in atom.items() if name != "neighbors"} | {
+        "neighbours": dict(sorted(behind.items()))
+    }

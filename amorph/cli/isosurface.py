@@ -7,15 +7,16 @@ import numpy as np
 from ase import Atoms
 from cyclopts import Parameter
 
-from amorph.analysis.bvs import BvsMap, bvs_map
+from amorph.analysis.bvs import BvsMap
 from amorph.analysis.isosurface import Mesh, contour, isosurface as surface_of
 from amorph.cli.bvs import exclusion_of
 from amorph.cli.flags import takes
+from amorph.cli.maps import map_again
 from amorph.cli.options import Json, Output, Quiet, check_output
 from amorph.cli.output import say, show_json, show_pairs, start
 from amorph.export import MESH_WRITERS, write_mesh, writer_for
 from amorph.fields import ScalarField
-from amorph.parameters import arguments_of, parse
+from amorph.parameters import arguments_of
 from amorph.reading import read_field
 
 Level = Annotated[
@@ -26,7 +27,7 @@ Level = Annotated[
 
 @takes(surface_of, contour)
 def isosurface(
-    file: Annotated[Path, Parameter(help="Field as .npz: a bond-valence map, or any other that amorph wrote.")],
+    file: Annotated[Path, Parameter(help="Field: .npz that amorph wrote, or a CUBE, CHGCAR or LOCPOT.")],
     /,
     *,
     level: Level = None,
@@ -78,7 +79,9 @@ def isosurface(
 def _contour(file: Path, field: ScalarField, level: float, arguments: dict[str, Any]) -> Mesh:
     if not np.isnan(field.values).any():
         return contour(field, level, **arguments)
-    remedy = "leave --level out" if field.kind == "bond_valence" else "make it without excluded points"
+    remedy = (
+        "leave --level out" if field.kind == "bond_valence" and field.parameters else "make it without excluded points"
+    )
     excluded = int(np.isnan(field.values).sum())
     raise ValueError(
         f"{file}: the {field.quantity} has no value at {excluded} of {field.values.size} points, and no surface can be "
@@ -87,27 +90,14 @@ def _contour(file: Path, field: ScalarField, level: float, arguments: dict[str, 
 
 
 def _read_map(file: Path) -> BvsMap:
-    """Make the map again that a file holds, from the structure and the parameters in it, and check that it is the same.
-
-    The surface needs the sums inside the excluded spheres too, which come from these; a file whose values were edited
-    would be taken for another. A map takes less time than reading it.
-    """
     field, atoms = read_field(file)
-    if field.kind != "bond_valence":
+    if field.kind != "bond_valence" or not field.parameters:  # those of a text are not kept
         low, high = np.nanmin(field.values), np.nanmax(field.values)
         raise ValueError(
             f"{file} holds the {field.quantity}, {low:.4g} to {high:.4g} {field.unit}; give --level, the value on the "
             "surface"
         )
-    try:
-        made = bvs_map(atoms, **{**parse(bvs_map, field.parameters), "grid": field.grid})
-    except ValueError as error:
-        raise ValueError(f"{file}: its parameters do not make a map: {error}") from None
-    # the same sums on another processor differ by 1e-14, in float32 by 1e-6
-    tolerance = 1e-9 if field.values.dtype == np.float64 else 1e-4
-    if not np.allclose(made.field.values, field.values, rtol=tolerance, atol=tolerance, equal_nan=True):
-        raise ValueError(f"{file}: its values are not those that its structure and parameters give; make it again")
-    return made
+    return map_again(file, field, atoms)
 
 
 def _write(path: Path, atoms: Atoms, mesh: Mesh, ion: str | None, remarks: dict[str, str]) -> None:

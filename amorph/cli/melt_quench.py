@@ -90,7 +90,7 @@ def melt_quench(
             pairs["of which virial [GPa]"] = quench.melt_virial_pressure_GPa
         say("")
         show_pairs(pairs | {"written to": ", ".join(str(path) for path in (stage.structure, output) if path)})
-    if glass.verdict != "amorphous":
+    if glass.is_glass is False:
         raise CheckFailed(f"done and kept, but not a glass: {glass.reason}")
 
 

@@ -12,6 +12,9 @@ import numpy as np
 
 from amorph.figures import heading, plain
 
+_DUST = 1e-9
+"""What rounding leaves of 0, in Å, eV, shares and the like, whose scale is 1, and beside larger numbers."""
+
 
 class CheckFailed(Exception):
     """The result was made and kept, but a check on it failed: exit status 4."""
@@ -88,16 +91,21 @@ def show_json(value: Any) -> None:
 
 
 def text_of(value: Any) -> str:
-    """Write a value as a person reads it."""
+    """Write a value as a person reads it; what is left of 0 by rounding, 1e-9 of the largest beside it or 1, is 0."""
     if value is None or (isinstance(value, float | np.floating) and math.isnan(value)):
         return "–"
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if isinstance(value, float | np.floating):
         number = float(value)
+        if abs(number) < _DUST:
+            return "0"
         return f"{number:.4g}" if abs(number) < 1000 else f"{number:.1f}"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {text_of(entry)}" for key, entry in value.items())
     if isinstance(value, (list, tuple, np.ndarray)):
-        return " ".join(text_of(entry) for entry in value)
+        largest = max((abs(entry) for entry in value if isinstance(entry, float) and math.isfinite(entry)), default=0.0)
+        return " ".join(
+            text_of(0.0 if isinstance(entry, float) and abs(entry) < _DUST * largest else entry) for entry in value
+        )
     return str(value)

@@ -18,15 +18,17 @@ from amorph.analysis.percolation import (
     migration_path,
     percolation as regions_of,
     percolation_thresholds,
+    window_width,
 )
 from amorph.cli.flags import takes
+from amorph.cli.maps import QUANTITIES, map_again
 from amorph.cli.options import Json, Quiet, check_output
 from amorph.cli.output import say, show, show_json, show_pairs, start
 from amorph.export import PATH_WRITERS, write_path, writer_for
 from amorph.fields import ScalarField
 from amorph.parameters import arguments_of, model_of
 from amorph.progress import Progress
-from amorph.reading import read_field, read_structure
+from amorph.reading import is_grid_text, read_field, read_structure
 
 Quantity = Literal["bvse", "bvs", "mismatch", "distance"]
 Site = tuple[float, float, float] | None
@@ -35,7 +37,7 @@ _STAGES: dict[str, Any] = {"bvse": bvse_map, "bvs": bvs_map, "mismatch": bvs_map
 
 @takes(bvse_map, bvs_map, distance_map, read_structure, skip=("window",))
 def percolation(
-    file: Annotated[Path, Parameter(help="Structure, or a field in .npz, as amorph bvs or bvse writes it.")],
+    file: Annotated[Path, Parameter(help="Structure; or a field: .npz of amorph, or a CUBE, CHGCAR or LOCPOT.")],
     /,
     *,
     ion: Annotated[str | None, Parameter(help="The mobile ion of a structure: Li+.")] = None,
@@ -110,11 +112,16 @@ def _field(
     file: Path, ion: str | None, quantity: Quantity | None, parameters: dict[str, Any], progress: Task | None
 ) -> tuple[ScalarField, Atoms]:
     """Read a field, or map what is asked of a structure."""
-    if file.suffix.lower() == ".npz":
+    # without an ion a CHGCAR or CUBE is the field in it, with one the structure
+    if file.suffix.lower() == ".npz" or (ion is None and quantity is None and is_grid_text(file.name)):
         asked = {"ion": ion, "quantity": quantity, **parameters}
         if given := {name: value for name, value in asked.items() if value is not None}:
             raise ValueError(f"{_flag(given)} belongs to a structure, and {file} is a field; leave it out")
-        return read_field(file)
+        field, atoms = read_field(file)
+        if field.kind not in QUANTITIES:
+            return field, atoms
+        made = map_again(file, field, atoms)
+        return (field if field.kind == "bond_valence" else window_width(made.signed_mismatch)), atoms
     quantity = "bvse" if quantity is None else quantity
     if ion is None and quantity != "distance":
         raise ValueError(
@@ -129,7 +136,7 @@ def _field(
     if quantity == "distance":
         return distance_map(atoms, **given), atoms
     made = stage(atoms, ion, **given)
-    return (made.mismatch if quantity == "mismatch" else made.field), made.atoms
+    return (window_width(made.signed_mismatch) if quantity == "mismatch" else made.field), made.atoms
 
 
 def _flag(parameters: dict[str, Any]) -> str:

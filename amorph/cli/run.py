@@ -65,6 +65,7 @@ def run(
         log.info("calling the code that %s names: %s", study, foreign)
     stop = StopRequest(max_hours=max_hours, ends_process=True)
     summary = run_study(plan, directory, progress=Progress(visible=not quiet), stop=stop, force=force)
+    page = _page(directory)
     if json:
         show_json(summary.figures())
     elif not quiet:
@@ -75,5 +76,18 @@ def run(
         for folder in ("analysis", "export"):
             if paths := sorted(directory.glob(f"**/*_{folder}")):
                 say(f"{folder}: {', '.join(map(str, paths))}")
+        if page is not None:
+            say(f"page: {page}")
     if summary.failed:
         raise CheckFailed("done and kept, but " + "; ".join(summary.failed))
+
+
+def _page(directory: Path) -> Path | None:
+    """Make the page of the run; the run is done, whatever becomes of it."""
+    from amorph.report import write_report
+
+    try:
+        return write_report(directory)
+    except Exception as error:
+        log.warning("no page was made (%s: %s); amorph report %s tries again", type(error).__name__, error, directory)
+        return None

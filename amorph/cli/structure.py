@@ -8,7 +8,7 @@ from ase import Atoms
 from cyclopts import Parameter
 
 from amorph.analysis.glass_report import StructureReport, structure_report
-from amorph.analysis.scattering import Comparison, compare
+from amorph.analysis.scattering import AmorphousShare, Comparison, amorphous_share, compare, powder_pattern
 from amorph.cli.flags import takes
 from amorph.cli.options import Json, Output, Quiet, check_output
 from amorph.cli.output import say, show, show_json, show_pairs, start
@@ -16,7 +16,7 @@ from amorph.export import writer_for
 from amorph.export.plots import PLOT_WRITERS, plot_report
 from amorph.parameters import arguments_of
 from amorph.progress import Progress
-from amorph.reading import read_columns, read_trajectory
+from amorph.reading import read_columns, read_structure, read_trajectory
 from amorph.run import make_folder, write_csv
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,10 @@ def structure(
     background_terms: Annotated[
         int, Parameter(help="Terms of the smooth background that is fitted with the scale; 0 is none, 1 a constant.")
     ] = 0,
+    crystal: Annotated[
+        Path | None,
+        Parameter(help="Crystal whose powder pattern is drawn too; --as xrd then fits the amorphous share of both."),
+    ] = None,
     last: Annotated[
         int | None, Parameter(help="Average the last so many frames of each file; by default all of them.")
     ] = None,
@@ -61,6 +65,7 @@ def structure(
             f"--{'as' if curve is None else 'experiment'} is missing; give the measured file and what it is"
         )
     measured = None if experiment is None else read_columns(experiment)
+    beside = None if crystal is None else read_structure(crystal)
     if last is not None and last < 1:
         raise ValueError(f"last = {last} must be at least 1; leave it out for every frame")
     samples = [
@@ -68,20 +73,27 @@ def structure(
     ]
     progress = None if quiet else Progress(visible=True).task
     report = structure_report(samples, progress=progress, **arguments_of(structure_report, parameters))
-    compared = None
-    if measured is not None and curve is not None:
+    lines = share = compared = None
+    if beside is not None:
+        lines = powder_pattern(beside, **arguments_of(powder_pattern, parameters) | {"broadening": 0.0})
+    if measured is not None and lines is not None and curve == "xrd":
+        share = amorphous_share(measured, report.pattern, lines, background_terms=background_terms)
+        compared = share.fit
+    elif measured is not None and curve is not None:
         compared = compare(*_computed(report, curve), measured, background_terms=background_terms)
     if curves is not None:
         make_folder(curves)
         for name, rows in report.curves().items():
             write_csv(curves / f"{name}.csv", rows)
     if output is not None:
-        plot_report(output, report, compared, curve or "sq")
+        plot_report(output, report, compared, curve or "sq", lines)
     if json:
         about = {} if compared is None else {"experiment": {"file": experiment, "as": curve, **compared.figures()}}
+        about |= {} if lines is None else {"crystal": {"file": crystal, **lines.figures()}}
+        about |= {} if share is None else {"amorphous_share": share.figures()}
         show_json(report.figures() | about | {"file": output, "curves": curves})
     elif not quiet:
-        _show(report, compared)
+        _show(report, share or compared)
         written = [str(path) for path in (output, curves) if path is not None]
         say(f"written to {' and '.join(written)}" if written else "nothing written: -o FILE draws, --curves DIR keeps")
 
@@ -102,7 +114,7 @@ def _computed(report: StructureReport, curve: Curve) -> tuple[Any, Any]:
     return report.pattern.two_theta_deg, report.pattern.intensity
 
 
-def _show(report: StructureReport, compared: Comparison | None) -> None:
+def _show(report: StructureReport, compared: Comparison | AmorphousShare | None) -> None:
     titles = {
         "Coordination": "coordination",
         "BondAngles": "bond angles",
@@ -127,5 +139,5 @@ def _show(report: StructureReport, compared: Comparison | None) -> None:
     if compared is not None:
         say("")
         show(compared.table(), title="beside the experiment")
-        if compared.scale <= 0.0:
+        if isinstance(compared, Comparison) and compared.scale <= 0.0:
             log.warning("the fitted scale is %.3g: the measured curve runs against the computed one", compared.scale)

@@ -28,7 +28,8 @@ def verdict(
 ) -> None:
     """Is it a glass? Judge structures, or the last frames, at most ten of trajectories.
 
-    The verdict is amorphous, partly crystalline or crystalline; whichever it is, the exit status is 0.
+    The verdict is amorphous, amorphous with embryo, partly crystalline or crystalline, or, of a small cell, cannot
+    exclude a crystal; whichever it is, the exit status is 0.
     """
     start(quiet=quiet)
     reading = arguments_of(read_trajectory, parameters)
@@ -57,8 +58,14 @@ def verdict(
             {
                 "file": file,
                 "verdict": one.verdict,
+                "largest cluster": one.solid_cluster,
+                "crystal fraction": one.crystal_fraction,
+                "± sd": one.crystal_fraction_sd,
+                "Bragg peak I/N²": one.bragg_peak,
+                "at most": one.bragg_peak_limit,
+                "of": one.bragg_peak_of,
                 "parent order I/N²": one.parent_order,
-                "solid share": one.solid_share,
+                "space group": one.space_group,
                 "melted": one.melted,
                 "frames": one.n_frames,
             }

@@ -1,29 +1,27 @@
 """The verb of voids: the largest spheres, what a probe reaches, and how evenly the free volume is spread."""
 
-import csv
-import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from amorph.analysis.bvs import bvs_map
-from amorph.analysis.spread import ClarkEvans, LocalFreeVolume, Uniformity, clark_evans, local_free_volume, uniformity
+from amorph.analysis.spread import LocalFreeVolume, Uniformity, local_free_volume, uniformity
 from amorph.analysis.voids import Voids, probe_curve, voids as voids_of
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Json, Output, Quiet, check_field, check_output
-from amorph.cli.output import say, show, show_json, show_pairs, start
-from amorph.export import replacing, writer_for
+from amorph.cli.output import say, show, show_json, show_pairs, start, text_of
+from amorph.export import writer_for
 from amorph.export.fields import FIELD_WRITERS, write_field
 from amorph.fields import ScalarField
 from amorph.figures import heading
 from amorph.parameters import arguments_of
 from amorph.reading import read_structure
+from amorph.run import write_csv
 from amorph.structure import Radii
+from amorph.tables import element_of
 
 _CURVE_WRITERS = {".csv": None}
-_ONE_CLUSTER = 0.9
-"""Share of the largest cluster from which the same clusters placed at random are hardly anything else."""
 
 
 @takes(voids_of, uniformity, local_free_volume, read_structure, skip=("threshold", "side", "boxes"))
@@ -65,7 +63,7 @@ def voids(
     field, rule = _free(made, free, ion)
     spread = uniformity(field, **rule, **arguments_of(uniformity, parameters))
     local = None
-    if ion is not None:
+    if ion is not None and (free == "probe" or element_of(ion) in made.atoms.symbols):
         local = local_free_volume(field, made.atoms, ion, **rule, **arguments_of(local_free_volume, parameters))
     if output is not None:
         write_field(output, made.field, made.atoms)
@@ -78,7 +76,7 @@ def voids(
             | {"file": output, "curve": curve}
         )
     elif not quiet:
-        _print(file, made, spread, local, free, rule)
+        _print(file, made, spread, local, free, rule, ion)
         written = [str(path) for path in (output, curve) if path is not None]
         say(f"written to {' and '.join(written)}" if written else "nothing written: -o FILE keeps the map")
 
@@ -92,24 +90,31 @@ def _free(made: Voids, free: str, ion: str | None) -> tuple[ScalarField, dict[st
 
 
 def _print(
-    file: Path, made: Voids, spread: Uniformity, local: LocalFreeVolume | None, free: str, rule: dict[str, Any]
+    file: Path,
+    made: Voids,
+    spread: Uniformity,
+    local: LocalFreeVolume | None,
+    free: str,
+    rule: dict[str, Any],
+    ion: str | None,
 ) -> None:
     between = "atoms as points" if made.radii is None else f"spheres, radii {_named(made.radii)}"
     show(made.table(), title=f"voids of {file.name}, {between}")
     say("")
     show_pairs(
         {
-            "grid": " × ".join(map(str, made.field.grid)),
+            "grid": f"{' × '.join(map(str, made.field.grid))}, spacing {made.spacing:.3g} Å",
             "void, share of the cell": made.void_fraction,
-            "pore radius, mean and mode [Å]": (made.mean_pore_radius, made.modal_pore_radius),
+            "pore radius, mean ± error of the grid [Å]": _with_error(
+                made.mean_pore_radius, made.mean_pore_radius_error
+            ),
             "probe radius [Å]": made.probe_radius,
             "its center fits, share of the cell": made.center_fraction,
             "  accessible, it travels without end": made.accessible_fraction,
             "  locked in closed pockets": made.locked_fraction,
             "  directions it travels in": made.regions.dimension,
-            "it can cover, share of the cell": made.occupiable_fraction,
+            "it can cover, share ± error of the grid": _with_error(made.occupiable_fraction, made.occupiable_error),
             "separate holes that hold it": len(made.cavities),
-            **_distances("  distances of their centers", made),
         }
     )
     say("")
@@ -122,12 +127,9 @@ def _print(
             "share of the cell": spread.free_fraction,
             f"clusters of {spread.minimum_volume:g} Å³ or more": spread.clusters,
             "  share of the largest": spread.largest_share,
-            "  the same, clusters placed at random": spread.placed_largest_share,
             "  directions a cluster runs through": spread.dimension,
             "  mean volume Σv²/Σv [Å³]": spread.mean_cluster_volume,
-            f"spread in boxes of {row.box_volume:.4g} Å³": _spread(spread),
-            "  as of random grains of [Å³]": row.grain_volume,
-            "centers of closed clusters": None if spread.centers is None else _nearest(spread.centers),
+            f"spread in boxes of {row.box_volume:.4g} Å³: as of random grains of [Å³]": row.grain_volume,
         }
     )
     if local is not None:
@@ -135,43 +137,20 @@ def _print(
         say(f"free volume of each of {len(local.volumes)} {local.ion}")
         about = {name: value for name, value in local.figures().items() if name not in {"ion", "ions", "volumes"}}
         show_pairs({heading(name): value for name, value in about.items()})
+    elif ion is not None:
+        say(f"the structure holds no {element_of(ion)} among which it would be shared out")
 
 
 def _named(radii: Radii) -> str:
     return radii if isinstance(radii, str) else ", ".join(f"{name} {value:g} Å" for name, value in radii.items())
 
 
-def _spread(spread: Uniformity) -> str | None:
-    row = spread.headline
-    if spread.largest_share > _ONE_CLUSTER:
-        return "one cluster holds nearly all: compare the grain volume"
-    if math.isnan(row.dispersion):
-        return None
-    return f"{row.dispersion:.3g} of the same clusters at random{_by_chance(row.dispersion_error)}; above 1 gathered"
-
-
-def _by_chance(error: float) -> str:
-    """Say how far from 1 the ratio of a random arrangement may be; nothing where that is unknown."""
-    return "" if math.isnan(error) else f" (1 ± {error:.2g} by chance)"
-
-
-def _distances(name: str, made: Voids) -> dict[str, str]:
-    if len(made.cavities) < 2:
-        return {}
-    return {name: _nearest(clark_evans(made.cavities, made.field.cell))}
-
-
-def _nearest(found: ClarkEvans) -> str:
-    ratio = f"{found.ratio:.3g} of points at random{_by_chance(found.standard_error)}"
-    return f"nearest {found.mean_distance:.3g} Å, {ratio}"
+def _with_error(value: float, error: float) -> str:
+    return f"{text_of(value)} ± {error:.1g}"
 
 
 def _write_curve(path: Path, made: Voids) -> None:
     """Write one row for each bin of the pore radius, with what a probe of the radius at its lower edge reaches."""
     edges, density = made.pore_size_distribution()
     rows = probe_curve(made, probe_radii=tuple(edges.tolist())).table()
-    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [*rows[0], "pore_radius_density_per_A"], lineterminator="\n")
-        writer.writeheader()
-        for row, share in zip(rows, density.tolist(), strict=True):
-            writer.writerow({**row, "pore_radius_density_per_A": share})
+    write_csv(path, [{**row, "pore_radius_density_per_A": p} for row, p in zip(rows, density.tolist(), strict=True)])

@@ -1,10 +1,9 @@
 """An ensemble: one study, what is varied in it, and how many members each combination has."""
 
 import copy
-import csv
 import difflib
-import io
 import itertools
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,10 +15,12 @@ import tomli_w
 from annotated_types import Ge, Gt
 
 from amorph.ensemble.shared_melt import melt, snapshots_of, split
+from amorph.ensemble.status import sealed
 from amorph.parameters import Count, Seed, Unit, checked, parse
 from amorph.pipeline import Study, read_study, rehearse, resolve
 from amorph.reading import read_toml
-from amorph.run import binding, difference, toml_form, write_atomically
+from amorph.run import binding, difference, write_atomically, write_csv
+from amorph.run.lock import locked
 
 MOST_MEMBERS: Final = 100_000
 """More members than this must be a slip."""
@@ -128,9 +129,7 @@ class Member:
     @property
     def text(self) -> bytes:
         """The study as the TOML file that ``amorph run`` takes."""
-        # An optional table that is not used is left out: its header alone would ask for it.
-        tables = {name: table for name, table in toml_form(self.study.tables).items() if table}
-        return tomli_w.dumps(tables).encode()
+        return tomli_w.dumps(self.study.written).encode()
 
 
 @dataclass(frozen=True)
@@ -196,8 +195,21 @@ def prepare(plan: Ensemble, directory: Path) -> None:
     studies = directory / "studies"
     if directory.exists() and not directory.is_dir():
         raise ValueError(f"{directory} is a file; give the ensemble a directory")
-    if directory.exists() and not studies.exists() and any(directory.iterdir()):
+    if directory.exists() and not studies.exists() and any(path.name != "lock" for path in directory.iterdir()):
         raise ValueError(f"{directory} is not empty and holds no studies/; give the ensemble a directory of its own")
+    fresh, _ = _to_be_written(plan, studies)
+    for point in {member.point: member for member in fresh if not member.study["snapshots"]}.values():
+        rehearse(point.study)
+    for folder in (studies, directory / "logs"):
+        folder.mkdir(parents=True, exist_ok=True)
+    with locked(directory):  # another command may prepare other members there
+        for member in itertools.chain(*_to_be_written(plan, studies)):
+            write_atomically(studies / f"{member.name}.toml", member.text)
+        write_csv(directory / "members.csv", sealed([_row(plan, member) for member in plan.members]))
+
+
+def _to_be_written(plan: Ensemble, studies: Path) -> tuple[list[Member], list[Member]]:
+    """Give the members whose studies are missing, and those whose title, say, is another."""
     fresh, renewed = [], []
     for member in (*plan.melts, *plan.members):
         path = studies / f"{member.name}.toml"
@@ -207,24 +219,12 @@ def prepare(plan: Ensemble, directory: Path) -> None:
             there, here = (binding(tomllib.loads(text.decode())) for text in (path.read_bytes(), member.text))
             if there != here:
                 raise ValueError(f"{path} holds another study: {difference(there, here)}; use a new --dir")
-            renewed.append(member)  # its title, say
-    for point in {member.point: member for member in fresh if not member.study["snapshots"]}.values():
-        rehearse(point.study)
-    for folder in (studies, directory / "logs"):
-        folder.mkdir(parents=True, exist_ok=True)
-    for member in (*fresh, *renewed):
-        write_atomically(studies / f"{member.name}.toml", member.text)
-    write_atomically(directory / "members.csv", _table(plan))
+            renewed.append(member)
+    return fresh, renewed
 
 
 def check_snapshots(plan: Ensemble, directory: Path) -> None:
-    """Refuse to quench from a melt that did not melt, or that holds fewer snapshots than are asked for.
-
-    Raises
-    ------
-    ValueError
-        One line that states the effective number, and the remedy.
-    """
+    """Refuse to quench from a melt that did not melt, or that holds fewer snapshots than are asked for."""
     for shared in plan.melts:
         name = shared.name
         wanted = 1 + max(member.snapshot or 0 for member in plan.members if member.melt == name)
@@ -246,15 +246,9 @@ def check_snapshots(plan: Ensemble, directory: Path) -> None:
             )
 
 
-def _table(plan: Ensemble) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    shared = ["melt", "snapshot"] if plan.melts else []
-    writer.writerow(["member", "seed", *shared, *plan.vary])
-    for member in plan.members:
-        place = [member.melt, member.snapshot] if shared else []
-        writer.writerow([member.name, member.seed, *place, *member.varied.values()])
-    return text.getvalue().encode()
+def _row(plan: Ensemble, member: Member) -> dict[str, Any]:
+    place = {"melt": member.melt, "snapshot": member.snapshot} if plan.melts else {}
+    return {"member": member.name, "seed": member.seed, **place, **member.varied}
 
 
 def _varied(table: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -273,10 +267,11 @@ def _varied(table: Mapping[str, Any]) -> dict[str, list[Any]]:
 def _expand(base: Study, general: Mapping[str, Any], vary: Mapping[str, Sequence[Any]]) -> tuple[Member, ...]:
     if "run.seed" in vary:
         raise ValueError("vary.run.seed: each member has a seed of its own; give their number with members")
+    number = math.prod(map(len, vary.values()))  # before a list of them is made
+    if number * general["members"] > MOST_MEMBERS:
+        raise ValueError(f"{number} combinations × {general['members']} members are more than {MOST_MEMBERS}")
     points = list(itertools.product(*vary.values()))
-    if len(points) * general["members"] > MOST_MEMBERS:
-        raise ValueError(f"{len(points)} combinations × {general['members']} members are more than {MOST_MEMBERS}")
-    plain = {name: table for name, table in toml_form(base.tables).items() if table}
+    plain = base.written
     members = []
     for point, values in enumerate(points):
         varied = dict(zip(vary, values, strict=True))
@@ -285,8 +280,7 @@ def _expand(base: Study, general: Mapping[str, Any], vary: Mapping[str, Sequence
             _set(tables, key, value)
         for number in range(general["members"]):
             # The stream that SeedSequence(seed).spawn(...)[point].spawn(...)[number] has, however many are spawned.
-            stream = np.random.SeedSequence(general["seed"], spawn_key=(point, number))
-            seed = int(stream.generate_state(1, np.uint64)[0] >> np.uint64(1))  # TOML's integers have a sign
+            seed = _seed(general["seed"], point, number)
             study = resolve(tables | {"run": tables["run"] | {"seed": seed}})
             # Names do not depend on how many there are: more members leave the first ones where they lie.
             members.append(Member(f"{point:03d}_{number:03d}", point, varied, seed, study))
@@ -299,8 +293,7 @@ def _share(members: Sequence[Member], duration_ps: float, seed: int) -> tuple[tu
     quenches = []
     for member in members:
         # The stream that SeedSequence(seed).spawn(...)[point] has: none that a member draws from.
-        stream = np.random.SeedSequence(seed, spawn_key=(member.point,))
-        own_seed = int(stream.generate_state(1, np.uint64)[0] >> np.uint64(1))
+        own_seed = _seed(seed, member.point)
         melted, plain = split(member.study, duration_ps, seed=own_seed)
         key = Member("", 0, {}, 0, split(member.study, duration_ps, seed=0)[0]).text
         shared = melts.setdefault(key, Member(f"melt_{member.point:03d}", member.point, {}, own_seed, melted))
@@ -308,6 +301,11 @@ def _share(members: Sequence[Member], duration_ps: float, seed: int) -> tuple[tu
         study = resolve(plain | {"melt": {"run": f"../{shared.name}", "snapshot": number}})
         quenches.append(replace(member, study=study, melt=shared.name, snapshot=number))
     return tuple(melts.values()), tuple(quenches)
+
+
+def _seed(seed: int, *spawned: int) -> int:
+    stream = np.random.SeedSequence(seed, spawn_key=spawned)
+    return int(stream.generate_state(1, np.uint64)[0] >> np.uint64(1))  # TOML's integers have a sign
 
 
 def _set(tables: dict[str, Any], key: str, value: Any) -> None:

@@ -1,21 +1,19 @@
 """The summary of an ensemble as a table in CSV or as a plot."""
 
-import csv
 import io
 from pathlib import Path
 from typing import Any, Final
 
 from amorph.ensemble.summary import EnsembleSummary, Statistics
-from amorph.run import write_atomically
+from amorph.export import writer_for
+from amorph.run import write_atomically, write_csv
 
-_PLOTTED: Final = (".png", ".pdf", ".svg")
+_KNOWN: Final = (".csv", ".png", ".pdf", ".svg")
 
 
 def check_suffix(path: Path) -> None:
     """Refuse a name whose suffix is no format."""
-    if path.suffix.lower() not in (".csv", *_PLOTTED):
-        known = ", ".join((".csv", *_PLOTTED))
-        raise ValueError(f"cannot write a summary as '{path.name}': the suffix names no format; known are {known}")
+    writer_for(path, dict.fromkeys(_KNOWN), "summary")
 
 
 def write_summary(path: Path, summary: EnsembleSummary) -> None:
@@ -30,15 +28,11 @@ def write_summary(path: Path, summary: EnsembleSummary) -> None:
     if not summary.statistics:
         raise ValueError("no member is done and passed its checks, so there is nothing to write; see the status")
     if path.suffix.lower() == ".csv":
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(summary.table()[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(summary.table())
-        write_atomically(path, text.getvalue().encode())
-        return
-    content = io.BytesIO()
-    _figure(summary).savefig(content, format=path.suffix.lower()[1:], dpi=150)
-    write_atomically(path, content.getvalue())
+        write_csv(path, summary.table())
+    else:
+        content = io.BytesIO()
+        _figure(summary).savefig(content, format=path.suffix.lower()[1:], dpi=150)
+        write_atomically(path, content.getvalue())
 
 
 def _figure(summary: EnsembleSummary) -> Any:
@@ -57,10 +51,10 @@ def _figure(summary: EnsembleSummary) -> Any:
         axes.set_title(name, fontsize=9)
         axes.set_ylabel(unit or "–", fontsize=8)
         for entry in summary.statistics:
-            if (entry.figure, entry.unit) == (name, unit):
+            if (entry.figure, entry.unit) == (name, unit) and entry.structure != "difference":
                 _draw(axes, entry, points.index(tuple(entry.point.items())))
         axes.set_xlim(-0.6, len(points) - 0.4)
-        axes.set_xticks(range(len(points)), [_label(dict(point)) for point in points], fontsize=7)
+        axes.set_xticks(range(len(points)), ["\n".join(dict(point).values()) for point in points], fontsize=7)
         axes.tick_params(axis="y", labelsize=7)
         if k == 0:
             handles, labels = axes.get_legend_handles_labels()
@@ -79,7 +73,3 @@ def _draw(axes: Any, entry: Statistics, place: int) -> None:
     error = [[entry.mean - low], [high - entry.mean]]
     shape = "o" if is_glass else "s"
     axes.errorbar(x, entry.mean, error, fmt=shape, color=color, capsize=3, markersize=4, label=entry.structure)
-
-
-def _label(point: dict[str, str]) -> str:
-    return "\n".join(point.values())

@@ -1,7 +1,6 @@
 """Several quenches from one melt: what of a study is melted once, and where each member's quench begins."""
 
 import copy
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from amorph.analysis.decorrelation import FEWEST_FRAMES
 from amorph.meltquench import QuenchSchedule
 from amorph.parameters import Duration, checked
 from amorph.pipeline import SNAPSHOTS, Study, resolve
-from amorph.run import toml_form
+from amorph.run import read_json, toml_form
 
 _MELTED = ("run", "calculator", "build", "starting_relax", "melt_quench")
 """Tables of a study that its melt depends on."""
@@ -56,7 +55,7 @@ def split(study: Study, duration_ps: float, *, seed: int) -> tuple[Study, dict[s
             "of its own: lengthen it"
         )
     hold = replace(schedule.segments[last], duration_ps=duration_ps)
-    plain = {name: table for name, table in toml_form(study.tables).items() if table}
+    plain = study.written
     melted = {name: copy.deepcopy(plain[name]) for name in _MELTED}
     melted["run"] |= {"seed": seed, "replicas": 1}
     melted["melt_quench"]["schedule"] = toml_form(replace(schedule, segments=(*schedule.segments[:last], hold)))
@@ -70,7 +69,6 @@ def snapshots_of(run: Path) -> Mapping[str, Any] | None:
     """Read what a melt found about its snapshots; None as long as it is not done."""
     try:
         (path,) = run.glob(f"[0-9]_melt/{SNAPSHOTS}")
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except (OSError, ValueError):
         return None
-    return found

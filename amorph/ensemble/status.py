@@ -2,7 +2,7 @@
 
 import csv
 import fcntl
-import json
+import hashlib
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from amorph.run import SUMMARY
+from amorph.run import SUMMARY, csv_rows, read_json
 
 State = Literal["waiting", "running", "interrupted", "done", "check failed"]
 
 FINISHED: tuple[State, ...] = ("done", "check failed")
 """States that are not run again."""
+
+_SEAL = "sha256"
+_COLUMNS = ("member", "seed", "melt", "snapshot", _SEAL)
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,23 @@ def member_rows(directory: Path) -> list[dict[str, str]]:
     try:
         with (directory / "members.csv").open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        if not all(row["member"] for row in rows):
-            raise KeyError("member")
-    except (OSError, KeyError, UnicodeDecodeError):
+    except OSError:
         raise ValueError(f"{directory} holds no members.csv; give the --dir of amorph ensemble run") from None
-    return rows
+    except (UnicodeDecodeError, csv.Error):  # said below
+        rows = []
+    # The columns of varied keys have a dot. A table of before has no checksum.
+    columns = [key for row in rows[:1] for key in row if key in _COLUMNS or "." in str(key)]
+    whole = bool(rows) and all(list(row) == columns and row["member"] for row in rows)
+    bare = [{key: value for key, value in row.items() if key != _SEAL} for row in rows]
+    if not whole or (_SEAL in columns and rows != sealed(bare)):
+        raise ValueError(f"{directory / 'members.csv'} is damaged; amorph ensemble run writes it anew")
+    return bare
+
+
+def sealed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add the checksum of the whole table to each row of it."""
+    digest = hashlib.sha256(csv_rows(rows, header=True).encode()).hexdigest()[:16] if rows else ""
+    return [{**row, _SEAL: digest} for row in rows]
 
 
 def member_names(directory: Path) -> list[str]:
@@ -97,10 +112,10 @@ def _state(run: Path) -> tuple[State, str]:
 def summary_of(run: Path) -> Mapping[str, Any] | None:
     """Read the summary that a finished run leaves; None where there is none yet, or one that is damaged."""
     try:
-        content = json.loads((run / SUMMARY).read_text(encoding="utf-8"))
+        content = read_json(run / SUMMARY)
     except (OSError, ValueError, RecursionError):
         return None
-    whole = isinstance(content, dict) and all(isinstance(content.get(key), list) for key in ("failed", "comparison"))
+    whole = all(isinstance(content.get(key), list) for key in ("failed", "comparison"))
     return content if whole else None
 
 

@@ -15,8 +15,7 @@ from amorph.ensemble.status import FINISHED, melt_names, member_rows, member_sta
 
 Point = tuple[tuple[str, str], ...]
 """Varied keys and their values."""
-Structure = Literal["glass", "crystal"]
-_STRUCTURES: Final[tuple[Structure, ...]] = ("glass", "crystal")
+Structure = Literal["glass", "crystal", "difference"]
 _PLACE: Final = {"member", "seed", "melt", "snapshot"}
 """Columns of the table of members that tell members apart, not combinations."""
 
@@ -38,7 +37,7 @@ class Statistics:
     unit: str
     """Its unit."""
     structure: Structure
-    """The exchanged glass, or the crystal control."""
+    """The exchanged glass, the crystal control, or glass less crystal of the same member: the paired comparison."""
     values: tuple[float, ...]
     """Value of each member that counts, in `unit`."""
     effective: float | None = None
@@ -138,11 +137,9 @@ def summarize_ensemble(directory: Path) -> EnsembleSummary:
             apart_at[point] += 1
         else:
             for row in summary["comparison"]:
-                for structure in _STRUCTURES:
-                    value = row.get(structure)
-                    if isinstance(value, int | float) and not isinstance(value, bool):
-                        key = (point, row["figure"], row["unit"], structure)
-                        collected.setdefault(key, []).append((float(value), member))
+                for structure, value in _values(row).items():
+                    key = (point, row["figure"], row["unit"], structure)
+                    collected.setdefault(key, []).append((value, member))
     melts = {name: found for name in melt_names(directory) if (found := snapshots_of(directory / name)) is not None}
     lost = {
         row["melt"] for row in member_rows(directory) if row.get("melt") and row["member"] not in {*missing, *apart}
@@ -160,12 +157,24 @@ def summarize_ensemble(directory: Path) -> EnsembleSummary:
             structure,
             tuple(value for value, _ in found),
             # The crystal never melted: what its members share is the cell, and they differ by the exchange alone.
-            _independent([member for _, member in found], melts) if structure == "glass" else None,
+            None if structure == "crystal" else _independent([member for _, member in found], melts),
             apart_at[point],
         )
         for (point, figure, unit, structure), found in collected.items()
     ]
     return EnsembleSummary(tuple(statistics), apart, tuple(missing), melts)
+
+
+def _values(row: Mapping[str, Any]) -> dict[Structure, float]:
+    """Give the numbers of a row of a member's summary, and their difference where there are both."""
+    sides: tuple[Structure, ...] = ("glass", "crystal")
+    values = {side: row.get(side) for side in sides}
+    found = {
+        side: float(value)
+        for side, value in values.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    return found | ({"difference": found["glass"] - found["crystal"]} if len(found) == 2 else {})
 
 
 def _independent(members: Sequence[Mapping[str, str]], melts: Mapping[str, Mapping[str, Any]]) -> float | None:

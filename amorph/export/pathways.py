@@ -8,7 +8,7 @@ from ase import Atoms
 
 from amorph.analysis.percolation import MigrationPath
 from amorph.export.picture import write_picture
-from amorph.export.whole_files import replacing, writer_for
+from amorph.export.whole_files import check_cell, replacing, writer_for
 
 
 def write_path(path: str | Path, pathway: MigrationPath, atoms: Atoms) -> None:
@@ -38,11 +38,7 @@ def write_path(path: str | Path, pathway: MigrationPath, atoms: Atoms) -> None:
         Unknown suffix; a structure in another cell.
     """
     writer = writer_for(path, PATH_WRITERS, "path")
-    if not np.allclose(pathway.cell, atoms.cell.array, rtol=0, atol=1e-9):
-        raise ValueError(
-            f"the path lies in the cell {pathway.cell.tolist()} Å, the structure in {atoms.cell.array.tolist()} Å; "
-            "pass the structure it was made from"
-        )
+    check_cell("path", pathway.cell, atoms)
     writer(Path(path), pathway, atoms)
 
 
@@ -68,8 +64,8 @@ def _write_xyz(path: Path, pathway: MigrationPath, atoms: Atoms) -> None:
     both.set_array("path", np.concatenate([np.zeros(len(atoms), int), np.arange(1, n + 1)]))
     both.set_array("value", np.concatenate([np.zeros(len(atoms)), pathway.values]))
     both.info["quantity"], both.info["unit"] = pathway.quantity, pathway.unit
-    with replacing(path) as temporary:
-        write(temporary, both, format="extxyz")
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        write(file, both, format="extxyz")
 
 
 def _write_picture(path: Path, pathway: MigrationPath, atoms: Atoms) -> None:

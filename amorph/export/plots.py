@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ase import units
 
 from amorph.analysis.glass_report import StructureReport
-from amorph.analysis.scattering import Comparison
+from amorph.analysis.scattering import Comparison, PowderPattern
 from amorph.analysis.transport import Arrhenius, Diffusion
 from amorph.export.whole_files import replacing, writer_for
 
@@ -33,7 +33,11 @@ MEASURED: Final = {
 
 
 def plot_report(
-    path: str | Path, report: StructureReport, compared: Comparison | None = None, curve: str = "sq"
+    path: str | Path,
+    report: StructureReport,
+    compared: Comparison | None = None,
+    curve: str = "sq",
+    crystal: PowderPattern | None = None,
 ) -> None:
     """Draw g(r), S(q), G(r) and the powder pattern, and a measured curve with the residual below.
 
@@ -47,6 +51,8 @@ def plot_report(
         The measured curve and the computed one on its points; none is drawn by default.
     curve
         What the measured curve is: "sq", "gr" or "xrd".
+    crystal
+        Pattern drawn below that of the report, each up to its highest point; none by default.
 
     Raises
     ------
@@ -73,8 +79,14 @@ def plot_report(
     second.legend(fontsize="x-small", frameon=False)
     third.plot(report.pair_function.r_pdf_A, report.pair_function.g_pdf, linewidth=1)
     third.set(xlabel="r [Å]", ylabel=f"G(r), {report.probe} [1/Å²]")
-    fourth.plot(report.pattern.two_theta_deg, report.pattern.intensity, linewidth=1)
+    patterns = {"structure": report.pattern} | ({} if crystal is None else {"crystal": crystal})
+    for number, (label, pattern) in enumerate(patterns.items()):
+        highest = 1.0 if crystal is None else pattern.intensity.max()
+        fourth.plot(pattern.two_theta_deg, pattern.intensity / highest - 1.1 * number, linewidth=1, label=label)
     fourth.set(xlabel=f"2θ [°], λ = {report.pattern.wavelength_A:.4g} Å", ylabel="intensity")
+    if crystal is not None:
+        fourth.set(ylabel="intensity, each up to its highest point", yticks=[])
+        fourth.legend(fontsize="x-small", frameon=False)
     if compared is not None:
         axes = figure.add_subplot(grid[2, :])
         axes.plot(compared.x, compared.measured, ".", markersize=2, color="0.3", label="measured")

@@ -1,6 +1,6 @@
 """Structures as files: extended XYZ, CIF, POSCAR and LAMMPS data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,11 +9,10 @@ import numpy as np
 from ase import Atoms
 
 from amorph.export.whole_files import replacing, writer_for
-from amorph.structure import periodic_atoms, to_pymatgen
+from amorph.structure import periodic_atoms, poscar_order, to_pymatgen
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
-from amorph.structure import poscar_order
 
 
 def write_structure(path: str | Path, structure: "Atoms | Structure") -> None:
@@ -35,14 +34,29 @@ def write_structure(path: str | Path, structure: "Atoms | Structure") -> None:
     structure_writer(path)(path, structure)
 
 
-def structure_writer(path: str | Path) -> Callable[["str | Path", "Atoms | Structure"], None]:
-    """Find the writer of a structure file by its name.
+def write_structures(path: str | Path, frames: Sequence[Atoms]) -> None:
+    """Write structures one after the other, where the format that the suffix names holds several.
 
     Raises
     ------
     ValueError
-        Unknown suffix.
+        As those of :func:`write_structure`; several structures for a format that holds one.
     """
+    writer = structure_writer(path)
+    if len(frames) == 1:
+        writer(path, frames[0])
+        return
+    if writer is not write_extxyz:
+        raise ValueError(f"{path} holds one structure, and there are {len(frames)}; write .extxyz, or choose one")
+    frames = [periodic_atoms(frame) for frame in frames]
+    for frame in frames:
+        frame.calc = None
+    with replacing(path) as temporary:
+        ase.io.write(temporary, frames, format="extxyz")
+
+
+def structure_writer(path: str | Path) -> Callable[["str | Path", "Atoms | Structure"], None]:
+    """Find the writer of a structure file by its name, or refuse that."""
     named = Path(path).name.upper().startswith(("POSCAR", "CONTCAR"))
     return write_poscar if named else writer_for(path, STRUCTURE_WRITERS, "structure")
 
@@ -58,15 +72,15 @@ def write_cif(path: str | Path, structure: "Atoms | Structure") -> None:
     """Write CIF in P 1 with oxidation states; Cartesian axes are lost, as the format has none."""
     from pymatgen.io.cif import CifWriter
 
-    text = str(CifWriter(to_pymatgen(_right_handed(periodic_atoms(structure))), significant_figures=12))
+    text = str(CifWriter(to_pymatgen(right_handed(periodic_atoms(structure))), significant_figures=12))
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_poscar(path: str | Path, structure: "Atoms | Structure") -> None:
     """Write VASP's POSCAR in fractional coordinates, the atoms grouped by element in order of first appearance."""
-    atoms = _right_handed(periodic_atoms(structure))
-    _write_with_ase(path, _bare(atoms[poscar_order(atoms)]), format="vasp", direct=True)
+    atoms = right_handed(bare(periodic_atoms(structure)))
+    _write_with_ase(path, atoms[poscar_order(atoms)], format="vasp", direct=True)
 
 
 def write_lammps(path: str | Path, structure: "Atoms | Structure") -> None:
@@ -76,8 +90,8 @@ def write_lammps(path: str | Path, structure: "Atoms | Structure") -> None:
     oxidation states [e] (0 where the structure has none). LAMMPS wants the first lattice vector along x and the second
     in the xy plane: the structure is turned so that they are.
     """
-    atoms = _right_handed(periodic_atoms(structure))
-    charged = _bare(atoms)
+    atoms = periodic_atoms(structure)
+    charged = right_handed(bare(atoms))
     if "oxidation_states" in atoms.arrays:
         charged.set_initial_charges(atoms.arrays["oxidation_states"].astype(float))
     _write_with_ase(path, charged, format="lammps-data", atom_style="charge", units="metal", masses=True)
@@ -95,7 +109,7 @@ STRUCTURE_WRITERS: Final = {
 """Writer of each format by its suffix."""
 
 
-def _right_handed(atoms: Atoms) -> Atoms:
+def right_handed(atoms: Atoms) -> Atoms:
     """Describe the same crystal by a right-handed cell, which VASP, LAMMPS and CIF presuppose.
 
     The opposite lattice vectors span the same lattice, so no atom moves.
@@ -108,11 +122,11 @@ def _right_handed(atoms: Atoms) -> Atoms:
     return turned
 
 
-def _bare(atoms: Atoms) -> Atoms:
+def bare(atoms: Atoms) -> Atoms:
     """Leave elements, positions and cell only: ASE's writers pick up velocities, types and constraints too."""
-    return Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    return Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
 
 
 def _write_with_ase(path: str | Path, atoms: Atoms, **options: Any) -> None:
-    with replacing(path) as temporary:
-        ase.io.write(temporary, atoms, **options)
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        ase.io.write(file, atoms, **options)

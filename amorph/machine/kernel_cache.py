@@ -8,9 +8,7 @@ machine instead of once per process.
 """
 
 import contextlib
-import fcntl
 import functools
-import getpass
 import hashlib
 import logging
 import os
@@ -21,7 +19,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from amorph.machine.locks import lock_within
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def sources_digest(package: Path = PACKAGE) -> str:
 
 
 def _temporary_folder() -> Path:
-    folder = Path(tempfile.gettempdir()) / f"amorph-numba-{getpass.getuser() if _has_name() else os.getuid()}"
+    folder = Path(tempfile.gettempdir()) / f"amorph-numba-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     # Whoever else made a folder or a link of this name, or may write there, could plant kernels in it.
     found = folder.lstat()
@@ -101,21 +101,8 @@ def _one_process() -> Iterator[None]:
             folder = Path(config.CACHE_DIR)
             folder.mkdir(parents=True, exist_ok=True)
             file = held.enter_context((folder / "compiling").open("w"))
-            _lock(file, time.monotonic() + PATIENCE)
+            lock_within(file, PATIENCE)  # but not for one who stopped while holding it
         yield
-
-
-def _lock(file: IO[str], deadline: float) -> None:
-    """Wait for the lock of an open file, but not for one who stopped while holding it."""
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return
-            time.sleep(0.1)
-        else:
-            return
 
 
 def _misses(kernel: Any) -> int:
@@ -125,14 +112,6 @@ def _misses(kernel: Any) -> int:
 def _user_cache() -> Path:
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path("~/.cache").expanduser()) / "numba"
-
-
-def _has_name() -> bool:
-    try:
-        getpass.getuser()
-    except (KeyError, OSError):
-        return False
-    return True
 
 
 def _writable(folder: Path) -> bool:

@@ -1,7 +1,7 @@
 """Molecular dynamics along a schedule, frame by frame; stopped and continued without a trace."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,10 +15,12 @@ from ase.md.verlet import VelocityVerlet
 from numpy.typing import NDArray
 
 from amorph.calculators import evaluate
+from amorph.figures import plain
 from amorph.meltquench.barostat import IsotropicNPT
 from amorph.meltquench.schedule import QuenchSchedule, Schedule, Segment, named
 from amorph.meltquench.stability import Stability, temperature_K
 from amorph.parameters import checked
+from amorph.run import State
 from amorph.structure import periodic_atoms
 from amorph.units import GPA_PER_EV_A3
 
@@ -48,7 +50,7 @@ class Thermo:
 
 
 @dataclass(frozen=True, eq=False)
-class DynamicsState:
+class DynamicsState(State):
     """Everything that the steps to come depend on.
 
     With forces that are a pure function of positions and cell, a run continued from it repeats the uninterrupted run
@@ -67,48 +69,10 @@ class DynamicsState:
     """(n, 3) forces on the atoms [eV/Å]."""
     start_volume: float
     """Volume at step 0 [Å³]."""
-    rng: dict[str, Any]
-    """State of the random bit generator."""
+    rng: str
+    """State of the random bit generator, as JSON."""
     chains: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     """State of the barostat and the Nosé–Hoover chains; empty without pressure control."""
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the state as arrays that ``numpy.savez`` writes and ``numpy.load`` reads without pickle."""
-        return {
-            "step": np.array(self.step, dtype=np.int64),
-            "positions": self.positions,
-            "momenta": self.momenta,
-            "cell": self.cell,
-            "forces": self.forces,
-            "start_volume": np.array(self.start_volume),
-            "rng": np.array(json.dumps(self.rng, default=_plain)),
-            **{f"chains.{name}": array for name, array in self.chains.items()},
-        }
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "DynamicsState":
-        """Make a state from the arrays of :meth:`to_arrays`; further arrays are passed over.
-
-        Raises
-        ------
-        ValueError
-            An array is missing.
-        """
-        names = ("step", "positions", "momenta", "cell", "forces", "start_volume", "rng")
-        if missing := [name for name in names if name not in arrays]:
-            raise ValueError(f"the state of the dynamics lacks {', '.join(missing)}; start the stage again")
-        return cls(
-            step=int(arrays["step"]),
-            positions=np.array(arrays["positions"]),
-            momenta=np.array(arrays["momenta"]),
-            cell=np.array(arrays["cell"]),
-            forces=np.array(arrays["forces"]),
-            start_volume=float(arrays["start_volume"]),
-            rng=json.loads(str(arrays["rng"])),
-            chains={
-                name.removeprefix("chains."): np.array(arrays[name]) for name in arrays if name.startswith("chains.")
-            },
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +88,8 @@ class Frame:
     """Target temperature [K]."""
     atoms: Atoms
     """The live atoms, unwrapped, with momenta and calculator; keep a :meth:`snapshot`, never these."""
-    _state: Callable[[], DynamicsState] = field(repr=False)
+    state: Callable[[], DynamicsState] = field(repr=False)
+    """Gives what a later call of :func:`dynamics` needs to continue after this step."""
 
     def snapshot(self) -> Atoms:
         """Return a copy of the atoms with their momenta, without calculator and constraint."""
@@ -156,10 +121,6 @@ class Frame:
             pressure_GPa=virial + 2.0 * kinetic / (3.0 * volume) * GPA_PER_EV_A3,
             virial_pressure_GPa=virial,
         )
-
-    def state(self) -> DynamicsState:
-        """Return what a later call of :func:`dynamics` needs to continue after this step."""
-        return self._state()
 
 
 @checked
@@ -251,7 +212,7 @@ class _Run:
             thermalize_momenta(atoms, schedule.target_K(0), rng=rng)
             self.start_volume = float(atoms.get_volume())
         else:
-            rng.bit_generator.state = state.rng
+            rng.bit_generator.state = json.loads(state.rng)
             atoms.set_cell(state.cell, scale_atoms=False)
             atoms.set_positions(state.positions)
             atoms.set_momenta(state.momenta)
@@ -343,7 +304,7 @@ class _Run:
             cell=atoms.cell.array.copy(),
             forces=self.forces.copy(),
             start_volume=self.start_volume,
-            rng=dict(self.rng.bit_generator.state),
+            rng=json.dumps(plain(self.rng.bit_generator.state)),
             chains=self._barostat(),
         )
 
@@ -364,11 +325,3 @@ def _check_state(state: DynamicsState, atoms: Atoms, schedule: QuenchSchedule) -
         )
     if (schedule.segments[schedule.index_at(state.step)].ensemble == "NPT") != bool(state.chains):
         raise ValueError(f"the state to continue from, step {state.step}, was made in another ensemble; start anew")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.integer):
-        return int(value)
-    raise TypeError(f"{type(value).__name__} is no part of a random generator's state")

@@ -1,6 +1,7 @@
 """Melt and quench: molecular dynamics along a schedule, and the judgement of what it made."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Protocol
 
@@ -35,6 +36,8 @@ class Judgement:
     glass: Crystallinity
     """Mean over the last ten frames, or over fewer: those whose target is within a tenth of the schedule's range of the
     last one. `n_frames` says how many."""
+    last: Atoms
+    """The last frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +150,7 @@ def melt_quench(
 
 
 def judge(
-    frames: Sequence[Atoms],
+    frames: Iterable[Atoms],
     steps: Sequence[int],
     schedule: QuenchSchedule,
     *,
@@ -161,7 +164,7 @@ def judge(
     Parameters
     ----------
     frames
-        Unwrapped frames of the run, from its first to its last step.
+        Unwrapped frames of the run, from its first to its last step; only those that are judged are kept.
     steps
         Step of each frame.
     schedule
@@ -173,15 +176,19 @@ def judge(
     melted
         Whether the structure that the run started from came from a melt, where that is known.
     """
-    melt = None
-    if (window := _second_half(schedule)) is not None:
-        molten = [atoms for step, atoms in zip(steps, frames, strict=True) if window[0] < step <= window[1]]
+    melt, window = None, _second_half(schedule)
+    molten: list[Atoms] = []
+    settled = deque[Atoms](maxlen=settled_frames([schedule.target_K(step) for step in steps]))
+    for step, atoms in zip(steps, frames, strict=True):
+        settled.append(atoms)
+        if window is not None and window[0] < step <= window[1]:
+            molten.append(atoms)
+    if window is not None:
         melt = crystallinity(molten, supercell=supercell, anion=anion, start=start)
         # A glass that came from a melt and is annealed here need not melt again.
         melted = melted or melt.melted
-    last = settled_frames([schedule.target_K(step) for step in steps])
-    glass = crystallinity(list(frames[-last:]), supercell=supercell, anion=anion, melted=melted)
-    return Judgement(melt, glass)
+    glass = crystallinity(list(settled), supercell=supercell, anion=anion, melted=melted)
+    return Judgement(melt, glass, settled[-1])
 
 
 def melt_pressures_GPa(thermo: Sequence[Thermo], schedule: QuenchSchedule) -> tuple[float, float] | None:

@@ -186,15 +186,11 @@ KAWAGUCHI2025: Final = QuenchSchedule(
     segments=(
         Segment("melt", "NVT", 3000.0, 3000.0, 10.0),
         Segment("quench", "NVT", 3000.0, 300.0, 20.0),
-    ),
-    timestep_fs=1.0,
-    damping_time_ps=0.02,
+    )
 )
 """The melt-quench of Kawaguchi et al. (2025), doi:10.1038/s43246-025-00921-0: 135 K/ps in a fixed cell."""
 
-KAWAGUCHI2025_EQUILIBRATE: Final = QuenchSchedule(
-    segments=(Segment("equilibrate", "NVT", 300.0, 300.0, 10.0),), timestep_fs=1.0, damping_time_ps=0.02
-)
+KAWAGUCHI2025_EQUILIBRATE: Final = QuenchSchedule(segments=(Segment("equilibrate", "NVT", 300.0, 300.0, 10.0),))
 """The equilibration that follows its isotropic relaxation; the paper does not name the thermostat, this one is ours."""
 
 SHORT: Final = QuenchSchedule(
@@ -203,13 +199,10 @@ SHORT: Final = QuenchSchedule(
         Segment("quench", "NVT", 3000.0, 300.0, 2.0),
     ),
     timestep_fs=2.0,
-    damping_time_ps=0.02,
 )
 """A melt-quench to try things out: ten times the paper's cooling rate and twice its time step."""
 
-SHORT_EQUILIBRATE: Final = QuenchSchedule(
-    segments=(Segment("equilibrate", "NVT", 300.0, 300.0, 0.5),), timestep_fs=2.0, damping_time_ps=0.02
-)
+SHORT_EQUILIBRATE: Final = QuenchSchedule(segments=(Segment("equilibrate", "NVT", 300.0, 300.0, 0.5),), timestep_fs=2.0)
 """The equilibration that goes with ``short``."""
 
 SHIPPED: Final = {

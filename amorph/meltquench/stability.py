@@ -7,7 +7,6 @@ from ase import Atoms, units as ase_units
 from numpy.typing import NDArray
 
 from amorph.meltquench.schedule import Segment
-from amorph.structure import MINIMUM_DISTANCE
 from amorph.structure.closeness import _Closeness, _not_finite
 
 TEMPERATURE_LIMIT = 3.0
@@ -65,28 +64,17 @@ class Stability:
                 f"the volume is {volume:.1f} Å³ at step {step}, {volume / self._start_volume:.2f} times the start: the "
                 f"cell runs away under {segment.pressure_GPa:g} GPa; raise the pressure or use NVT"
             )
-        if (close := self._closeness.find(atoms)) is not None:
-            i, j, d = close
+        if close := self._closeness.said(atoms, f"at step {step}"):
             raise RuntimeError(
-                f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]}) are {d:.3f} Å apart at step {step}, "
-                f"closer than {MINIMUM_DISTANCE} Å: the run is unstable; {self.remedy}, or, in a hot melt, choose a "
-                'calculator with repulsion = "zbl"'
+                f"{close}: the run is unstable; {self.remedy}, or, in a hot melt, choose a calculator "
+                'with repulsion = "zbl"'
             )
 
     def _finite(self, atoms: Atoms, forces: NDArray[np.float64], step: int) -> None:
         energy = getattr(atoms.calc, "results", {}).get("energy", 0.0)
-        if not np.isfinite(energy):
-            raise RuntimeError(f"the energy is {energy} eV at step {step}: the run is unstable; {self.remedy}")
-        for what, values in (
-            ("force on", forces),
-            ("position of", atoms.positions),
-            ("momentum of", atoms.get_momenta()),
-        ):
-            if (k := _not_finite(values)) is not None:
-                raise RuntimeError(
-                    f"the {what} atom {k} ({atoms.symbols[k]}) is not finite at step {step}: the run is unstable; "
-                    f"{self.remedy}"
-                )
+        vectors = {"force on": forces, "position of": atoms.positions, "momentum of": atoms.get_momenta()}
+        if broken := _not_finite(atoms, vectors, energy):
+            raise RuntimeError(f"{broken} is not finite at step {step}: the run is unstable; {self.remedy}")
 
 
 def temperature_K(atoms: Atoms) -> float:

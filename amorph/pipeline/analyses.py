@@ -7,20 +7,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ase import Atoms
 
 from amorph.analysis.bvs import BvsMap, bvs_map
 from amorph.analysis.bvse import bvse_map
 from amorph.analysis.glass_report import StructureReport, structure_report
-from amorph.analysis.percolation import PercolationThresholds, percolation_thresholds
+from amorph.analysis.percolation import PercolationThresholds, percolation_thresholds, window_width
 from amorph.analysis.spread import LocalFreeVolume, Uniformity, local_free_volume, uniformity
 from amorph.analysis.voids import Voids, voids
 from amorph.analysis.voronoi import FreeVolume, free_volume
 from amorph.export.fields import write_field
 from amorph.figures import Result, Row
 from amorph.run import write_csv
-from amorph.tables import parse_ion
+from amorph.tables import element_of, parse_ion
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +32,6 @@ class Subject:
     """The structure."""
     tables: Mapping[str, Mapping[str, Any]]
     """The tables of the study that say how."""
-    rng: np.random.Generator
-    """Draws what is placed at random."""
     oxygen_volume: float | None = None
     """Volume of one oxygen in MgO by the model [Å³]; None where it is not known."""
     model: str = ""
@@ -45,7 +42,9 @@ class Subject:
     @cached_property
     def volumes(self) -> FreeVolume:
         """Voronoi volumes and the free volume."""
-        return free_volume(self.atoms, **self.tables["free_volume"])
+        chosen = self.tables["free_volume"]
+        there = chosen["ion"] is not None and element_of(chosen["ion"]) in self.atoms.symbols
+        return free_volume(self.atoms, **{**chosen, "ion": chosen["ion"] if there else None})
 
     @cached_property
     def maps(self) -> dict[str, BvsMap]:
@@ -235,13 +234,14 @@ def _shares(subject: Subject) -> BondValenceShares:
 
 def _connection(subject: Subject) -> Connection:
     bvs = subject.maps["framework"]
-    return Connection(*(percolation_thresholds(field, side="below") for field in (bvs.field, bvs.mismatch)))
+    fields = bvs.field, window_width(bvs.signed_mismatch)
+    return Connection(*(percolation_thresholds(field, side="below") for field in fields))
 
 
 def _spread(subject: Subject) -> Spread:
     bvs, atoms = subject.maps["framework"], subject.atoms
     rule: dict[str, Any] = {"threshold": bvs.target_valence + bvs.window, "side": "below"}
-    spread = uniformity(bvs.field, **rule, rng=subject.rng)
+    spread = uniformity(bvs.field, **rule)
     there = (atoms.symbols == subject.element).any()
     return Spread(
         **rule, uniformity=spread, local=local_free_volume(bvs.field, atoms, subject.element, **rule) if there else None

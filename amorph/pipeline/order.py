@@ -88,7 +88,7 @@ def _try_analyses(study: Study, atoms: Atoms, rng: np.random.Generator) -> Atoms
             resolve_points(atoms.cell.array, table["grid"], table["spacing"])
             tables[name] = {**table, "grid": (8, 8, 8), "spacing": None}
     for analysis in analyses.ANALYSES:
-        analysis.measure(analyses.Subject(atoms, tables, rng))
+        analysis.measure(analyses.Subject(atoms, tables))
     return atoms
 
 

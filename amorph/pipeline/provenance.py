@@ -1,20 +1,29 @@
 """What made the figures of a run: versions, commit, weights, engines."""
 
+import contextlib
+import os
 import platform
 import subprocess
-from collections.abc import Sequence
-from importlib.metadata import version
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
-from amorph.calculators import ZBLRepulsion, calculator_name
+from amorph.calculators import CHGNET, ZBLRepulsion, calculator_name
 from amorph.run import sha256_of
 
 PACKAGES = ("amorph", "ase", "chgnet", "numba", "numpy", "pymatgen", "scipy", "torch", "vesin")
 
 
-def provenance(*calculators: Any, inputs: Sequence[Path] = ()) -> dict[str, Any]:
-    """Say what made a run's numbers: versions, commit, models, their engines, the sha256 of weights and input files."""
+def provenance(
+    *calculators: Any, inputs: Sequence[Path] = (), made: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Say what made a run's numbers: versions, commit, models, their engines, the sha256 of weights and input files.
+
+    `made` are the tables that the calculators were made from: the code behind a foreign factory, and the files that it
+    was given, are named with their sha256.
+    """
     engines = {calculator_name(calculator): _engine(calculator) for calculator in calculators}
     weights = {
         calculator_name(calculator): str(digest)
@@ -28,7 +37,31 @@ def provenance(*calculators: Any, inputs: Sequence[Path] = ()) -> dict[str, Any]
         "weights_sha256": weights,
         "engines": {name: engine for name, engine in engines.items() if engine},
         "input_sha256": {str(path): sha256_of(path) for path in inputs},
+        "code_sha256": {name: digest for table in made for name, digest in _code(table).items()},
+        "processor": _processor(),
     }
+
+
+def _code(table: Mapping[str, Any]) -> dict[str, str]:
+    """Digest the module of a foreign factory and the files among its arguments; name its distribution's version."""
+    if table["factory"] == CHGNET:
+        return {}
+    module = table["factory"].partition(":")[0]
+    files = {module: getattr(sys.modules.get(module), "__file__", None) or ""}
+    files |= {f"{module} {key}": str(value) for key, value in {"model": table["model"], **table["arguments"]}.items()}
+    found = {name: sha256_of(Path(file)) for name, file in files.items() if os.path.isfile(file)}  # noqa: PTH113
+    for name in packages_distributions().get(module.partition(".")[0], []):
+        found[name] = version(name)
+    return found
+
+
+def _processor() -> str:
+    """Name the processor, whose libraries choose their kernels by it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _engine(calculator: Any) -> dict[str, str | int]:
@@ -45,7 +78,7 @@ def _commit() -> str | None:
     package = Path(__file__).parents[1]
     command = ["git", "-C", str(package), "describe", "--always", "--dirty", "--match=", "--abbrev=40"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=10, check=False)
     except (OSError, subprocess.SubprocessError):  # no git, or a checkout on a disk that hangs
         return None
     inside = done.returncode == 0 and (package.parent / ".git").exists()

@@ -1,45 +1,50 @@
 """Dynamics and relaxations that write down what they do, and continue from their checkpoint."""
 
+import contextlib
 import csv
 import logging
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import ase.io
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
+from ase.constraints import FixCom
 
 from amorph.meltquench import DynamicsState, Frame, Thermo, named
 from amorph.meltquench.dynamics import dynamics
+from amorph.reading.files import sound
 from amorph.relaxation import Relaxed, RelaxFrame, RelaxState, relaxation
 from amorph.run import Checkpoints, Stage, Work, appended, csv_rows, structure_text
 
 log = logging.getLogger(__name__)
 
+FORCE_TOLERANCE = 1e-3
+"""Deviation of forces [eV/Å], and relative one, above which another model made a checkpoint: processors and numbers of
+threads differ by less, a tenth in float32."""
+
 
 def record_dynamics(
     stage: Stage, atoms: Atoms, calculator: BaseCalculator, rng: np.random.Generator, work: Work
 ) -> None:
-    """Run molecular dynamics into a stage's folder, from its checkpoint where there is one.
-
-    Raises
-    ------
-    ValueError
-        The checkpoint was made for something else.
-    Stopped
-        A stop was asked for; the checkpoint is written.
-    """
+    """Run molecular dynamics into a stage's folder, from its checkpoint where there is one."""
     schedule, sample_every = named(stage.parameters["schedule"]), stage.parameters["sample_every"]
     checkpoints = Checkpoints(stage, atoms, work)
     saved = checkpoints.read()
     state = None if saved is None else DynamicsState.from_arrays(saved)
-    trajectory_size, thermo_size = (0, 0) if saved is None else (int(n) for n in saved["sizes"])
+    grown: tuple[Any, Any] = ((), ())
+    if saved is not None:
+        grown = tuple(zip(saved["sizes"].tolist(), saved.get("sha256", np.array(["", ""])).tolist(), strict=True))
     if state is not None:
         log.info("%s: continuing after step %d of %d", stage.name, state.step, schedule.steps)
+        _check_forces(stage, atoms, calculator, state)
     done = 0 if state is None else state.step
     with (
-        appended(stage.directory / "trajectory.extxyz", trajectory_size) as trajectory,
-        appended(stage.directory / "thermo.csv", thermo_size) as table,
+        appended(stage.directory / "trajectory.extxyz", *grown[0]) as trajectory,
+        appended(stage.directory / "thermo.csv", *grown[1]) as table,
         work.progress.task(stage.name, schedule.steps, done=done) as update,
     ):
         for frame in dynamics(atoms, calculator, schedule, rng=rng, state=state):
@@ -53,30 +58,38 @@ def record_dynamics(
             else:
                 update(frame.step, f"{frame.target_K:.0f} K wanted")
             if frame.step < schedule.steps and checkpoints.due():
-                sizes = np.array([trajectory.sync(), table.sync()])
-                checkpoints.save({**frame.state().to_arrays(), "sizes": sizes}, frame.step)
+                sizes = {"sizes": np.array([trajectory.sync(), table.sync()])}
+                digests = {"sha256": np.array([trajectory.sha256, table.sha256])}
+                checkpoints.save({**frame.state().to_arrays(), **sizes, **digests}, frame.step)
+
+
+def _check_forces(stage: Stage, atoms: Atoms, calculator: BaseCalculator, state: DynamicsState) -> None:
+    """Refuse, unless forced, to continue with a calculator whose forces are not those of the checkpoint."""
+    trial = Atoms(atoms.numbers, positions=state.positions, cell=state.cell, pbc=True, calculator=calculator)
+    trial.arrays.update({name: array.copy() for name, array in atoms.arrays.items() if name not in trial.arrays})
+    found, kept = trial.get_forces(), state.forces.copy()
+    for forces in (found, kept):
+        FixCom().adjust_forces(trial, forces)  # the net force, which the dynamics takes off
+    apart, largest = float(np.abs(found - kept).max()), float(np.abs(kept).max())
+    if apart > FORCE_TOLERANCE * (1.0 + largest):
+        said = f"the forces of {stage.name}'s checkpoint are not those of the calculator: {apart:.3g} eV/Å apart"
+        if not stage.force:
+            raise ValueError(f"{said}; take the calculator that it began with, or continue all the same with --force")
+        log.warning("%s; it is continued by force", said)
 
 
 def record_relaxation(stage: Stage, atoms: Atoms, calculator: BaseCalculator, work: Work) -> Relaxed:
-    """Minimise the energy into a stage's folder, from its checkpoint where there is one.
-
-    Raises
-    ------
-    ValueError
-        The checkpoint was made for something else.
-    Stopped
-        A stop was asked for; the checkpoint is written.
-    """
+    """Minimise the energy into a stage's folder, from its checkpoint where there is one."""
     checkpoints = Checkpoints(stage, atoms, work)
     saved = checkpoints.read()
     state = None if saved is None else RelaxState.from_arrays(saved)
-    size = 0 if saved is None else int(saved["size"])
+    grown = () if saved is None else (int(saved["size"]), str(saved.get("sha256", "")))
     if state is not None:
         log.info("%s: continuing after step %d", stage.name, state.step)
     done = 0 if state is None else state.step
     last: RelaxFrame | None = None
     with (
-        appended(stage.directory / "relaxation.csv", size) as table,
+        appended(stage.directory / "relaxation.csv", *grown) as table,
         work.progress.task(stage.name, stage.parameters["max_steps"], done=done) as update,
     ):
         for frame in relaxation(atoms, calculator, **stage.parameters, state=state):
@@ -86,7 +99,8 @@ def record_relaxation(stage: Stage, atoms: Atoms, calculator: BaseCalculator, wo
                 table.append(csv_rows([row], header=frame.step == 0))
             update(frame.step, f"largest force {frame.max_force:.3f} eV/Å, stress {frame.stress_residual_GPa:.2f} GPa")
             if not frame.converged and frame.step < stage.parameters["max_steps"] and checkpoints.due():
-                checkpoints.save({**frame.state().to_arrays(), "size": np.array(table.sync())}, frame.step)
+                written = {"size": np.array(table.sync()), "sha256": np.array(table.sha256)}
+                checkpoints.save({**frame.state().to_arrays(), **written}, frame.step)
         assert last is not None  # a relaxation yields its start at least
         return last.result()
 
@@ -105,5 +119,23 @@ def _sampled(frame: Frame) -> Atoms:
 def read_thermo(path: Path) -> list[Thermo]:
     """Read the rows of thermo.csv back."""
     kinds = Thermo.__annotations__
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file, _named(path):
         return [Thermo(**{key: kinds[key](value) for key, value in row.items()}) for row in csv.DictReader(file)]
+
+
+def sampled_frames(path: Path) -> Iterator[Atoms]:
+    """Read the frames of trajectory.extxyz back, one at a time: all of a long run at once may not fit in the memory."""
+    with path.open(encoding="utf-8") as file, _named(path):
+        for number, frame in enumerate(ase.io.iread(file, index=":", format="extxyz")):
+            yield sound(path, frame, f"frame {number}: ")
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file in an error of its content."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, IndexError, OSError) as error:
+        raise ValueError(
+            f"{path} is damaged ({' '.join(str(error).split())}); remove the folder {path.parent} to redo the stage"
+        ) from error

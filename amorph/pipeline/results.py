@@ -149,7 +149,9 @@ class Analysed(Result):
         return [
             Row("verdict, exchanged and relaxed", judged.verdict),
             Row("parent order I/N²", judged.parent_order),
+            Row("strongest Bragg peak I/N²", judged.bragg_peak),
             Row("solid share", judged.solid_share),
+            Row("crystal fraction", judged.crystal_fraction),
             Row("volume per anion", self.volume_per_anion, "Å³"),
             Row("density", self.density_g_cm3, "g/cm³"),
             *(row for result in self.found.values() for row in result.rows()),

@@ -1,6 +1,5 @@
 """A melt that several quenches share: its stage, its independent snapshots, and how a quench takes one up."""
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,10 @@ from amorph.analysis.decorrelation import decorrelation
 from amorph.calculators import calculator_name
 from amorph.figures import Result, Row
 from amorph.meltquench import named
-from amorph.pipeline.recording import read_thermo, record_dynamics
+from amorph.pipeline.recording import read_thermo, record_dynamics, sampled_frames
 from amorph.pipeline.results import SharedMelt, Snapshots
 from amorph.pipeline.stages import Setting
-from amorph.reading import read_trajectory
-from amorph.run import Finished, Stage, structure_text, write_atomically, write_json
+from amorph.run import Finished, Stage, as_from, read_json, structure_text, write_atomically, write_json
 
 log = logging.getLogger(__name__)
 
@@ -37,28 +35,18 @@ def melt_stage(stage: Stage, atoms: Atoms, setting: Setting) -> SharedMelt:
     record_dynamics(stage, atoms, setting.calculator, setting.rng(stage.name), setting.work)
     discarded = round(parameters["discard_ps"] * 1000.0 / schedule.timestep_fs)
     every = parameters["sample_every"]
+    sampled = sampled_frames(stage.directory / "trajectory.extxyz"), read_thermo(stage.directory / "thermo.csv")
     taken = [
         (frame, row)
-        for frame, row in zip(
-            read_trajectory(stage.directory / "trajectory.extxyz"),
-            read_thermo(stage.directory / "thermo.csv"),
-            strict=True,
-        )
+        for frame, row in zip(*sampled, strict=True)
         if row.step >= discarded and row.step % every == 0  # the last step may lie between two samples
     ]
     frames = [frame for frame, _ in taken]
     judged = crystallinity(frames, supercell=parameters["supercell"], anion=parameters["anion"], start=atoms)
-    memory = decorrelation(
-        frames,
-        [row.potential_energy_eV for _, row in taken],
-        start=atoms,
-        interval_ps=schedule.time_ps(every),
-    )
+    energies = [row.potential_energy_eV for _, row in taken]
+    memory = decorrelation(frames, energies, start=atoms, interval_ps=schedule.time_ps(every))
     for number, place in enumerate(memory.snapshots):
-        snapshot = frames[place].copy()
-        snapshot.wrap()
-        snapshot.info = dict(atoms.info)
-        write_atomically(stage.directory / snapshot_file(number), structure_text(snapshot))
+        write_atomically(stage.directory / snapshot_file(number), structure_text(as_from(frames[place], atoms)))
     found = Snapshots(
         judged.melted,
         judged.reason,
@@ -72,10 +60,7 @@ def melt_stage(stage: Stage, atoms: Atoms, setting: Setting) -> SharedMelt:
         correlation=memory.snapshot_correlation.tolist(),
     )
     write_json(stage.directory / SNAPSHOTS, found.figures())
-    final = frames[-1].copy()
-    final.wrap()
-    final.info = dict(atoms.info)
-    stage.write_structure(final)
+    stage.write_structure(frames[-1], like=atoms)
     log.info("the melt: %s", judged.reason)
     log.info("%s", found.text)
     return SharedMelt(calculator_name(setting.calculator), judged, found, memory.table())
@@ -97,13 +82,7 @@ class Inherited(Result):
 
 
 def inherited(folder: Path) -> Path:
-    """Find the structure of another run's stage.
-
-    Raises
-    ------
-    ValueError
-        It is not there.
-    """
+    """Find the structure of another run's stage."""
     structure = folder / "structure.extxyz"
     if not structure.exists():
         raise ValueError(f"{structure} is not there; run the melt first")
@@ -111,13 +90,7 @@ def inherited(folder: Path) -> Path:
 
 
 def inherit_stage(stage: Stage, _: Atoms) -> Inherited:
-    """Take over the same stage of another run, which shares its melt.
-
-    Raises
-    ------
-    ValueError
-        It is not finished there, or was made with other parameters.
-    """
+    """Take over the same stage of another run, which shares its melt."""
     source = stage.inputs["inherited"].parent
     found = Stage(source, stage.parameters, {}).look()
     if found is None:
@@ -128,18 +101,12 @@ def inherit_stage(stage: Stage, _: Atoms) -> Inherited:
 
 
 def snapshot(run: Path, number: int) -> tuple[bool, dict[str, Path]]:
-    """Find a snapshot of a shared melt: whether that melted, and the files that the quench depends on.
-
-    Raises
-    ------
-    ValueError
-        The melt is not done, or holds no such snapshot.
-    """
+    """Find a snapshot of a shared melt: whether that melted, and the files that the quench depends on."""
     folder = next(iter(run.glob(f"[0-9]_melt/{SNAPSHOTS}")), run).parent
     chosen, about = folder / snapshot_file(number), folder / SNAPSHOTS
     if not about.exists():
         raise ValueError(f"{run} holds no finished melt; run it first")
-    found = json.loads(about.read_text(encoding="utf-8"))
+    found = read_json(about)
     if not chosen.exists():
         raise ValueError(
             f"{run} has no snapshot {number}: it holds {found['number']}, the effective number of independent frames "

@@ -50,13 +50,10 @@ def run_stage(
     }
     minutes = parse(general, arguments_of(general, parameters))["checkpoint_minutes"]
     stop = StopRequest(max_hours=max_hours, ends_process=True)
-    setting = Setting(
-        calculator, Work(progress, stop, checkpoint_minutes=minutes), lambda _: np.random.default_rng(seed)
-    )
-    with (
-        stop_on_signal(setting.work),
-        RunDirectory(directory, config, provenance(calculator, inputs=[file]), force=force) as run,
-    ):
+    shared = Work(progress, stop, checkpoint_minutes=minutes)
+    setting = Setting(calculator, shared, lambda _: np.random.default_rng(seed))
+    made_by = provenance(calculator, inputs=[file], made=[config["calculator"]])
+    with stop_on_signal(shared), RunDirectory(directory, config, made_by, force=force) as run:
         chain = Chain(run, stop=stop)
         chain.then(name, how, lambda stage, _: work(stage, atoms, setting), input=file)
     assert chain.last is not None  # the stage wrote its structure

@@ -18,9 +18,9 @@ from amorph.export.fields import write_field
 from amorph.export.picture import write_picture
 from amorph.meltquench import check_sampling, judge, melt_pressures_GPa, named
 from amorph.pipeline import analyses
-from amorph.pipeline.recording import read_thermo, record_dynamics, record_relaxation
+from amorph.pipeline.recording import read_thermo, record_dynamics, record_relaxation, sampled_frames
 from amorph.pipeline.results import Analysed, Quench, References, Relaxation
-from amorph.reading import read_field, read_trajectory, read_vasp_relaxed
+from amorph.reading import read_field, read_vasp_relaxed
 from amorph.relaxation import relaxation
 from amorph.rocksalt import Built, build
 from amorph.run import Stage, Stopped, Work, make_folder, remove_unfinished
@@ -81,10 +81,9 @@ def quench_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Quench:
     schedule = named(parameters["schedule"])
     check_sampling(schedule, parameters["sample_every"])
     record_dynamics(stage, atoms, setting.calculator, setting.rng(stage.name), setting.work)
-    frames = read_trajectory(stage.directory / "trajectory.extxyz")
     thermo = read_thermo(stage.directory / "thermo.csv")
     judgement = judge(
-        frames,
+        sampled_frames(stage.directory / "trajectory.extxyz"),
         [row.step for row in thermo],
         schedule,
         start=atoms,
@@ -92,10 +91,7 @@ def quench_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Quench:
         anion=parameters["anion"],
         melted=setting.melted,
     )
-    final = frames[-1].copy()
-    final.wrap()
-    final.info = dict(atoms.info)
-    stage.write_structure(final)
+    stage.write_structure(judgement.last, like=atoms)
     if judgement.melt is not None:
         log.info("the melt: %s", judgement.melt.reason)
     pressures = melt_pressures_GPa(thermo, schedule) or (None, None)
@@ -210,9 +206,7 @@ def reference_stage(stage: Stage, _: Atoms, setting: Setting) -> References:
 
 def analysis_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Analysed:
     """Ask everything that a run asks of the exchanged structure."""
-    subject = analyses.Subject(
-        atoms, stage.parameters, setting.rng(stage.name), setting.oxygen_volume, setting.model, stage.directory
-    )
+    subject = analyses.Subject(atoms, stage.parameters, setting.oxygen_volume, setting.model, stage.directory)
     asked = {entry.name: entry.measure(subject) for entry in analyses.ANALYSES}
     volumes = subject.volumes
     stage.write_structure(atoms)

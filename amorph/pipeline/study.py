@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Interval
 
 from amorph.analysis.bvs import bvs_map
 from amorph.analysis.bvse import bvse_map
@@ -16,10 +16,11 @@ from amorph.analysis.voronoi import free_volume
 from amorph.calculators import CHGNET, make_calculator
 from amorph.export import write_vasp_input
 from amorph.meltquench import QuenchSchedule, check_sampling, melt_quench, named
-from amorph.parameters import Count, Seed, Unit, checked, parse
+from amorph.parameters import Fraction, Seed, Unit, checked, parse
 from amorph.reading import read_toml
 from amorph.relaxation import relax
 from amorph.rocksalt import build
+from amorph.run import toml_form
 from amorph.substitution import substitute
 
 ReferenceOxide = Literal["MgO", "MoO2", "Li2TiO3"]
@@ -30,7 +31,7 @@ def general(
     *,
     title: str = "",
     seed: Seed = 0,
-    replicas: Count = 1,
+    replicas: Annotated[int, Interval(ge=1, le=1000)] = 1,
     checkpoint_minutes: Annotated[float, Ge(0), Unit("min")] = 5.0,
 ) -> None:
     """Set what concerns the run as a whole.
@@ -49,13 +50,15 @@ def general(
 
 
 @checked
-def control(*, crystal: bool = True) -> None:
-    """Choose what the glass is compared with.
+def control(*, crystal: bool = True, crystal_limit: Fraction | None = None) -> None:
+    """Choose what the glass is compared with, and how much crystal it may hold.
 
     Parameters
     ----------
     crystal
         Take the same built cell, never melted, through relaxation, exchange, relaxation and analysis.
+    crystal_limit
+        Largest crystal fraction of what passes as a glass, whatever its verdict; without it the verdict decides.
     """
 
 
@@ -166,6 +169,11 @@ class Study:
         return dict(self.tables[table])
 
     @property
+    def written(self) -> dict[str, Any]:
+        """The tables as a TOML file has them; one that is not used is left out: its header alone would ask for it."""
+        return {name: table for name, table in toml_form(self.tables).items() if table}
+
+    @property
     def seed(self) -> int:
         """Seed of the run."""
         return int(self.tables["run"]["seed"])
@@ -227,7 +235,14 @@ def resolve(content: Mapping[str, Any]) -> Study:
         if table.function is melt_quench:
             whole["schedule"] = _schedule(name, whole)
         tables[name] = {key: value for key, value in whole.items() if key not in table.fixed}
-    return Study(tables)
+    study = Study(tables)
+    free = [name for name in ("starting_relax", "relax", "final_relax") if tables[name]["cell"] == "free"]
+    if "vti" in tables["export"]["fields"] and (free or tables["vasp"]):
+        raise ValueError(
+            f"export.fields names vti, which holds right angles only, and [{(free or ['vasp'])[-1]}] leaves the cell "
+            "free; name vts"
+        )
+    return study
 
 
 def _schedule(table: str, values: Mapping[str, Any]) -> QuenchSchedule:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from amorph.analysis.crystallinity import Crystallinity
 from amorph.figures import Result, Row
 from amorph.pipeline.chain import Chain
 from amorph.pipeline.order import stages_of
@@ -70,11 +71,14 @@ def summarize(study: Study, branches: Branches, final_model: str, forced: Sequen
     """Set the figures of a run side by side and list the checks that failed."""
     host, exchanged, crystal = branches.host, branches.exchanged, branches.crystal
     glass = host.results["relax"].crystallinity
-    failed = [] if glass.verdict == "amorphous" else [f"not a glass: {glass.reason}"]
+    limit = study["control"]["crystal_limit"]
+    subjects = [("the glass", glass)]
+    failed = [] if _is_glass(glass, limit) is not False else [f"not a glass: {glass.reason}"]
     names = [f"replica {n}" if len(exchanged) > 1 else "the exchanged glass" for n in range(len(exchanged))]
     for name, replica in zip(names, exchanged, strict=True):
         judged = replica.results["analysis"].crystallinity
-        if judged.verdict != "amorphous" and glass.verdict == "amorphous":
+        subjects.append((name, judged))
+        if _is_glass(judged, limit) is False and not failed:
             failed.append(f"{name} is no glass any more: {judged.reason}")
     for name, chain in [
         ("the glass", host),
@@ -90,6 +94,7 @@ def summarize(study: Study, branches: Branches, final_model: str, forced: Sequen
         for found in branches.reference.results.values()
         if found.volume_ratio
     ]
+    notes += [f"{name}: {judged.verdict}: {judged.reason}" for name, judged in subjects if judged.is_glass is None]
     notes += [f"continued by force: {changed}; what was finished before is as it was" for changed in forced]
     compared = [record.name for record in stages_of(study, "exchanged")]
     return Summary(
@@ -108,6 +113,13 @@ def summarize(study: Study, branches: Branches, final_model: str, forced: Sequen
         None if crystal is None else _figures(crystal),
         _figures(branches.reference),
     )
+
+
+def _is_glass(judged: Crystallinity, limit: float | None) -> bool | None:
+    """Judge by the study's own limit of the crystal fraction, where it has one; None where the cell is too small."""
+    if limit is None or judged.crystal_fraction is None:
+        return judged.is_glass
+    return judged.crystal_fraction <= limit and judged.melted is not False
 
 
 def summarize_melt(study: Study, host: Chain) -> Summary:

@@ -69,7 +69,8 @@ def run_study(
     final_model = "VASP" if study["vasp"] else calculator_name(calculators["final_calculator"])
     work = Work(progress or Progress(), stop, checkpoint_minutes=study["run"]["checkpoint_minutes"])
     files = [path for path in (study["bvs"]["parameters"],) if path is not None]
-    made_by = provenance(*calculators.values(), inputs=files) | cited
+    made = [study[table] for table in calculators]
+    made_by = provenance(*calculators.values(), inputs=files, made=made) | cited
     course = _Course(study, directory, calculators)
     setting = Setting(calculators["calculator"], work, _streams(study.seed), melted=False, model=final_model)
     with stop_on_signal(work), RunDirectory(directory, study.tables, made_by, force=force) as run:

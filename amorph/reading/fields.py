@@ -12,33 +12,35 @@ from numpy.typing import NDArray
 from amorph.fields import FieldKind, ScalarField
 from amorph.machine.memory import available_memory
 from amorph.reading.files import RefusedError, numeric, reason_of, regular_file, sound, too_large
+from amorph.reading.grid_text import is_grid_text, kind_of, read_grid_text
+from amorph.reading.packed import told
 
 _NAMES: Final = ("values", "cell", "quantity", "unit", "parameters", "numbers", "positions", "pbc")
 _STATES: Final = "oxidation_states"
 _OPTIONAL: Final = ("kind", "ion", _STATES)
-_KINDS_BEFORE: Final[dict[str, FieldKind]] = {
-    "bond valence sum of ": "bond_valence",
-    "bond valence mismatch of ": "bond_valence_mismatch",
-    "signed bond valence mismatch of ": "signed_bond_valence_mismatch",
-    "window of the bond valence sum of ": "bond_valence_window",
-    "bond valence site energy of ": "site_energy",
-    "distance to the nearest ": "distance",
-    "radius of the largest sphere ": "pore_radius",
-}
-"""How the quantities of the kinds begin in files of before, which do not name the kind."""
 
 
 def read_field(path: str | Path) -> tuple[ScalarField, Atoms]:
-    """Read a scalar field and the structure it was made from, as :func:`amorph.export.fields.write_field` writes them.
+    """Read a scalar field and the structure it belongs to.
+
+    Parameters
+    ----------
+    path
+        An ``.npz`` that :func:`amorph.export.fields.write_field` wrote, or a calculation's CUBE, CHGCAR, AECCAR,
+        PARCHG, ELFCAR or LOCPOT, packed or not. Of several grids in one file the first is read.
 
     Raises
     ------
     ValueError
-        The file is missing, is no such archive, or holds arrays that do not belong together or take more memory than is
+        The file is missing, is no such file, or holds arrays that do not belong together or take more memory than is
         free.
     """
     path = regular_file(path)
-    remedy = "give a field that amorph wrote as .npz"
+    if path.suffix.lower() != ".npz" and is_grid_text(path.name):
+        with told(path, "no field; give a CUBE, CHGCAR or LOCPOT, or an .npz that amorph wrote") as whole:
+            field, atoms = read_grid_text(whole)
+        return field, sound(path, atoms)
+    remedy = "give a field that amorph wrote as .npz, a CUBE, CHGCAR or LOCPOT"
     try:
         content = _arrays(path)
     except RefusedError as error:
@@ -76,8 +78,7 @@ def read_field(path: str | Path) -> tuple[ScalarField, Atoms]:
 
 def _kind(content: dict[str, NDArray[Any]]) -> FieldKind:
     if "kind" not in content:
-        quantity = str(content["quantity"])
-        return next((kind for start, kind in _KINDS_BEFORE.items() if quantity.startswith(start)), "other")
+        return kind_of(str(content["quantity"]))
     if (kind := str(content["kind"])) not in get_args(FieldKind):
         raise ValueError(f"it is of the kind {kind!r}, which amorph does not know")
     return cast("FieldKind", kind)

@@ -1,9 +1,11 @@
-"""What every reader shares: the check of the file, silence, and one line for what went wrong."""
+"""What every reader shares: the check of the file, notes on it, and one line for what went wrong."""
 
 import io
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ _TIMES = {"time_ps": float | int, "target_K": float | int, "segment": str}
 """What the trajectories of a run say of each frame, and what they say it by."""
 _MAXIMUM_REASON = 160
 """Characters of another project's message that are passed on."""
+_MOST_NOTES = 8
+"""Notes on one file that are shown."""
 
 
 class RefusedError(Exception):
@@ -57,7 +61,8 @@ def sound(path: Path, atoms: Atoms, where: str = "") -> Atoms:
             states = numeric(atoms.arrays["oxidation_states"]).astype(np.float64)
             if states.shape != (len(atoms),) or not np.isfinite(states).all():
                 raise ValueError("an oxidation state is not finite; correct it or leave the column out")
-            kept.set_array("oxidation_states", states)
+            if states.any():  # all zero is how databases say that they know none
+                kept.set_array("oxidation_states", states)
         supercell = np.array(atoms.info.get("supercell", 0))
         if supercell.shape == (3, 3) and supercell.dtype.kind == "i":
             kept.info["supercell"] = supercell
@@ -75,16 +80,69 @@ def numeric(array: Any) -> Any:
     return array
 
 
+_log = logging.getLogger(__name__)
+_notes: ContextVar[list[str] | None] = ContextVar("notes", default=None)
+_FOR_DEVELOPERS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning, ImportWarning, ResourceWarning)
+
+
+def note(text: str) -> None:
+    """Tell something of the file being read that its reader decided, once."""
+    notes = _notes.get()
+    if notes is not None and text not in notes:
+        notes.append(text)
+
+
 @contextmanager
-def silence() -> Iterator[None]:
-    """Keep the warnings and prints of other projects' readers from the user."""
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
+def aside() -> Iterator[list[str]]:
+    """Keep the notes of an attempt apart, so that they are told only if it is the one that counts."""
+    notes: list[str] = []
+    token = _notes.set(notes)
+    try:
+        yield notes
+    finally:
+        _notes.reset(token)
+
+
+@contextmanager
+def noted(path: Path) -> Iterator[None]:
+    """Show the notes on a file, and what other projects' readers warn of or print, as lines of the log.
+
+    What these say to developers is left out, and of what is said over and over the first lines are shown.
+    """
+    printed = io.StringIO()
+    with (
+        aside() as notes,
+        warnings.catch_warnings(record=True) as caught,
+        redirect_stdout(printed),
+        redirect_stderr(printed),
+    ):
+        warnings.simplefilter("always")
         yield
+    said = [str(warning.message) for warning in caught if not issubclass(warning.category, _FOR_DEVELOPERS)]
+    lines = [" ".join(text.split()) for text in (*notes, *said, *printed.getvalue().splitlines())]
+    unique = list(dict.fromkeys(filter(None, lines)))
+    for line in unique[:_MOST_NOTES]:
+        _log.warning("%s: %s", path, _short(line))
+    if len(unique) > _MOST_NOTES:
+        _log.warning("%s: and %d notes more", path, len(unique) - _MOST_NOTES)
+
+
+def text_of(path: Path) -> str:
+    """Read a text whatever its encoding, its lines ended by a line feed."""
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def reason_of(error: BaseException) -> str:
     """Say in one short line what another project's reader raised."""
     lines = str(error).strip().splitlines() or [""]
     text = f"{type(error).__name__}: {lines[0].strip()}" if lines[0].strip() else type(error).__name__
+    return _short(text)
+
+
+def _short(text: str) -> str:
     return text if len(text) <= _MAXIMUM_REASON else text[:_MAXIMUM_REASON] + "…"

@@ -1,6 +1,7 @@
-"""Compressed files, unpacked as far as is honest."""
+"""Compressed files, unpacked as far as is honest, and texts without their byte order mark."""
 
 import bz2
+import codecs
 import gzip
 import lzma
 import zlib
@@ -10,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO, Final, cast
 
-from amorph.reading.files import RefusedError
+from amorph.reading.files import RefusedError, noted, reason_of, too_large
 
 _OPENERS: Final[Mapping[str, Callable[[Path], object]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _LARGEST_RATIO: Final = 100
@@ -19,14 +20,18 @@ glass less; a bomb has 1000 with gzip and any with the others."""
 _ALWAYS: Final = 500_000_000
 """Unpacked size that is let through whatever the ratio [bytes]: a map that is zero almost everywhere packs well."""
 _CHUNK: Final = 1_000_000
+_MARKS: Final[Mapping[bytes, str]] = {
+    codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be",
+}  # fmt: skip
+"""Byte order marks, and the encoding that each tells."""
 
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
-    """Give a compressed file without its compression, in a folder of its own that is removed afterwards.
+    """Give a file without its compression and byte order mark, in a folder of its own that is removed afterwards.
 
-    Nothing lies beside the unpacked file, and readers know it by its own name and first lines. A file that is not
-    compressed is given as it is.
+    Nothing lies beside the unpacked file, and readers know it by its own name and first lines. A file that has neither
+    is given as it is.
 
     Raises
     ------
@@ -36,7 +41,8 @@ def unpacked(path: Path) -> Iterator[Path]:
     """
     opener = _OPENERS.get(path.suffix.lower())
     if opener is None:
-        yield path
+        with _unmarked(path) as plain:
+            yield plain
         return
     limit = max(_ALWAYS, _LARGEST_RATIO * path.stat().st_size)
     with TemporaryDirectory() as folder:
@@ -58,4 +64,47 @@ def unpacked(path: Path) -> Iterator[Path]:
             raise RefusedError(f"cannot be unpacked: {reason}; give a whole file, or the plain one") from None
         if size == 0:
             raise RefusedError("holds nothing; give a file with a structure")
-        yield whole
+        with _unmarked(whole) as plain:
+            yield plain
+
+
+@contextmanager
+def _unmarked(path: Path) -> Iterator[Path]:
+    """Give a text without the mark that Windows puts before it."""
+    with path.open("rb") as source:
+        begin = source.read(3)
+        mark = next((mark for mark in _MARKS if begin.startswith(mark)), None)
+        if mark is None:
+            yield path
+            return
+        source.seek(len(mark))
+        with TemporaryDirectory() as folder:
+            plain = Path(folder) / path.name
+            text = codecs.getreader(_MARKS[mark])(source, "replace")
+            with plain.open("w", encoding="utf-8", newline="") as target:
+                while chunk := text.read(_CHUNK):
+                    target.write(chunk)
+            yield plain
+
+
+@contextmanager
+def told(path: Path, what: str) -> Iterator[Path]:
+    """Unpack a file, show the notes on it, and turn whatever goes wrong with reading it into one line that names it.
+
+    Parameters
+    ----------
+    path
+        Name of the file.
+    what
+        What it is then and the remedy, parted by a semicolon: "no field; give a CUBE".
+    """
+    try:
+        with noted(path), unpacked(path) as whole:
+            yield whole
+    except RefusedError as error:
+        raise ValueError(f"{path} {error}") from None
+    except MemoryError:
+        raise too_large(path) from None
+    except Exception as error:  # readers of other projects raise what they like on rubbish
+        kind, _, remedy = what.partition("; ")
+        raise ValueError(f"{path} is {kind} ({reason_of(error)}); {remedy}") from None

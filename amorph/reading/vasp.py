@@ -9,9 +9,9 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from amorph.figures import Result
-from amorph.reading.ase_formats import read_ase
-from amorph.reading.files import RefusedError, reason_of, regular_file, silence, sound, too_large
+from amorph.reading.files import RefusedError, noted, reason_of, regular_file, sound, too_large
 from amorph.reading.packed import unpacked
+from amorph.reading.vasp_text import read_poscar
 from amorph.structure import periodic_atoms, poscar_order
 
 _GPA_PER_KBAR = 0.1
@@ -68,11 +68,11 @@ def read_vasp_relaxed(path: str | Path, reference: Atoms) -> VaspRelaxed:
     max_force: float | None = None
     stress_GPa: NDArray[np.float64] | None = None
     try:
-        with silence(), unpacked(path) as whole, whole.open("rb") as file:
+        with noted(path), unpacked(path) as whole, whole.open("rb") as file:
             if b"<?xml" in file.read(64):
                 relaxed, converged, steps, max_force, stress_GPa = _from_vasprun(whole)
             else:
-                relaxed = read_ase(whole, "-1", "vasp")[-1]
+                relaxed = read_poscar(whole)
     except RefusedError as error:
         raise ValueError(f"{path} {error}") from None
     except MemoryError:

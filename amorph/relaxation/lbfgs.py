@@ -33,8 +33,6 @@ class Lbfgs:
         Length of a step in units of the longest that is allowed.
     """
 
-    NAMES = ("moves", "turns", "last_x", "last_gradient", "last_energy", "limit")
-
     def __init__(self, *, stiffness: float, memory: int, length: Callable[[Vector], float]) -> None:
         self._stiffness, self._memory, self._length = stiffness, memory, length
         self._moves: list[Vector] = []

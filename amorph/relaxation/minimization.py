@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
@@ -18,6 +18,7 @@ from amorph.parameters import Count, Force, Unit, checked
 from amorph.relaxation.deformation import Deformation, MovingCell
 from amorph.relaxation.guard import MinimizationGuard
 from amorph.relaxation.lbfgs import Lbfgs
+from amorph.run import State
 from amorph.structure import periodic_atoms
 from amorph.units import GPA_PER_EV_A3
 
@@ -81,30 +82,18 @@ class Relaxed(Result):
 
     def table(self) -> list[dict[str, float | bool | int | str]]:
         """One row per criterion: what is judged, its value, its tolerance, whether it is met."""
-        rows: list[dict[str, float | bool | int | str]] = [
-            {
-                "criterion": "largest force",
-                "value": self.max_force,
-                "tolerance": self.fmax,
-                "unit": "eV/Å",
-                "met": self.max_force <= self.fmax,
-            }
-        ]
+        judged = [("largest force", self.max_force, self.fmax, "eV/Å")]
         if self.cell != "fixed":
-            rows.append(
-                {
-                    "criterion": "pressure" if self.cell == "isotropic" else "largest stress component",
-                    "value": self.stress_residual_GPa,
-                    "tolerance": self.pressure_tolerance_GPa,
-                    "unit": "GPa",
-                    "met": self.stress_residual_GPa <= self.pressure_tolerance_GPa,
-                }
-            )
-        return rows
+            name = "pressure" if self.cell == "isotropic" else "largest stress component"
+            judged.append((name, self.stress_residual_GPa, self.pressure_tolerance_GPa, "GPa"))
+        return [
+            {"criterion": name, "value": value, "tolerance": limit, "unit": unit, "met": value <= limit}
+            for name, value, limit, unit in judged
+        ]
 
 
 @dataclass(frozen=True, eq=False)
-class RelaxState:
+class RelaxState(State):
     """Everything that the steps to come depend on; a run continued from it repeats the uninterrupted one bit by bit."""
 
     step: int
@@ -115,32 +104,6 @@ class RelaxState:
     """(3, 3) undeformed cell, that of step 0 [Å]."""
     minimizer: dict[str, NDArray[np.float64]]
     """Memory of the minimiser."""
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the state as arrays that ``numpy.savez`` writes and ``numpy.load`` reads without pickle."""
-        plain = {name: np.asarray(getattr(self, name)) for name in _PLAIN}
-        return plain | {f"minimizer.{name}": array for name, array in self.minimizer.items()}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "RelaxState":
-        """Make a state from the arrays of :meth:`to_arrays`; further arrays are passed over.
-
-        Raises
-        ------
-        ValueError
-            An array is missing.
-        """
-        names = (*_PLAIN, *(f"minimizer.{name}" for name in Lbfgs.NAMES))
-        if missing := [name for name in names if name not in arrays]:
-            raise ValueError(f"the state of the relaxation lacks {', '.join(missing)}; start the stage again")
-        plain: dict[str, Any] = {name: np.array(arrays[name]) for name in _PLAIN}
-        plain["step"] = int(plain["step"])
-        prefix = "minimizer."
-        memory = {name.removeprefix(prefix): np.array(arrays[name]) for name in arrays if name.startswith(prefix)}
-        return cls(**plain, minimizer=memory)
-
-
-_PLAIN = ("step", "variables", "start_cell")
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,21 +122,11 @@ class RelaxFrame:
     converged: bool
     """Whether every criterion is met."""
     atoms: Atoms
-    """The live atoms; keep a :meth:`snapshot`, never these."""
-    _state: Callable[[], RelaxState] = field(repr=False)
-    _result: Callable[[], Relaxed] = field(repr=False)
-
-    def snapshot(self) -> Atoms:
-        """Return a copy of the atoms, without calculator."""
-        return self.atoms.copy()
-
-    def state(self) -> RelaxState:
-        """Return what a later call of :func:`relaxation` needs to continue after this step."""
-        return self._state()
-
-    def result(self) -> Relaxed:
-        """Return the outcome as it stands; of the last frame, the outcome of the minimisation."""
-        return self._result()
+    """The live atoms; keep a copy, never these."""
+    state: Callable[[], RelaxState] = field(repr=False)
+    """Gives what a later call of :func:`relaxation` needs to continue after this step."""
+    result: Callable[[], Relaxed] = field(repr=False)
+    """Gives the outcome as it stands; of the last frame, the outcome of the minimisation."""
 
 
 @checked
@@ -224,15 +177,8 @@ def relax(
     >>> relaxed.converged, round((4 * relaxed.volume) ** (1 / 3), 2)
     (True, 3.59)
     """
-    frames = relaxation(
-        atoms,
-        calculator,
-        cell=cell,
-        fmax=fmax,
-        pressure_tolerance_GPa=pressure_tolerance_GPa,
-        max_steps=max_steps,
-    )
-    (last,) = deque(frames, maxlen=1)
+    rules: dict[str, Any] = {"fmax": fmax, "pressure_tolerance_GPa": pressure_tolerance_GPa, "max_steps": max_steps}
+    (last,) = deque(relaxation(atoms, calculator, cell=cell, **rules), maxlen=1)
     return last.result()
 
 
@@ -348,8 +294,8 @@ class _Relaxation:
             stress_residual_GPa=residual,
             converged=max_force <= self.fmax and within,
             atoms=atoms,
-            _state=self._state,
-            _result=self._result,
+            state=self._state,
+            result=self._result,
         )
 
     def _residual(self, stress: NDArray[np.float64]) -> float:

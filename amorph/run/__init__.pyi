@@ -1,5 +1,6 @@
 from .checkpoints import (
     Checkpoints as Checkpoints,
+    State as State,
     read_checkpoint as read_checkpoint,
     write_checkpoint as write_checkpoint,
 )
@@ -7,6 +8,7 @@ from .configuration import (
     binding as binding,
     difference as difference,
     holds as holds,
+    read_json as read_json,
     toml_form as toml_form,
     write_json as write_json,
 )
@@ -22,6 +24,7 @@ from .durable import (
 from .stage import (
     Finished as Finished,
     Stage as Stage,
+    as_from as as_from,
     read_structure as read_structure,
     structure_text as structure_text,
 )

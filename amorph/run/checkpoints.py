@@ -6,8 +6,9 @@ import json
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from ase import Atoms
@@ -63,6 +64,35 @@ def _read(checkpoint: Path) -> tuple[bytes, str]:
         return b"", str(error.strerror)
     sound = len(raw) > 32 and hashlib.sha256(raw[32:]).digest() == raw[:32]
     return (raw[32:], "") if sound else (b"", "its checksum does not match")
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What the steps to come depend on: arrays, plain values, and groups of arrays by name."""
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the state as arrays that ``numpy.savez`` writes and ``numpy.load`` reads without pickle."""
+        arrays: dict[str, NDArray[Any]] = {}
+        for name, value in vars(self).items():
+            group = {f"{name}.{part}": array for part, array in value.items()} if isinstance(value, dict) else None
+            arrays |= {name: np.asarray(value)} if group is None else group
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Make a state from the arrays of :meth:`to_arrays`, or refuse them where one is missing; others are left."""
+        values: dict[str, Any] = {}
+        for entry in fields(cls):
+            prefix = f"{entry.name}."
+            group = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+            if entry.name in arrays:
+                array = np.array(arrays[entry.name])
+                values[entry.name] = array if array.ndim else array.item()
+            elif group or entry.default_factory is dict:
+                values[entry.name] = group
+            else:
+                raise ValueError(f"the {cls.__name__} lacks {entry.name}; start the stage again")
+        return cls(**values)
 
 
 class Checkpoints:

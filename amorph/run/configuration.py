@@ -1,6 +1,8 @@
 """A run's configuration: its forms in JSON and TOML, what of it binds, and where two differ."""
 
+import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,8 +13,26 @@ from amorph.run.durable import write_atomically
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a record as JSON, whole or not at all."""
-    write_atomically(path, (json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    """Write a record as JSON that ends with its own checksum, whole or not at all."""
+    sealed = {**record, "sha256": hashlib.sha256(_json(record)).hexdigest()}
+    write_atomically(path, _json(sealed) + b"\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a record back, or refuse one that is damaged; those of before had no checksum."""
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(record, dict):
+        raise ValueError("it is no record")
+    name, digest = next(reversed(record.items()), ("", ""))
+    if name != "sha256" and not re.fullmatch("[0-9a-f]{64}", str(digest)):
+        return record
+    if record.pop(name) != hashlib.sha256(_json(record)).hexdigest() or name != "sha256":
+        raise ValueError("its checksum does not match")
+    return record
+
+
+def _json(record: Mapping[str, Any]) -> bytes:
+    return json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False).encode()
 
 
 def holds(directory: Path, config: Mapping[str, Any]) -> bool:
@@ -37,14 +57,15 @@ def binding(content: Mapping[str, Any]) -> dict[str, Any]:
         if name != "provenance" and table  # a table that is not used is none
     }
     made_by = content.get("provenance", {})
-    tables |= {key: made_by.get(key, {}) for key in ("versions", "weights_sha256", "input_sha256")}
+    tables |= {key: made_by.get(key, {}) for key in ("versions", "weights_sha256", "input_sha256", "code_sha256")}
     return tables | {"engines": _of_engines(made_by, ("engine", "device"))}
 
 
 def _free(content: Mapping[str, Any]) -> dict[str, Any]:
     """Keep of a run's provenance what may change the last digits of its numbers."""
     made_by = content.get("provenance", {})
-    return {"commit": made_by.get("commit"), "engines": _of_engines(made_by, ("threads",))}
+    told = {key: made_by.get(key) for key in ("commit", "processor")}
+    return {**told, "engines": _of_engines(made_by, ("threads",))}
 
 
 def _of_engines(made_by: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
@@ -75,11 +96,7 @@ _NOTHING = object()
 def toml_form(value: Any) -> Any:
     """JSON form without None, which TOML cannot say: a key that is missing has its default None."""
 
-    def without_none(item: Any) -> Any:
-        if isinstance(item, dict):
-            return {key: without_none(entry) for key, entry in item.items() if entry is not None}
-        if isinstance(item, list):
-            return [without_none(entry) for entry in item]
-        return item
-
-    return without_none(plain(value))
+    value = plain(value)
+    if isinstance(value, dict):
+        return {key: toml_form(entry) for key, entry in value.items() if entry is not None}
+    return [toml_form(entry) for entry in value] if isinstance(value, list) else value

@@ -17,7 +17,7 @@ from typing import Any, Self
 import tomli_w
 
 from amorph.run.configuration import _free, _whole, binding, difference
-from amorph.run.durable import UNFINISHED, make_folder, remove_unfinished, write_atomically
+from amorph.run.durable import HELD, UNFINISHED, Held, make_folder, remove_unfinished, write_atomically
 from amorph.run.lock import locked
 from amorph.run.log import kept_log
 from amorph.run.stage import Stage
@@ -56,7 +56,9 @@ class RunDirectory:
             raise ValueError(f"{self.path} is not empty and holds no run.toml; give the run a directory of its own")
         make_folder(self.path)
         with contextlib.ExitStack() as opened:
-            left = opened.enter_context(locked(self.path))
+            left, folder = opened.enter_context(locked(self.path))
+            before = HELD.set(Held(self.path, folder))
+            opened.callback(HELD.reset, before)
             remove_unfinished(self.path)
             noted = self._claim(existing)
             opened.enter_context(kept_log(self.path / "run.log"))
@@ -92,8 +94,10 @@ class RunDirectory:
             stored = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is damaged ({error}); use a new --dir") from None
-        made_by = stored.get("provenance", {})
+        made_by = stored.setdefault("provenance", {})
         self.forced = made_by.get("forced", [])
+        for key in {"code_sha256", "processor"} & whole["provenance"].keys():  # a run of before does not say its own
+            made_by.setdefault(key, whole["provenance"][key])
         changed = difference(binding(stored), binding(whole))
         noted = "" if (self.path / SUMMARY).exists() else difference(_free(stored), _free(whole))
         if changed and not self.force:

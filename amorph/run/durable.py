@@ -3,24 +3,53 @@
 import contextlib
 import errno
 import hashlib
-import logging
 import os
 import re
+import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 
-log = logging.getLogger(__name__)
+
+@dataclass
+class Held:
+    """A directory that this thread works in, what it wrote there, and whether that is still the one it began in."""
+
+    directory: Path
+    descriptor: int
+    """The locked folder, open."""
+    files: dict[Path, str] = field(default_factory=dict)
+    """Files written, each with its SHA-256 where that was counted on the way."""
+
+    def note(self, path: Path, sha256: str = "") -> None:
+        """Take note of a file that is about to be written, or refuse: another run may have begun at that name."""
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(self.descriptor), self.directory.stat()):
+                self.files[path] = sha256
+                return
+        raise RuntimeError(
+            f"{self.directory} was moved or removed while this run worked in it; nothing more is written, and the same "
+            "command with its new place continues it from the last checkpoint"
+        )
+
+
+HELD: ContextVar[Held | None] = ContextVar("the run directory that this thread works in", default=None)
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary name beside `path`: what is written there takes that name once it is on disk, or goes."""
-    # The suffix stays at the end, for some writers look at it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.amorph-tmp{path.suffix}")
+    if held := HELD.get():
+        held.note(path)
+    # Of a name that nobody knows before. The suffix stays at the end, for some writers look at it.
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(8)}.amorph-tmp{path.suffix}")
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o666))
     try:
         yield temporary
         sync(temporary)
+        if held:
+            held.note(path)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -55,8 +84,8 @@ def sync(path: Path) -> None:
             raise
 
 
-UNFINISHED = re.compile(r"\..+\.\d+\.amorph-tmp(\..+)?")
-"""Temporary names, with a process id, of files whose writer was killed."""
+UNFINISHED = re.compile(r"\..+\.[0-9a-f]+\.amorph-tmp(\..+)?")
+"""Temporary names of files whose writer was killed."""
 
 
 def remove_unfinished(directory: Path) -> None:
@@ -66,7 +95,9 @@ def remove_unfinished(directory: Path) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal text."""
+    """SHA-256 of a regular file, as hexadecimal text; a pipe or a device would have no end."""
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is no regular file; give one")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -77,21 +108,38 @@ class AppendedFile:
 
     path: Path
     size: int = 0
+    known: str = ""
+    """SHA-256 of what its checkpoint knows; of a checkpoint of before, nothing."""
 
     def __post_init__(self) -> None:
         # Lines written after the last checkpoint are written again by the continued run, so they go.
-        self._file = self.path.open("ab")
-        if (length := self.path.stat().st_size) < self.size:
+        self._file = self.path.open("a+b")
+        self._digest = hashlib.sha256()
+        self._file.seek(0)
+        left = self.size
+        while left and (part := self._file.read(min(left, 1 << 20))):
+            self._digest.update(part)
+            left -= len(part)
+        if left or self.known not in ("", self._digest.hexdigest()):
             self._file.close()
+            what = f"lacks {left} of the {self.size} bytes" if left else "holds other bytes than those"
             raise ValueError(
-                f"{self.path} has {length} bytes where its checkpoint knows {self.size}: it was cut since; remove the "
-                f"folder {self.path.parent} to redo the stage"
+                f"{self.path} {what} that its checkpoint knows: it was damaged since; remove the folder "
+                f"{self.path.parent} to redo the stage"
             )
         self._file.truncate(self.size)
+        self._note()
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of what was written, whatever the disk has made of it."""
+        return self._digest.hexdigest()
 
     def append(self, text: str) -> None:
         """Append in one write, so that a reader (or a kill) finds whole records."""
-        self._file.write(text.encode())
+        content = text.encode()
+        self._digest.update(content)
+        self._file.write(content)
         self._file.flush()
 
     def sync(self) -> int:
@@ -104,13 +152,13 @@ class AppendedFile:
         """Sync and close."""
         self.sync()
         self._file.close()
+        self._note()
+
+    def _note(self) -> None:
+        if held := HELD.get():
+            held.note(self.path, self.sha256)
 
 
-@contextlib.contextmanager
-def appended(path: Path, size: int) -> Iterator[AppendedFile]:
-    """Open a growing file, cut to `size` bytes, for the time of a stage."""
-    file = AppendedFile(path, size)
-    try:
-        yield file
-    finally:
-        file.close()
+def appended(path: Path, size: int = 0, sha256: str = "") -> contextlib.closing[AppendedFile]:
+    """Open a growing file, cut to the `size` bytes of that digest, for the time of a stage."""
+    return contextlib.closing(AppendedFile(path, size, sha256))

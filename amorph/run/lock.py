@@ -1,17 +1,20 @@
 """One process at a time in a directory: a lock that the kernel drops with its process."""
 
 import contextlib
-import fcntl
 import os
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
+
+from amorph.machine.locks import lock_within
+
+A_MOMENT: Final = 1.0
+"""For so long whoever looks at the status of a run may hold its lock [s]."""
 
 
 @contextlib.contextmanager
-def locked(directory: Path) -> Iterator[str]:
+def locked(directory: Path) -> Iterator[tuple[str, int]]:
     """Hold a directory's lock for the time of a block.
 
     The file ``lock`` says who holds it. A stale one does no harm: the lock is not the file but what the kernel knows of
@@ -20,9 +23,9 @@ def locked(directory: Path) -> Iterator[str]:
 
     Yields
     ------
-    str
+    str, int
         Who held the lock on another machine and did not give it back; empty if nobody did. There it may still run,
-        where a file system keeps locks to each machine.
+        where a file system keeps locks to each machine. And the folder, open.
 
     Raises
     ------
@@ -34,7 +37,7 @@ def locked(directory: Path) -> Iterator[str]:
     try:
         with contextlib.suppress(OSError):
             try:
-                _lock_soon(folder)
+                lock_within(folder, A_MOMENT)
             except BlockingIOError:
                 raise _in_use(directory, "another process, whose lock was removed") from None
         file.seek(0)
@@ -44,7 +47,7 @@ def locked(directory: Path) -> Iterator[str]:
         file.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
         try:
-            yield "" if left.endswith(f" on {socket.gethostname()}") else left
+            yield "" if left.endswith(f" on {socket.gethostname()}") else left, folder
         finally:
             with contextlib.suppress(OSError):  # a full disk, or one gone read-only
                 file.seek(0)
@@ -60,7 +63,7 @@ def _acquire(path: Path) -> TextIO:
     while True:
         file = path.open("a+", encoding="utf-8")
         try:
-            _lock_soon(file)
+            lock_within(file, A_MOMENT)
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                     return file
@@ -80,19 +83,3 @@ def _acquire(path: Path) -> TextIO:
 
 def _in_use(directory: Path, owner: str) -> ValueError:
     return ValueError(f"{directory} is in use by {owner}; wait for it, or use another --dir")
-
-
-def _lock_soon(file: TextIO | int) -> None:
-    """Lock a file or folder, or fail after a second: whoever looks at the status of a run holds its lock for a moment.
-
-    Raises
-    ------
-    BlockingIOError
-        Another process holds the lock and keeps it.
-    """
-    for _ in range(10):
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        time.sleep(0.1)
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

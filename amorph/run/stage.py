@@ -1,7 +1,6 @@
 """One stage's folder: what it was made for, what it wrote, and the mark of its end."""
 
 import io
-import json
 import logging
 import time
 from collections.abc import Mapping
@@ -13,8 +12,8 @@ import ase.io
 from ase import Atoms
 
 from amorph.figures import Result, Row, plain
-from amorph.run.configuration import difference, write_json
-from amorph.run.durable import sha256_of, sync, write_atomically
+from amorph.run.configuration import difference, read_json, write_json
+from amorph.run.durable import HELD, sha256_of, sync, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +25,14 @@ def structure_text(atoms: Atoms) -> bytes:
     bare.calc = None
     ase.io.write(text, bare, format="extxyz")
     return text.getvalue().encode()
+
+
+def as_from(atoms: Atoms, start: Atoms) -> Atoms:
+    """Wrap atoms into the cell, with the facts that the structure had from which they came."""
+    wrapped = atoms.copy()
+    wrapped.wrap()
+    wrapped.info = dict(start.info)
+    return wrapped
 
 
 @dataclass(frozen=True)
@@ -67,20 +74,14 @@ class Stage:
         return self.directory / "structure.extxyz"
 
     def finished(self) -> Finished | None:
-        """Return what a finished stage found, checkpoints cleared away, or None where it is still to be done.
-
-        Raises
-        ------
-        ValueError
-            As :meth:`look`.
-        """
+        """Return what :meth:`look` does, checkpoints cleared away."""
         found = self.look()
         if found is not None:
             self._clear()
         return found
 
     def look(self) -> Finished | None:
-        """Return what :meth:`finished` does, and leave the folder of an unforced stage as it is: it may be another's.
+        """Return what a finished stage found, or None; the folder of an unforced stage stays: it may be another's.
 
         Raises
         ------
@@ -92,7 +93,7 @@ class Stage:
         if not mark.exists():
             return None
         try:
-            record = json.loads(mark.read_text())
+            record = read_json(mark)
             stored, inputs, outputs, figures = (
                 dict(record[key]) for key in ("parameters", "inputs", "outputs", "figures")
             )
@@ -121,14 +122,18 @@ class Stage:
         return Finished(figures, rows)
 
     def finish(self, result: Result, *, started: float) -> Finished:
-        """Mark the stage finished: everything in its folder is an output, checkpoints excepted."""
-        outputs = {
-            path.name: sha256_of(path)
-            for path in sorted(self.directory.iterdir())
-            if path.is_file() and path.name != "stage.json" and not path.name.startswith((".", "checkpoint"))
-        }
-        for name in outputs:
-            sync(self.directory / name)
+        """Mark the stage finished: what this process wrote into its folder is an output, checkpoints excepted."""
+        outputs = {}
+        held = HELD.get()
+        for path, written in sorted(held.files.items() if held else ()):
+            if path.parent == self.directory and not path.name.startswith(("checkpoint", "stage.json")):
+                outputs[path.name] = sha256_of(path)
+                if written not in ("", outputs[path.name]):
+                    raise RuntimeError(
+                        f"{path} holds other bytes than were written: the disk has damaged it; remove {self.directory} "
+                        "and run the same command again to redo the stage"
+                    )
+                sync(path)
         record = {
             "stage": self.name,
             **self.made_for,
@@ -146,17 +151,18 @@ class Stage:
         for leftover in self.directory.glob("checkpoint*"):
             leftover.unlink()
 
-    def write_structure(self, atoms: Atoms) -> None:
-        """Write the structure that the stage ends with."""
-        write_atomically(self.structure, structure_text(atoms))
-
     def read_structure(self) -> Atoms:
         """Read the structure that the stage ended with."""
         return read_structure(self.structure)
 
+    def write_structure(self, atoms: Atoms, *, like: Atoms | None = None) -> None:
+        """Write the structure that the stage ends with; where it ran from another one, wrapped and with its facts."""
+        write_atomically(self.structure, structure_text(atoms if like is None else as_from(atoms, like)))
+
 
 def read_structure(path: Path) -> Atoms:
     """Read a structure that a stage wrote."""
-    atoms = ase.io.read(path, format="extxyz", index=-1)
+    with path.open(encoding="utf-8") as file:
+        atoms = ase.io.read(file, format="extxyz", index=-1)
     assert isinstance(atoms, Atoms)  # one index, one structure
     return atoms

@@ -6,7 +6,6 @@ import math
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,13 +45,7 @@ class StopRequest:
         return bool(self.by)
 
     def check(self, where: str) -> None:
-        """Stop here, where the same command continues, if that was asked for.
-
-        Raises
-        ------
-        Stopped
-            It was.
-        """
+        """Stop here, where the same command continues, if that was asked for."""
         if self.asked:
             with contextlib.suppress(OSError):  # whoever listens to the log may be gone
                 log.info("%s: stopped %s", self.by, where)
@@ -69,7 +62,7 @@ class Work:
     """Wall time between checkpoints [min]."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def stop_on_signal(work: Work) -> Iterator[None]:
     """Let SIGINT, SIGTERM, SIGUSR1 and SIGHUP end the run after the step at hand, with a checkpoint.
 
@@ -89,6 +82,8 @@ def stop_on_signal(work: Work) -> Iterator[None]:
         before = {}
     try:
         yield
+    except SystemExit as error:  # its status would pass for the run's own
+        raise RuntimeError(f"the calculator ended Python (exit status {error.code}); mend it, and run again") from error
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_IGN if work.stop.by and work.stop.ends_process else handler)

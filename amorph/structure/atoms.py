@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from pymatgen.core import Structure
 from ase.data import chemical_symbols
+from numpy.typing import NDArray
 
 from amorph.structure.pairs import pair_list
 from amorph.units import G_CM3_PER_U_A3
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
 
 
 def poscar_order(atoms: Atoms) -> NDArray[np.int64]:
@@ -37,6 +37,7 @@ _ANIONS: Final = {
     _ALWAYS: frozenset[str](),
     frozenset({"S", "Se", "Te", "I"}): frozenset({"O", "F"}),
     frozenset({"P", "As"}): _ALWAYS | {"S", "Se", "Te", "I"},
+    frozenset({"H"}): _ALWAYS | {"C", "S", "Se", "Te", "I", "P", "As"},
 }
 """Elements that form anions, and the elements beside which they are cations instead, as S in a sulfate."""
 
@@ -70,21 +71,7 @@ _SOUND: set[bytes] = set()
 
 def _check(atoms: Atoms) -> None:
     """Refuse a structure that makes no sense, by the rules of :func:`periodic_atoms`."""
-    if len(atoms) == 0:
-        raise ValueError("the structure has no atoms")
-    if not atoms.pbc.all():
-        raise ValueError(f"the structure is periodic along {atoms.pbc.tolist()}; amorph needs all three directions")
-    if (unknown := np.flatnonzero((atoms.numbers < 1) | (atoms.numbers >= len(chemical_symbols)))).size:
-        number = atoms.numbers[unknown[0]]
-        what = "no known element (X)" if number == 0 else f"the atomic number {number}, which no element has"
-        raise ValueError(f"atom {unknown[0]} has {what}; name the element of every atom")
-    if not np.isfinite(atoms.cell.array).all():
-        raise ValueError(f"the cell is not finite: {atoms.cell.array.tolist()}")
-    if (broken := np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))).size:
-        raise ValueError(f"the position of atom {broken[0]} ({atoms.symbols[broken[0]]}) is not finite")
-    if not atoms.cell.volume > 1e-6:
-        raise ValueError(f"the cell has the volume {atoms.cell.volume:g} Å³; give three independent lattice vectors")
-    refuse_extreme(atoms)
+    refuse_senseless(atoms)
     # The list's bins are as wide as its cutoff, so looking twice as far takes an eighth of the bins.
     close = pair_list(atoms, 2.0 * MINIMUM_DISTANCE)
     if close.d.size and close.d[k := int(np.argmin(close.d))] < MINIMUM_DISTANCE:
@@ -95,20 +82,32 @@ def _check(atoms: Atoms) -> None:
         )
 
 
-def refuse_extreme(atoms: Atoms) -> None:
-    """Refuse lengths at which the search for neighbors would miss pairs, or not come back.
+def refuse_senseless(atoms: Atoms) -> None:
+    """Refuse what no pair list can be made of: all that :func:`periodic_atoms` refuses but atoms that are too close.
 
-    Parameters
-    ----------
-    atoms
-        Finite positions in a finite cell of some volume.
-
-    Raises
-    ------
-    ValueError
-        A lattice vector or a position longer than 0.1 mm; opposite faces closer than 0.001 Å.
+    Beyond 0.1 mm, or between faces closer than 0.001 Å, the search for neighbors would miss pairs, or not come back.
     """
-    for what, lengths in (("lattice vector", atoms.cell.lengths()), ("position of atom", _norms(atoms.positions))):
+    if len(atoms) == 0:
+        raise ValueError("the structure has no atoms")
+    if not atoms.pbc.all():
+        raise ValueError(
+            f"the structure is periodic along {atoms.pbc.tolist()}; amorph needs all three directions: set pbc=True (a "
+            "slab keeps its vacuum in the cell)"
+        )
+    if (unknown := np.flatnonzero((atoms.numbers < 1) | (atoms.numbers >= len(chemical_symbols)))).size:
+        number = atoms.numbers[unknown[0]]
+        what = "no known element (X)" if number == 0 else f"the atomic number {number}, which no element has"
+        raise ValueError(f"atom {unknown[0]} has {what}; name the element of every atom")
+    if not np.isfinite(atoms.cell.array).all():
+        raise ValueError(f"the cell is not finite: {atoms.cell.array.tolist()}")
+    if (broken := np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))).size:
+        raise ValueError(f"the position of atom {broken[0]} ({atoms.symbols[broken[0]]}) is not finite")
+    if not atoms.cell.volume > 1e-6:
+        raise ValueError(f"the cell has the volume {atoms.cell.volume:g} Å³; give three independent lattice vectors")
+    for what, lengths in (
+        ("lattice vector", atoms.cell.lengths()),
+        ("position of atom", np.linalg.norm(atoms.positions, axis=1)),
+    ):
         if lengths[k := int(np.argmax(lengths))] > MAXIMUM_LENGTH:
             raise ValueError(
                 f"{what} {k} is {lengths[k]:.2g} Å long; at most {MAXIMUM_LENGTH:g} Å make a structure: check the units"
@@ -119,11 +118,6 @@ def refuse_extreme(atoms: Atoms) -> None:
             f"opposite faces of the cell are {heights.min():.2g} Å apart; at least {MINIMUM_HEIGHT} Å is needed: "
             "give the reduced cell of a lattice this skewed, or check the units"
         )
-
-
-def _norms(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    norms: NDArray[np.float64] = np.linalg.norm(vectors, axis=1)
-    return norms
 
 
 def anion_mask(atoms: Atoms) -> NDArray[np.bool_]:

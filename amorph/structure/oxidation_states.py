@@ -9,7 +9,8 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from amorph.parameters import checked
-from amorph.structure.atoms import anion_mask, periodic_atoms
+from amorph.structure.anions import anion_charges
+from amorph.structure.atoms import periodic_atoms
 from amorph.structure.pairs import pair_list
 from amorph.tables import ANION_CHARGES, Ion, bond_valence, bond_valence_charges, known_states, likeliest_states
 
@@ -40,7 +41,7 @@ def with_oxidation_states(
         each cation the one that its bond lengths fit; or the states of elements [e], as in Ti=4: the other elements
         keep those of the structure or, in a structure without, are balanced as formal ones.
     parameters
-        A bvparm .cif file of the IUCr to take the bond-valence parameters of fitted states from, instead of the table.
+        A bvparm .cif, or a CSV table, to take the bond-valence parameters of fitted states from, instead of the sets.
 
     Returns
     -------
@@ -54,10 +55,11 @@ def with_oxidation_states(
 
     Notes
     -----
-    *Formal*: anions have their usual charge. Among all neutral choices of known states for the other elements the one
-    with the largest :math:`\sum_i \ln p_i` is taken, p being the share of a state among an element's entries in the
-    ICSD. At most one element has a mixed valence: all of its atoms get the mean, a number between two neighbouring
-    known states, and the p's of these two, in their proportion, count.
+    *Formal*: anions have their usual charge, in a peroxide or disulfide one less (:func:`anion_charges`). Among all
+    neutral choices of known states for the other elements the one with the largest :math:`\sum_i \ln p_i` is taken, p
+    being the share of a state among an element's entries in the ICSD. At most one element has a mixed valence: all of
+    its atoms get the mean, a number between two neighbouring known states, and the p's of these two, in their
+    proportion, count.
 
     *Fitted*: the bond valence sum V of a cation is found with the r0 and b of each state q that has parameters of its
     own, Brown & Altermatt (1985), doi:10.1107/S0108768185002063; the state with the smallest \|V − q\| is taken. Where
@@ -98,10 +100,11 @@ def resolve_oxidation_states(
             )
         states, origin = atoms.arrays["oxidation_states"].astype(np.float64), "given in the structure"
     elif oxidation_states == "formal":
-        states, origin = _of_elements(atoms, _formal(atoms, {})), "formal: balanced by composition"
+        states, assumed = _formal(atoms, {})
+        origin = f"formal: balanced by composition{assumed}"
     elif oxidation_states == "fitted":
-        states, left = _fitted(atoms, parameters)
-        origin = "fitted to bond valence sums" + (f", {left:+d} e is left" if left else "")
+        states, remark = _fitted(atoms, parameters)
+        origin = f"fitted to bond valence sums{remark}"
     else:
         raise ValueError(
             f"oxidation_states = {oxidation_states!r} must be given, formal or fitted, or name elements as in Ti=4"
@@ -121,35 +124,34 @@ def _by_element(atoms: Atoms, chosen: Mapping[str, float]) -> tuple[NDArray[np.f
         )
     named = "by element: " + " ".join(f"{element}={state:g}" for element, state in chosen.items())
     if set(chosen) == set(atoms.get_chemical_symbols()):
-        return _of_elements(atoms, chosen), named
+        return np.array([chosen[symbol] for symbol in atoms.get_chemical_symbols()], dtype=np.float64), named
     if "oxidation_states" not in atoms.arrays:
-        return _of_elements(atoms, _formal(atoms, chosen)), f"{named}, the rest balanced by composition"
+        states, assumed = _formal(atoms, chosen)
+        return states, f"{named}, the rest balanced by composition{assumed}"
     states = atoms.arrays["oxidation_states"].astype(np.float64)
     for element, state in chosen.items():
         states[atoms.symbols == element] = state
     return states, f"{named}, the rest given in the structure"
 
 
-def _of_elements(atoms: Atoms, states: Mapping[str, float]) -> NDArray[np.float64]:
-    return np.array([states[symbol] for symbol in atoms.get_chemical_symbols()], dtype=np.float64)
-
-
-def _anion_charges(atoms: Atoms) -> dict[str, int]:
-    """Find the anions of a structure by their elements, and their usual charges."""
-    bare = Atoms(atoms.numbers)  # states that the structure has would decide otherwise
-    elements = dict.fromkeys(bare.symbols[anion_mask(bare)])
-    if not elements:
+def _of_anions(atoms: Atoms) -> tuple[NDArray[np.float64], str]:
+    """Find the charges of the anions, 0 for all other atoms, and what was assumed of them."""
+    charges, assumed = anion_charges(atoms)
+    if not (charges < 0).any():
         raise ValueError(f"no anion in {atoms.get_chemical_formula('metal')}, so that no state balances; {_REMEDY}")
-    return {element: ANION_CHARGES.get(element, -3) for element in elements}  # As is not listed: as P, −3
+    return charges, "".join(f"; {each}" for each in assumed)
 
 
-def _formal(atoms: Atoms, chosen: Mapping[str, float]) -> dict[str, float]:
-    """Find the most probable neutral states of elements, by the rule in the notes of :func:`with_oxidation_states`."""
-    counts = {str(element): int(number) for element, number in atoms.symbols.formula.count().items()}
-    states = {element: float(charge) for element, charge in _anion_charges(atoms).items() if element not in chosen}
-    states.update(chosen)
-    known = {element: known_states(element) for element in counts if element not in states}
-    charge = sum(counts[element] * state for element, state in states.items())
+def _formal(atoms: Atoms, chosen: Mapping[str, float]) -> tuple[NDArray[np.float64], str]:
+    """Find the most probable neutral states, by the rule in the notes of :func:`with_oxidation_states`."""
+    symbols = np.array(atoms.get_chemical_symbols())
+    states, assumed = _of_anions(atoms)
+    is_open = states == 0
+    for element, state in chosen.items():
+        states[symbols == element], is_open[symbols == element] = state, False
+    counts = {element: int((is_open & (symbols == element)).sum()) for element in dict.fromkeys(symbols[is_open])}
+    known = {element: known_states(element) for element in counts}
+    charge = float(states.sum())
     best, best_score = None, -math.inf
     for last, states_of_last in known.items():
         reached = likeliest_states({element: counts[element] for element in known if element != last}, 0)
@@ -164,7 +166,9 @@ def _formal(atoms: Atoms, chosen: Mapping[str, float]) -> dict[str, float]:
             f"no oxidation states balance {atoms.get_chemical_formula('metal')}, not even with one element of mixed "
             f"valence; {_REMEDY}"
         )
-    return {**states, **(best or {})}
+    for element, state in (best or {}).items():
+        states[is_open & (symbols == element)] = state
+    return states, assumed
 
 
 def _log_share(known: Mapping[int, float], mean: float) -> float:
@@ -179,21 +183,18 @@ def _log_share(known: Mapping[int, float], mean: float) -> float:
     return (1.0 - part) * math.log(known[low]) + part * math.log(known[high])
 
 
-def _fitted(atoms: Atoms, parameters: Path | None) -> tuple[NDArray[np.float64], int]:
-    """Fit the states of the cations, by the rule in the notes of :func:`with_oxidation_states`; and the charge left."""
-    charges = _anion_charges(atoms)
+def _fitted(atoms: Atoms, parameters: Path | None) -> tuple[NDArray[np.float64], str]:
+    """Fit the states of the cations, by the rule in the notes of :func:`with_oxidation_states`; say what is left."""
+    states, assumed = _of_anions(atoms)
     symbols = np.array(atoms.get_chemical_symbols())
-    is_anion = np.isin(symbols, list(charges))
-    states = np.zeros(len(atoms))
-    for element, charge in charges.items():
-        states[symbols == element] = charge
+    is_anion = states < 0
+    anions = [Ion(element, ANION_CHARGES[element]) for element in dict.fromkeys(symbols[is_anion].tolist())]
     pairs = pair_list(atoms, _BOND_VALENCE_CUTOFF)
     bonds = ~is_anion[pairs.i] & is_anion[pairs.j]
     first, second, distance = pairs.i[bonds], pairs.j[bonds], pairs.d[bonds]
 
     options: dict[int, dict[int, float]] = {}
     for element in dict.fromkeys(symbols[~is_anion]):
-        anions = {Ion(name, charge) for name, charge in charges.items()}
         listed = [bond_valence_charges(element, anion, parameters=parameters) for anion in anions]
         candidates = sorted(q for q in set.intersection(*map(set, listed)) if q > 0)
         if not candidates:
@@ -202,7 +203,7 @@ def _fitted(atoms: Atoms, parameters: Path | None) -> tuple[NDArray[np.float64],
                 f"no bond-valence parameters for {element} and {lacking}, so that its states cannot be fitted; choose "
                 f"formal ones, {_REMEDY}, or give with_oxidation_states a bvparm .cif"
             )
-        members = np.flatnonzero(symbols == element)
+        members = np.flatnonzero((symbols == element) & ~is_anion)
         misfits = np.empty((len(candidates), len(members)))
         for row, state in zip(misfits, candidates, strict=True):
             valences = np.empty(len(distance))
@@ -223,7 +224,7 @@ def _fitted(atoms: Atoms, parameters: Path | None) -> tuple[NDArray[np.float64],
             f"fitted states leave {left:+d} e, which no states with bond-valence parameters take away; choose formal "
             f"ones, or {_REMEDY}"
         )
-    return states, left
+    return states, f"{assumed}, {left:+d} e is left" if left else assumed
 
 
 def _cheapest_changes(

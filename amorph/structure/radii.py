@@ -1,16 +1,22 @@
 """The radius of every atom of a structure: from a named set, or from numbers by ion or element."""
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from amorph.parameters import NonNegativeLength
+from amorph.parameters import Meaning, NonNegativeLength
 from amorph.tables import Ion, radius
 
-Radii = str | Mapping[str, NonNegativeLength]
-"""Name of a set of radii ("shannon_ionic", "cordero_covalent"), or radii [Å] by ion or element."""
+Radii = Annotated[
+    str | Mapping[str, NonNegativeLength],
+    Meaning(
+        "Radii of spheres around the atoms: the name of a set (`shannon_ionic` needs ``oxidation_states``, "
+        "`cordero_covalent` does not), or numbers [Å] by ion or element. By default the atoms are points."
+    ),
+]
 
 
 def atomic_radii(atoms: Atoms, radii: Radii) -> NDArray[np.float64]:

@@ -1,7 +1,13 @@
 from .bond_valences import (
+    DEFAULT_SETS as DEFAULT_SETS,
+    SETS as SETS,
+    SOFT_BV as SOFT_BV,
+    SOFTNESS as SOFTNESS,
     BondValence as BondValence,
+    anion_name as anion_name,
     bond_valence as bond_valence,
     bond_valence_charges as bond_valence_charges,
+    bond_valence_rows as bond_valence_rows,
 )
 from .ions import Ion as Ion, element_of as element_of, ion_name as ion_name, parse_ion as parse_ion
 from .oxidation_states import (

@@ -62,6 +62,8 @@ def _layered(a: float, c: float, oxygen_height: float) -> tuple[tuple[float, ...
     return (SQRT3 * a, 3 * a, float(np.hypot(layer, shift)), 90.0, beta, 90.0), 1 / 6 + z / 3, z
 
 
+_AFLOW: Final = "as in the AFLOW library of prototypes, doi:10.1016/j.commatsci.2017.01.017"
+
 _MOLYBDATE, _X, _Z = _layered(2.884, 14.834, 1.21)
 
 CRYSTALS: Final = (
@@ -138,15 +140,13 @@ CRYSTALS: Final = (
     Crystal(
         "TiO2_rutile", 136, "P 42/m n m", (4.5922, 4.5922, 2.9574, 90, 90, 90),
         (("Ti", 4, 0, 0, 0), ("O", -2, 0.30496, 0.30496, 0)),
-        "Swope, Smyth & Larson, Am. Mineral. 80, 448 (1995), as in the AFLOW library of prototypes, "
-        "doi:10.1016/j.commatsci.2017.01.017",
+        f"Swope, Smyth & Larson, Am. Mineral. 80, 448 (1995), {_AFLOW}",
         "verified",
     ),
     Crystal(
         "TiO2_anatase", 141, "I 41/a m d:2", (3.785, 3.785, 9.514, 90, 90, 90),
         (("Ti", 4, 0, 0.75, 0.125), ("O", -2, 0, 0.75, 0.33306)),
-        "Howard, Sabine & Dickson, Acta Cryst. B47, 462 (1991), as in the AFLOW library of prototypes, "
-        "doi:10.1016/j.commatsci.2017.01.017",
+        f"Howard, Sabine & Dickson, Acta Cryst. B47, 462 (1991), {_AFLOW}",
         "verified", 2,
     ),
     Crystal(
@@ -183,9 +183,38 @@ CRYSTALS: Final = (
     Crystal(
         "Mg", 194, "P 63/m m c", (3.2093, 3.2093, 5.2106, 90, 90, 120),
         (("Mg", 0, 1 / 3, 2 / 3, 0.25),),
-        "von Batchelder & Raeuchle, Phys. Rev. 105, 59 (1957), as in the AFLOW library of prototypes, "
-        "doi:10.1016/j.commatsci.2017.01.017",
+        f"von Batchelder & Raeuchle, Phys. Rev. 105, 59 (1957), {_AFLOW}",
         "verified",
+    ),
+    Crystal(
+        "NaCl", 225, "F m -3 m", (5.6393, 5.6393, 5.6393, 90, 90, 90),
+        (("Na", 1, 0, 0, 0), ("Cl", -1, 0.5, 0.5, 0.5)),
+        f"Walker et al., Am. Mineral. 89, 204 (2004), {_AFLOW}",
+        "verified",
+    ),
+    Crystal(
+        "CaF2", 225, "F m -3 m", (5.4631, 5.4631, 5.4631, 90, 90, 90),
+        (("Ca", 2, 0, 0, 0), ("F", -1, 0.25, 0.25, 0.25)),
+        f"fluorite: Speziale & Duffy, Phys. Chem. Miner. 29, 465 (2002), {_AFLOW}",
+        "verified",
+    ),
+    Crystal(
+        "FeS2", 205, "P a -3", (5.417, 5.417, 5.417, 90, 90, 90),
+        (("Fe", 2, 0, 0, 0), ("S", -1, 0.3851, 0.3851, 0.3851)),
+        f"pyrite, a disulfide: Bayliss, Am. Mineral. 62, 1168 (1977), {_AFLOW}",
+        "verified",
+    ),
+    Crystal(
+        "CaCO3", 167, "R -3 c:H", (4.988, 4.988, 17.061, 90, 90, 120),
+        (("Ca", 2, 0, 0, 0), ("C", 4, 0, 0, 0.25), ("O", -2, 0.2567, 0, 0.25)),
+        f"calcite: Markgraf & Reeder, Am. Mineral. 70, 590 (1985), {_AFLOW}",
+        "verified",
+    ),
+    Crystal(
+        "Li3OCl", 221, "P m -3 m", (3.91, 3.91, 3.91, 90, 90, 90),
+        (("Li", 1, 0.5, 0, 0), ("O", -2, 0, 0, 0), ("Cl", -1, 0.5, 0.5, 0.5)),
+        "antiperovskite; the cell of the check of sums over two anions",
+        "reference",
     ),
 )  # fmt: skip
 

@@ -9,9 +9,10 @@ from typing import Final, TypeVar
 Amount = TypeVar("Amount", int, Fraction)
 
 ANION_CHARGES: Final[Mapping[str, int]] = MappingProxyType(
-    {"F": -1, "O": -2, "Cl": -1, "N": -3, "Br": -1, "I": -1, "S": -2, "Se": -2, "Te": -2, "P": -3}
+    {"F": -1, "O": -2, "Cl": -1, "N": -3, "Br": -1, "I": -1, "S": -2, "Se": -2, "P": -3, "As": -3, "Te": -2, "H": -1}
 )
-"""Charge of each element that can form the anion sublattice [e], the most electronegative (Pauling) first."""
+"""Charge of each element that can form the anion sublattice [e], the most electronegative (Pauling) first, H last: the
+names of its compounds have it positive beside all others."""
 
 
 def known_states(element: str) -> dict[int, float]:

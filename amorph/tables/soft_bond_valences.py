@@ -2,51 +2,89 @@
 
 import bisect
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from ase.data import atomic_numbers
 
-from amorph.tables.bond_valences import _anion, _rows
-from amorph.tables.ions import Ion, parse_ion
+from amorph.tables.bond_valences import (
+    SOFT_BV,
+    BondValence,
+    Pair,
+    anion_name,
+    by_pair,
+    read_table,
+    rows_of,
+    source_of,
+)
+from amorph.tables.ions import Ion, element_of, parse_ion
 
 _NOBLE_GASES = (2, 10, 18, 36, 54, 86)
 """Atomic numbers of the elements that end the periods 1 to 6."""
 
 
-@dataclass(frozen=True, slots=True)
-class SoftBondValence:
-    """Morse parameters of the bond-valence site energy of one ion and one anion."""
+@dataclass(frozen=True)
+class SoftBondValence(BondValence):
+    """Morse parameters of the bond-valence site energy of one ion and one anion; b is one over the exponent α."""
 
     d0: float
     """Depth of the Morse well [eV]."""
     r_min: float
     """Distance of the minimum [Å]."""
-    b: float
-    """Softness, one over the Morse exponent α [Å]."""
-    r0: float
-    """Length of a bond of unit valence [Å]."""
-    source: str
-    """Where the values come from."""
-    verified: bool
-    """Whether the values were confirmed in their first source."""
 
 
-def soft_bond_valence(ion: str | Ion, anion: str | Ion = "O2-") -> SoftBondValence:
+def soft_bond_valence(
+    ion: str | Ion, anion: str | Ion = "O2-", *, set: str | None = None, parameters: Path | None = None
+) -> SoftBondValence:
     """Look up the soft-BV Morse parameters of an ion.
 
-    >>> soft_bond_valence("Li+").r_min
-    1.94001
+    Parameters
+    ----------
+    ion
+        The mobile ion: "Li+".
+    anion
+        The anion that it bonds: "O2-", or the bare element.
+    set
+        Name of the set; only "chen_adams2019", the default, has Morse parameters.
+    parameters
+        A CSV table with the columns of ``tables/soft_bv.csv`` to read instead.
+
+    Examples
+    --------
+    >>> soft_bond_valence("Li+").r_min, soft_bond_valence("Li+", "S").d0
+    (1.94001, 1.04027)
     """
     cation = parse_ion(ion) if isinstance(ion, str) else ion
-    element, charge = _anion(anion)
-    for (first, first_charge, second, second_charge), values in _soft_bond_valences().items():
-        if (first, first_charge, second) == (cation.element, cation.charge, element) and charge in (
-            None,
-            second_charge,
-        ):
-            return values
-    known = ", ".join(Ion(first, state).name for first, state, *_ in _soft_bond_valences())
-    raise ValueError(f"no soft-BV parameters for {cation}–{anion}; the table has {known}, each with O2-")
+    element = anion.element if isinstance(anion, Ion) else element_of(anion)
+    if set not in (None, SOFT_BV):
+        raise ValueError(f"the set {set} has no Morse parameters; only {SOFT_BV} has")
+    if parameters is not None and set is not None:
+        raise ValueError(f"the set {set} and the file {parameters} are given; give one of them")
+    if parameters is None:
+        rows, name = _soft_bond_valences(), SOFT_BV
+    elif Path(parameters).suffix.lower() != ".csv":
+        raise ValueError(f"{parameters} is no CSV table; Morse parameters are read from one, not from a bvparm .cif")
+    else:
+        rows, name = read_table(Path(parameters), ("d0_eV", "r_min_A", "b_A", "r0_A")), Path(parameters).name
+    if (row := rows.get((cation.element, str(cation.charge), element))) is None:
+        known = [state for first, state, second in rows if (first, second) == (cation.element, element)]
+        partners = [
+            anion_name(second)
+            for first, state, second in rows
+            if (first, state) == (cation.element, str(cation.charge))
+        ]
+        has = (
+            f"{cation.element} of charge {', '.join(known)} with it"
+            if known
+            else (f"{cation} with {', '.join(partners)}" if partners else f"no {cation} at all")
+        )
+        raise ValueError(
+            f"no soft-BV parameters for {cation}–{anion_name(element)}; {name} has {has}: pass d0, r_min and b, or "
+            "point --parameters at a table"
+        )
+    d0, r_min, b, r0 = (float(row[column]) for column in ("d0_eV", "r_min_A", "b_A", "r0_A"))
+    return SoftBondValence(cation.name, anion_name(element), r0, b, source_of(row, name), name, False, d0, r_min)
 
 
 def principal_quantum_number(element: str) -> int:
@@ -61,15 +99,5 @@ def principal_quantum_number(element: str) -> int:
 
 
 @functools.cache
-def _soft_bond_valences() -> dict[tuple[str, int, str, int], SoftBondValence]:
-    return {
-        (row["cation"], int(row["oxidation_state"]), row["anion"], int(row["anion_oxidation_state"])): SoftBondValence(
-            float(row["d0_eV"]),
-            float(row["r_min_A"]),
-            float(row["b_A"]),
-            float(row["r0_A"]),
-            row["source"],
-            row["status"] == "verified",
-        )
-        for row in _rows("soft_bv.csv")
-    }
+def _soft_bond_valences() -> dict[Pair, Mapping[str, str]]:
+    return by_pair(rows_of("soft_bv.csv"))

@@ -146,7 +146,7 @@ def test_takes_a_gpu_that_is_there(two_gpus):
 @pytest.mark.parametrize(
     ("device", "message"),
     [
-        ("cuda:2", r"^device 'cuda:2' is not available: torch sees 2 GPUs, numbered from cuda:0; use one of these"),
+        ("cuda:2", r"^device 'cuda:2' is not available: torch sees GPUs up to cuda:1;"),
         ("cuda:", "^device 'cuda:' is unknown"),
         ("cuda:x", "^device 'cuda:x' is unknown"),
         ("cuda:-1", "^device 'cuda:-1' is unknown"),

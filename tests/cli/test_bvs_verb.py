@@ -75,7 +75,7 @@ def test_a_parameter_file_replaces_the_table(amorph, mgo, tmp_path):
     words = ("bvs", "mgo.extxyz", "--ion", "Fe2+", "--parameters", "mine.cif", "--grid", 4, 4, 4, "--json")
     figures = json.loads(amorph(*words).out)
     assert (figures["r0"], figures["b"]) == (1.734, 0.37)
-    assert figures["source"] == "mine.cif ref. x, unverified"
+    assert figures["source"] == "mine.cif ref. x"
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def test_bvse_of_a_crystal_in_one_line(amorph, tmp_path):
     assert "convention                half: the Morse terms halved; cut off at 10 Å without a shift\n" in called.out
     [oxygen] = [line for line in called.out.splitlines() if line.startswith("O2-")]
     assert oxygen.split()[:6] == ["O2-", "16", "Morse", "0.4941", "0.516", "1.94"]
-    assert oxygen.endswith("Chen & Adams (2019) Acta Cryst. B75 18")
+    assert oxygen.endswith("Chen & Adams (2019) doi:10.1107/S2052520618015718")
 
 
 def test_bvse_takes_states_a_convention_and_an_exclusion_radius(amorph, tmp_path):
@@ -61,16 +61,15 @@ def test_bvse_balances_what_has_no_states(amorph, oxide, tmp_path):
 def test_a_metal_lacks_its_anion_whatever_the_ion(amorph):
     for ion in ("Mg2+", "Li+"):
         assert amorph("bvse", STRUCTURES / "Mg.cif", "--ion", ion).err.startswith(
-            "amorph: no anion in Mg2: a site energy"
+            "amorph: no anion in Mg2, as of the oxidation states"
         )
 
 
 def test_bvse_refuses_in_one_line(amorph):
     file = STRUCTURES / "LiFePO4.cif"
     for words, message in (
-        (("--ion", "Fe2+"), "amorph: no soft-BV parameters for Fe2+–O2-; the table has"),
-        (("--ion", "Li+", "--oxidation-states", "fitted"), "amorph: no bond-valence parameters for Fe and O2-"),
-        (("--ion", "Li+", "--oxidation-states", "guess"), "amorph: oxidation_states = 'guess' must be given, formal"),
+        (("--ion", "Fe6+"), "amorph: no soft-BV parameters for Fe6+–O2-; chen_adams2019 has Fe of charge"),
+        (("--ion", "Li+", "--oxidation-states", "guess"), "amorph: --oxidation-states = 'guess' must be given, formal"),
         (("--ion", "Li+", "--oxidation-states", "Ti=4"), "amorph: oxidation_states names Ti, which"),
         (("--ion", "Li+", "-o", "map.txt"), "amorph: "),
     ):

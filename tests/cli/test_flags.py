@@ -8,6 +8,7 @@ import pytest
 
 from amorph import build, bvs_map, bvs_maps, cli, free_volume, substitute
 from amorph.calculators import make_calculator
+from amorph.cli.app import make_app
 from amorph.cli.flags import takes
 from amorph.cli.output import text_of
 from amorph.export import write_vasp_input
@@ -56,7 +57,7 @@ def test_help_shows_choices_defaults_units_and_shapes(amorph):
     assert "--blocking all|framework" in text
     assert "--cutoff FLOAT Anions at this distance or nearer count [Å]. [default: 6.0]" in text
     assert "--grid INT INT INT" in text
-    assert '--ion STR... The mobile ion: "Mg2+"; once for each of several. [required]' in text
+    assert '--ion STR... The mobile ion: "Mg2+"; once for each of several.' in text
     text = " ".join(amorph("build", "--help").out.split())
     assert "--supercell INT..." in text
     assert "[default: 3 3 3]" in text
@@ -110,6 +111,20 @@ def test_a_verb_receives_only_what_was_given():
 
 
 @pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        ("structure x --wavelength 0.71", 0.71),
+        ("structure x --wavelength MoKa", "MoKa"),
+        ("free-volume x --oxygen-volume 9.5", 9.5),
+        ("free-volume x --oxygen-volume TiO2_rutile", "TiO2_rutile"),
+    ],
+)
+def test_a_number_stays_one_where_a_name_may_stand(words, value):
+    _, bound, _ = make_app().parse_args(words.split(), exit_on_error=False, print_error=False)
+    assert list(bound.kwargs.values()) == [value]
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [
         (None, "–"),
@@ -119,6 +134,9 @@ def test_a_verb_receives_only_what_was_given():
         (12345.678, "12345.7"),
         ({"Mg": 2.0}, "Mg 2"),
         ((1, 2), "1 2"),
+        (-3e-17, "0"),
+        (2e-9, "2e-09"),
+        ((250.0, -1e-8, 1e-6), "250 0 1e-06"),
     ],
 )
 def test_values_are_written_for_people(value, text):

@@ -61,4 +61,20 @@ def test_smallest_share_without_per_atom_is_refused(amorph, mgo):
     assert called.err.startswith("amorph: --smallest-share belongs to the coordination that --per-atom lists")
     called = amorph("free-volume", "mgo.extxyz", "--per-atom", "--smallest-share", 2)
     assert (called.status, called.out) == (2, "")
-    assert "smallest_share = 2.0 must be less than or equal to 1" in called.err
+    assert "--smallest-share = 2.0 must be less than or equal to 1" in called.err
+
+
+def test_messages_name_flags(amorph, oxide):
+    called = amorph("free-volume", "oxide.extxyz", "--anion", "F")
+    assert (called.status, called.out) == (2, "")
+    assert "--anion = F is not in the cell, which has Li" in called.err
+    called = amorph("free-volume", "oxide.extxyz", "--oxygen-volume-source", "mine")
+    assert "--oxygen-volume-source = 'mine' describes a number; give --oxygen-volume in" in called.err
+    assert "--ion = K+ is not in the cell" in amorph("free-volume", "oxide.extxyz", "--ion", "K+").err
+
+
+def test_an_oxide_of_the_table_is_the_reference(amorph, oxide):
+    called = amorph("free-volume", "oxide.extxyz", "--oxygen-volume", "TiO2_rutile")
+    assert (called.status, called.err) == (0, "")
+    assert "experiment: TiO2_rutile, mean over its oxygen" in called.out
+    assert "(given)" in amorph("free-volume", "oxide.extxyz", "--oxygen-volume", 9.5).out

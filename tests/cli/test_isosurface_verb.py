@@ -69,7 +69,7 @@ def test_what_cannot_be_drawn_is_one_line(amorph, distances):
     amorph("bvs", "mgo.extxyz", "--ion", "Mg2+", "--grid", *(8, 8, 8), "-o", "bvs.npz")
     for words, line in {
         ("distance.npz",): "distance.npz holds the distance to the nearest atom, ",
-        ("distance.npz", "--level", "nan"): "the level of distance to the nearest atom is nan; give a finite number",
+        ("distance.npz", "--level", "nan"): "level = nan must be a finite number",
         ("distance.npz", "--level", 1, "--window", 0.3): "--level 1 and --window 0.3: give one of them",
         ("bvs.npz", "--level", 1): "no surface can be drawn through them; leave --level out",
     }.items():

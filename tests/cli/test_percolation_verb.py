@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from ase.io import read
 from amorph.analysis.bvs import bvs_map
 from amorph.analysis.bvse import bvse_map
 from amorph.analysis.distance import distance_map
-from amorph.analysis.percolation import migration_path, percolation, percolation_thresholds
+from amorph.analysis.percolation import migration_path, percolation, percolation_thresholds, window_width
 from amorph.cli.output import text_of
 from amorph.export.fields import write_field
 from amorph.fields import ScalarField
@@ -50,11 +51,30 @@ def test_a_field_in_a_file_is_taken_as_it_is(amorph, tmp_path):
     assert "largest region's share of all" in table
 
 
+@pytest.mark.parametrize("quantity", ["field", "mismatch", "signed_mismatch"])
+def test_a_bond_valence_map_whose_values_were_edited_is_refused(amorph, tmp_path, quantity):
+    made = bvs_map(read_structure(CRYSTAL), "Li+", spacing=0.4, blocking="framework", exclusion_radius=1.4)
+    field = getattr(made, quantity)
+    write_field(tmp_path / "made.npz", field, made.atoms)
+    if quantity != "field":  # of a mismatch the window, whose surface v = V is inside
+        window = percolation_thresholds(window_width(made.signed_mismatch))
+        figures = json.loads(amorph("percolation", "made.npz", "--json").out)
+        assert tuple(figures["thresholds"]) == window.thresholds
+    write_field(tmp_path / "edited.npz", replace(field, values=field.values + 0.01), made.atoms)
+    called = amorph("percolation", "edited.npz")
+    assert called.status == 2
+    assert "edited.npz: its values are not those" in called.err
+
+
 @pytest.mark.parametrize(("quantity", "side"), [("bvs", "below"), ("mismatch", "below"), ("distance", "above")])
 def test_other_maps_of_a_structure(amorph, quantity, side):
     atoms = read_structure(CRYSTAL)
     bvs = bvs_map(atoms, "Li+", spacing=0.4)
-    field = {"bvs": bvs.field, "mismatch": bvs.mismatch, "distance": distance_map(atoms, spacing=0.4)}[quantity]
+    field = {
+        "bvs": bvs.field,
+        "mismatch": window_width(bvs.signed_mismatch),
+        "distance": distance_map(atoms, spacing=0.4),
+    }[quantity]
     ion = () if quantity == "distance" else ("--ion", "Li+")
     figures = json.loads(amorph("percolation", CRYSTAL, "--quantity", quantity, *ion, *COARSE, "--json").out)
     assert figures["side"] == side
@@ -66,7 +86,7 @@ def test_the_framework_alone_may_block_a_bond_valence_map(amorph):
     command = ("percolation", CRYSTAL, "--ion", "Li+", "--quantity", "mismatch", *COARSE, "--json")
     made = bvs_map(read_structure(CRYSTAL), "Li+", spacing=0.4, blocking="framework", exclusion_radius=1.4)
     figures = json.loads(amorph(*command, "--blocking", "framework", "--exclusion-radius", 1.4).out)
-    assert tuple(figures["thresholds"]) == percolation_thresholds(made.mismatch).thresholds
+    assert tuple(figures["thresholds"]) == percolation_thresholds(window_width(made.signed_mismatch)).thresholds
     assert figures["thresholds"][0] is not None
     assert json.loads(amorph(*command).out)["thresholds"] == [None] * 3
 

@@ -66,3 +66,18 @@ def test_bad_input_is_one_line(amorph, files, tmp_path):
         assert outcome.status == 2
         assert said in outcome.err.splitlines()[-1]
         assert outcome.err.splitlines()[-1].startswith("amorph: ")
+
+
+def test_the_amorphous_share_of_a_mixture_is_found(amorph, files, tmp_path):
+    """Three parts of the disturbed crystal and one of the ideal one, by the computed patterns, twice as intense."""
+    ideal = tmp_path / "ideal.cif"
+    bulk("MgO", "rocksalt", a=4.21, cubic=True).write(ideal)
+    flags = ["--two-theta", "30", "80"]
+    glass, crystal = (json.loads(amorph("structure", file, *flags, "--json").out) for file in (files[0], ideal))
+    mixed = 2.0 * (0.75 * np.array(glass["intensity"]) + 0.25 * np.array(crystal["intensity"]))
+    np.savetxt(tmp_path / "mixed.xy", np.column_stack([glass["two_theta_deg"], mixed]))
+    flags += ["--experiment", tmp_path / "mixed.xy", "--as", "xrd", "--crystal", ideal, "-o", tmp_path / "mixed.pdf"]
+    found = json.loads(amorph("structure", files[0], *flags, "--json").out)
+    assert found["amorphous_share"]["share_of_atoms"] == pytest.approx(0.75, abs=1e-6)
+    assert found["experiment"]["r_w"] == pytest.approx(0.0, abs=1e-6)
+    assert "share_of_mass" in amorph("structure", files[0], *flags).out

@@ -37,10 +37,9 @@ def test_table_and_files(amorph, mgo, tmp_path):
     assert ["largest", "included", "1.824", "3.648"] in [line[:4] for line in lines]
     assert ["largest", "free,", "3D", "1.489", "2.978"] in [line[:5] for line in lines]
     assert "radius [Å]  diameter [Å]  center x y z [Å]" in called.out
-    assert re.search(
-        r"distances of their centers +nearest 2.11 Å, 1.81 of points at random \(1 ± 0.13 by chance\)\n", called.out
-    )
     assert "written to distance.npz and pores.csv" in called.out
+    assert "grid" in called.out and ", spacing 0.191 Å" in called.out
+    assert re.search(r"pore radius, mean ± error of the grid \[Å\] +1\.\d+ ± 0\.\d+\n", called.out)
     field, atoms = read_field(tmp_path / "distance.npz")
     assert field.quantity == "distance to the nearest atom"
     assert len(atoms) == 8
@@ -56,10 +55,20 @@ def test_a_probe_larger_than_every_hole_leaves_dashes(amorph, mgo):
     called = amorph("voids", "mgo.extxyz", "--spacing", 0.3, "--probe-radius", 3, "--ion", "Mg")
     assert (called.status, called.err) == (0, "")
     assert "nan" not in called.out
-    assert re.search(r"spread in boxes of 2.768 Å³ +–\n", called.out)
+    assert re.search(r"spread in boxes of 2.768 Å³: as of random grains of \[Å³\] +–\n", called.out)
     assert re.search(r"coefficient of variation +–\n", called.out)
     figures = json.loads(amorph("voids", "mgo.extxyz", "--spacing", 0.3, "--probe-radius", 3, "--json").out)
-    assert figures["uniformity"]["dispersion"] is None
+    assert figures["uniformity"]["grain_volume_A3"] is None
+
+
+def test_a_host_without_the_ion_has_room_for_it(amorph, oxide):
+    called = amorph("voids", "oxide.extxyz", "--spacing", 0.4, "--ion", "Mg2+", "--free", "bvs")
+    assert (called.status, called.err) == (0, "")
+    assert "free volume: bond valence sum ≤ 2.4 v.u." in called.out
+    assert "the structure holds no Mg among which it would be shared out" in called.out
+    refused = amorph("voids", "oxide.extxyz", "--spacing", 0.4, "--ion", "Mg2+")
+    assert refused.status == 2
+    assert "no Mg in " in refused.err
 
 
 def test_radii_and_the_bond_valence_map(amorph, mgo):
@@ -82,7 +91,7 @@ def test_radii_and_the_bond_valence_map(amorph, mgo):
         (("--ion", "Ca2+"), "no Ca in Mg4O4"),
         (("--curve", "pores.txt"), "the suffix '.txt' names no format"),
         (("--radii", "shannon"), "unknown radii set 'shannon'"),
-        (("--probe-radius", -1), "probe_radius = -1.0 Å must be greater than or equal to 0"),
+        (("--probe-radius", -1), "--probe-radius = -1.0 Å must be greater than or equal to 0"),
     ],
 )
 def test_bad_input_is_one_line(amorph, mgo, flags, message):

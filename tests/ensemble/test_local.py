@@ -267,6 +267,18 @@ def test_members_with_and_without_a_control_are_averaged_apart(members):
     # replicas of a member are no members: their mean counts once
     assert (rows["glass"]["n"], rows["glass"]["mean"]) == (2, 11.0)
     assert (rows["crystal"]["n"], rows["crystal"]["mean"], rows["crystal"]["low 95 %"]) == (1, 8.0, None)
+    assert (rows["difference"]["n"], rows["difference"]["mean"]) == (1, 4.0)
+
+
+def test_glass_and_crystal_of_one_member_are_compared_in_pairs(members):
+    """What a cell's draw does to both falls out: each 4 Å³ roomier than its own crystal, whatever the draw."""
+    _, directory = members
+    for name, crystal in zip(FIRST, (8.0, 6.0), strict=True):
+        row = {"figure": "cell volume", "unit": "Å³", "glass": crystal + 4.0, "crystal": crystal}
+        write_summary(directory / name, comparison=[row])
+    rows = {row["structure"]: row for row in summarize_ensemble(directory).table()}
+    assert (rows["difference"]["mean"], rows["difference"]["low 95 %"], rows["difference"]["high 95 %"]) == (4, 4, 4)
+    assert rows["glass"]["low 95 %"] < 8.0 < rows["crystal"]["high 95 %"]
 
 
 def test_cores_and_gpus_are_divided(monkeypatch):

@@ -81,7 +81,7 @@ def test_bad_input_is_refused(tmp_path, atoms, pathway):
     with pytest.raises(ValueError, match=r"the suffix '.cif' names no format; known are .csv, .xyz, .extxyz, .png"):
         write_path(tmp_path / "path.cif", pathway, atoms)
     for suffix in ("csv", "png"):
-        with pytest.raises(ValueError, match="pass the structure it was made from"):
+        with pytest.raises(ValueError, match="pass the structure that the path was made from"):
             write_path(tmp_path / f"path.{suffix}", pathway, atoms.repeat((1, 1, 2)))
     with pytest.raises(ValueError, match="pass the structure that the path was made from"):
         write_picture(tmp_path / "path.png", atoms.repeat((1, 1, 2)), pathway=pathway)

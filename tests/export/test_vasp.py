@@ -263,7 +263,8 @@ def test_an_unfinished_file_is_one_line(tmp_path, glass, name, cut):
     content = path.read_bytes()
     path.write_bytes(content[: cut if cut > 1 else int(cut * len(content))])
     with pytest.raises(
-        ValueError, match=r"is empty|counts 16 atoms|is no CONTCAR or complete vasprun.xml|holds"
+        ValueError,
+        match=r"is empty|counts 16 atoms|is no CONTCAR or complete vasprun.xml|is no POSCAR or CONTCAR|holds",
     ) as caught:
         read_vasp_relaxed(path, glass)
     assert str(path) in str(caught.value)

@@ -346,8 +346,8 @@ def test_a_state_of_another_run_is_refused():
     with pytest.raises(ValueError, match="was made in another ensemble"):
         dynamics(crystal, LennardJones(), one("NPT"), rng=rng(), state=state)
     arrays = state.to_arrays()
-    del arrays["momenta"], arrays["rng"]
-    with pytest.raises(ValueError, match="the state of the dynamics lacks momenta, rng"):
+    del arrays["momenta"]
+    with pytest.raises(ValueError, match="lacks momenta"):
         DynamicsState.from_arrays(arrays)
 
 
@@ -371,7 +371,10 @@ class Broken(Toy):
 @pytest.mark.parametrize(
     ("calculator", "message"),
     [
-        (Broken(energy=np.nan), "the energy is nan eV at step 9: the run is unstable; reduce timestep_fs \\(now 1\\)"),
+        (
+            Broken(energy=np.nan),
+            r"the energy \(nan eV\) is not finite at step 9: .* reduce timestep_fs \(now 1\)",
+        ),
         (Broken(force=np.inf), "the force on atom 2 \\(Ar\\) is not finite at step 9"),
         (
             Broken(force=1e4),

@@ -190,8 +190,8 @@ def test_too_few_frames_for_a_judgement():
 
 def test_what_cannot_be_judged_is_refused_before_the_run():
     calculator = LennardJones()
-    with pytest.raises(ValueError, match="no anion in the cell, which has Ar"):
-        melt_quench(argon(), calculator, COLD, rng=rng())
+    with pytest.raises(ValueError, match="no O in the cell, which has Ar"):
+        melt_quench(argon(), calculator, COLD, rng=rng(), anion="O")
     assert calculator.evaluations == 0
 
 

@@ -7,7 +7,7 @@ from toys import LennardJones, Told
 
 from amorph.meltquench import QuenchSchedule, Segment, melt_quench
 from amorph.parameters import parse
-from amorph.pipeline.recording import record_dynamics, record_relaxation
+from amorph.pipeline.recording import read_thermo, record_dynamics, record_relaxation, sampled_frames
 from amorph.relaxation import relax
 from amorph.run import (
     RunDirectory,
@@ -162,3 +162,40 @@ def test_the_mark_has_the_input_that_was_read(source, change):
 
     stage, _ = begin(source, work, DYNAMICS)
     assert f'"structure": "{digest}"' in (stage.directory / "stage.json").read_text()
+
+
+# another calculator
+
+
+def test_forces_that_are_not_those_of_the_checkpoint_are_refused_and_forced_on(source, caplog):
+    stopped(source, molten, DYNAMICS)
+    with RunDirectory(source.parent / "run", {}, {}) as run:
+        stage = run.stage("1_stage", DYNAMICS, {"structure": source})
+        with pytest.raises(ValueError, match=r"not those of the calculator: .* eV/Å apart; .*--force"):
+            molten(stage, read_structure(source), LennardJones(epsilon=0.02, cutoff=6.0), Work())
+    with RunDirectory(source.parent / "run", {}, {}, force=True) as run:
+        stage = run.stage("1_stage", DYNAMICS, {"structure": source})
+        molten(stage, read_structure(source), LennardJones(epsilon=0.02, cutoff=6.0), Work())
+    assert "it is continued by force" in caplog.text
+
+
+def test_a_trajectory_that_was_edited_since_its_checkpoint_is_told(source):
+    stopped(source, molten, DYNAMICS)
+    path = source.parent / "run/1_stage/trajectory.extxyz"
+    path.write_bytes(path.read_bytes().replace(b"0", b"1", 1))
+    with pytest.raises(ValueError, match=r"trajectory\.extxyz holds other bytes than those that its checkpoint knows"):
+        begin(source, molten, DYNAMICS)
+
+
+def test_frames_are_read_one_at_a_time_and_a_broken_line_names_its_file(source):
+    begin(source, molten, DYNAMICS)
+    path = source.parent / "run/1_stage/trajectory.extxyz"
+    frames = sampled_frames(path)
+    assert next(frames).get_chemical_formula() == "Ar4"
+    assert len(list(frames)) == 4
+    path.write_text(path.read_text().replace("Ar ", "Qq ", 5))
+    with pytest.raises(ValueError, match=r"trajectory\.extxyz is damaged .*redo the stage"):
+        list(sampled_frames(path))
+    (path.parent / "thermo.csv").write_text("step,time_ps\n0,x\n")
+    with pytest.raises(ValueError, match=r"thermo\.csv is damaged"):
+        read_thermo(path.parent / "thermo.csv")

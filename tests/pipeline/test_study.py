@@ -124,7 +124,7 @@ def test_every_workflow_is_a_study(path):
         ({"build": {"lattice_constant": 4.2}}, r"'composition' is missing in \[build\]"),
         ({**LEAST, "run": {"seed": "zero"}}, r"seed = 'zero' in \[run\] must be a valid integer"),
         ({**LEAST, "run": {"seed": -1}}, r"seed = -1 in \[run\] must be greater than or equal to 0"),
-        ({**LEAST, "run": {"replicas": 0}}, r"replicas = 0 in \[run\] must be greater than 0"),
+        ({**LEAST, "run": {"replicas": 0}}, r"replicas = 0 in \[run\] must be greater than or equal to 1"),
         ({**LEAST, "run": {"checkpoint_minutes": float("nan")}}, r"checkpoint_minutes = nan min in \[run\] must be"),
         ({**LEAST, "relax": {"fmax": -0.1}}, r"fmax = -0\.1 eV/Å in \[relax\] must be greater than 0"),
         ({**LEAST, "relax": {"atoms": 1}}, r"unknown key 'atoms' in \[relax\]"),
@@ -177,3 +177,19 @@ def test_what_is_no_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"study\.toml cannot be read: Not a directory; give a study"):
         read_study(tmp_path / "file" / "study.toml")
+
+
+@pytest.mark.parametrize(
+    ("table", "other"), [("relax", {}), ("final_relax", {}), ("vasp", {"final_relax": {"cell": "fixed"}})]
+)
+def test_a_format_of_right_angles_is_refused_where_the_cell_may_lose_them(table, other):
+    chosen = LEAST | {"export": {"fields": ["vti"]}, "final_relax": {"cell": "isotropic"}}
+    assert resolve(chosen)["export"]["fields"] == ("vti",)
+    freed = {} if table == "vasp" else {"cell": "free"}
+    with pytest.raises(ValueError, match=rf"vti, which holds right angles only, and \[{table}\] leaves the cell free"):
+        resolve(chosen | other | {table: freed})
+
+
+def test_more_replicas_than_anyone_needs_are_refused():
+    with pytest.raises(ValueError, match=r"replicas = 1000000 in \[run\] must be less than or equal to 1000"):
+        resolve(LEAST | {"run": {"replicas": 1_000_000}})

@@ -1,10 +1,12 @@
 """The figures side by side, and the checks that failed."""
 
+from dataclasses import replace
+
 import pytest
 from toys import Told
 
 from amorph.analysis.crystallinity import Crystallinity
-from amorph.figures import Row
+from amorph.figures import Row, restored
 from amorph.pipeline import Chain, resolve, summarize
 from amorph.pipeline.results import Analysed, Quench, References, Relaxation
 from amorph.pipeline.summary import Branches
@@ -16,7 +18,7 @@ HOW |= dict.fromkeys(("bragg_peak", "bragg_peak_limit", "mean_square_displacemen
 
 
 def judged(verdict="amorphous", reason="I/N² 0.01"):
-    return Crystallinity(verdict, reason, 0.01, 0.05, solid_share=0.0, solid_share_limit=0.05, **HOW)
+    return Crystallinity(verdict, reason, 0.01, 0.05, solid_share=0.0, **HOW)
 
 
 def relaxation(volume=500.0, converged=True, steps=5, verdict=None):
@@ -134,6 +136,46 @@ def test_a_glass_that_is_none_fails():
     found = summary(glass=host("it never melted", "partly crystalline"))
     assert found.failed == ["not a glass: it never melted"]
     assert (found.verdict, found.reason) == ("partly crystalline", "it never melted")
+
+
+OLD = {
+    **judged().figures(),
+    "solid_share_limit": 0.05,
+    "verdict": "partly crystalline",
+}
+for _new in ("solid_cluster", "crystal_fraction", "crystal_fraction_sd", "bragg_peak_of", "n_judged"):
+    del OLD[_new]
+
+
+def test_a_verdict_of_before_crystal_fractions_is_read_back():
+    again = restored(Crystallinity, OLD)
+    assert (again.verdict, again.is_glass, again.crystal_fraction) == ("partly crystalline", False, None)
+    assert [row["holds"] for row in again.table()] == [True, None, None, None, None, None, True, None]
+    glass = host()
+    glass.results["relax"] = relaxation(verdict=again)
+    assert summary(glass=glass).failed == ["not a glass: I/N² 0.01"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "fails", "notes"),
+    [
+        ("amorphous with embryo", False, 0),
+        ("cannot exclude a crystal", False, 2),
+        ("partly crystalline", True, 0),
+    ],
+)
+def test_an_embryo_is_no_fault_and_a_small_cell_is_noted(verdict, fails, notes):
+    found = summary(glass=host(verdict=verdict), chains=[exchanged(verdict=verdict)])
+    assert bool(found.failed) is fails
+    assert len(found.notes) == notes
+
+
+@pytest.mark.parametrize(("fraction", "limit", "fails"), [(0.04, 0.05, False), (0.06, 0.05, True), (0.2, 0.3, False)])
+def test_a_study_may_set_its_own_limit_of_the_crystal_fraction(fraction, limit, fails):
+    study = resolve({"build": {"composition": "MgO", "lattice_constant": 4.2}, "control": {"crystal_limit": limit}})
+    verdict = replace(judged("partly crystalline"), crystal_fraction=fraction)
+    glass = chain(melt_quench=Quench("Toy 0", 10, 0.01, judged()), relax=relaxation(verdict=verdict))
+    assert bool(summarize(study, Branches(glass, [exchanged()], None, reference()), "Toy 1").failed) is fails
 
 
 def test_what_did_not_converge_is_named_with_its_chain():

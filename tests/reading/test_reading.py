@@ -108,7 +108,7 @@ def test_symmetry_and_oxidation_states_of_a_cif(tmp_path, group, y, z):
 
 def test_a_space_group_that_nobody_knows_is_not_taken_for_none(tmp_path):
     (tmp_path / "a.cif").write_text(ANATASE.format(group="I 41/q q q", y=0, z=0, z_o=0.2081))
-    with pytest.raises(ValueError, match="is no structure that ASE or pymatgen can read"):
+    with pytest.raises(ValueError, match="I 41/q q q"):
         read_structure(tmp_path / "a.cif")
 
 
@@ -304,20 +304,20 @@ def xyz(cell="4 0 0 0 4 0 0 0 4", pbc="T T T", first="Mg", x="2.0", more=""):
     ("name", "content", "match"),
     [
         ("a.cif", "", "is empty; give a file with a structure"),
-        ("a.cif", "just some text\n" * 30, "is no structure that ASE or pymatgen can read"),
-        ("a.cif", "data_nothing\n_cell_length_a 4\n", "is no structure"),
+        ("a.cif", "just some text\n" * 30, "is no CIF"),
+        ("a.cif", "data_nothing\n_cell_length_a 4\n", "no block with atoms"),
         ("noextension", "just some text\n" * 30, "is no structure"),
-        ("a.xyz", bytes(range(256)) * 10, "is no structure"),
+        ("a.xyz", bytes(range(256)) * 10, "in line 1"),
         ("a.npz", bytes(range(256)) * 10, "is no field: BadZipFile"),
         ("a.py", "raise SystemExit(1)\n", "is no structure"),
         (
             "a.cif",
             CIF + "M Mg 0 0 0 0.67\nO O .5 .5 .5 1\n",
-            r"partly occupied site \(Mg 0.67\); write an ordered supercell",
+            r"partly occupied site \(M \(Mg\) 0.67\); .* amorph order",
         ),
         ("a.cif", CIF + "M Mg 0 0 0 0.5\nN Li 0 0 0 0.5\nO O .5 .5 .5 1\n", "partly occupied site"),
-        ("a.cif", CIF + "M Mg 0 0 ? 1\nO O .5 .5 .5 1\n", "is no structure"),
-        ("a.cif", CIF + "M Qq 0 0 0 1\nO O .5 .5 .5 1\n", "is no structure"),
+        ("a.cif", CIF + "M Mg 0 0 ? 1\nO O .5 .5 .5 1\n", "no position for M"),
+        ("a.cif", CIF + "M Qq 0 0 0 1\nO O .5 .5 .5 1\n", r"M \(Qq\)"),
         ("a.xyz", xyz(x="nan"), "the position of atom 1 .O. is not finite"),
         ("a.xyz", xyz(x="inf"), "the position of atom 1 .O. is not finite"),
         ("a.xyz", xyz(x="0.1"), "atoms 0 .Mg. and 1 .O. are 0.100 Å apart; at least 0.5 Å"),
@@ -326,7 +326,7 @@ def xyz(cell="4 0 0 0 4 0 0 0 4", pbc="T T T", first="Mg", x="2.0", more=""):
         ("a.xyz", xyz(cell="4 0 0 0 nan 0 0 0 4"), "the cell is not finite"),
         ("a.xyz", xyz(pbc="T T F"), r"periodic along \[True, True, False\]"),
         ("a.xyz", "2\n\nMg 0 0 0\nO 2 0 0\n", "periodic along"),
-        ("a.xyz", xyz(first="Qq"), "is no structure"),
+        ("a.xyz", xyz(first="Qq"), "'Qq', which is no element"),
         (
             "a.xyz",
             xyz(more=":oxidation_states:R:1").replace(" 0 0\n", " 0 0 nan\n"),
@@ -336,7 +336,7 @@ def xyz(cell="4 0 0 0 4 0 0 0 4", pbc="T T T", first="Mg", x="2.0", more=""):
         ("a.xyz", xyz(more=":momenta:R:3").replace(" 0 0\n", " 0 0 0 0 nan\n"), "a velocity is not finite"),
         ("a.xyz", xyz(first="X"), "no known element"),
         ("a.xyz", "0\n\n", "holds no structure|has no atoms"),
-        ("POSCAR", "MgO\n1.0\n4 0 0\n0 4 0\n0 0 4\nMg O\n1 1\nDirect\n0 0 0\n", "is no structure"),
+        ("POSCAR", "MgO\n1.0\n4 0 0\n0 4 0\n0 0 4\nMg O\n1 1\nDirect\n0 0 0\n", "counts 2 atoms and has 1"),
         ("a.json", "{}", "is no structure"),
         ("a.yaml", "!!python/object/apply:os.system ['true']\n", "is no structure"),
     ],

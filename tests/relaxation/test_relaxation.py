@@ -286,8 +286,8 @@ def test_a_state_of_another_run_is_refused():
     with pytest.raises(ValueError, match="the state to continue from has 12 variables, this minimisation 21"):
         relaxation(argon(5.3, 1), LennardJones(), cell="free", state=state)
     arrays = state.to_arrays()
-    del arrays["start_cell"], arrays["minimizer.moves"]
-    with pytest.raises(ValueError, match=r"the state of the relaxation lacks start_cell, minimizer\.moves"):
+    del arrays["start_cell"]
+    with pytest.raises(ValueError, match="lacks start_cell"):
         RelaxState.from_arrays(arrays)
 
 

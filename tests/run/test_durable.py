@@ -255,7 +255,7 @@ def test_a_continued_file_is_cut_back_to_its_checkpoint(tmp_path):
 def test_a_file_shorter_than_its_checkpoint_is_not_filled_with_zeros(tmp_path):
     path = tmp_path / "thermo.csv"
     path.write_text("step\n")
-    with pytest.raises(ValueError, match=r"thermo\.csv has 5 bytes where its checkpoint knows 9.*redo the stage"):
+    with pytest.raises(ValueError, match=r"thermo\.csv lacks 4 of the 9 bytes .*redo the stage"):
         AppendedFile(path, 9)
     assert path.read_text() == "step\n"
 

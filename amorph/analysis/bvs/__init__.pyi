@@ -5,4 +5,5 @@ from .maps import (
     bvs_maps as bvs_maps,
 )
 from .result import BvsMap as BvsMap
+from .valences import BondValenceSums as BondValenceSums, bond_valence_sums as bond_valence_sums
 from .window import window_field as window_field

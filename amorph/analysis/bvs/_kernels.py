@@ -25,19 +25,20 @@ provide_cache_folder()
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _add_inner(points, m, images, count, scale, r0, sums):  # type: ignore[no-untyped-def]
+def _add_inner(points, m, images, count, exponents, sums):  # type: ignore[no-untyped-def]
     """Add the valences of images that are within the cutoff of every point, all in the precision of the sums."""
     # atoms outside, points inside: the inner loop has no dependence and becomes vector code
     prefer_wide_vectors()
     px = points[0]
     py = points[1]
     pz = points[2]
-    factor = sums.dtype.type(scale)
-    unit = sums.dtype.type(r0)
     for n in range(count):
         x = images[0, n]
         y = images[1, n]
         z = images[2, n]
+        kind = np.int64(images[3, n])
+        factor = sums.dtype.type(exponents[kind, 0])
+        unit = sums.dtype.type(exponents[kind, 1])
         for k in range(m):
             dx = px[k] - x
             dy = py[k] - y
@@ -46,19 +47,20 @@ def _add_inner(points, m, images, count, scale, r0, sums):  # type: ignore[no-un
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _add_outer(points, m, images, count, limit, scale, r0, sums):  # type: ignore[no-untyped-def]
+def _add_outer(points, m, images, count, limit, exponents, sums):  # type: ignore[no-untyped-def]
     """Add the valences of images that the cutoff may leave out; float64 decides, whatever the precision of the sums."""
     prefer_wide_vectors()
     px = points[0]
     py = points[1]
     pz = points[2]
-    factor = sums.dtype.type(scale)
-    unit = sums.dtype.type(r0)
     nothing = sums.dtype.type(0.0)
     for n in range(count):
         x = images[0, n]
         y = images[1, n]
         z = images[2, n]
+        kind = np.int64(images[3, n])
+        factor = sums.dtype.type(exponents[kind, 0])
+        unit = sums.dtype.type(exponents[kind, 1])
         for k in range(m):
             dx = px[k] - x
             dy = py[k] - y
@@ -87,6 +89,7 @@ def _split(images, count, center, half, cutoff, inner, outer):  # type: ignore[n
         outer[0, found_outer] = x
         outer[1, found_outer] = y
         outer[2, found_outer] = z
+        outer[3, found_outer] = images[3, n]
         reaches = _square_outside(x, y, z, center, half) <= reach
         if is_single:
             dx = x - center[0]
@@ -95,6 +98,7 @@ def _split(images, count, center, half, cutoff, inner, outer):  # type: ignore[n
             inner[0, found_inner] = dx
             inner[1, found_inner] = dy
             inner[2, found_inner] = dz
+            inner[3, found_inner] = images[3, n]
             farthest = (abs(dx) + half[0]) ** 2 + (abs(dy) + half[1]) ** 2 + (abs(dz) + half[2]) ** 2
             found_inner += farthest <= within
             found_outer += reaches & (farthest > within)
@@ -116,13 +120,13 @@ def _occupied_blocks(free):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def bond_valence_slab(x0, planes, maps, grid, spheres, anions, cutoff, limit, bonds):  # type: ignore[no-untyped-def]
+def bond_valence_slab(x0, planes, maps, grid, spheres, anions, cutoff, limit, bonds, exponents):  # type: ignore[no-untyped-def]
     """Fill planes of the maps of some ions, from x0 on, with Σ 2^[scale·(r0 − d)] over d² ≤ limit, NaN in the spheres.
 
     `maps` (ions, nx, ny, nz) are filled in their precision; `grid` (cell, heights, xs, ys, zs); `spheres` (fractional,
-    positions, radii, limits), as free_points takes them; `anions` (cell, inverse, heights, bins, starts, positions);
-    `bonds` holds scale, r0, target and window of each ion. Returns for each ion how many points are NaN, below, within
-    and above |v − target| < window.
+    positions, radii, limits), as free_points takes them; `anions` (cell, inverse, heights, bins, starts, positions and
+    kinds); `bonds` holds target and window of each ion, `exponents` scale and r0 of its bond with each kind. Returns
+    for each ion how many points are NaN, below, within and above |v − target| < window.
     """
     _, _, xs, ys, zs = grid
     fractional, positions, radii, limits = spheres
@@ -135,9 +139,9 @@ def bond_valence_slab(x0, planes, maps, grid, spheres, anions, cutoff, limit, bo
     for start in starts:
         flat[start : start + planes * ny * nz] = np.nan
 
-    images = np.empty((3, 256))
-    inner = np.empty((3, 256), maps.dtype)
-    outer = np.empty((3, 256))
+    images = np.empty((4, 256))
+    inner = np.empty((4, 256), maps.dtype)
+    outer = np.empty((4, 256))
     points = np.empty((3, BLOCK_ROOM))
     near = np.empty((3, BLOCK_ROOM), maps.dtype)
     sums = np.empty(SLAB**3, maps.dtype)
@@ -165,8 +169,8 @@ def bond_valence_slab(x0, planes, maps, grid, spheres, anions, cutoff, limit, bo
                         )
                         images, count = gather(center, cutoff + radius, anions, images)
                         if outer.shape[1] <= count:
-                            inner = np.empty((3, images.shape[1] + 1), maps.dtype)
-                            outer = np.empty((3, images.shape[1] + 1))
+                            inner = np.empty((4, images.shape[1] + 1), maps.dtype)
+                            outer = np.empty((4, images.shape[1] + 1))
                     _enclose(points, m, center, half)
                     found_inner, found_outer = _split(images, count, center, half, cutoff, inner, outer)
                     padded = (m + lanes - 1) // lanes * lanes
@@ -176,10 +180,10 @@ def bond_valence_slab(x0, planes, maps, grid, spheres, anions, cutoff, limit, bo
                             near[k, n] = points[k, n] - center[k]
                     accessible += m
                     for ion in range(ions):
-                        scale, r0, target, window = bonds[ion]
+                        target, window = bonds[ion]
                         sums[:padded] = 0.0
-                        _add_inner(near, padded, inner, found_inner, scale, r0, sums)
-                        _add_outer(points, padded, outer, found_outer, limit, scale, r0, sums)
+                        _add_inner(near, padded, inner, found_inner, exponents[ion], sums)
+                        _add_outer(points, padded, outer, found_outer, limit, exponents[ion], sums)
                         below = inside = 0
                         for n in range(m):
                             flat[starts[ion] + where[n]] = sums[n]
@@ -195,9 +199,9 @@ def bond_valence_slab(x0, planes, maps, grid, spheres, anions, cutoff, limit, bo
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def bond_valence_points(points, sums, anions, cutoff, limit, scale, r0):  # type: ignore[no-untyped-def]
-    """Fill `sums` with Σ 2^[scale·(r0 − d)] over d² ≤ limit at arbitrary points (n, 3)."""
-    images = np.empty((3, 256))
+def bond_valence_points(points, sums, anions, cutoff, limit, exponents):  # type: ignore[no-untyped-def]
+    """Fill `sums` with Σ 2^[scale·(r0 − d)] over d² ≤ limit, by kind of anion, at arbitrary points."""
+    images = np.empty((4, 256))
     for n in range(points.shape[0]):
         images, count = gather(points[n], cutoff, anions, images)
         total = 0.0
@@ -208,5 +212,6 @@ def bond_valence_points(points, sums, anions, cutoff, limit, scale, r0):  # type
                 + (points[n, 2] - images[2, k]) ** 2
             )
             if square <= limit:
+                scale, r0 = exponents[np.int64(images[3, k])]
                 total += _exp2(scale * (r0 - math.sqrt(square)))
         sums[n] = total

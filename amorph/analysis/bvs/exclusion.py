@@ -34,7 +34,7 @@ def slab_filler(
     bonds: Sequence[Bond],
     blockers: NDArray[np.float64],
     radii: NDArray[np.float64],
-    window: float,
+    windows: Sequence[float],
 ) -> Callable[[int, NDArray[Any]], NDArray[np.int64]]:
     """Prepare what fills a slab of the maps (ions, nx, ny, nz) with bond valence sums, NaN in the blockers' spheres.
 
@@ -48,14 +48,15 @@ def slab_filler(
     for radius in np.unique(radii):
         limits[radii == radius] = grids.smallest_square_reaching(float(radius))
     spheres = (*grids.wrap(grid.cell, blockers), radii, limits)
-    anions = tuple(grids.make_bins(grid.cell, bonds[0].positions))
+    anions = tuple(grids.make_bins(grid.cell, bonds[0].positions, bonds[0].kinds))
     cutoff = bonds[0].cutoff
-    constants = np.array([(*bond.exponent, bond.target_valence, window) for bond in bonds])
+    targets = np.array([(bond.target_valence, window) for bond, window in zip(bonds, windows, strict=True)])
+    exponents = np.array([bond.exponents for bond in bonds])
     limit = grids.largest_square_within(cutoff)
 
     def fill(first: int, slab: NDArray[Any]) -> NDArray[np.int64]:
         counts: NDArray[np.int64] = bond_valence_slab(
-            first, len(slab), values, tuple(grid), spheres, anions, cutoff, limit, constants
+            first, len(slab), values, tuple(grid), spheres, anions, cutoff, limit, targets, exponents
         )
         return counts
 

@@ -14,13 +14,13 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
 from amorph.analysis import grids
-from amorph.analysis.bvs.bond import Bond, resolve_bond
+from amorph.analysis.bvs.bond import WINDOW, Bond, bond_of, resolve_bond
 from amorph.analysis.bvs.exclusion import Exclusion, slab_filler
 from amorph.analysis.bvs.result import Blocking, BvsMap
 from amorph.analysis.bvs.window import window_field
 from amorph.fields import Precision, ScalarField
 from amorph.parameters import Count, Length, NonNegativeLength, Valence, checked, parse
-from amorph.structure import periodic_atoms
+from amorph.structure import GivenLengths, periodic_atoms
 
 __all__ = ["Blocking", "BvsMap", "bond_valence_sum_at", "bvs_map", "bvs_maps", "window_field"]
 
@@ -36,11 +36,13 @@ def bvs_map(
     exclusion_radius: NonNegativeLength = 1.7,
     anion_exclusion_radius: NonNegativeLength | None = None,
     blocking: Blocking = "all",
-    window: Valence = 0.4,
-    r0: Length | None = None,
-    b: Length | None = None,
-    anion: str = "O",
+    window: Valence | None = None,
+    anion: str | None = None,
+    set: str | None = None,
     parameters: Path | None = None,
+    r0: GivenLengths | None = None,
+    b: GivenLengths | None = None,
+    estimates: bool = True,
     precision: Precision = "float64",
     threads: Count | None = None,
     progress: grids.Task | None = None,
@@ -66,19 +68,22 @@ def bvs_map(
     blocking
         "all": every atom excludes the points around it; "framework": the ions of the mobile element do not.
     window
-        Half width of the window around the ion's valence [v.u.]; 0.4 belongs to Mg2+ with r0 = 1.693 and b = 0.37 Å.
-    r0
-        Length of a bond of unit valence [Å]; by default the table's.
-    b
-        Softness [Å]; by default that of the table's r0, and 0.37 Å beside an r0 given here.
+        Half width of the window around the ion's valence [v.u.]; by default a fifth of the valence, for Mg2+ 0.4.
     anion
-        Element that the ion bonds, or its ion: "O", "O2-". In a structure with ``oxidation_states`` only its atoms in a
-        negative state count.
+        Elements of the anions to sum over, "O" or "O,Cl"; by default of all atoms in a negative oxidation state or, in
+        a structure without ``oxidation_states``, of all that are anions by elements and bonds.
+    set
+        Name of the one set of parameters to take; by default the first that has the pair (``amorph parameters``).
     parameters
-        A bvparm .cif file of the IUCr to take r0 and b from, instead of the table.
+        A file to take the parameters from instead: a bvparm .cif of the IUCr, or a CSV table of one's own.
+    r0
+        Length of a bond of unit valence [Å] instead; with several anions one for each, as in O=1.466 Cl=1.9.
+    b
+        Softness [Å] beside an r0 given here, by default 0.37 Å; one for all anions, or one for each.
+    estimates
+        Whether to estimate the parameters of a pair that no set has, from the sizes of its elements.
     precision
-        "float64", or "float32" for half the memory: sums good to 4e-6 of themselves or of 1 v.u. at b = 0.37 Å, and as
-        much worse as b is smaller. The same points are excluded, the same anions count.
+        "float64", or "float32" for half the memory: sums good to 4e-6 of themselves or of 1 v.u. at b = 0.37 Å.
     threads
         Threads to work in, by default one for each processor; the result is the same to the last bit.
     progress
@@ -87,24 +92,20 @@ def bvs_map(
     Raises
     ------
     ValueError
-        A structure that makes no sense, no anion in it, an ion without parameters, both a grid and a spacing, or a grid
-        larger than memory.
+        A structure that makes no sense, no anion in it, an ion without parameters, a grid larger than memory.
 
     Examples
     --------
-    The octahedral site of Mg in MgO, its ions removed first:
-
     >>> from ase.build import bulk
-    >>> made = bvs_map(bulk("MgO", "rocksalt", a=4.212), "Mg2+", grid=(2, 2, 2), blocking="framework", threads=1)
-    >>> made.field.values[0, 0, 0].round(3), made.window_fraction_of_cell
-    (np.float64(2.013), 0.125)
+    >>> bvs_map(bulk("MgO", "rocksalt", a=4.212), "Mg2+", grid=(2, 2, 2), blocking="framework").window_fraction_of_cell
+    0.125
     """
     atoms = periodic_atoms(atoms)
-    bond = resolve_bond(atoms, ion, r0=r0, b=b, anion=anion, parameters=parameters, cutoff=cutoff, precision=precision)
+    chosen: dict[str, Any] = {"r0": r0, "b": b, "set": set, "parameters": parameters, "estimates": estimates}
+    bond = resolve_bond(atoms, ion, anion=anion, cutoff=cutoff, precision=precision, **chosen)
     exclusion = Exclusion(exclusion_radius, anion_exclusion_radius, blocking)
-    return _make_maps(atoms, [bond], (grid, spacing), exclusion, window, precision, threads=threads, progress=progress)[
-        0
-    ]
+    mesh = (grid, spacing)
+    return _make_maps(atoms, [bond], mesh, exclusion, window, precision, threads=threads, progress=progress)[0]
 
 
 @checked
@@ -118,9 +119,11 @@ def bvs_maps(
     exclusion_radius: NonNegativeLength = 1.7,
     anion_exclusion_radius: NonNegativeLength | None = None,
     blocking: Blocking = "all",
-    window: Valence = 0.4,
-    anion: str = "O",
+    window: Valence | None = None,
+    anion: str | None = None,
+    set: str | None = None,
     parameters: Path | None = None,
+    estimates: bool = True,
     precision: Precision = "float64",
     threads: Count | None = None,
     progress: grids.Task | None = None,
@@ -133,10 +136,12 @@ def bvs_maps(
         Structure, periodic in three directions; any cell.
     ions
         The mobile ions, each by itself: ("Mg2+", "Ca2+").
-    grid, spacing, cutoff, exclusion_radius, anion_exclusion_radius, blocking, anion, parameters, precision
+    grid, spacing, cutoff, exclusion_radius, anion_exclusion_radius, blocking, anion, set, parameters, estimates
+        As in :func:`bvs_map`, for every ion.
+    precision
         As in :func:`bvs_map`, for every ion.
     window
-        Half width of the window around the valence of each ion [v.u.].
+        Half width of the window around the valence of each ion [v.u.]; by default a fifth of it.
     threads, progress
         As in :func:`bvs_map`.
 
@@ -164,14 +169,10 @@ def bvs_maps(
     [np.float64(2.01), np.float64(1.09)]
     """
     atoms = periodic_atoms(atoms)
-    bonds = [
-        resolve_bond(
-            atoms, ion, r0=None, b=None, anion=anion, parameters=parameters, cutoff=cutoff, precision=precision
-        )
-        for ion in ions
-    ]
+    chosen: dict[str, Any] = {"set": set, "parameters": parameters, "estimates": estimates}
+    bonds = [resolve_bond(atoms, ion, anion=anion, cutoff=cutoff, precision=precision, **chosen) for ion in ions]
     names = [bond.ion for bond in bonds]
-    if not names or len(set(names)) < len(names):
+    if not names or len(dict.fromkeys(names)) < len(names):
         raise ValueError(f"ions = {', '.join(names) or 'none'}; give at least one, and each once")
     exclusion = Exclusion(exclusion_radius, anion_exclusion_radius, blocking)
     return _make_maps(atoms, bonds, (grid, spacing), exclusion, window, precision, threads=threads, progress=progress)
@@ -184,10 +185,12 @@ def bond_valence_sum_at(
     ion: str,
     *,
     cutoff: Length = 6.0,
-    r0: Length | None = None,
-    b: Length | None = None,
-    anion: str = "O",
+    anion: str | None = None,
+    set: str | None = None,
     parameters: Path | None = None,
+    r0: GivenLengths | None = None,
+    b: GivenLengths | None = None,
+    estimates: bool = True,
 ) -> NDArray[np.float64]:
     """Sum the bond valences that an ion would have at given points.
 
@@ -197,7 +200,7 @@ def bond_valence_sum_at(
         (n, 3) or (3,) positions, anywhere [Å].
     atoms
         Structure, periodic in three directions; any cell.
-    ion, cutoff, r0, b, anion, parameters
+    ion, cutoff, anion, set, parameters, r0, b, estimates
         As in :func:`bvs_map`.
 
     Returns
@@ -224,15 +227,16 @@ def bond_valence_sum_at(
     from amorph.analysis.bvs._kernels import bond_valence_points
 
     atoms = periodic_atoms(atoms)
-    bond = resolve_bond(atoms, ion, r0=r0, b=b, anion=anion, parameters=parameters, cutoff=cutoff)
+    chosen: dict[str, Any] = {"r0": r0, "b": b, "set": set, "parameters": parameters, "estimates": estimates}
+    bond = resolve_bond(atoms, ion, anion=anion, cutoff=cutoff, **chosen)
     where = np.atleast_2d(np.array(points, dtype=np.float64, order="C"))
     if where.ndim != 2 or where.shape[1] != 3:
         raise ValueError(f"points of the shape {np.shape(points)}; give (n, 3) positions in Å")
     if not np.isfinite(where).all():
         raise ValueError(f"point {int(np.argmin(np.isfinite(where).all(axis=1)))} is not finite; give positions in Å")
     sums = np.empty(len(where))
-    anions = tuple(grids.make_bins(atoms.cell.array, bond.positions))
-    bond_valence_points(where, sums, anions, cutoff, grids.largest_square_within(cutoff), *bond.exponent)
+    anions = tuple(grids.make_bins(atoms.cell.array, bond.positions, bond.kinds))
+    bond_valence_points(where, sums, anions, cutoff, grids.largest_square_within(cutoff), bond.exponents)
     return sums
 
 
@@ -255,19 +259,18 @@ def bvs_map_of(field: ScalarField, atoms: Atoms) -> BvsMap:
         raise ValueError(f"the {field.quantity} is no bond valence sum; give a map of one")
     try:
         given = parse(bvs_map, field.parameters)
-        precision: Precision = given["precision"]
-        of_bond = {name: given[name] for name in ("r0", "b", "anion", "parameters", "cutoff")}
-        bond = resolve_bond(atoms, given["ion"], precision=precision, **of_bond)
+        bond = bond_of(atoms, given)
     except ValueError as error:
         raise ValueError(f"its parameters do not make a map: {error}") from None
+    window = _window_of(bond, given["window"])
     counts = np.zeros(4)
     for plane in field.values:
         excess = plane.astype(np.float64) - bond.target_valence
-        inside = np.abs(excess) < given["window"]
-        counts += [np.isnan(excess).sum(), (excess <= -given["window"]).sum(), inside.sum(), 0]
+        inside = np.abs(excess) < window
+        counts += [np.isnan(excess).sum(), (excess <= -window).sum(), inside.sum(), 0]
     counts[3] = field.values.size - counts.sum()
     exclusion = Exclusion(given["exclusion_radius"], given["anion_exclusion_radius"], given["blocking"])
-    return _map_of(atoms, bond, field.values, (counts / field.values.size).tolist(), exclusion, given["window"])
+    return _map_of(atoms, bond, field.values, (counts / field.values.size).tolist(), exclusion, window)
 
 
 def _make_maps(
@@ -275,7 +278,7 @@ def _make_maps(
     bonds: Sequence[Bond],
     mesh: tuple[tuple[int, int, int] | None, float | None],
     exclusion: Exclusion,
-    window: float,
+    window: float | None,
     precision: Precision,
     *,
     threads: int | None,
@@ -287,16 +290,22 @@ def _make_maps(
     layout = grids.make_grid(atoms.cell.array, points)
     alike: dict[bytes, list[Bond]] = {}
     for bond in bonds:
-        alike.setdefault(b"".join(array.tobytes() for array in exclusion.of(atoms, bond)), []).append(bond)
+        shared = (bond.which, *exclusion.of(atoms, bond))
+        alike.setdefault(b"".join(array.tobytes() for array in shared), []).append(bond)
     made = {}
     for group in alike.values():
         values = np.empty((len(group), *points), precision)
-        fill = slab_filler(values, layout, group, *exclusion.of(atoms, group[0]), window)
+        windows = [_window_of(bond, window) for bond in group]
+        fill = slab_filler(values, layout, group, *exclusion.of(atoms, group[0]), windows)
         label = f"bond valence sums of {', '.join(bond.ion for bond in group)}"
         counts = np.sum(grids.over_slabs(values[0], fill, threads, progress=progress, label=label), axis=0)
-        for bond, own, shares in zip(group, values, counts / values[0].size, strict=True):
-            made[bond.ion] = _map_of(atoms, bond, own, shares.tolist(), exclusion, window)
+        for bond, own, shares, width in zip(group, values, counts / values[0].size, windows, strict=True):
+            made[bond.ion] = _map_of(atoms, bond, own, shares.tolist(), exclusion, width)
     return tuple(made[bond.ion] for bond in bonds)
+
+
+def _window_of(bond: Bond, window: float | None) -> float:
+    return WINDOW * bond.target_valence if window is None else window
 
 
 def _map_of(
@@ -311,9 +320,7 @@ def _map_of(
         "anion_exclusion_radius": anion_radius,
         "blocking": exclusion.blocking,
         "window": window,
-        "r0": bond.r0,
-        "b": bond.b,
-        "anion": bond.anion,
+        **bond.arguments,
         "precision": str(values.dtype),
     }
     excluded, under, within, over = shares
@@ -325,14 +332,12 @@ def _map_of(
         ion=bond.ion,
         target_valence=bond.target_valence,
         window=window,
-        r0=bond.r0,
-        b=bond.b,
-        source=bond.source,
+        parameters=bond.parameters,
+        anions=bond.anions,
         cutoff=bond.cutoff,
         exclusion_radius=exclusion.radius,
         anion_exclusion_radius=anion_radius,
         blocking=exclusion.blocking,
-        anion=bond.anion,
         excluded_fraction=excluded,
         under_bonded_fraction_of_cell=under,
         window_fraction_of_cell=within,

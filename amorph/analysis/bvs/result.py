@@ -9,6 +9,7 @@ from ase import Atoms
 from amorph.fields import ScalarField
 from amorph.figures import Result
 from amorph.machine.memory import refuse_beyond_memory
+from amorph.tables import BondValence, element_of
 
 Blocking = Literal["all", "framework"]
 
@@ -32,12 +33,10 @@ class BvsMap(Result):
     """V, the valence of the ion [v.u.]."""
     window: float
     """Half width of the window around V [v.u.]."""
-    r0: float
-    """Length of a bond of unit valence [Å]."""
-    b: float
-    """Softness [Å]."""
-    source: str
-    """Where r0 and b come from; with "unverified" where nobody confirmed them in their first source."""
+    parameters: tuple[BondValence, ...]
+    """Of the bond with each anion: r0, b and their source."""
+    anions: str
+    """What counts as an anion, and by what."""
     cutoff: float
     """Anions at this distance or nearer count [Å]."""
     exclusion_radius: float
@@ -46,8 +45,6 @@ class BvsMap(Result):
     """The same for anions [Å]."""
     blocking: Blocking
     """Whether all atoms block, or the framework only: without the ions of the mobile element."""
-    anion: str
-    """Chemical symbol of the anion."""
     excluded_fraction: float
     """Share of the cell's points that are excluded."""
     under_bonded_fraction_of_cell: float
@@ -59,6 +56,10 @@ class BvsMap(Result):
     _large: ClassVar[frozenset[str]] = frozenset({"field", "atoms"})
     _derived: ClassVar[tuple[str, ...]] = (
         "grid",
+        "r0",
+        "b",
+        "source",
+        "anion",
         "under_bonded_fraction_of_accessible",
         "window_fraction_of_accessible",
         "over_bonded_fraction_of_accessible",
@@ -68,6 +69,26 @@ class BvsMap(Result):
     def grid(self) -> tuple[int, int, int]:
         """Number of points along each lattice vector."""
         return self.field.grid
+
+    @property
+    def r0(self) -> float | None:
+        """Length of a bond of unit valence [Å]; None where several anions have one each."""
+        return self.parameters[0].r0 if len(self.parameters) == 1 else None
+
+    @property
+    def b(self) -> float | None:
+        """Softness [Å]; None where several anions have one each."""
+        return self.parameters[0].b if len(self.parameters) == 1 else None
+
+    @property
+    def source(self) -> str:
+        """Where r0 and b come from."""
+        return "; ".join(dict.fromkeys(each.source for each in self.parameters))
+
+    @property
+    def anion(self) -> str:
+        """Chemical symbols of the anions."""
+        return ",".join(element_of(each.anion) for each in self.parameters)
 
     @property
     def under_bonded_fraction_of_accessible(self) -> float:

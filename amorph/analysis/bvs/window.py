@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amorph.analysis import grids
-from amorph.analysis.bvs.bond import resolve_bond
+from amorph.analysis.bvs.bond import bond_of
 from amorph.analysis.bvs.exclusion import Exclusion, slab_filler
 from amorph.analysis.bvs.result import BvsMap
 from amorph.analysis.distance import fill_distances
@@ -40,7 +40,7 @@ def window_field(bvs: BvsMap, *, window: Valence | None = None, threads: Count |
     """
     if window is None:
         window = bvs.window
-    bond = resolve_bond(bvs.atoms, bvs.ion, r0=bvs.r0, b=bvs.b, anion=bvs.anion, parameters=None, cutoff=bvs.cutoff)
+    bond = bond_of(bvs.atoms, bvs.field.parameters)
     cell, item = bvs.field.cell, bvs.field.values.itemsize
     points = grids.resolve_points(cell, bvs.grid, None, bytes_per_point=item)
     layout = grids.make_grid(cell, points)
@@ -52,7 +52,7 @@ def window_field(bvs: BvsMap, *, window: Valence | None = None, threads: Count |
         if radius > 0.0
     ]
     values = np.empty(points, bvs.field.values.dtype)
-    fill = slab_filler(values[None], layout, [bond], np.empty((0, 3)), np.empty(0), window)
+    fill = slab_filler(values[None], layout, [bond], np.empty((0, 3)), np.empty(0), [window])
 
     def work(first: int, slab: NDArray[Any]) -> None:
         fill(first, slab)

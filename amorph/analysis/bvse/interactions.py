@@ -1,14 +1,26 @@
 """What acts on an ion at a point: Morse attraction of the anions and screened repulsion of the cations."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from amorph.tables import Ion, ion_name, parse_ion, principal_quantum_number, radius, soft_bond_valence
+from amorph.structure import GivenLengths, per_anion, which_anions
+from amorph.tables import (
+    Ion,
+    SoftBondValence,
+    anion_name,
+    ion_name,
+    parse_ion,
+    principal_quantum_number,
+    radius,
+    soft_bond_valence,
+)
 
 Convention = Literal["full", "half"]
 
@@ -44,7 +56,7 @@ class Interaction:
     r_min: float | None
     """Distance of the minimum of a Morse potential [Å]."""
     source: str
-    """Where the values come from; with "unverified" where nobody confirmed them in their first source."""
+    """Where the values come from."""
 
     @property
     def species(self) -> str:
@@ -81,7 +93,46 @@ class _Kind:
         return Term(True, math.log2(math.e) / each.length, each.r_min, each.depth)
 
 
-def _kinds(atoms: Atoms, name: str, convention: Convention, cutoff: float) -> tuple[Ion, list[_Kind]]:
+@dataclass(frozen=True)
+class Choice:
+    """Which Morse parameters to take, and of which anions."""
+
+    anion: str | None = None
+    set: str | None = None
+    parameters: Path | None = None
+    d0: float | Mapping[str, float] | None = None
+    r_min: GivenLengths | None = None
+    b: GivenLengths | None = None
+
+    def of(self, mobile: Ion, elements: list[str]) -> dict[str, SoftBondValence]:
+        """Find the parameters of the ion with each of some anions, by element."""
+        given = {"d0": self.d0, "r_min": self.r_min, "b": self.b}
+        if all(value is None for value in given.values()):
+            return {e: soft_bond_valence(mobile, e, set=self.set, parameters=self.parameters) for e in elements}
+        if missing := [name for name, value in given.items() if value is None]:
+            raise ValueError(f"{', '.join(given)} belong together, and {missing[0]} is missing; give all three or none")
+        if self.set is not None or self.parameters is not None:
+            raise ValueError("d0, r_min and b, and a set or a file of parameters are given; give one of them")
+        d0, r_min, b = (per_anion(name, value, elements) for name, value in given.items() if value is not None)
+        return {
+            e: SoftBondValence(
+                mobile.name,
+                anion_name(e),
+                r_min[e] - b[e] * math.log(2.0),
+                b[e],
+                "given",
+                "given",
+                False,
+                d0[e],
+                r_min[e],
+            )
+            for e in elements
+        }
+
+
+def _kinds(
+    atoms: Atoms, name: str, convention: Convention, cutoff: float, choice: Choice
+) -> tuple[Ion, list[_Kind], dict[str, SoftBondValence]]:
     """Sort the framework's atoms by element and charge, and look up their interactions with the mobile ion."""
     mobile = parse_ion(name)
     if cutoff > _LONGEST_CUTOFF:
@@ -97,10 +148,9 @@ def _kinds(atoms: Atoms, name: str, convention: Convention, cutoff: float) -> tu
             f"smaller one (default 10.0)"
         )
     states = framework.arrays["oxidation_states"]
-    if not (states < 0).any():
-        raise ValueError(
-            f"no anion in {atoms.get_chemical_formula('metal')}: a site energy needs the anions that {mobile} bonds"
-        )
+    bonded, elements, _ = which_anions(atoms, mobile, choice.anion)
+    bonded = bonded[~(atoms.symbols == mobile.element)]
+    values = choice.of(mobile, elements)
     if (neutral := np.flatnonzero(states == 0)).size:
         raise ValueError(
             f"{framework.symbols[neutral[0]]} has the oxidation state 0, for which the site energy has no term; give "
@@ -110,20 +160,20 @@ def _kinds(atoms: Atoms, name: str, convention: Convention, cutoff: float) -> tu
     kinds = []
     for element in dict.fromkeys(framework.symbols):
         for charge in np.unique(states[framework.symbols == element]).tolist():
-            which = (framework.symbols == element) & (states == charge)
-            make = _repulsion if charge > 0 else _morse
-            interaction = make(mobile, element, charge, int(which.sum()), convention)
-            kinds.append(_Kind(interaction, np.ascontiguousarray(framework.positions[which])))
-    return mobile, kinds
+            which = (framework.symbols == element) & (states == charge) & (bonded | (states > 0))
+            if which.any():
+                count = int(which.sum())
+                interaction = (
+                    _repulsion(mobile, element, charge, count)
+                    if charge > 0
+                    else _morse(values[element], element, charge, count, convention)
+                )
+                kinds.append(_Kind(interaction, np.ascontiguousarray(framework.positions[which])))
+    return mobile, kinds, values
 
 
-def _morse(mobile: Ion, element: str, charge: float, count: int, convention: Convention) -> Interaction:
-    if charge != round(charge):
-        raise ValueError(
-            f"{element} has the oxidation state {charge:g}, and soft-BV parameters are for whole ones; give it one, "
-            f"as in {{'{element}': {round(charge)}}} or --oxidation-states {element}={round(charge)}"
-        )
-    values = soft_bond_valence(mobile, Ion(element, round(charge)))
+def _morse(values: SoftBondValence, element: str, charge: float, count: int, convention: Convention) -> Interaction:
+    other = "" if ion_name(element, charge) == values.anion else f", of {values.anion}"
     return Interaction(
         element,
         charge,
@@ -132,11 +182,11 @@ def _morse(mobile: Ion, element: str, charge: float, count: int, convention: Con
         depth=values.d0 * (1.0 if convention == "full" else 0.5),
         length=values.b,
         r_min=values.r_min,
-        source=values.source if values.verified else f"{values.source}, unverified",
+        source=values.source + other,
     )
 
 
-def _repulsion(mobile: Ion, element: str, charge: float, count: int, convention: Convention) -> Interaction:
+def _repulsion(mobile: Ion, element: str, charge: float, count: int) -> Interaction:
     numbers = principal_quantum_number(mobile.element) * principal_quantum_number(element)
     length = SCREENING * (radius(RADII, mobile.element) + radius(RADII, element))
     return Interaction(

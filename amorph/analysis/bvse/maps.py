@@ -1,8 +1,18 @@
-"""Bond-valence site energy of a mobile ion: on a grid over the cell, and at points."""
+r"""Bond-valence site energy of a mobile ion: on a grid over the cell, and at points.
+
+.. math::
+    E = c \sum_\mathrm{anions} D_0 \{[e^{(R_\mathrm{min} - R)/b} - 1]^2 - 1\}
+      + \sum_\mathrm{cations} \frac{14.4\,q_1 q_2}{\sqrt{n_1 n_2}\,R}\,\mathrm{erfc}\frac{R}{f (r_1 + r_2)}
+
+with the Morse parameters of Chen & Adams (2019), doi:10.1107/S2052520618015718, the oxidation states q, the principal
+quantum numbers n (the period), the covalent radii r of Cordero et al. (2008), doi:10.1039/B801115J, and f = 0.74.
+Nearer than 0.01 Å to a cation its repulsion is that at 0.01 Å, some thousand eV: at the nucleus it would be infinite.
+"""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,12 +20,15 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
 from amorph.analysis import grids
-from amorph.analysis.bvse.interactions import Convention, Interaction, _Kind, _kinds
+from amorph.analysis.bvse.interactions import Choice, Convention, Interaction, _Kind, _kinds
 from amorph.fields import ScalarField
 from amorph.figures import Result
-from amorph.parameters import Count, Length, NonNegativeLength, checked
-from amorph.structure import resolve_oxidation_states
-from amorph.tables import Ion
+from amorph.parameters import Count, Energy, Length, NonNegativeLength, checked
+from amorph.structure import GivenLengths, periodic_atoms, resolve_oxidation_states
+from amorph.tables import Ion, SoftBondValence
+
+Energies = Energy | Mapping[str, Energy]
+"""An energy for the one anion, or one for each, by element."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +49,8 @@ class BvseMap(Result):
     """Points nearer than this to an atom of the framework are excluded [Å]; 0: none is."""
     charges: str
     """Where the oxidation states come from."""
+    parameters: tuple[SoftBondValence, ...]
+    """Morse parameters of the ion with each anion, and their source."""
     interactions: tuple[Interaction, ...]
     """One for each element and charge of the framework."""
     removed: int
@@ -86,6 +101,12 @@ def bvse_map(
     cutoff: Length = 10.0,
     convention: Convention = "half",
     oxidation_states: str | Mapping[str, float] | None = None,
+    anion: str | None = None,
+    set: str | None = None,
+    parameters: Path | None = None,
+    d0: Energies | None = None,
+    r_min: GivenLengths | None = None,
+    b: GivenLengths | None = None,
     exclusion_radius: NonNegativeLength = 0.0,
     threads: Count | None = None,
     progress: grids.Task | None = None,
@@ -107,9 +128,20 @@ def bvse_map(
     convention
         "full": the Morse potential as it stands; "half": half of it, as BVlain has it.
     oxidation_states
-        "given": those that the structure has; "formal": one for each element, balanced by composition; "fitted": for
-        each cation the one that its bond lengths fit; or the states of elements [e], as in Ti=4. By default those of
-        the structure and, in a structure without, formal ones.
+        "given": those that the structure has; "formal": balanced by composition; "fitted": to bond lengths; or those of
+        elements [e], as in Ti=4. By default those of the structure and, in a structure without, formal ones.
+    anion
+        Elements of the anions that attract the ion, "O" or "O,Cl"; by default all in a negative state.
+    set
+        Name of the set of Morse parameters; only chen_adams2019 (soft-BV), the default, has them.
+    parameters
+        A CSV table of one's own to take the Morse parameters from instead.
+    d0
+        Depth of the Morse potential [eV] instead, beside `r_min` and `b`; with several anions one for each, as O=0.988.
+    r_min
+        Distance of its minimum [Å], likewise.
+    b
+        Its softness, one over the exponent α [Å], likewise.
     exclusion_radius
         Points nearer than this to an atom of the framework are excluded [Å]; 0 excludes none.
     threads
@@ -117,45 +149,29 @@ def bvse_map(
     progress
         Where to show the progress of a long map, ``Progress(visible=True).task``; nowhere by default.
 
-    Returns
-    -------
-    BvseMap
-        The map, with its lowest and highest energy and the parameters of every interaction.
-
     Raises
     ------
     ValueError
-        A structure that makes no sense, oxidation states that cannot be found, an ion without soft-BV parameters for
-        an anion of the structure, no anion in it, both a grid and a spacing, or a grid larger than memory.
-
-    Notes
-    -----
-    .. math::
-        E = c \sum_\mathrm{anions} D_0 \{[e^{(R_\mathrm{min} - R)/b} - 1]^2 - 1\}
-          + \sum_\mathrm{cations} \frac{14.4\,q_1 q_2}{\sqrt{n_1 n_2}\,R}\,\mathrm{erfc}\frac{R}{f (r_1 + r_2)}
-
-    with the Morse parameters of Chen & Adams (2019), Acta Cryst. B75, 18, the oxidation states q, the principal quantum
-    numbers n (the period), the covalent radii r of Cordero et al. (2008), doi:10.1039/B801115J, and f = 0.74. Nearer
-    than 0.01 Å to a cation its repulsion is that at 0.01 Å, some thousand eV: at the nucleus it would be infinite.
+        A structure that makes no sense, no oxidation states, no anion or no parameters, a grid larger than memory.
 
     Examples
     --------
-    Li in Li2O, at its own site and at the empty octahedral one:
-
     >>> from ase.build import bulk
-    >>> crystal = bulk("Li2O", "fluorite", a=4.619)
-    >>> made = bvse_map(crystal, "Li+", grid=(4, 4, 4), threads=1)
+    >>> made = bvse_map(bulk("Li2O", "fluorite", a=4.619), "Li+", grid=(4, 4, 4), threads=1)
     >>> made.field.values[1, 1, 1] == made.minimum, made.field.values[2, 2, 2] > made.minimum
     (np.True_, np.True_)
     """
+    atoms = periodic_atoms(atoms)
+    if oxidation_states is None:
+        oxidation_states = "given" if "oxidation_states" in atoms.arrays else "formal"
     atoms, origin = resolve_oxidation_states(atoms, oxidation_states)
-    mobile, kinds = _kinds(atoms, ion, convention, cutoff)
+    mobile, kinds, values_of = _kinds(atoms, ion, convention, cutoff, Choice(anion, set, parameters, d0, r_min, b))
     points = grids.resolve_points(atoms.cell.array, grid, spacing)
     values = np.zeros(points)
     fill = _energies(grids.make_grid(atoms.cell.array, points), kinds, cutoff, exclusion_radius)
     grids.over_slabs(values, fill, threads, progress=progress, label=f"site energy of {mobile.name}")
     chosen = {"cutoff": cutoff, "convention": convention, "oxidation_states": oxidation_states}
-    return _map_of(values, {**chosen, "exclusion_radius": exclusion_radius}, atoms, mobile, kinds, origin)
+    return _map_of(values, {**chosen, "exclusion_radius": exclusion_radius}, atoms, mobile, kinds, values_of, origin)
 
 
 def _map_of(
@@ -164,13 +180,13 @@ def _map_of(
     atoms: Atoms,
     mobile: Ion,
     kinds: list[_Kind],
+    values_of: dict[str, SoftBondValence],
     origin: str,
 ) -> BvseMap:
+    morse = {name: {e: getattr(each, name) for e, each in values_of.items()} for name in ("d0", "r_min", "b")}
     states = chosen["oxidation_states"]
-    if states is None:
-        states = "given" if origin.startswith("given") else "formal"
-    states = states if isinstance(states, str) else dict(states)
-    arguments = {"ion": mobile.name, "grid": list(values.shape), **chosen, "oxidation_states": states}
+    chosen["oxidation_states"] = states if isinstance(states, str) else dict(states)
+    arguments = {"ion": mobile.name, "grid": list(values.shape), **chosen, "anion": ",".join(values_of), **morse}
     minimum, maximum, index = _extremes(values)
     position = None
     if index is not None:
@@ -185,6 +201,7 @@ def _map_of(
         cutoff=chosen["cutoff"],
         exclusion_radius=chosen["exclusion_radius"],
         charges=origin,
+        parameters=tuple(values_of.values()),
         interactions=tuple(kind.interaction for kind in kinds),
         removed=int((atoms.symbols == mobile.element).sum()),
         minimum=minimum,
@@ -202,6 +219,12 @@ def site_energy_at(
     cutoff: Length = 10.0,
     convention: Convention = "half",
     oxidation_states: str | Mapping[str, float] | None = None,
+    anion: str | None = None,
+    set: str | None = None,
+    parameters: Path | None = None,
+    d0: Energies | None = None,
+    r_min: GivenLengths | None = None,
+    b: GivenLengths | None = None,
 ) -> NDArray[np.float64]:
     """Give the bond-valence site energy that an ion would have at given points.
 
@@ -211,7 +234,7 @@ def site_energy_at(
         (n, 3) or (3,) positions, anywhere [Å].
     atoms
         Structure, periodic in three directions; any cell. Its atoms of the mobile element are left out.
-    ion, cutoff, convention, oxidation_states
+    ion, cutoff, convention, oxidation_states, anion, set, parameters, d0, r_min, b
         As in :func:`bvse_map`.
 
     Returns
@@ -238,7 +261,7 @@ def site_energy_at(
     from amorph.analysis.bvse._kernels import site_energy_points
 
     atoms, _ = resolve_oxidation_states(atoms, oxidation_states)
-    _, kinds = _kinds(atoms, ion, convention, cutoff)
+    _, kinds, _ = _kinds(atoms, ion, convention, cutoff, Choice(anion, set, parameters, d0, r_min, b))
     where = np.atleast_2d(np.array(points, dtype=np.float64, order="C"))
     if where.ndim != 2 or where.shape[1] != 3:
         raise ValueError(f"points of the shape {np.shape(points)}; give (n, 3) positions in Å")

@@ -1,11 +1,13 @@
-"""Measures of order in a structure: the parent's Bragg intensity, any Bragg peak, solid surroundings, displacements."""
+"""Measures of order in a structure: the parent's Bragg intensity, clusters of solid atoms, displacements."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.special import sph_harm_y
 
 from amorph.structure import PairList, pair_list
@@ -19,13 +21,22 @@ SOLID_BONDS: Final = 9
 TIE: Final = 1e-3
 """Difference of distances below which neighbours tie [Å]. In a simple cubic sublattice the twelfth place has a tie."""
 
-BRAGG_REACH: Final = 5.0
-"""Longest scattering vector of the search for Bragg peaks [1/Å]; beyond it thermal motion wipes them out."""
-BRAGG_LIMIT: Final = (0.05, 24.0)
-"""Largest I/N² of n atoms of a disordered structure: the first, and the second over n. Liquids and glasses: 17.7/n."""
+SURFACE_BONDS: Final = 2
+"""Bonds to a cluster of solid anions, of like surroundings, by which an anion is at its surface."""
 
 STRONGEST_STAR: Final = 2 * np.eye(3, dtype=int)
 """{200}: where all atoms of rocksalt scatter in phase. The other three members are these with the other sign."""
+
+
+class Solid(NamedTuple):
+    """How much of a sublattice is solid."""
+
+    share: float
+    """Share of its atoms that are solid."""
+    cluster: int
+    """Atoms of the largest cluster of solid ones that like surroundings join."""
+    crystal: float
+    """Share of its atoms in that cluster or at its surface."""
 
 
 def parent_order(atoms: Atoms, matrix: NDArray[np.int64]) -> float:
@@ -36,46 +47,25 @@ def parent_order(atoms: Atoms, matrix: NDArray[np.int64]) -> float:
     return float(np.mean(np.abs(amplitudes) ** 2))
 
 
-def bragg_peak(frames: list[Atoms], anions: tuple[str, ...]) -> tuple[float, float]:
-    """Find the strongest Bragg peak, I/N² as the mean over the frames, and the limit of the atoms that scatter."""
-    first = frames[0]
-    anion = np.isin(np.array(first.symbols), anions)
-    most = np.floor(BRAGG_REACH * first.cell.lengths() / (2.0 * np.pi)).astype(int)
-    # I(−G) = I(G): half of the first index will do
-    ranges = [np.arange(0, most[0] + 1), np.arange(-most[1], most[1] + 1), np.arange(-most[2], most[2] + 1)]
-    g = np.linalg.norm(np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1) @ first.cell.reciprocal(), axis=-1)
-    inside = (g > 0.0) & (2.0 * np.pi * g <= BRAGG_REACH)
-    if not inside.any():
-        return 0.0, BRAGG_LIMIT[0] + BRAGG_LIMIT[1] / len(first)
-    groups = [chosen for chosen in (anion, ~anion, np.ones(len(first), dtype=bool)) if chosen.any()]
-    intensities = np.zeros((len(groups), *inside.shape))
-    for atoms in frames:
-        fractional = atoms.cell.scaled_positions(atoms.positions)
-        waves = [np.exp(2j * np.pi * np.outer(fractional[:, k], ranges[k])) for k in range(3)]
-        for total, chosen in zip(intensities, groups, strict=True):
-            x, y, z = (wave[chosen] for wave in waves)
-            for h in ranges[0]:
-                total[h] += np.abs((x[:, h, None] * y).T @ z / len(z)) ** 2 / len(frames)
-    peaks = [
-        (float(total[inside].max()), BRAGG_LIMIT[0] + BRAGG_LIMIT[1] / int(chosen.sum()))
-        for total, chosen in zip(intensities, groups, strict=True)
-    ]
-    above = [peak for peak in peaks if peak[0] > peak[1]]
-    return max(above) if above else max(peaks, key=lambda peak: peak[0] / peak[1])
-
-
-def solid_share(atoms: Atoms, anions: tuple[str, ...]) -> float:
-    """Share of the anions whose surroundings are like those of three quarters of their nearest anions."""
-    sublattice = atoms[np.isin(np.array(atoms.symbols), anions)]
-    pairs = nearest_pairs(sublattice, SHELL)
+def solid_cluster(atoms: Atoms) -> Solid:
+    """Find the solid atoms, those in like surroundings with three quarters of their nearest, and what they make up."""
+    pairs = nearest_pairs(atoms, SHELL)
     q6 = bond_harmonics(pairs, 6)
     norm = np.sqrt(harmonic_products(q6, q6))[:, None]
     unit = np.zeros_like(q6)
     np.divide(q6, norm, out=unit, where=norm > 0)
     like = harmonic_products(unit[pairs.i], unit[pairs.j]) > BOND_ORDER
-    first = np.flatnonzero(np.diff(pairs.i, prepend=-1))
-    neighbors = np.diff(first, append=pairs.i.size)
-    return float(np.mean(np.add.reduceat(like.astype(int), first) * SHELL >= SOLID_BONDS * neighbors))
+    neighbors = np.bincount(pairs.i, minlength=len(atoms))
+    solid = np.bincount(pairs.i, like, minlength=len(atoms)) * SHELL >= SOLID_BONDS * neighbors
+    if not solid.any():
+        return Solid(0.0, 0, 0.0)
+    bonds = like & solid[pairs.i] & solid[pairs.j]
+    graph = coo_array((bonds[bonds], (pairs.i[bonds], pairs.j[bonds])), shape=(len(atoms), len(atoms)))
+    cluster = connected_components(graph, directed=False)[1]
+    sizes = np.bincount(cluster[solid])
+    largest = solid & (cluster == sizes.argmax())
+    touching = np.bincount(pairs.i, like & largest[pairs.j], minlength=len(atoms)) >= SURFACE_BONDS
+    return Solid(float(solid.mean()), int(sizes.max()), float((largest | touching).mean()))
 
 
 def bond_harmonics(pairs: PairList, degree: int) -> NDArray[np.complex128]:

@@ -9,13 +9,14 @@ from ase import Atoms
 from ase.geometry import find_mic
 
 from amorph.analysis.crystallinity.verdict import (
+    CRYSTAL_LIMIT,
     Crystallinity,
     _check_same_atoms,
     _checked_frames,
     _parent,
     crystallinity,
 )
-from amorph.parameters import Supercell, checked
+from amorph.parameters import Fraction, Supercell, checked
 from amorph.structure import periodic_atoms
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ def verdict_of_trajectory(
     *,
     supercell: Supercell | None = None,
     anion: str | None = None,
+    crystal_limit: Fraction = CRYSTAL_LIMIT,
     start: Atoms | None = None,
 ) -> Crystallinity:
     """Judge the end of a trajectory: the mean over its last frames, at most ten, or the one structure.
@@ -51,6 +53,8 @@ def verdict_of_trajectory(
         The rocksalt supercell that the structure came from, as :func:`crystallinity` takes it.
     anion
         The anion, as :func:`crystallinity` takes it.
+    crystal_limit
+        Crystal fraction from which it counts as partly crystalline.
     start
         The structure before the melt. Without it the first frame counts where it is crystalline; where it is not, the
         melting lies before the trajectory and criterion (c) stays unknown.
@@ -71,7 +75,7 @@ def verdict_of_trajectory(
     targets = [atoms.info.get("target_K") for atoms in images]
     known = [float(target) for target in targets if isinstance(target, int | float | np.number)]
     count = settled_frames(known) if len(known) == len(images) else TRAJECTORY_FRAMES
-    return crystallinity(images[-count:], supercell=supercell, anion=anion, start=start)
+    return crystallinity(images[-count:], supercell=supercell, anion=anion, crystal_limit=crystal_limit, start=start)
 
 
 def settled_frames(targets_K: Sequence[float]) -> int:

@@ -1,25 +1,29 @@
-r"""Is the glass a glass? Order left from the parent crystal, crystal order of any kind, and whether it melted.
+r"""Is the glass a glass? Crystal order of any kind, order left from the parent crystal, and whether it melted.
+
+(a) *Bragg peaks*: the largest I/N² at any G up to 5/Å (mean over the frames) of the anions, the cations and all atoms,
+and of each without one element, so that ions that flow do not hide a frame that stands. At most
+:math:`0.05 + 1 - e^{-33/n}` for the n atoms that scatter. Where the rocksalt parent is known, the mean I/N² of all
+atoms over its strongest star is at most :math:`0.02 + 5/N` too. A limit of 1 or more decides nothing.
+
+(b) *Solid anions*: those of which at least 9 of the 12 nearest anions (of those tied for the twelfth place all, and
+three quarters) are in like surroundings, by a normalised :math:`q_6 \cdot q_6^*` above 0.5. The *crystal fraction* is
+the share of anions in the largest cluster that like surroundings join, or at its surface.
 
 (c) *It melted*: every species' mean-square displacement is at least the square of its nearest-neighbour distance.
 That distance is the mean over the species' atoms of the distance to the closest atom of any species, in `start`.
 Displacements are those of fractional coordinates in the current cell, less the centre of mass: a change of the
 cell's size moves nothing.
 
-Where the parent is unknown two things stand in for (a), as (b) misses crystals whose anions are far from
-close-packed, such as quartz. A cell that spglib finds symmetric within 0.1 Å is "crystalline". And in the place of
-the parent's star comes the strongest *Bragg peak* of the cell: the largest I/N² at any G up to 5/Å (mean over the
-frames), for the anions, the cations and all atoms, each of which may reach 0.05 + 24/n, n being their number.
-Speckle alone gives S(G)/n times a logarithm of the number of G: in toy and CHGNet liquids and glasses of 64 and
-216 atoms n·I/N² was at most 17.7 (0.51 for the 32 anions of a CHGNet glass). Crystals rattled by 0.15 Å per
-coordinate have 0.76 or more (quartz, cristobalite, rutile, anatase, corundum, forsterite, perovskite, fluorite,
-CsCl). Of fewer than about 50 anions or cations the peaks prove little and a rattled crystal may pass; name the
-parent there.
+A single structure is first reduced by the translations that repeat it, so that a cell and its repetition have one
+verdict; up to 1000 atoms, one that spglib finds symmetric within 0.1 Å is "crystalline". Where there are no anions all
+atoms are the one sublattice. How often the verdict errs, and on what its limits rest, is in ``docs/verdict.md``;
+``benchmarks/verdict.py`` prints it.
 """
 
 import logging
-import warnings
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -27,19 +31,31 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from amorph.analysis.crystallinity import order as measures
+from amorph.analysis.crystallinity.bragg import bragg_peaks, strongest
+from amorph.analysis.crystallinity.repetition import SYMMETRY_ATOMS, space_group, without_repetition
 from amorph.figures import Result
-from amorph.parameters import Supercell, checked
+from amorph.parameters import Fraction, Supercell, checked
 from amorph.structure import anion_mask, periodic_atoms
 from amorph.tables import element_of
 
 log = logging.getLogger(__name__)
 
-Verdict = Literal["amorphous", "partly crystalline", "crystalline"]
+Verdict = Literal["amorphous", "amorphous with embryo", "partly crystalline", "crystalline", "cannot exclude a crystal"]
 
-SOLID_SHARE_LIMIT: Final = 0.05
-"""Largest share of solid anions in a disordered structure. Liquids and glasses have 0.00, half-crystals 0.3."""
 CRYSTALLINE: Final = 0.5
-"""Parent order or solid share from which a structure is called crystalline. Crystals at 1500 K still have 0.77."""
+"""I/N² or solid share from which a structure is called crystalline. Crystals at 1500 K still have 0.77."""
+EMBRYO: Final = (5, 300)
+"""Smallest cluster of solid anions that is no accident among so many anions; one more for every doubling of these."""
+CRYSTALLITE: Final = 10
+"""Smallest cluster of solid anions that may be a crystal; glasses reach 8."""
+CRYSTAL_LIMIT: Final = 0.1
+"""Crystal fraction from which a structure is partly crystalline."""
+FEWEST: Final = 50
+"""Anions below which a cell without a sign of a crystal is not called amorphous."""
+VISIBLE: Final = 30
+"""Anions of a crystal below which its clusters of solid anions are no larger than those of a glass."""
+SPREAD: Final = 1.2
+"""Standard deviation of a crystal fraction, times the root of the number of anions."""
 
 PARENT_SITES: Final = (4, 8)
 """Atoms per conventional rocksalt cell: from none to all of the cations."""
@@ -47,10 +63,13 @@ PARENT_SITES: Final = (4, 8)
 
 @dataclass(frozen=True, eq=False)
 class Crystallinity(Result):
-    """How crystalline a structure is, by three criteria; of several frames, the mean."""
+    """How crystalline a structure is, by three criteria; of several frames, the mean.
+
+    Of a verdict that an earlier version wrote into a run directory, what that did not measure is None.
+    """
 
     verdict: Verdict
-    """"amorphous", "partly crystalline" or "crystalline"."""
+    """"amorphous", "amorphous with embryo", "partly crystalline", "crystalline" or "cannot exclude a crystal"."""
     reason: str
     """The figures that decided, in one sentence."""
     parent_order: float | None
@@ -58,13 +77,11 @@ class Crystallinity(Result):
     parent_order_limit: float
     """Largest I/N² of a disordered structure, 0.02 + 5/N."""
     bragg_peak: float | None
-    """I/N² of the strongest Bragg peak of anions, cations or all, judged instead of (a) where the parent is unknown."""
+    """(a) I/N² of the strongest Bragg peak, by its limit, of any sublattice."""
     bragg_peak_limit: float | None
-    """Largest such I/N² of a disordered structure, 0.05 + 24/n for the n atoms that scatter."""
+    """Largest such I/N² of a disordered structure."""
     solid_share: float
-    """(b) Share of anions whose surroundings are those of their neighbours, 1 in any crystal."""
-    solid_share_limit: float
-    """Largest such share of a disordered structure."""
+    """(b) Share of anions whose surroundings are those of their neighbours, 1 in any crystal of close-packed anions."""
     melted: bool | None
     """(c) Whether every species moved on by at least one neighbour; None where the history is unknown."""
     mean_square_displacement: Mapping[str, float] | None
@@ -72,46 +89,45 @@ class Crystallinity(Result):
     required_displacement: Mapping[str, float] | None
     """Mean-square displacement that counts as molten: nearest-neighbour distance at the start, squared [Å²]."""
     space_group: str | None
-    """Space group above P1 of the (first) structure within 0.1 Å; looked for only where the parent is unknown."""
+    """Space group above P1 of the (first) structure within 0.1 Å; not looked for above 1000 atoms."""
     anions: tuple[str, ...]
-    """Elements of the anion sublattice."""
+    """Elements of the anion sublattice; none where all atoms are the one sublattice."""
     n_frames: int
     """Number of frames averaged."""
+    bragg_peak_of: str | None = None
+    """Whose Bragg peak that is: "anions", "cations without Li"."""
+    solid_cluster: float | None = None
+    """(b) Number of solid anions in their largest cluster."""
+    crystal_fraction: float | None = None
+    """(b) Share of the anions in that cluster or at its surface: an estimate of how much is crystal."""
+    crystal_fraction_sd: float | None = None
+    """Standard deviation of that estimate, from crystals of known size in glasses."""
+    crystal_limit: float | None = None
+    """Largest crystal fraction of what is called amorphous."""
+    smallest_visible_crystal: float | None = None
+    """Share of the cell below which a crystal may not show, as its cluster is no larger than those of a glass."""
+    n_judged: int | None = None
+    """Anions of the cell that were judged, its repetitions left out; all atoms where there are no anions."""
+
+    @property
+    def is_glass(self) -> bool | None:
+        """Whether it is amorphous, with an embryo or without; None where the cell is too small to say so."""
+        return None if self.verdict == "cannot exclude a crystal" else self.verdict.startswith("amorphous")
 
     @property
     def is_disordered(self) -> bool:
-        """Whether (a), or the Bragg peaks in its stead, and (b) hold: no crystal is left, in a melt or in a glass."""
-        holds = self._parent_order_holds is not False and self._bragg_peak_holds is not False
-        return holds and self.solid_share <= self.solid_share_limit and self.space_group is None
+        """Whether (a) and (b) hold: no crystal is seen, in a melt or in a glass."""
+        return not any(row["holds"] is False for row in self._order())
 
     @property
-    def _parent_order_holds(self) -> bool | None:
-        return None if self.parent_order is None else self.parent_order <= self.parent_order_limit
-
-    @property
-    def _bragg_peak_holds(self) -> bool | None:
-        if self.bragg_peak is None or self.bragg_peak_limit is None:
-            return None
-        return self.bragg_peak <= self.bragg_peak_limit
+    def _has_crystallite(self) -> bool:
+        if self.solid_cluster is None or self.crystal_fraction is None or self.crystal_limit is None:
+            return False
+        return self.solid_cluster >= CRYSTALLITE and self.crystal_fraction >= self.crystal_limit
 
     def table(self) -> list[dict[str, str | float | bool | None]]:
-        """Give one row per criterion; what is unknown is None."""
-        rows: list[dict[str, str | float | bool | None]] = [
-            _row(
-                "(a) parent order I/N², at most", self.parent_order, self.parent_order_limit, self._parent_order_holds
-            ),
-            _row(
-                "(b) solid share of the anions, at most",
-                self.solid_share,
-                self.solid_share_limit,
-                self.solid_share <= self.solid_share_limit,
-            ),
-        ]
-        if self._bragg_peak_holds is not None:
-            name = "(a) without the parent: strongest Bragg peak I/N², at most"
-            rows.insert(1, _row(name, self.bragg_peak, self.bragg_peak_limit, self._bragg_peak_holds))
-        if self.space_group is not None:
-            rows.append(_row("symmetry of the cell, at most", self.space_group, "P1 (1)", False))
+        """Give one row per criterion; what is unknown, or undecided in so small a cell, is None."""
+        rows = self._order()
         if self.mean_square_displacement is None or self.required_displacement is None:
             rows.append(_row("(c) it melted", None, None, self.melted))
             return rows
@@ -121,6 +137,35 @@ class Crystallinity(Result):
             rows.append(_row(name, moved, needed, moved >= needed))
         return rows
 
+    def _order(self) -> list[dict[str, str | float | bool | None]]:
+        what = "anions" if self.anions else "atoms"
+        cluster, fraction, limit = self.solid_cluster, self.crystal_fraction, self.crystal_limit
+        fits = None if fraction is None else not self._has_crystallite
+        rows = [
+            _row(
+                "(a) parent order I/N², at most",
+                self.parent_order,
+                self.parent_order_limit,
+                _holds(self.parent_order, self.parent_order_limit),
+            ),
+            _row(
+                f"(a) strongest Bragg peak I/N², {self.bragg_peak_of or 'any sublattice'}, at most",
+                self.bragg_peak,
+                self.bragg_peak_limit,
+                _holds(self.bragg_peak, self.bragg_peak_limit),
+            ),
+            _row(f"(b) largest cluster of solid {what}, below", cluster, CRYSTALLITE, fits),
+            _row("(b) or crystal fraction, below", fraction, limit, fits),
+            _row("    its standard deviation", self.crystal_fraction_sd, None, None),
+            _row("    a crystal shows from", self.smallest_visible_crystal, None, None),
+            _row(
+                f"(b) solid share of the {what}, below", self.solid_share, CRYSTALLINE, self.solid_share < CRYSTALLINE
+            ),
+        ]
+        if self.space_group is not None:
+            rows.append(_row("symmetry of the cell, at most", self.space_group, "P1 (1)", False))
+        return rows
+
 
 @checked
 def crystallinity(
@@ -128,10 +173,11 @@ def crystallinity(
     *,
     supercell: Supercell | None = None,
     anion: str | None = None,
+    crystal_limit: Fraction = CRYSTAL_LIMIT,
     start: Atoms | None = None,
     melted: bool | None = None,
 ) -> Crystallinity:
-    r"""Judge whether a structure is amorphous.
+    r"""Judge whether a structure is amorphous; best at a minimum of its energy, as thermal motion hides small crystals.
 
     Parameters
     ----------
@@ -141,7 +187,10 @@ def crystallinity(
         The rocksalt supercell it came from: three integers, or a matrix whose rows are the cell vectors in conventional
         cells. Without it ``atoms.info["supercell"]`` counts.
     anion
-        The anion, "O" or "O2-". Without it the negative ``oxidation_states`` decide, else the elements.
+        The anion, "O" or "O2-". Without it the negative ``oxidation_states`` decide, else the elements; where these are
+        no anions, all atoms are judged as one sublattice.
+    crystal_limit
+        Crystal fraction from which a structure counts as partly crystalline.
     start
         The structure before the melt, its atoms in the same order, for (c); frames must be unwrapped (:func:`unwrap`).
     melted
@@ -150,22 +199,16 @@ def crystallinity(
     Raises
     ------
     ValueError
-        No frames; no anion in the cell; a supercell that does not fit the number of atoms; a start with other atoms.
+        No frames; an anion that is not in the cell; a supercell that does not fit the number of atoms; a start with
+        other atoms.
 
     Notes
     -----
-    (a) *Parent order*: :math:`I/N^2 = |\sum_j \exp(i G \cdot r_j)|^2 / N^2` over all atoms in the current cell, mean
-    over {200} of the parent, at most :math:`0.02 + 5/N`.
-
-    (b) *Any crystal order, however turned*: the share of anions of which at least 9 of the 12 nearest anions (of those
-    tied for the twelfth place all, and three quarters) have a normalised :math:`q_6 \cdot q_6^*` above 0.5 is at most
-    0.05. This sees close-packed and nearly close-packed anions at any temperature (rocksalt, spinel, wurtzite, rutile,
-    corundum); in fluorite, whose anions are simple cubic, thermal motion of 0.2 Å already hides the crystal.
-
-    (c) *It melted*: every species moved on by at least one neighbour; for it, and an unknown parent, see the module.
-
-    "Amorphous" needs (a), (b) and, where known, (c). I/N² or a solid share from 0.5 on is "crystalline", all else
-    "partly crystalline".
+    *Crystalline*: a symmetry above P1, or I/N² or the solid share from 0.5 on. *Partly crystalline*: it never melted;
+    I/N² above its limit; or ten solid anions or more in one cluster and a crystal fraction from `crystal_limit` on.
+    *Cannot exclude a crystal*: none of these, in fewer than 50 anions. *Amorphous with embryo*: the largest cluster has
+    five solid anions or more (one more for every doubling of the anions above 300). *Amorphous*: all else. The module
+    says what each figure is.
 
     Examples
     --------
@@ -173,35 +216,41 @@ def crystallinity(
     >>> crystallinity(bulk("MgO", "rocksalt", a=4.212, cubic=True) * (2, 2, 2), supercell=(2, 2, 2)).verdict
     'crystalline'
     """
-    first, *_ = images = _checked_frames(frames)
-    anions = _anions(first, anion)
-    matrix = _parent(first, supercell)
-    space_group = _space_group(first) if matrix is None else None
-    limit = 0.02 + 5.0 / len(first)
-    parent_order = bragg_peak = bragg_limit = None
-    if matrix is not None:
-        order = parent_order = float(np.mean([measures.parent_order(atoms, matrix) for atoms in images]))
-    else:
-        order, _ = bragg_peak, bragg_limit = measures.bragg_peak(images, anions)
-    solid_share = float(np.mean([measures.solid_share(atoms, anions) for atoms in images]))
-    melted, moved, needed = melting = _melting(start, melted, images)
-    verdict, reason = _judged(space_group, matrix is not None, order, bragg_limit or limit, solid_share, melting)
-    return Crystallinity(
-        verdict=verdict,
-        reason=reason,
+    images = _checked_frames(frames)
+    anions = _anions(images[0], anion)
+    matrix = _parent(images[0], supercell)
+    parent_order = None if matrix is None else float(np.mean([measures.parent_order(one, matrix) for one in images]))
+    melted, moved, needed = _melting(start, melted, images)
+    cells = [without_repetition(images[0])] if len(images) == 1 else images
+    atoms = cells[0]
+    judged = np.isin(np.array(atoms.symbols), anions) if anions else np.ones(len(atoms), dtype=bool)
+    solid = [measures.solid_cluster(cell[judged]) for cell in cells]
+    peak = strongest(bragg_peaks(cells, judged))
+    n, cluster = int(judged.sum()), float(np.mean([one.cluster for one in solid]))
+    found = Crystallinity(
+        verdict="amorphous",
+        reason="",
         parent_order=parent_order,
-        parent_order_limit=limit,
-        bragg_peak=bragg_peak,
-        bragg_peak_limit=bragg_limit,
-        solid_share=solid_share,
-        solid_share_limit=SOLID_SHARE_LIMIT,
+        parent_order_limit=0.02 + 5.0 / len(atoms),
+        bragg_peak=peak.intensity,
+        bragg_peak_limit=peak.limit,
+        solid_share=float(np.mean([one.share for one in solid])),
         melted=melted,
         mean_square_displacement=moved,
         required_displacement=needed,
-        space_group=space_group,
+        space_group=space_group(atoms) if len(atoms) <= SYMMETRY_ATOMS else None,
         anions=anions,
         n_frames=len(images),
+        bragg_peak_of=peak.name,
+        solid_cluster=cluster,
+        crystal_fraction=float(np.mean([one.crystal for one in solid])),
+        crystal_fraction_sd=SPREAD / math.sqrt(n),
+        crystal_limit=crystal_limit,
+        smallest_visible_crystal=min(1.0, VISIBLE / n),
+        n_judged=n,
     )
+    verdict = _verdict(found, n, cluster)
+    return replace(found, verdict=verdict, reason=_reason(verdict, found, n, cluster))
 
 
 _Melting = tuple[bool | None, dict[str, float] | None, dict[str, float] | None]
@@ -219,43 +268,56 @@ def _melting(start: Atoms | None, melted: bool | None, images: list[Atoms]) -> _
     return all(moved[species] >= needed[species] for species in moved), moved, needed
 
 
+def _verdict(found: Crystallinity, n: int, cluster: float) -> Verdict:
+    """Judge n anions, the largest cluster of solid ones among them, and the other figures."""
+    order = [(found.parent_order, found.parent_order_limit), (found.bragg_peak, found.bragg_peak_limit)]
+    above = [value for value, limit in order if value is not None and _holds(value, limit) is False]
+    if found.space_group is not None or max([found.solid_share, *above]) >= CRYSTALLINE:
+        return "crystalline"
+    if above or found._has_crystallite or found.melted is False:
+        return "partly crystalline"
+    if n < FEWEST:
+        return "cannot exclude a crystal"
+    fewest, among = EMBRYO
+    return "amorphous with embryo" if cluster >= fewest + max(0.0, math.log2(n / among)) else "amorphous"
+
+
+def _reason(verdict: Verdict, found: Crystallinity, n: int, cluster: float) -> str:
+    """Say what decided."""
+    what = "anions" if found.anions else "atoms (no anions: all are one sublattice)"
+    if found.space_group is not None:
+        return f"the cell has the symmetry {found.space_group}: it is a crystal"
+    said = [
+        f"largest cluster of solid {what} {cluster:.3g} of {n}, crystal fraction {found.crystal_fraction:.2f} ± "
+        f"{found.crystal_fraction_sd:.2f} (below {found.crystal_limit:g})",
+        f"Bragg peak of {found.bragg_peak_of} I/N² {found.bragg_peak:.3f} ({_at_most(found.bragg_peak_limit)})",
+    ]
+    if found.parent_order is not None:
+        said.append(f"parent order I/N² {found.parent_order:.3f} ({_at_most(found.parent_order_limit)})")
+    if verdict == "crystalline":
+        return (
+            f"{', '.join(said)}, solid share {found.solid_share:.2f}: a share or I/N² of {CRYSTALLINE} is crystalline"
+        )
+    history = _history(found.melted, found.mean_square_displacement, found.required_displacement)
+    size = f"a crystal of less than {100 * min(1.0, VISIBLE / n):.2g} % of the cell may not show"
+    if verdict == "cannot exclude a crystal":
+        size += f", and {FEWEST} are the fewest that are judged"
+    return f"{', '.join(said)}; {history}; {size}"
+
+
+def _holds(value: float | None, limit: float | None) -> bool | None:
+    """Tell whether a value is within its limit; None where it is unknown or the limit beyond any value."""
+    return None if value is None or limit is None or limit >= 1.0 else value <= limit
+
+
+def _at_most(limit: float | None) -> str:
+    return "undecided: the cell is too small" if limit is None or limit >= 1.0 else f"at most {limit:.3f}"
+
+
 def _row(
     criterion: str, value: str | float | None, limit: str | float | None, holds: bool | None
 ) -> dict[str, str | float | bool | None]:
     return {"criterion": criterion, "value": value, "limit": limit, "holds": holds}
-
-
-def _judged(
-    space_group: str | None,
-    is_parent_known: bool,
-    order: float,
-    limit: float,
-    solid_share: float,
-    melting: _Melting,
-) -> tuple[Verdict, str]:
-    """Give the verdict and its reason."""
-    if space_group is not None:
-        reason = f"the parent cell is unknown, and the cell has the symmetry {space_group}: it is a crystal"
-        return "crystalline", reason
-    verdict = _verdict(order, limit, solid_share, melting[0])
-    known = "" if is_parent_known else "the parent cell is unknown, strongest Bragg peak "
-    return verdict, _reason(verdict, f"{known}I/N² {order:.3f}", limit, solid_share, _history(*melting))
-
-
-def _verdict(order: float, limit: float, solid_share: float, melted: bool | None) -> Verdict:
-    # In a cell of few atoms chance alone may give 0.5.
-    if order >= max(CRYSTALLINE, limit) or solid_share >= CRYSTALLINE:
-        return "crystalline"
-    if order <= limit and solid_share <= SOLID_SHARE_LIMIT and melted is not False:
-        return "amorphous"
-    return "partly crystalline"
-
-
-def _reason(verdict: Verdict, order: str, limit: float, solid_share: float, history: str) -> str:
-    if verdict == "crystalline":
-        rule = f"either at {CRYSTALLINE}" if limit <= CRYSTALLINE else f"{limit:.2f} or {CRYSTALLINE}"
-        return f"{order}, solid share {solid_share:.2f}: {rule} or above is crystalline"
-    return f"{order} (at most {limit:.3f}), solid share {solid_share:.2f} (at most {SOLID_SHARE_LIMIT}); {history}"
 
 
 def _history(melted: bool | None, moved: Mapping[str, float] | None, needed: Mapping[str, float] | None) -> str:
@@ -267,20 +329,6 @@ def _history(melted: bool | None, moved: Mapping[str, float] | None, needed: Map
         return "it never melted"
     slowest = min(moved, key=lambda species: moved[species] / needed[species])
     return f"it never melted: {slowest} moved by {moved[slowest]:.1f} of {needed[slowest]:.1f} Å²"
-
-
-def _space_group(atoms: Atoms) -> str | None:
-    import spglib
-
-    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    with warnings.catch_warnings():
-        # spglib 2 announces on every call that version 3 will raise where it now returns None; both are met here
-        warnings.filterwarnings("ignore", message="Set OLD_ERROR_HANDLING", category=DeprecationWarning)
-        try:
-            found = spglib.get_spacegroup(cell, symprec=0.1)
-        except spglib.SpglibError:
-            found = None
-    return None if found is None or found.endswith("(1)") else str(found)
 
 
 def _checked_frames(frames: Any) -> list[Atoms]:
@@ -309,10 +357,7 @@ def _anions(atoms: Atoms, anion: str | None) -> tuple[str, ...]:
         if element not in present:
             raise ValueError(f"no {element} in the cell, which has {', '.join(sorted(present))}; name its anion")
         return (element,)
-    found = set(atoms.symbols[anion_mask(atoms)])
-    if not found:
-        raise ValueError(f"no anion in the cell, which has {', '.join(sorted(present))}; name one with anion = ...")
-    return tuple(sorted(found))
+    return tuple(sorted(set(atoms.symbols[anion_mask(atoms)])))
 
 
 def _parent(atoms: Atoms, supercell: Any) -> NDArray[np.int64] | None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from amorph.analysis import grids
 from amorph.fields import Precision, ScalarField
-from amorph.parameters import Count, Length, checked
+from amorph.parameters import GridPoints, Spacing, Threads, checked
 from amorph.structure import Radii, atomic_radii, periodic_atoms
 
 
@@ -17,10 +17,10 @@ def distance_map(
     atoms: Atoms,
     *,
     radii: Radii | None = None,
-    grid: tuple[Count, Count, Count] | None = None,
-    spacing: Length | None = None,
+    grid: GridPoints | None = None,
+    spacing: Spacing | None = None,
     precision: Precision = "float64",
-    threads: Count | None = None,
+    threads: Threads | None = None,
     progress: grids.Task | None = None,
 ) -> ScalarField:
     r"""Map the distance to the nearest atom, or to the nearest sphere around one, periodic images included.
@@ -29,20 +29,9 @@ def distance_map(
     ----------
     atoms
         Structure, periodic in three directions; any cell.
-    radii
-        Radii of spheres around the atoms: the name of a set (`shannon_ionic` needs ``oxidation_states``,
-        `cordero_covalent` does not), or numbers [Å] by ion or element. By default distances are to the centers.
-    grid
-        Number of points along each lattice vector; by default `spacing` decides.
-    spacing
-        Largest distance between neighbouring points along a lattice vector [Å], in place of a grid; by default 0.1 Å.
     precision
         "float64", or "float32" for half the memory: wrong by at most 1e-6 of the distance to the center plus
         1e-6 of the spacing.
-    threads
-        Threads to work in, by default one for each processor; the result is the same to the last bit.
-    progress
-        Where to show the progress of a long map, ``Progress(visible=True).task``; nowhere by default.
 
     Returns
     -------
@@ -72,20 +61,6 @@ def distance_map(
     np.float64(0.75)
     """
     atoms = periodic_atoms(atoms)
-    return map_distances(atoms, radii, grid, spacing, precision=precision, threads=threads, progress=progress)
-
-
-def map_distances(
-    atoms: Atoms,
-    radii: Radii | None,
-    grid: tuple[int, int, int] | None,
-    spacing: float | None,
-    *,
-    precision: Precision = "float64",
-    threads: int | None,
-    progress: grids.Task | None = None,
-) -> ScalarField:
-    """Do the work of :func:`distance_map` for a structure that is checked."""
     carried = np.zeros(len(atoms)) if radii is None else atomic_radii(atoms, radii)
     item = np.dtype(precision).itemsize
     points = grids.resolve_points(atoms.cell.array, grid, spacing, bytes_per_point=item)

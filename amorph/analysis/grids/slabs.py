@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from numpy.typing import NDArray
 
 from amorph.machine.processors import available_processors
+from amorph.parameters import Meaning
 from amorph.progress import Update
 
 _FEW_POINTS: Final = 100_000
@@ -16,7 +17,10 @@ _FEW_POINTS: Final = 100_000
 _LONG: Final = 3.0
 """A map that takes longer shows its progress [s]."""
 
-Task = Callable[[str, int], AbstractContextManager[Update]]
+Task = Annotated[
+    Callable[[str, int], AbstractContextManager[Update]],
+    Meaning("Where to show the progress of long work, ``Progress(visible=True).task``; nowhere by default."),
+]
 """What opens a display of progress for a label and a number of steps: :meth:`amorph.progress.Progress.task`."""
 
 

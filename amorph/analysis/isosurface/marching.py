@@ -10,10 +10,29 @@ from numpy.typing import NDArray
 from amorph.analysis.isosurface.mesh import Mesh
 from amorph.fields import ScalarField
 from amorph.machine.processors import available_processors
-from amorph.parameters import Count
+from amorph.parameters import Threads, checked
+
+_PLANES: Final = 8
+"""Planes that a thread takes at a time."""
+_FEW_POINTS: Final = 100_000
+"""A grid of fewer points is not worth a second thread."""
 
 
-def contour(field: ScalarField, level: float, *, capped: bool = False, threads: Count | None = None) -> Mesh:
+class Cubes(NamedTuple):
+    """The cubes that the surface runs through, as the kernels take them."""
+
+    planes: NDArray[np.uint64]
+    """(nx, ny, words) bits of the points below the level."""
+    nz: int
+    """Points of a row."""
+    mixed: NDArray[np.uint64]
+    """Bits of the cubes whose corners are on both sides."""
+    starts: NDArray[np.int64]
+    """(nx, 2) first vertex and first triangle of each plane."""
+
+
+@checked
+def contour(field: ScalarField, level: float, *, capped: bool = False, threads: Threads | None = None) -> Mesh:
     """Triangulate the surface on which a field equals a level.
 
     Marching cubes on the periodic grid. How the triangles hang together follows from which points lie at or above the
@@ -29,8 +48,6 @@ def contour(field: ScalarField, level: float, *, capped: bool = False, threads: 
         Value on the surface, in the field's unit. Points that equal it count as above.
     capped
         Close the region of smaller values with flat caps at the cell faces, instead of leaving the surface periodic.
-    threads
-        Threads to work in, by default one for each processor; the result is the same to the last bit.
 
     Raises
     ------
@@ -53,14 +70,7 @@ def contour(field: ScalarField, level: float, *, capped: bool = False, threads: 
     >>> round(sphere.area / (4 * np.pi * 3**2), 2), len(sphere.open_edges)
     (1.0, 0)
     """
-    if not np.isfinite(level):
-        raise ValueError(f"the level of {field.quantity} is {level}; give a finite number")
-    vertices, faces, shifts, broken = march(field.values, field.cell, float(level), capped=capped, threads=threads)
-    if broken:
-        raise ValueError(
-            f"{field.quantity} has no value at {broken} of {field.values.size} grid points: "
-            "a surface needs a field that is finite everywhere"
-        )
+    vertices, faces, shifts = _march(field, level, capped, threads)
     return Mesh(
         vertices=vertices,
         faces=faces,
@@ -68,66 +78,22 @@ def contour(field: ScalarField, level: float, *, capped: bool = False, threads: 
         cell=field.cell,
         quantity=field.quantity,
         unit=field.unit,
-        level=float(level),
+        level=level,
         parameters=dict(field.parameters),
         ion=field.ion,
     )
 
 
-_PLANES: Final = 8
-"""Planes that a thread takes at a time."""
-_FEW_POINTS: Final = 100_000
-"""A grid of fewer points is not worth a second thread."""
-
-
-class Cubes(NamedTuple):
-    """The cubes that the surface runs through, as the kernels take them."""
-
-    planes: NDArray[np.uint64]
-    """(nx, ny, words) bits of the points below the level."""
-    nz: int
-    """Points of a row."""
-    mixed: NDArray[np.uint64]
-    """Bits of the cubes whose corners are on both sides."""
-    starts: NDArray[np.int64]
-    """(nx, 2) first vertex and first triangle of each plane."""
-
-
-def march(
-    values: NDArray[np.floating[Any]], cell: NDArray[np.float64], level: float, *, capped: bool, threads: int | None
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int8], int]:
-    """Triangulate the surface on which periodic values equal a level.
-
-    Parameters
-    ----------
-    values
-        (nx, ny, nz) values.
-    cell
-        (3, 3) lattice vectors as rows.
-    level
-        Value on the surface; points that equal it count as above.
-    capped
-        Close the region of smaller values at the cell faces.
-    threads
-        Threads to work in, by default one for each processor.
-
-    Returns
-    -------
-    vertices
-        (n, 3) positions.
-    faces
-        (m, 3) vertices of each triangle, counter-clockwise seen from the side of the larger values.
-    shifts
-        (m, 3, 3) cell shift of each corner of each triangle; none with caps.
-    broken
-        How many values are not finite; where there are any, the rest is empty.
-    """
+def _march(
+    field: ScalarField, level: float, capped: bool, threads: int | None
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int8]]:
+    """Give the vertices, faces and shifts of the surface."""
     from amorph.analysis.isosurface import _kernels as kernels
     from amorph.analysis.isosurface._cases import tables_of_cases
 
+    values = np.ascontiguousarray(field.values)
     if values.dtype not in (np.float32, np.float64):
         values = values.astype(np.float64)
-    values = np.ascontiguousarray(values)
     margin = int(capped)
     shape = tuple(n + 2 * margin for n in values.shape)
     planes = np.empty((*shape[:2], shape[2] // kernels.WORD + 1), np.uint64)
@@ -139,7 +105,10 @@ def march(
         return int(kernels.classify(values[first : first + n], level, margin, inner))
 
     if broken := sum(_over_planes(classify, len(values), threads)):
-        return np.zeros((0, 3)), np.zeros((0, 3), np.int64), np.zeros((0, 3, 3), np.int8), broken
+        raise ValueError(
+            f"{field.quantity} has no value at {broken} of {field.values.size} grid points: "
+            "a surface needs a field that is finite everywhere"
+        )
     if capped:
         _surround(planes, shape)
 
@@ -159,8 +128,8 @@ def march(
     outside = np.zeros(n_vertices if capped else 0, np.int64)
     faces = np.empty((n_faces, 3), np.int64)
     shifts = np.empty((n_faces, 3, 3), np.int8)
-    steps = np.ascontiguousarray(cell / np.array(values.shape)[:, None])
-    mirrored = bool(np.linalg.det(cell) < 0)
+    steps = np.ascontiguousarray(field.cell / np.array(values.shape)[:, None])
+    mirrored = bool(np.linalg.det(field.cell) < 0)
 
     cubes = Cubes(planes, shape[2], mixed, starts)
 
@@ -172,7 +141,7 @@ def march(
     if capped:
         vertices, faces = _merge(vertices, faces, outside)
         shifts = np.zeros((len(faces), 3, 3), np.int8)
-    return vertices, faces, shifts, 0
+    return vertices, faces, shifts
 
 
 def _over_planes(work: Callable[[int, int], Any], n_planes: int, threads: int | None) -> list[Any]:

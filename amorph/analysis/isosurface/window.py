@@ -5,12 +5,12 @@ from dataclasses import replace
 from amorph.analysis.bvs import BvsMap, window_field
 from amorph.analysis.isosurface.marching import contour
 from amorph.analysis.isosurface.mesh import Mesh
-from amorph.parameters import Count, Valence, checked
+from amorph.parameters import Threads, Valence, checked
 
 
 @checked
 def isosurface(
-    bvs: BvsMap, *, window: Valence | None = None, capped: bool = False, threads: Count | None = None
+    bvs: BvsMap, *, window: Valence | None = None, capped: bool = False, threads: Threads | None = None
 ) -> Mesh:
     """Find the surface around the points of a bond-valence map whose mismatch is within a window.
 
@@ -25,8 +25,6 @@ def isosurface(
         Half width of the window around the ion's valence [v.u.]; by default the map's.
     capped
         Close the surface with flat caps at the cell faces, instead of leaving it periodic.
-    threads
-        Threads to work in, by default one for each processor; the result is the same to the last bit.
 
     Returns
     -------

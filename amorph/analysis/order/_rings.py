@@ -120,31 +120,113 @@ def _fits(keys, steps, a, b, level, size):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def primitive_rings(largest, starts, neighbors, codes, keys, steps):  # type: ignore[no-untyped-def]
+def opposites(largest, starts, neighbors, codes):  # type: ignore[no-untyped-def]
+    """Find pairs of nodes that may be opposite on a primitive ring, (m, 5): least node, the other, its code, half, odd.
+
+    On a ring, the neighbor of the one on this side is half the ring away from the neighbor of the other on that side.
+    In a dense network next to no two nodes have such neighbors, and their many shortest ways need not be walked. A bit
+    for each neighbor of the source says whether it is nearer to a node than the source is, or as near, and goes on from
+    node to node.
+    """
+    found = np.empty((1024, 5), np.int64)
+    count, size = 0, 1024
+    source = 0
+    keys, steps, nodes, closer, equal, places, around = _workspace(size, starts)
+    while source < starts.size - 1:
+        keys[:] = _EMPTY
+        n_nodes = ball(source, largest // 2, starts, neighbors, codes, keys, steps, nodes)
+        if n_nodes < 0:
+            size *= 2
+            keys, steps, nodes, closer, equal, places, around = _workspace(size, starts)
+            continue
+        many = starts[source + 1] - starts[source] > 64
+        _tell_sides(source, n_nodes, starts, neighbors, codes, keys, steps, nodes, closer, equal, places, around)
+        for n in range(1, n_nodes):
+            atom, code, place = nodes[0, n], nodes[1, n], places[n]
+            half = np.int64(steps[place])
+            if not _later(atom, code, source):
+                continue
+            even_fits = odd_fits = many
+            for k in range(starts[atom + 1] - starts[atom]):
+                other = around[n, k]
+                if other < 0 or (even_fits and odd_fits):
+                    continue
+                e = starts[atom] + k
+                if not _later(neighbors[e], code + codes[e], source):
+                    continue
+                if steps[other] == half - 1:
+                    even_fits = even_fits or closer[place] & ~closer[other] & ~equal[other] != 0
+                elif steps[other] == half:
+                    odd_fits = odd_fits or (closer[place] & equal[other] != 0 and closer[other] & equal[place] != 0)
+            for odd in range(2):
+                if (odd_fits if odd else even_fits) and 3 <= 2 * half + odd <= largest:
+                    if count == len(found):
+                        found = np.concatenate((found, np.empty_like(found)))
+                    found[count] = source, atom, code, half, odd
+                    count += 1
+        source += 1
+    return found[:count]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _workspace(size, starts):  # type: ignore[no-untyped-def]
+    most = (starts[1:] - starts[:-1]).max()
+    masks = np.empty((2, size), np.uint64)
+    nodes = np.empty((2, size // 2), np.int64)
+    places = np.empty(size // 2, np.int64)
+    around = np.empty((size // 2, most), np.int64)
+    return np.empty(size, np.int64), np.empty(size, np.uint8), nodes, masks[0], masks[1], places, around
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _tell_sides(source, count, starts, neighbors, codes, keys, steps, nodes, closer, equal, places, around):  # type: ignore[no-untyped-def]
+    """Write for every node of a ball which neighbors of the source are nearer to it than that, and which as near."""
+    for n in range(count):
+        atom, code = nodes[0, n], nodes[1, n]
+        places[n], _ = _slot(keys, atom, code)
+        closer[places[n]] = equal[places[n]] = 0
+        for k in range(starts[atom + 1] - starts[atom]):
+            place, _ = _slot(keys, neighbors[starts[atom] + k], code + codes[starts[atom] + k])
+            around[n, k] = -1 if keys[place] == _EMPTY else place
+    for e in range(starts[source], min(starts[source + 1], starts[source] + 64)):
+        if _later(neighbors[e], codes[e], source):
+            place, _ = _slot(keys, neighbors[e], codes[e])
+            closer[place] |= np.uint64(1) << np.uint64(e - starts[source])
+    begin = 1
+    while begin < count:
+        step, end = steps[places[begin]], begin
+        while end < count and steps[places[end]] == step:
+            for k in range(starts[nodes[0, end] + 1] - starts[nodes[0, end]]):
+                other = around[end, k]
+                if other >= 0 and steps[other] + 1 == step:
+                    closer[places[end]] |= closer[other]
+                    equal[places[end]] |= equal[other]
+            end += 1
+        for n in range(begin, end):
+            for k in range(starts[nodes[0, n] + 1] - starts[nodes[0, n]]):
+                other = around[n, k]
+                if other >= 0 and steps[other] == step:
+                    equal[places[n]] |= closer[other]
+        begin = end
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def primitive_rings(largest, pairs, starts, neighbors, codes, keys, steps):  # type: ignore[no-untyped-def]
     """Find the rings in which no two nodes are nearer through the network than along the ring.
 
-    `keys` and `steps` are the distances up to half of `largest`. Every ring is built from its least node and the node
-    opposite to it; in an odd ring that is the end of the first of two arms.
+    `pairs` are those of :func:`opposites`, `keys` and `steps` the distances up to half of the largest ring of these.
+    Every ring is built from its least node and the node opposite to it; in an odd ring that is the end of the first of
+    two arms.
     """
     rings = np.empty((64, 2, largest), np.int64)
     sizes = np.empty(64, np.int64)
     count = 0
     arms = np.empty((6, largest), np.int64)
-    for source in range(starts.size - 1):
-        for place in range(keys.shape[1]):
-            if keys[source, place] == _EMPTY:
-                continue
-            half = np.int64(steps[source, place])
-            atom, code = keys[source, place] & _ATOM, keys[source, place] >> _ATOM_BITS
-            if not _later(atom, code, source):
-                continue
-            for odd in range(2):
-                size = 2 * half + odd
-                if not 3 <= size <= largest:
-                    continue
-                rings, sizes, count = _close(
-                    arms, source, atom, code, size, starts, neighbors, codes, keys, steps, rings, sizes, count
-                )
+    for n in range(len(pairs)):
+        source, atom, code, half, odd = pairs[n]
+        rings, sizes, count = _close(
+            arms, source, atom, code, 2 * half + odd, starts, neighbors, codes, keys, steps, rings, sizes, count
+        )
     return rings[:count], sizes[:count]
 
 

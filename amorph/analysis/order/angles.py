@@ -72,17 +72,11 @@ def bond_angles(
 
     Parameters
     ----------
-    structures
-        One structure, or independent ones, each a structure or the list of its frames; see `pair_distributions`.
-    cutoffs
-        Longest bonds [Å], {"Ti-O": 2.6}; by default the first minimum of g(r), see `bond_cutoffs`.
     bin_width
         Width of the bins [°]; rounded so that whole bins make 180°.
     divide_by_sine
         Divide each bin by the share of random directions in it, :math:`\int \sin\theta\,d\theta / 2`, and normalise
         again. By default the density is that of the angles themselves.
-    progress
-        Where progress goes: :meth:`amorph.progress.Progress.task`.
 
     Raises
     ------

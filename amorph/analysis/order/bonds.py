@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
-from typing import Final
+from typing import Annotated, Final
 
 import numpy as np
 from ase import Atoms
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from amorph.analysis.order.distributions import distributions, first_peak_and_minimum
 from amorph.analysis.order.samples import Samples, Structures, samples_of
-from amorph.parameters import Length, checked
-from amorph.structure import pair_list
+from amorph.parameters import Length, Meaning, checked
+from amorph.structure import PairList, pair_list
 
 SEARCH: Final = 8.0
 """How far the minimum behind the first peak of g(r) is looked for [Å]."""
@@ -20,24 +20,24 @@ _BIN: Final = 0.02
 MODIFIERS: Final = frozenset({"Li", "Na", "K", "Rb", "Cs", "Mg", "Ca", "Sr", "Ba"})
 """Cations that form no network where there are others: alkali and alkaline-earth metals."""
 
-Cutoffs = dict[str, Length]
+Cutoffs = Annotated[
+    dict[str, Length],
+    Meaning("Longest bonds [Å], Ti-O=2.6; by default the first minimum of g(r), see `bond_cutoffs`."),
+]
 """Longest bond of pairs of elements [Å]: {"Ti-O": 2.6}."""
+Formers = Annotated[
+    tuple[str, ...],
+    Meaning(
+        "Elements that form the network; by default the cations but alkali and alkaline-earth metals, or all cations "
+        "where there are no others."
+    ),
+]
 
 
 @dataclass(frozen=True, eq=False)
-class Bonds:
-    """The bonds of one structure, each from both its ends, sorted by i, j and shift."""
+class Bonds(PairList):
+    """The bonds of one structure, each from both its ends."""
 
-    i: NDArray[np.int64]
-    """(m,) index of the first atom."""
-    j: NDArray[np.int64]
-    """(m,) index of the second atom."""
-    S: NDArray[np.int64]
-    """(m, 3) cell shifts of the second atom."""
-    D: NDArray[np.float64]
-    """(m, 3) vectors from the first to the second [Å]."""
-    d: NDArray[np.float64]
-    """(m,) lengths [Å]."""
     kinds: NDArray[np.int64]
     """(n,) place of each atom's element among the species."""
 
@@ -59,8 +59,6 @@ def bond_cutoffs(structures: Structures, *, cutoffs: Cutoffs | None = None) -> d
 
     Parameters
     ----------
-    structures
-        One structure, or independent ones, each a structure or the list of its frames; one cutoff serves them all.
     cutoffs
         Cutoffs that are known [Å], kept as they are; a pair that is no cation and anion is added by its cutoff.
 
@@ -121,6 +119,8 @@ def resolve_formers(samples: Samples, formers: tuple[str, ...] | None) -> tuple[
     """Choose the elements that form the network."""
     if formers is not None:
         samples.require(*formers)
+        if samples.cations and (anions := samples.anions.intersection(formers)):
+            raise ValueError(f"{min(anions)} is an anion here, which bridges the network; name cations")
         return tuple(sorted(set(formers), key=samples.species.index))
     cations = samples.cations or samples.species
     return tuple(symbol for symbol in cations if symbol not in MODIFIERS) or cations

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from amorph.analysis.grids import Task
 from amorph.analysis.order.bonds import (
     Cutoffs,
+    Formers,
     Links,
     bonds_of,
     direct_links,
@@ -83,7 +84,7 @@ def rings(
     structures: Structures,
     *,
     criterion: Criterion = "primitive",
-    formers: tuple[str, ...] | None = None,
+    formers: Formers | None = None,
     cutoffs: Cutoffs | None = None,
     largest: RingSize = 12,
     progress: Task | None = None,
@@ -95,20 +96,12 @@ def rings(
 
     Parameters
     ----------
-    structures
-        One structure, or independent ones, each a structure or the list of its frames; see `pair_distributions`.
     criterion
         "primitive": no two nodes are nearer through the network than along the ring (shortest-path rings of Franzblau).
         "king": the shortest rings through an atom and two of its neighbors. "guttman": the shortest through an atom and
         one of its neighbors. Where several are equally short all of them count.
-    formers
-        Elements that form the network; by default the cations that are no alkali or alkaline-earth metal, or all.
-    cutoffs
-        Longest bonds [Å], {"Ti-O": 2.6}; by default the first minimum of g(r), see `bond_cutoffs`.
     largest
         Largest size that is searched for; larger rings are not seen.
-    progress
-        Where progress goes: :meth:`amorph.progress.Progress.task`.
 
     Raises
     ------
@@ -130,7 +123,7 @@ def rings(
     """
     samples = samples_of(structures)
     limits = resolve_cutoffs(samples, cutoffs)
-    chosen = _network(samples, formers)
+    chosen = resolve_formers(samples, formers)
 
     def measure(atoms: Atoms) -> NDArray[np.float64]:
         found = _rings(samples, atoms, limits, chosen, criterion, largest)
@@ -155,7 +148,7 @@ def find_rings(
     structure: Atoms,
     *,
     criterion: Criterion = "primitive",
-    formers: tuple[str, ...] | None = None,
+    formers: Formers | None = None,
     cutoffs: Cutoffs | None = None,
     largest: RingSize = 12,
 ) -> Rings:
@@ -169,14 +162,7 @@ def find_rings(
     """
     samples = samples_of(structure)
     limits = resolve_cutoffs(samples, cutoffs)
-    return _rings(samples, samples.frames[0][0], limits, _network(samples, formers), criterion, largest)
-
-
-def _network(samples: Samples, formers: tuple[str, ...] | None) -> tuple[str, ...]:
-    chosen = resolve_formers(samples, formers)
-    if samples.cations and (anion := [symbol for symbol in chosen if symbol in samples.anions]):
-        raise ValueError(f"{anion[0]} is an anion here and bridges the network; name cations")
-    return chosen
+    return _rings(samples, samples.frames[0][0], limits, resolve_formers(samples, formers), criterion, largest)
 
 
 def _rings(
@@ -212,7 +198,9 @@ def search_rings(n: int, links: Links, criterion: Criterion, largest: int) -> di
     starts = np.concatenate([[0], np.cumsum(np.bincount(i, minlength=n))])
     network = starts, j[order], codes[order]
     if criterion == "primitive":
-        found, sizes = kernels.primitive_rings(largest, *network, *kernels.distance_tables(largest // 2, *network))
+        pairs = kernels.opposites(largest, *network)
+        tables = kernels.distance_tables(int(pairs[:, 3].max(initial=0)), *network)
+        found, sizes = kernels.primitive_rings(largest, pairs, *network, *tables)
         return {size: found[sizes == size, 0, :size] for size in np.unique(sizes).tolist()}
     found, sizes = kernels.shortest_rings(largest, criterion == "guttman", *network)
     return {size: _distinct(found[sizes == size, :, :size]) for size in np.unique(sizes).tolist()}

@@ -69,16 +69,10 @@ def pair_distributions(
 
     Parameters
     ----------
-    structures
-        One structure, or a list of independent ones (glasses quenched apart): the standard errors are over them. Each
-        is a structure or, for a trajectory, the list of its frames, which are averaged first, each with its own
-        density: a trajectory alone is ``[frames]``.
     r_max
         Reach [Å]; it may be longer than the cell. Rounded up to whole bins.
     bin_width
         Width of the bins [Å].
-    progress
-        Where progress goes: :meth:`amorph.progress.Progress.task`.
 
     Returns
     -------

@@ -9,7 +9,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from amorph.analysis.grids import Task
-from amorph.analysis.order.bonds import Cutoffs, bonds_of, links_of, resolve_cutoffs, resolve_formers
+from amorph.analysis.order.bonds import Cutoffs, Formers, bonds_of, links_of, resolve_cutoffs, resolve_formers
 from amorph.analysis.order.samples import Mean, Measured, Samples, Structures, samples_of
 from amorph.figures import Result, Row
 from amorph.parameters import checked
@@ -64,7 +64,7 @@ class Connectivity(Measured):
 def connectivity(
     structures: Structures,
     *,
-    formers: tuple[str, ...] | None = None,
+    formers: Formers | None = None,
     cutoffs: Cutoffs | None = None,
     progress: Task | None = None,
 ) -> Connectivity:
@@ -73,15 +73,7 @@ def connectivity(
     Parameters
     ----------
     structures
-        One structure with cations and anions, or independent ones, each a structure or the list of its frames; see
-        `pair_distributions`.
-    formers
-        Cations that form the network; by default all but alkali and alkaline-earth metals, or all where there are no
-        others.
-    cutoffs
-        Longest bonds [Å], {"Ti-O": 2.6}; by default the first minimum of g(r), see `bond_cutoffs`.
-    progress
-        Where progress goes: :meth:`amorph.progress.Progress.task`.
+        With cations and anions: one, or independent ones, each a structure or the list of its frames.
 
     Raises
     ------
@@ -106,8 +98,6 @@ def connectivity(
     if not (samples.cations and samples.anions):
         raise ValueError(f"{'-'.join(samples.species)} has no cations and anions, so no polyhedra that share any")
     chosen = resolve_formers(samples, formers)
-    if anion := [symbol for symbol in chosen if symbol in samples.anions]:
-        raise ValueError(f"{anion[0]} is an anion here and forms no network; name cations")
     limits = resolve_cutoffs(samples, cutoffs)
     pairs = [*combinations_with_replacement(chosen, 2), (_ALL, _ALL)]
     anions = [symbol for symbol in samples.species if symbol in samples.anions]

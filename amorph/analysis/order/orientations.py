@@ -47,15 +47,11 @@ def bond_order(
 
     Parameters
     ----------
-    structures
-        One structure, or independent ones, each a structure or the list of its frames; see `pair_distributions`.
     species
         Elements of the sublattice; by default the anions, or all atoms where there are none.
     neighbors
         How many nearest atoms of the sublattice make the surroundings: 12 in a close-packed one. Those that tie for
         last, within 0.001 Å, count too.
-    progress
-        Where progress goes: :meth:`amorph.progress.Progress.task`.
 
     Raises
     ------

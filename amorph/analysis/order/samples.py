@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 from ase import Atoms
@@ -10,12 +10,18 @@ from numpy.typing import NDArray
 
 from amorph.analysis.grids import Task
 from amorph.figures import Result
+from amorph.parameters import Meaning
 from amorph.progress import Progress
-from amorph.structure import anion_mask, periodic_atoms
-from amorph.units import G_CM3_PER_U_A3
+from amorph.structure import anion_mask, density_g_cm3, periodic_atoms
 
-Structures = Atoms | Sequence[Atoms | Sequence[Atoms]]
-"""One structure, or independent ones, each a structure or the list of its frames."""
+Structures = Annotated[
+    Atoms | Sequence[Atoms | Sequence[Atoms]],
+    Meaning(
+        "One structure, or a list of independent ones (glasses quenched apart), over which the errors are. Each is a "
+        "structure or, for a trajectory, the list of its frames, which are averaged first: a trajectory alone is "
+        "``[frames]``."
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,18 @@ class Samples:
         if absent := [symbol for symbol in symbols if symbol not in self.species]:
             raise ValueError(f"there is no {absent[0]} in the structures; they have {', '.join(self.species)}")
 
+    def of_one_composition(self) -> Self:
+        """Refuse structures that differ in composition."""
+        first, *others = (atoms for frames in self.frames for atoms in frames)
+        shares = [np.bincount(self.kinds(atoms)) / len(atoms) for atoms in (first, *others)]
+        for atoms, share in zip(others, shares[1:], strict=True):
+            if not np.allclose(share, shares[0], rtol=0.0, atol=1e-9):
+                raise ValueError(
+                    f"{atoms.get_chemical_formula()} and {first.get_chemical_formula()} are of different composition; "
+                    "give structures of one"
+                )
+        return self
+
     def pair(self, name: str) -> tuple[str, str]:
         """Read "Ti-O" or "O-Ti" as the pair in the order of the species."""
         symbols = name.split("-")
@@ -74,9 +92,7 @@ class Samples:
 
     def measured(self) -> dict[str, Any]:
         """Give what every result says of the structures."""
-        density = self.average(
-            lambda atoms: np.array(atoms.get_masses().sum() / atoms.cell.volume * G_CM3_PER_U_A3)
-        ).at()
+        density = self.average(lambda atoms: np.array(density_g_cm3(atoms))).at()
         return {
             "samples": len(self.frames),
             "frames": sum(map(len, self.frames)),

@@ -59,12 +59,7 @@ def polyhedra(
     Parameters
     ----------
     structures
-        One structure with cations and anions, or independent ones, each a structure or the list of its frames; see
-        `pair_distributions`.
-    cutoffs
-        Longest bonds [Å], {"Ti-O": 2.6}; by default the first minimum of g(r), see `bond_cutoffs`.
-    progress
-        Where progress goes: :meth:`amorph.progress.Progress.task`.
+        With cations and anions: one, or independent ones, each a structure or the list of its frames.
 
     Raises
     ------

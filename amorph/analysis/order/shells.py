@@ -80,12 +80,6 @@ def coordination(
 
     Parameters
     ----------
-    structures
-        One structure, or independent ones, each a structure or the list of its frames; see `pair_distributions`.
-    cutoffs
-        Longest bonds [Å], {"Ti-O": 2.6}; by default the first minimum of g(r), see `bond_cutoffs`.
-    progress
-        Where progress goes: :meth:`amorph.progress.Progress.task`.
 
     Raises
     ------

@@ -18,22 +18,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from amorph.analysis.percolation.result import Crossing, Percolation, PercolationThresholds, Region, Side, position_of
+from amorph.analysis.percolation.result import Crossing, Percolation, PercolationThresholds, Side, position_of
 from amorph.fields import ScalarField
 from amorph.machine.memory import refuse_beyond_memory
 from amorph.parameters import checked
-
-__all__ = [
-    "STEPS",
-    "Crossing",
-    "Percolation",
-    "PercolationThresholds",
-    "Region",
-    "Side",
-    "percolation",
-    "percolation_thresholds",
-    "points_in_order",
-]
 
 STEPS: Final = np.array([step for step in product((-1, 0, 1), repeat=3) if any(step)])
 """(26, 3) steps from a grid point to its neighbors."""
@@ -55,8 +43,6 @@ def percolation(field: ScalarField, *, threshold: float, side: Side = "below") -
         Periodic field on any cell. Points that are not finite are never inside.
     threshold
         Value that decides, in the field's unit; a point of exactly this value is inside.
-    side
-        "below": points of the threshold or less are inside; "above": points of the threshold or more.
 
     Returns
     -------

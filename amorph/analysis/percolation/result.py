@@ -2,14 +2,21 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amorph.figures import Result, keyed, plain
+from amorph.parameters import Meaning
 
-Side = Literal["below", "above"]
+Side = Annotated[
+    Literal["below", "above"],
+    Meaning(
+        'Which points are inside: "below", those of the threshold or less; "above", those of the threshold or more. '
+        "What is not finite never is."
+    ),
+]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,14 +9,19 @@ from annotated_types import Gt, Len
 from numpy.typing import NDArray
 
 from amorph.analysis.grids import Task
-from amorph.analysis.scattering.vectors import Structures, pairs_of, samples_of, shells_of
+from amorph.analysis.order.samples import Structures, average, samples_of
+from amorph.analysis.scattering.vectors import pairs_of, shells_of
 from amorph.figures import Result, plain
-from amorph.parameters import Unit, checked
+from amorph.parameters import Meaning, Unit, checked
 from amorph.tables import form_factor, scattering_length
 
 Probe = Literal["neutron", "xray"]
 InverseLength = Annotated[float, Gt(0), Unit("1/Å")]
 Curves = dict[str, NDArray[np.float64]]
+FormFactors = Annotated[
+    Mapping[str, str],
+    Meaning('Entries of the table of form factors by element, as in {"O": "O2-"}; by default the neutral atoms.'),
+]
 
 CONVENTION: Final = "Faber–Ziman: S = Σ c_a c_b w_a w_b S_ab/(Σ c_a w_a)², S_ab → 1 at high q"
 """What every S(q) of this room is, as it is printed."""
@@ -64,12 +69,12 @@ class StructureFactor(Result):
     @property
     def partials(self) -> Curves:
         """Faber–Ziman partials, the mean over the samples."""
-        return dict(zip(self.pairs, np.nanmean(self.sampled, axis=0), strict=True))
+        return dict(zip(self.pairs, average(self.sampled).mean, strict=True))
 
     @property
     def ashcroft_langreth(self) -> Curves:
         """Ashcroft–Langreth partials A_ab = δ_ab + √(c_a c_b) (S_ab − 1)."""
-        c, partials = self.concentrations, np.nanmean(self.sampled, axis=0)
+        c, partials = self.concentrations, average(self.sampled).mean
         return {
             name: float(a == b) + np.sqrt(c[a] * c[b]) * (partial - 1.0)
             for name, (a, b), partial in zip(self.pairs, pairs_of(len(c)), partials, strict=True)
@@ -78,7 +83,8 @@ class StructureFactor(Result):
     @property
     def partial_errors(self) -> Curves | None:
         """Standard errors of the partials over the samples; None for one sample."""
-        return None if self.samples == 1 else dict(zip(self.pairs, _error(self.sampled), strict=True))
+        error = average(self.sampled).error
+        return None if error is None else dict(zip(self.pairs, error, strict=True))
 
     def sampled_total(self, probe: str) -> NDArray[np.float64]:
         """Give the (n_samples, n) total of each sample.
@@ -94,11 +100,11 @@ class StructureFactor(Result):
 
     def total(self, probe: str) -> NDArray[np.float64]:
         """Give the (n,) total, its mean over the samples."""
-        return np.asarray(np.nanmean(self.sampled_total(probe), axis=0))
+        return average(self.sampled_total(probe)).mean
 
     def total_error(self, probe: str) -> NDArray[np.float64] | None:
         """Give the (n,) standard error of the total over the samples; None for one."""
-        return None if self.samples == 1 else _error(self.sampled_total(probe))
+        return average(self.sampled_total(probe)).error
 
     def figures(self) -> dict[str, Any]:
         """Give the curves and what they are."""
@@ -136,17 +142,13 @@ def structure_factor(
     bin_width: InverseLength = 0.05,
     probes: Annotated[tuple[Probe, ...], Len(1)] = ("neutron", "xray"),
     scattering_lengths: Mapping[str, float] | None = None,
-    form_factors: Mapping[str, str] | None = None,
+    form_factors: FormFactors | None = None,
     progress: Task | None = None,
 ) -> StructureFactor:
     r"""Compute S(q) by the sum over all atoms at every reciprocal vector of the cell, which is exact.
 
     Parameters
     ----------
-    structures
-        One structure, or a list of independent ones (glasses quenched apart): the errors are over them. Each is a
-        structure or, for a trajectory, the list of its frames, which are averaged first; a trajectory alone is
-        ``[frames]``. Cells may differ, the composition not.
     q_max
         Longest vector [1/Å].
     bin_width
@@ -155,10 +157,6 @@ def structure_factor(
         Totals to give.
     scattering_lengths
         Lengths [fm] by element, for isotopes, instead of the table's for natural elements.
-    form_factors
-        Entries of the table of form factors by element, as in {"O": "O2-"}; by default the neutral atoms.
-    progress
-        Where to show the progress of a large cell; nowhere by default.
 
     Raises
     ------
@@ -184,7 +182,7 @@ def structure_factor(
     >>> made.q.round(6).tolist(), [float(s.round(6)) for s in made.partials["Cs-Cl"]]
     ([1.570796, 2.221441], [-1.0, 3.0])
     """
-    shells = [shells_of(frames, q_max, bin_width, progress) for frames in samples_of(structures)]
+    shells = shells_of(samples_of(structures).of_one_composition(), q_max, bin_width, progress)
     first = shells[0]
     vectors = np.sum([one.vectors for one in shells], axis=0)
     met = vectors > 0
@@ -263,11 +261,3 @@ def _faber_ziman(
                 for n, (a, b) in enumerate(pairs_of(len(numbers)))
             ]
         )
-
-
-def _error(samples: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the standard error over the first axis; NaN where fewer than two samples have a value."""
-    n = (~np.isnan(samples)).sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        deviations = samples - np.nansum(samples, axis=0) / n
-        return np.asarray(np.sqrt(np.nansum(deviations**2, axis=0) / (n - 1) / n))

@@ -1,6 +1,7 @@
 """The first sharp diffraction peak: its place and width."""
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -87,26 +88,28 @@ def first_sharp_peak(
         raise ValueError(f"q has the shape {x.shape}, S {np.shape(s)}; give a value of S for every q")
     shared = np.isfinite(samples).sum(axis=0) >= min(2, len(samples))  # so that one sample may be left out
     x, samples = x[shared], samples[:, shared]
-    found = _fit(x, np.nanmean(samples, axis=0), smoothing, highest)
+    mean = np.nanmean(samples, axis=0)
+    peaks = (_fit(x, mean, *start) for start in _starts(x, mean, smoothing, highest))
+    found = next((fit for fit in peaks if fit is not None and fit[0][2] > _SIGNIFICANT * fit[1][2]), None)
     if found is None:
         return None
-    values, errors = found
+    best, errors = found
     n = len(samples)
-    if n > 1:
-        left = [_fit(x, np.nanmean(np.delete(samples, k, axis=0), axis=0), smoothing, highest) for k in range(n)]
-        spread = np.array([[np.nan, np.nan] if one is None else one[0][:2] for one in left])
+    if n > 1:  # the same peak without each of the samples
+        full = float(_FULL_WIDTH * best[4])
+        left = [_fit(x, np.nanmean(np.delete(samples, k, axis=0), axis=0), best, full) for k in range(n)]
+        spread = np.array([np.full(5, np.nan) if one is None else one[0] for one in left])
         errors = np.sqrt((n - 1) * spread.var(axis=0))
     known = bool(np.isfinite(errors).all())
-    place, width = map(float, errors) if known else (None, None)
-    at, full, height = map(float, values)
+    place, width = (float(errors[3]), float(_FULL_WIDTH * errors[4])) if known else (None, None)
+    at, full, height = float(best[3]), float(_FULL_WIDTH * best[4]), float(best[0] + best[2])
     return SharpPeak(at, full, height, place, width, "samples" if n > 1 else "fit")
 
 
-def _fit(
+def _starts(
     x: NDArray[np.float64], y: NDArray[np.float64], smoothing: float, highest: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Fit the first peak that is higher than its error: place, full width and top, and the errors of the first two."""
-    from scipy.optimize import OptimizeWarning, curve_fit
+) -> Iterator[tuple[NDArray[np.float64], float]]:
+    """Give where a fit begins, and the full width, for each maximum of the smoothed curve from the left."""
     from scipy.signal import find_peaks, peak_widths
 
     x, y = x[np.isfinite(y)], y[np.isfinite(y)]
@@ -116,26 +119,29 @@ def _fit(
     places, found = find_peaks(smooth, prominence=_PROMINENT * np.ptp(smooth))
     widths = 0.2 * smoothing * peak_widths(smooth, places, rel_height=0.5)[0]
     for top, full, prominence in zip(places, widths, found["prominences"], strict=True):
-        if even[top] > highest:
-            break
-        near = np.abs(x - even[top]) <= full
-        if near.sum() < _FEWEST:
-            continue
-        sigma = full / _FULL_WIDTH
-        start = (smooth[top] - prominence, 0.0, prominence, even[top], sigma)
-        lower = (-np.inf, -np.inf, 0.0, even[top] - full, 0.1 * sigma)
-        upper = (np.inf, np.inf, np.inf, even[top] + full, 3.0 * sigma)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", OptimizeWarning)
-                best, covariance = curve_fit(_gaussian, x[near], y[near], p0=start, bounds=(lower, upper))
-        except (RuntimeError, OptimizeWarning):  # points that no Gaussian fits are no peak
-            continue
-        errors = np.sqrt(np.diag(covariance))
-        if best[2] > _SIGNIFICANT * errors[2]:
-            values = np.array([best[3], _FULL_WIDTH * best[4], best[0] + best[2]])
-            return values, errors[3:] * (1.0, _FULL_WIDTH)
-    return None
+        if even[top] <= highest:
+            start = np.array([smooth[top] - prominence, 0.0, prominence, even[top], full / _FULL_WIDTH])
+            yield start, float(full)
+
+
+def _fit(
+    x: NDArray[np.float64], y: NDArray[np.float64], start: NDArray[np.float64], full: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Fit a Gaussian on a line within one full width of where it begins: its five numbers and their errors."""
+    from scipy.optimize import OptimizeWarning, curve_fit
+
+    near = np.isfinite(y) & (np.abs(x - start[3]) <= full)
+    if near.sum() < _FEWEST:
+        return None
+    lower = (-np.inf, -np.inf, 0.0, start[3] - full, 0.1 * start[4])
+    upper = (np.inf, np.inf, np.inf, start[3] + full, 3.0 * start[4])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", OptimizeWarning)
+            best, covariance = curve_fit(_gaussian, x[near], y[near], p0=start, bounds=(lower, upper))
+    except (RuntimeError, OptimizeWarning):  # points that no Gaussian fits are no peak
+        return None
+    return best, np.sqrt(np.diag(covariance))
 
 
 def _gaussian(

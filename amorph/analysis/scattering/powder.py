@@ -17,14 +17,28 @@ from annotated_types import Gt, Interval
 from numpy.typing import NDArray
 
 from amorph.analysis.grids import Task
-from amorph.analysis.scattering.partials import form_factors_of
-from amorph.analysis.scattering.vectors import Shells, Structures, pairs_of, samples_of, shells_of
+from amorph.analysis.order.samples import Structures, average, samples_of
+from amorph.analysis.scattering.partials import FormFactors, form_factors_of
+from amorph.analysis.scattering.vectors import Shells, pairs_of, shells_of
 from amorph.figures import Result
-from amorph.parameters import Fraction, Length, Unit, checked
+from amorph.parameters import Fraction, Length, Meaning, Unit, checked
 from amorph.tables import WAVELENGTHS
 
 Angle = Annotated[float, Gt(0), Unit("°")]
-TwoTheta = Annotated[float, Interval(ge=0, lt=180), Unit("°")]
+Wavelength = Annotated[Length | str, Meaning('"MoKa" (0.7107 Å), "CuKa" (1.5418 Å), or a number [Å].')]
+_TwoTheta = Annotated[float, Interval(ge=0, lt=180), Unit("°")]
+TwoTheta = Annotated[tuple[_TwoTheta, _TwoTheta], Meaning("First and last angle of the pattern [°].")]
+LineWidth = Annotated[Angle, Meaning("Full width of a line at half maximum, of the instrument [°].")]
+Broadening = Annotated[
+    float,
+    Interval(ge=0),
+    Unit("1/Å"),
+    Meaning(
+        "Full width of a Gaussian in q that is added to the profile [1/Å]; 0 for a crystal. A glass in a periodic cell "
+        "scatters at the vectors of the cell only, 2π/L apart: about that much makes a smooth halo of them."
+    ),
+]
+Polarization = Annotated[bool, Meaning("Times (1 + cos² 2θ)/2, as an unpolarized beam of a laboratory has it.")]
 
 _FINE: Final = 0.0005
 """Width of the shells of |q| that are drawn as one line [1/Å]: 0.003° of 2θ for Mo Kα."""
@@ -84,41 +98,24 @@ class PowderPattern(Result):
 def powder_pattern(
     structures: Structures,
     *,
-    wavelength: str | Length = "CuKa",
-    two_theta: tuple[TwoTheta, TwoTheta] = (5.0, 90.0),
+    wavelength: Wavelength = "CuKa",
+    two_theta: TwoTheta = (5.0, 90.0),
     step: Angle = 0.02,
-    width: Angle = 0.1,
+    width: LineWidth = 0.1,
     lorentzian_share: Fraction = 0.0,
-    broadening: Annotated[float, Interval(ge=0), Unit("1/Å")] = 0.0,
-    polarization: bool = False,
-    form_factors: Mapping[str, str] | None = None,
+    broadening: Broadening = 0.0,
+    polarization: Polarization = False,
+    form_factors: FormFactors | None = None,
     progress: Task | None = None,
 ) -> PowderPattern:
     r"""Compute the X-ray powder pattern from the sum over all atoms at every reciprocal vector of the cell.
 
     Parameters
     ----------
-    structures
-        As :func:`structure_factor` takes them.
-    wavelength
-        "MoKa" (0.7107 Å), "CuKa" (1.5418 Å), or a number [Å].
-    two_theta
-        First and last angle [°].
     step
         Distance between angles [°].
-    width
-        Full width of the instrument's profile at half maximum [°].
     lorentzian_share
         Share of the Lorentzian in the profile: 0 is a Gaussian, 1 a Lorentzian, between them a pseudo-Voigt.
-    broadening
-        Full width of a Gaussian in q that is added to the profile [1/Å]. A glass in a periodic cell scatters at the
-        vectors of the cell only, 2π/L apart: about that much makes a smooth halo of them, and widens it accordingly.
-    polarization
-        Times (1 + cos² 2θ)/2.
-    form_factors
-        Entries of the table of form factors by element, as in {"O": "O2-"}; by default the neutral atoms.
-    progress
-        Where to show the progress of a large cell; nowhere by default.
 
     Raises
     ------
@@ -138,12 +135,11 @@ def powder_pattern(
     first, last = two_theta
     if not first + step < last:
         raise ValueError(f"two_theta from {first:g} to {last:g}° in steps of {step:g}°; give a rising range")
-    samples = samples_of(structures)
+    samples = samples_of(structures).of_one_composition()
     angles = np.array(first + step * np.arange(int((last - first) / step + 1e-9) + 1), np.float64)
     farthest = 4.0 * np.pi / length * np.sin(np.radians(min(0.5 * (last + _MARGIN * width), 89.9)))
     curves, smallest, said = [], np.inf, ""
-    for frames in samples:
-        shells = shells_of(frames, farthest + _MARGIN * broadening, _FINE, progress)
+    for shells in shells_of(samples, farthest + _MARGIN * broadening, _FINE, progress):
         theta, areas, slope, least, said = _lines(shells, length, form_factors)
         smallest = min(smallest, least)
         if polarization:
@@ -152,12 +148,11 @@ def powder_pattern(
         widths = np.hypot(width, broadening * slope)
         draw_profiles(np.degrees(2.0 * theta), areas, widths, lorentzian_share, first, step, curve)
         curves.append(curve)
-    sampled = np.array(curves)
-    error = sampled.std(axis=0, ddof=1) / np.sqrt(len(curves)) if len(curves) > 1 else None
+    intensity = average(curves)
     profile = (length, width, lorentzian_share, broadening, polarization)
     lowest = float(2.0 * np.degrees(np.arcsin(min(smallest * length / (4.0 * np.pi), 1.0))))
-    mass = float(samples[0][0].get_masses().mean())
-    return PowderPattern(angles, sampled.mean(axis=0), error, *profile, lowest, mass, said, len(curves))
+    mass = float(samples.frames[0][0].get_masses().mean())
+    return PowderPattern(angles, intensity.mean, intensity.error, *profile, lowest, mass, said, len(curves))
 
 
 def _lines(

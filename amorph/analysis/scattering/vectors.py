@@ -1,24 +1,20 @@
 """Sums over the atoms at every reciprocal vector of the cell, gathered in shells of its length."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
 from ase.geometry import minkowski_reduce
 from numpy.typing import NDArray
 
 from amorph.analysis.grids import Task
+from amorph.analysis.order.samples import Samples
 from amorph.machine.memory import refuse_beyond_memory
 from amorph.progress import Progress
-from amorph.structure import anion_mask, periodic_atoms
-
-Structures: TypeAlias = Atoms | Sequence[Atoms | Sequence[Atoms]]
-"""One structure, or independent ones, each a structure or the list of its frames."""
 
 _ATOMS_AT_ONCE: Final = 8192
 """Atoms whose phases are in memory at once."""
@@ -59,37 +55,13 @@ def pairs_of(elements: int) -> list[tuple[int, int]]:
     return list(combinations_with_replacement(range(elements), 2))
 
 
-def samples_of(structures: Structures) -> list[list[Atoms]]:
-    """Read what a user gave as independent samples, each of one or more frames, every structure checked.
-
-    Raises
-    ------
-    ValueError
-        No structure, one that makes no sense, or samples of different composition.
-    """
-    given: Any = structures
-    entries = [given] if _is_structure(given) else list(given)
-    samples = [[periodic_atoms(frame) for frame in ([e] if _is_structure(e) else e)] for e in entries]
-    if not samples or not all(samples):
-        raise ValueError("there is no structure; give one, or a list of structures or of their frames")
-    first = samples[0][0]
-    for number, sample in enumerate(samples):
-        for frame in sample:
-            if _shares(frame) != _shares(first):
-                raise ValueError(
-                    f"sample {number} is {frame.get_chemical_formula()}, the first one {first.get_chemical_formula()}; "
-                    f"give structures of one composition"
-                )
-    return samples
-
-
-def shells_of(frames: Sequence[Atoms], q_max: float, width: float, progress: Task | None = None) -> Shells:
-    r"""Sum over the atoms at every reciprocal vector up to a length, and gather the products in shells.
+def shells_of(samples: Samples, q_max: float, width: float, progress: Task | None = None) -> list[Shells]:
+    r"""Sum over the atoms at every reciprocal vector up to a length, and gather the products in shells, by sample.
 
     Parameters
     ----------
-    frames
-        Checked structures of the same atoms; the cells may differ.
+    samples
+        Structures of one composition; the cells may differ.
     q_max
         Largest length of a vector [1/Å].
     width
@@ -103,23 +75,24 @@ def shells_of(frames: Sequence[Atoms], q_max: float, width: float, progress: Tas
     of vectors along one reciprocal axis are a product of matrices: the phases of the other two axes times the cosines
     and sines along this one, :math:`\rho(l \pm m) = PC \pm iPS`.
     """
-    first = frames[0]
-    symbols = first.get_chemical_symbols()
-    anions = {symbol for symbol, negative in zip(symbols, anion_mask(first), strict=True) if negative}
-    elements = sorted(set(symbols), key=lambda symbol: (symbol in anions, atomic_numbers[symbol]))
-    counts = np.array([symbols.count(element) for element in elements])
+    n = len(samples.species)
     total = math.floor(q_max / width + 1e-6) + 1
-    vectors, lengths = np.zeros(total, np.int64), np.zeros(total)
-    products = np.zeros((total, len(pairs_of(len(elements)))))
-    for frame in frames:
-        _add(frame, elements, q_max, width, (vectors, lengths, products), progress)
-    volume = float(np.mean([frame.cell.volume for frame in frames]))
-    return Shells(tuple(elements), counts, volume, 2 * vectors, 2.0 * lengths, 2.0 * products, len(frames))
+    made = []
+    for frames in samples.frames:
+        sums = np.zeros(total, np.int64), np.zeros(total), np.zeros((total, len(pairs_of(n))))
+        for frame in frames:
+            _add(frame, samples.kinds(frame), n, q_max, width, sums, progress)
+        counts = np.bincount(samples.kinds(frames[0]), minlength=n)
+        volume = float(np.mean([frame.cell.volume for frame in frames]))
+        vectors, lengths, products = sums
+        made.append(Shells(samples.species, counts, volume, 2 * vectors, 2.0 * lengths, 2.0 * products, len(frames)))
+    return made
 
 
 def _add(
     atoms: Atoms,
-    elements: list[str],
+    kinds: NDArray[np.int64],
+    n_kinds: int,
     q_max: float,
     width: float,
     sums: tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]],
@@ -128,8 +101,7 @@ def _add(
     from amorph.analysis.scattering._kernels import cosines_and_sines, gather, phases
 
     cell = np.asarray(minkowski_reduce(atoms.cell.array)[0])
-    of_element = np.array([elements.index(symbol) for symbol in atoms.get_chemical_symbols()])
-    order = np.argsort(of_element, kind="stable")
+    order = np.argsort(kinds, kind="stable")
     x, y, z = np.ascontiguousarray((atoms.positions[order] @ np.linalg.inv(cell)).T)
     reciprocal = 2.0 * np.pi * np.linalg.inv(cell).T
     metric = reciprocal @ reciprocal.T
@@ -139,18 +111,18 @@ def _add(
     )
     cosines, sines = np.empty((2, farthest + 1, len(atoms)))
     cosines_and_sines(z, farthest, cosines, sines)
-    bounds = np.searchsorted(of_element[order], np.arange(len(elements) + 1)).tolist()
+    bounds = np.searchsorted(kinds[order], np.arange(n_kinds + 1)).tolist()
 
     last_h = math.floor(q_max * np.linalg.norm(cell[0]) / (2.0 * np.pi) + 1e-9)
     work = [rows for h in range(last_h + 1) for rows in _rows(metric, q_max, h)]
     with (progress or Progress().task)("reciprocal vectors", len(work)) as update:
         for done, (h, k_first, middles, columns) in enumerate(work):
-            products = np.zeros((2, len(elements), 2 * len(middles), columns))
+            products = np.zeros((2, n_kinds, 2 * len(middles), columns))
             few = max(_PRODUCT // (2 * len(middles) * columns), 1)
             for first in range(0, len(atoms), _ATOMS_AT_ONCE):
                 held = np.empty((2 * len(middles), min(_ATOMS_AT_ONCE, len(atoms) - first)))
                 phases(x, y, first, h, k_first, middles, cosines, sines, held)
-                for a in range(len(elements)):
+                for a in range(n_kinds):
                     last = min(bounds[a + 1], first + held.shape[1])
                     for begin in range(max(bounds[a], first), last, few):
                         part = slice(begin, min(begin + few, last))
@@ -178,12 +150,3 @@ def _rows(metric: NDArray[np.float64], q_max: float, h: int) -> Iterator[tuple[i
     for first in range(0, len(k), _ROWS_AT_ONCE):
         part = slice(first, first + _ROWS_AT_ONCE)
         yield h, int(k[first]), middles[part], int(reach[part].max()) + 1
-
-
-def _is_structure(entry: Any) -> bool:
-    return isinstance(entry, Atoms) or hasattr(entry, "lattice")
-
-
-def _shares(atoms: Atoms) -> dict[str, float]:
-    symbols, counts = np.unique(atoms.get_chemical_symbols(), return_counts=True)
-    return dict(zip(symbols.tolist(), (counts / len(atoms)).round(9).tolist(), strict=True))

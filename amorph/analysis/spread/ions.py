@@ -12,7 +12,7 @@ from amorph.analysis import grids
 from amorph.analysis.percolation import Side
 from amorph.fields import ScalarField
 from amorph.figures import Result, Row, plain
-from amorph.parameters import Count, Length, checked
+from amorph.parameters import Length, Threads, checked
 from amorph.structure import periodic_atoms
 from amorph.tables import element_of
 
@@ -78,7 +78,7 @@ def local_free_volume(
     threshold: float,
     side: Side = "above",
     within: Length | None = None,
-    threads: Count | None = None,
+    threads: Threads | None = None,
 ) -> LocalFreeVolume:
     """Share the free volume out among the ions of the mobile species, each free point to the nearest.
 
@@ -92,12 +92,8 @@ def local_free_volume(
         The mobile ion: "Mg2+", or the bare element.
     threshold
         Value that decides, in the field's unit.
-    side
-        "above": free are points of the threshold or more; "below": of the threshold or less. NaN is never free.
     within
         Points farther than this from every one of the ions belong to none [Å]; by default all belong to one.
-    threads
-        Threads to work in, by default one for each processor; the result is the same to the last bit.
 
     Raises
     ------

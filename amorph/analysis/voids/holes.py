@@ -13,7 +13,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from amorph.analysis import grids
-from amorph.analysis.distance import map_distances
+from amorph.analysis.distance import distance_map
 from amorph.parameters import checked
 from amorph.structure import Radii, atomic_radii, pair_list, periodic_atoms
 
@@ -109,9 +109,6 @@ def find_holes(atoms: Atoms, *, radii: Radii | None = None) -> Holes:
     ----------
     atoms
         Structure, periodic in three directions; any cell.
-    radii
-        Radii of spheres around the atoms: the name of a set (`shannon_ionic` needs ``oxidation_states``,
-        `cordero_covalent` does not), or numbers [Å] by ion or element. By default the atoms are points.
 
     Returns
     -------
@@ -144,18 +141,14 @@ def find_holes(atoms: Atoms, *, radii: Radii | None = None) -> Holes:
     >>> len(found.radii), found.radii.round(4), round(found.passages[0].radius / 4.0 * 6**0.5, 9)
     (3, array([2.    , 1.7321, 1.7321]), 1.0)
     """
-    return holes_of(periodic_atoms(atoms), radii)
-
-
-def holes_of(atoms: Atoms, radii: Radii | None) -> Holes:
-    """Do the work of :func:`find_holes` for a structure that is checked."""
+    atoms = periodic_atoms(atoms)
     own = np.zeros(len(atoms)) if radii is None else atomic_radii(atoms, radii)
     return _network(atoms, own, _bound(atoms, radii))
 
 
 def _bound(atoms: Atoms, radii: Radii | None) -> float:
     """Bound the radius of every sphere between the atoms from above: the distance varies by no more than the way."""
-    field = map_distances(atoms, radii, None, _SPACING, threads=1)
+    field = distance_map(atoms, radii=radii, spacing=_SPACING, threads=1)
     steps = atoms.cell.array / np.array(field.grid)[:, None]
     corners = np.array([[1, 1, 1], [1, 1, -1], [1, -1, 1], [-1, 1, 1]]) @ steps
     return float(field.values.max() + 0.5 * np.linalg.norm(corners, axis=1).max()) + 10.0 * _JITTER
@@ -236,9 +229,11 @@ def _thresholds(
     Returns for each dimension the window that completes it and the largest hole on the way; hole 0 is the largest.
     Windows as large as the one that completes it, which the jitter put behind it, are open to the way too.
     """
+    from amorph.analysis.percolation._regions import add_winding
+
     parents = list(range(count))
     offsets = [np.zeros(3, np.int64) for _ in range(count)]
-    bases: list[NDArray[np.int64]] = [np.zeros((0, 3), np.int64) for _ in range(count)]
+    bases = np.zeros((count, 3, 3), np.int64)
 
     def find(hole: int) -> tuple[int, NDArray[np.int64]]:
         offset = np.zeros(3, np.int64)
@@ -260,33 +255,17 @@ def _thresholds(
         if root_a == root_b:
             if not step.any():
                 continue
-            basis = np.vstack([bases[root_a], step])
-            root = root_a
+            root, added = root_a, step[None]
         else:
             # the larger hole becomes the root, so a root is the largest hole of its tree
             root, leaf, offset = (root_a, root_b, step) if root_a < root_b else (root_b, root_a, -step)
-            parents[leaf], offsets[leaf] = root, offset
-            basis = np.vstack([bases[root], bases[leaf]])
-        rank = _rank(basis)
-        bases[root] = basis if len(basis) == rank else _independent(basis)
+            parents[leaf], offsets[leaf], added = root, offset, bases[leaf]
+        rank = max(add_winding(bases[root], *vector) for vector in added.tolist())
         while len(completing) < rank:
             completing.append((window, root))
     if len(completing) == 3:
         return found + [(k + 1, completing[k][0], find(completing[k][1])[0]) for k in range(len(found), 3)]
     raise RuntimeError("the holes between the atoms do not hang together; displace the atoms by 1e-4 Å")
-
-
-def _rank(vectors: NDArray[np.int64]) -> int:
-    return int(np.linalg.matrix_rank(vectors)) if len(vectors) else 0
-
-
-def _independent(vectors: NDArray[np.int64]) -> NDArray[np.int64]:
-    kept = vectors[:0]
-    for vector in vectors:
-        longer = np.vstack([kept, vector])
-        if _rank(longer) == len(longer):
-            kept = longer
-    return kept
 
 
 @dataclass(frozen=True, eq=False)

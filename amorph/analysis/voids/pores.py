@@ -10,18 +10,18 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from amorph.analysis import grids
-from amorph.analysis.distance import map_distances
+from amorph.analysis.distance import distance_map
 from amorph.analysis.percolation import Percolation, percolation
-from amorph.analysis.voids.holes import Holes, holes_of
+from amorph.analysis.voids.holes import Holes, find_holes
 from amorph.fields import ScalarField
 from amorph.figures import Result, plain
-from amorph.parameters import Count, Length, NonNegativeLength, checked
+from amorph.parameters import GridPoints, NonNegativeLength, Spacing, Threads, checked
 from amorph.structure import Radii, periodic_atoms
 
 PROBE_RADIUS: Final = 1.7
 """Probe radius around atoms that are points: the exclusion radius of the reference study's bond-valence map [Å]."""
 PORE_BIN: Final = 0.05
-"""Width of the bins of pore radii, for their distribution and its mode [Å]."""
+"""Width of the bins of pore radii [Å]."""
 _CURVE_POINTS: Final = 25
 _BYTES_PER_POINT: Final = 8 * 6
 
@@ -54,10 +54,13 @@ class Voids(Result):
     """Share of the cell in the void."""
     occupiable_fraction: float
     """Share of the cell that the probe can cover, in closed pockets too."""
+    occupiable_error: float
+    """What half as many points along each edge make of it, less this: it converges as the spacing, so that is about as
+    far as it is from its limit."""
     mean_pore_radius: float
     """Mean of the pore radius over the void [Å]; 0 where there is none."""
-    modal_pore_radius: float
-    """Middle of the fullest bin of the pore radii, 0.05 Å wide [Å]."""
+    mean_pore_radius_error: float
+    """The same for the mean pore radius [Å]."""
     _large: ClassVar[frozenset[str]] = frozenset({"field", "pore_radii", "atoms", "holes", "regions"})
     _derived: ClassVar[tuple[str, ...]] = (
         "largest_included_radius",
@@ -77,9 +80,15 @@ class Voids(Result):
             "included_diameter_along_free_path": 2.0 * self.included_radius_along_free_path,
             "passages": [plain(passage) | {"diameter": passage.diameter} for passage in self.holes.passages],
             "grid": list(self.field.grid),
+            "spacing_A": self.spacing,
             "cavities": len(self.cavities),
             "dimension": self.regions.dimension,
         }
+
+    @property
+    def spacing(self) -> float:
+        """Largest distance between neighbouring points along a lattice vector [Å]."""
+        return float((np.linalg.norm(self.field.cell, axis=1) / self.field.grid).max())
 
     @property
     def largest_included_radius(self) -> float:
@@ -176,9 +185,9 @@ def voids(
     *,
     radii: Radii | None = None,
     probe_radius: NonNegativeLength | None = None,
-    grid: tuple[Count, Count, Count] | None = None,
-    spacing: Length | None = None,
-    threads: Count | None = None,
+    grid: GridPoints | None = None,
+    spacing: Spacing | None = None,
+    threads: Threads | None = None,
 ) -> Voids:
     r"""Measure the voids between atoms.
 
@@ -186,17 +195,8 @@ def voids(
     ----------
     atoms
         Structure, periodic in three directions; any cell.
-    radii
-        Radii of spheres around the atoms: the name of a set (`shannon_ionic` needs ``oxidation_states``,
-        `cordero_covalent` does not), or numbers [Å] by ion or element. By default the atoms are points.
     probe_radius
         Radius of the probe [Å]; by default 1.7 Å between atoms that are points, and 0 between spheres.
-    grid
-        Number of points along each lattice vector; by default `spacing` decides.
-    spacing
-        Largest distance between neighbouring points along a lattice vector [Å], in place of a grid; by default 0.1 Å.
-    threads
-        Threads to work in, by default one for each processor; the result is the same to the last bit.
 
     Returns
     -------
@@ -215,7 +215,9 @@ def voids(
     With :math:`d(x) = \min_i(|x - x_i| - r_i)` the largest included sphere is :math:`\max d`, the largest free sphere
     the largest t at which :math:`\{d \ge t\}` winds around the cell (see :func:`~amorph.analysis.voids.find_holes`).
     The pore radius at x is :math:`\max\{d(y) : |x - y| \le d(y)\}`, Gelb & Gubbins, Langmuir 15, 305 (1999), with y
-    on the grid: below the limit by at most half the diagonal of a voxel.
+    on the grid: below the limit by at most half the diagonal of a voxel. Its mean, and the share that a probe can
+    cover, come nearer to theirs as the spacing does to 0; a grid of half as many points along each edge says how far
+    they are.
 
     Examples
     --------
@@ -230,12 +232,13 @@ def voids(
     if probe_radius is None:
         probe_radius = PROBE_RADIUS if radii is None else 0.0
     points = grids.resolve_points(atoms.cell.array, grid, spacing, bytes_per_point=_BYTES_PER_POINT)
-    field = map_distances(atoms, radii, points, None, threads=threads)
-    holes = holes_of(atoms, radii)
+    field = distance_map(atoms, radii=radii, grid=points, threads=threads)
+    holes = find_holes(atoms, radii=radii)
     _check(holes, field)
     sizes = _pore_radii(field)
-    in_void = sizes.values[sizes.values > 0.0]
-    edges, density = _distribution(sizes.values)
+    nx, ny, nz = (max(n // 2, 1) for n in points)
+    coarse = _pore_radii(distance_map(atoms, radii=radii, grid=(nx, ny, nz), threads=threads))
+    occupiable, mean = _occupiable(sizes, probe_radius), _mean(sizes)
     return Voids(
         field,
         sizes,
@@ -244,10 +247,11 @@ def voids(
         holes,
         probe_radius,
         percolation(field, threshold=probe_radius, side="above"),
-        void_fraction=in_void.size / field.values.size,
-        occupiable_fraction=_occupiable(sizes, probe_radius),
-        mean_pore_radius=float(in_void.mean()) if in_void.size else 0.0,
-        modal_pore_radius=float(edges[np.argmax(density)] + 0.5 * PORE_BIN) if in_void.size else 0.0,
+        void_fraction=float(np.mean(sizes.values > 0.0)),
+        occupiable_fraction=occupiable,
+        occupiable_error=abs(_occupiable(coarse, probe_radius) - occupiable),
+        mean_pore_radius=mean,
+        mean_pore_radius_error=abs(_mean(coarse) - mean),
     )
 
 
@@ -330,6 +334,11 @@ def _distribution(sizes: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64]
 def _occupiable(sizes: ScalarField, probe_radius: float) -> float:
     covered = (sizes.values >= probe_radius) & (sizes.values > 0.0)
     return float(np.count_nonzero(covered) / sizes.values.size)
+
+
+def _mean(sizes: ScalarField) -> float:
+    inside = sizes.values[sizes.values > 0.0]
+    return float(inside.mean()) if inside.size else 0.0
 
 
 def _sphere(name: str, radius: float, position: NDArray[np.float64] | None) -> dict[str, Any]:

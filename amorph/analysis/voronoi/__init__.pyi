@@ -4,5 +4,4 @@ from .volumes import (
     FreeVolume as FreeVolume,
     SpeciesVolume as SpeciesVolume,
     free_volume as free_volume,
-    voronoi_volumes as voronoi_volumes,
 )

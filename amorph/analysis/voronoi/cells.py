@@ -3,7 +3,7 @@
 import functools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import numpy as np
 from ase import Atoms
@@ -12,10 +12,16 @@ from numpy.typing import NDArray
 
 from amorph.analysis.grids import sort_into_bins
 from amorph.machine.processors import available_processors
-from amorph.parameters import Count, checked
+from amorph.parameters import Meaning, Threads, checked
 from amorph.structure import Radii, atomic_radii, periodic_atoms
 
-Kind = Literal["plain", "power"]
+Kind = Annotated[
+    Literal["plain", "power"],
+    Meaning(
+        '"plain": faces half-way between atoms; it alone fits published figures. "power" (radical, Laguerre): faces '
+        "shifted by the radii."
+    ),
+]
 
 VOLUME_TOLERANCE: Final = 1e-12
 """Largest relative difference of Σ V_i and V_cell; rounding and the slack of cuts make some 1e-14."""
@@ -86,7 +92,7 @@ class Tessellation:
 
 @checked
 def tessellate(
-    atoms: Atoms, *, tessellation: Kind = "plain", radii: Radii | None = None, threads: Count | None = None
+    atoms: Atoms, *, tessellation: Kind = "plain", radii: Radii | None = None, threads: Threads | None = None
 ) -> Tessellation:
     r"""Divide space among the atoms: the cell of each, and its faces.
 
@@ -94,13 +100,9 @@ def tessellate(
     ----------
     atoms
         Periodic structure; any cell, however small or skewed.
-    tessellation
-        "plain": faces half-way between atoms. "power" (radical, Laguerre): faces shifted by the radii.
     radii
         Radii of a power tessellation: the name of a set (`shannon_ionic` needs ``oxidation_states``,
         `cordero_covalent` does not), or numbers [Å] by ion or element.
-    threads
-        Threads to work in, by default one for each processor; the result is the same to the last bit.
 
     Returns
     -------

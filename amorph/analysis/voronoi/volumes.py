@@ -1,8 +1,8 @@
 """Voronoi volumes of the atoms, and the free volume that they leave."""
 
 import logging
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Final, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Final
 
 import numpy as np
 from annotated_types import Len
@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 from amorph.analysis.voronoi.cells import Kind, cut_cells
 from amorph.figures import Result, Row
 from amorph.parameters import Volume, checked
-from amorph.structure import Radii, periodic_atoms
+from amorph.structure import Radii, anion_mask, periodic_atoms
 from amorph.tables import element_of
+from amorph.tables.crystals import BY_NAME
 
 log = logging.getLogger(__name__)
 
-MGO_LATTICE_CONSTANT: Final = 4.212
-"""Experimental lattice constant of MgO [Å]; its eighth cube is the reference volume of oxygen."""
+REFERENCE: Final = "MgO"
+"""The crystal whose oxygen is the reference: a close packing of anions, of the experiment's lattice constant."""
+_OPEN_NETWORKS: Final = frozenset({"B", "C", "N", "Si", "P", "S", "Ge", "As"})
+"""Cations of three or four anions, which share corners: their dense crystals are no close packings of anions either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +47,18 @@ class SpeciesVolume:
 class FreeVolume(Result):
     """The part of a cell that its atoms do not fill, each cation at its mean volume and each anion at a reference."""
 
-    free_volume_fraction: float
-    """f_V = 1 − Σ n_i V_i / V_cell, the anion at its reference volume, every other species at its mean in the model."""
-    oxygen_excess_fraction: float
-    """The same the other way: n_O (⟨V_O⟩ − V_O,reference) / V_cell. Equal to `free_volume_fraction`."""
-    free_volume: float
-    """f_V·V_cell [Å³]."""
     cell_volume: float
     """Volume of the cell [Å³]."""
     oxygen_volume: float
     """Reference volume of one anion [Å³]."""
     oxygen_volume_source: str
     """Where the reference volume comes from."""
-    ion: str
-    """The mobile ion whose volume is the yardstick: "Mg2+"."""
+    reference_note: str | None
+    """Why the reference may say nothing of this structure; None where nothing speaks against it."""
+    ion: str | None
+    """The mobile ion whose volume is the yardstick: "Mg2+"; None where none is."""
     anion: str
     """Chemical symbol of the anion at its reference volume."""
-    ratio: float | None
-    """Free volume over the volume of all mobile ions, f_V·V_cell / (n V); None where the cell holds none."""
-    formula: str
-    """Composition per anion, the free volume as vacancies □ of the mobile ion's size: "Mg0.33□0.17Ti0.11Mo0.22O"."""
     species: tuple[SpeciesVolume, ...]
     """The mobile ion first, the anion last, the others between by atomic number."""
     volumes: NDArray[np.float64]
@@ -77,6 +72,47 @@ class FreeVolume(Result):
     empty_cells: tuple[int, ...]
     """Atoms whose power cell is empty; they count with zero volume."""
     _large: ClassVar[frozenset[str]] = frozenset({"volumes", "symbols"})
+    _derived: ClassVar[tuple[str, ...]] = (
+        "free_volume_fraction",
+        "oxygen_excess_fraction",
+        "free_volume",
+        "ratio",
+        "formula",
+    )
+
+    @property
+    def free_volume_fraction(self) -> float:
+        """f_V = 1 − Σ n_i V_i / V_cell, the anion at its reference volume, other species at their means."""
+        volumes = {row.species: row.mean for row in self.species} | {self.anion: self.oxygen_volume}
+        return 1.0 - sum(row.count * volumes[row.species] for row in self.species) / self.cell_volume
+
+    @property
+    def oxygen_excess_fraction(self) -> float:
+        """The same the other way: n_O (⟨V_O⟩ − V_O,reference) / V_cell. Equal to `free_volume_fraction`."""
+        of_anion = self.species[-1]
+        return of_anion.count * (of_anion.mean - self.oxygen_volume) / self.cell_volume
+
+    @property
+    def free_volume(self) -> float:
+        """f_V·V_cell [Å³]."""
+        return self.free_volume_fraction * self.cell_volume
+
+    @property
+    def ratio(self) -> float | None:
+        """Free volume over the volume of all mobile ions, f_V·V_cell / (n V); None where the cell holds none."""
+        first = self.species[0]
+        if self.ion is None or element_of(self.ion) == self.anion or first.mean == 0.0:
+            return None
+        return self.free_volume / (first.count * first.mean)
+
+    @property
+    def formula(self) -> str:
+        """Composition per anion, the free volume as vacancies □ as large as the ion: "Mg0.33□0.17Ti0.11Mo0.22O"."""
+        amounts = [(row.species, row.count / self.species[-1].count) for row in self.species]
+        if self.ratio is not None:
+            amounts.insert(1, ("□", self.ratio * amounts[0][1]))
+        texts = [(name, f"{round(amount, 2) + 0.0:.2f}") for name, amount in amounts]  # + 0.0: no minus zero
+        return "".join(name if text == "1.00" else name + text for name, text in texts)
 
     def rows(self) -> list[Row]:
         """Give what is compared with another structure."""
@@ -89,16 +125,7 @@ class FreeVolume(Result):
 
     def with_oxygen_volume(self, oxygen_volume: float, *, source: str) -> "FreeVolume":
         """Measure the same volumes against another reference for the anion [Å³]."""
-        return _measure(
-            self.volumes,
-            self.symbols,
-            self.cell_volume,
-            ion=self.ion,
-            anion=self.anion,
-            reference=(oxygen_volume, source),
-            tessellation=self.tessellation,
-            radii_set=self.radii_set,
-        )
+        return replace(self, oxygen_volume=oxygen_volume, oxygen_volume_source=source)
 
     def table(self) -> list[dict[str, str | int | float]]:
         """Give one row per species."""
@@ -123,63 +150,12 @@ class FreeVolume(Result):
 
 
 @checked
-def voronoi_volumes(atoms: Atoms, *, tessellation: Kind = "plain", radii: Radii | None = None) -> NDArray[np.float64]:
-    r"""Compute the volume of each atom's Voronoi cell.
-
-    Parameters
-    ----------
-    atoms
-        Periodic structure; any cell, however small or skewed.
-    tessellation
-        "plain": faces half-way between atoms. "power" (radical, Laguerre): faces shifted by the radii.
-    radii
-        Radii of a power tessellation: the name of a set (`shannon_ionic` needs ``oxidation_states``,
-        `cordero_covalent` does not), or numbers [Å] by ion or element.
-
-    Returns
-    -------
-    (n,) array
-        Volume of each cell [Å³]. A power cell may be empty: its volume is 0, and a warning is logged that names the
-        atom.
-
-    Raises
-    ------
-    ValueError
-        A power tessellation without radii, or radii without a power tessellation; no radius for an atom.
-    RuntimeError
-        The volumes do not add up to the cell's.
-
-    Notes
-    -----
-    The face between i and j holds the points with
-    :math:`|x - r_i|^2 - R_i^2 = |x - r_j|^2 - R_j^2`; plain cells have all :math:`R = 0`.
-
-    Examples
-    --------
-    In MgO every ion has an eighth of the cube:
-
-    >>> from ase.build import bulk
-    >>> voronoi_volumes(bulk("MgO", "rocksalt", a=4.212)).round(4)
-    array([9.3406, 9.3406])
-    """
-    return _volumes(periodic_atoms(atoms), tessellation, radii)
-
-
-def _volumes(atoms: Atoms, tessellation: Kind, radii: Radii | None) -> NDArray[np.float64]:
-    volumes = cut_cells(atoms, tessellation, radii).volumes
-    if (empty := np.flatnonzero(volumes == 0.0)).size:
-        names = ", ".join(f"{index} ({atoms.symbols[index]})" for index in empty)
-        log.warning("the power cells of these atoms are empty and count with 0 Å³: %s", names)
-    return volumes
-
-
-@checked
 def free_volume(
     atoms: Atoms,
     *,
-    ion: str = "Mg2+",
+    ion: str | None = None,
     anion: str = "O",
-    oxygen_volume: Literal["experiment"] | Volume = "experiment",
+    oxygen_volume: Volume | str = "experiment",
     oxygen_volume_source: Annotated[str, Len(1)] | None = None,
     tessellation: Kind = "plain",
     radii: Radii | None = None,
@@ -191,23 +167,23 @@ def free_volume(
     atoms
         Periodic structure.
     ion
-        The mobile ion with whose volume the free volume is compared: "Mg2+", "K+", or the bare element.
+        The mobile ion with whose volume the free volume is compared: "Mg2+", "K+", or the bare element; by default
+        Mg2+ where there is Mg.
     anion
         The anion that counts with a reference volume in place of its volume in the model.
     oxygen_volume
-        Volume of one anion in a dense crystal [Å³]: "experiment" for oxygen in MgO (a = 4.212 Å, a³/8 = 9.341 Å³), or
-        a number, such as that of MgO relaxed with the same potential.
+        Volume of one anion in a dense crystal of the same network [Å³]: "experiment" for oxygen in MgO (a = 4.212 Å,
+        a³/8 = 9.341 Å³), the name of another oxide (TiO2_rutile, MoO2; the mean over its oxygen as measured), or a
+        number, such as that of MgO relaxed with the same potential.
     oxygen_volume_source
         Where a number comes from; it is repeated in the result.
-    tessellation
-        "plain", which alone fits published figures, or "power".
     radii
-        Radii of a power tessellation, as :func:`voronoi_volumes` takes them.
+        Radii of a power tessellation, as :func:`tessellate` takes them.
 
     Raises
     ------
     ValueError
-        No such anion in the cell; no experimental reference for it; radii and tessellation that do not fit.
+        No such anion or ion in the cell; no reference for it; radii and tessellation that do not fit.
     RuntimeError
         The Voronoi volumes do not add up to the cell's.
 
@@ -216,7 +192,9 @@ def free_volume(
     :math:`f_V = 1 - \sum_i n_i V_i / V_\mathrm{cell}`, T. Kawaguchi et al., Commun. Mater. 6 (2025),
     doi:10.1038/s43246-025-00921-0. As the cells fill space, that is
     :math:`n_O (\langle V_O \rangle - V_{O,\mathrm{reference}}) / V_\mathrm{cell}`: the free volume sits in the cells
-    of the anions. Where it is negative, so is the □ of the formula.
+    of the anions. Where it is negative, so is the □ of the formula. In a network of triangles or tetrahedra, or beside
+    another anion, the oxygen of MgO is no reference: f_V of silica would be 42 %, most of it its own openness. The
+    result, and a warning, say so.
 
     Examples
     --------
@@ -227,74 +205,75 @@ def free_volume(
     0.0
     """
     atoms = periodic_atoms(atoms)
-    reference = _reference(element_of(anion), oxygen_volume, oxygen_volume_source)
-    element_of(ion)
+    name = element_of(anion)
+    reference, source = _reference(name, oxygen_volume, oxygen_volume_source)
     present = sorted(set(atoms.symbols))
-    if element_of(anion) not in present:
-        raise ValueError(f"no {element_of(anion)} in the cell, which has {', '.join(present)}; name its anion")
-    return _measure(
-        _volumes(atoms, tessellation, radii),
-        tuple(atoms.symbols),
-        float(atoms.cell.volume),
+    if name not in present:
+        raise ValueError(f"anion = {name} is not in the cell, which has {', '.join(present)}; name one that is")
+    if ion is None and "Mg" in present:
+        ion = "Mg2+"
+    mobile = None if ion is None else element_of(ion)
+    if mobile is not None and mobile not in present:
+        raise ValueError(f"ion = {ion} is not in the cell, which has {', '.join(present)}; name one that is, or none")
+    note = None if oxygen_volume != "experiment" else _out_of_domain(atoms, name)
+    if note is not None:
+        log.warning("%s", note)
+    volumes = cut_cells(atoms, tessellation, radii).volumes
+    empty = np.flatnonzero(volumes == 0.0).tolist()
+    if empty:
+        names = ", ".join(f"{index} ({atoms.symbols[index]})" for index in empty)
+        log.warning("the power cells of these atoms are empty and count with 0 Å³: %s", names)
+    return FreeVolume(
+        cell_volume=float(atoms.cell.volume),
+        oxygen_volume=reference,
+        oxygen_volume_source=source,
+        reference_note=note,
         ion=ion,
-        anion=element_of(anion),
-        reference=reference,
+        anion=name,
+        species=_species(volumes, tuple(atoms.symbols), mobile, name),
+        volumes=volumes,
+        symbols=tuple(atoms.symbols),
         tessellation=tessellation,
         radii_set=radii if isinstance(radii, str) or radii is None else "given",
+        empty_cells=tuple(empty),
     )
 
 
-def _measure(
-    volumes: NDArray[np.float64],
-    symbols: tuple[str, ...],
-    cell_volume: float,
-    *,
-    ion: str,
-    anion: str,
-    reference: tuple[float, str],
-    tessellation: Kind,
-    radii_set: str | None,
-) -> FreeVolume:
-    mobile = element_of(ion)
-    oxygen_volume, source = reference
-    species = _species(volumes, symbols, mobile, anion)
-    filled = sum(row.count * (oxygen_volume if row.species == anion else row.mean) for row in species)
-    fraction = 1.0 - filled / cell_volume
-    of_anion = species[-1]
-    of_ion = species[0] if species[0].species == mobile and mobile != anion else None
-    ratio = None if of_ion is None or of_ion.mean == 0.0 else fraction * cell_volume / (of_ion.count * of_ion.mean)
-    return FreeVolume(
-        free_volume_fraction=fraction,
-        oxygen_excess_fraction=of_anion.count * (of_anion.mean - oxygen_volume) / cell_volume,
-        free_volume=fraction * cell_volume,
-        cell_volume=cell_volume,
-        oxygen_volume=oxygen_volume,
-        oxygen_volume_source=source,
-        ion=ion,
-        anion=anion,
-        ratio=ratio,
-        formula=_formula(species, ratio),
-        species=species,
-        volumes=volumes,
-        symbols=symbols,
-        tessellation=tessellation,
-        radii_set=radii_set,
-        empty_cells=tuple(np.flatnonzero(volumes == 0.0).tolist()),
-    )
-
-
-def _reference(anion: str, volume: float | Literal["experiment"], source: str | None) -> tuple[float, str]:
-    if volume != "experiment":
+def _reference(anion: str, volume: float | str, source: str | None) -> tuple[float, str]:
+    if not isinstance(volume, str):
         return volume, source or "given"
     if source is not None:
         raise ValueError(f"oxygen_volume_source = {source!r} describes a number; give oxygen_volume in Å³ with it")
+    name = REFERENCE if volume == "experiment" else volume
     if anion != "O":
-        raise ValueError(f"the experimental reference is oxygen in MgO, not {anion}; give oxygen_volume in Å³")
-    return MGO_LATTICE_CONSTANT**3 / 8.0, f"experiment: MgO, a = {MGO_LATTICE_CONSTANT} Å"
+        raise ValueError(f"{name} is a reference for oxygen, not for {anion}; give oxygen_volume in Å³")
+    crystal = BY_NAME.get(name)
+    oxides = [known for known, entry in BY_NAME.items() if "O" in {site[0] for site in entry.sites}]
+    if crystal is None or name not in oxides:
+        raise ValueError(f"oxygen_volume = '{name}' is no oxide of the table, {', '.join(oxides)}; or give it in Å³")
+    if name == REFERENCE:
+        return crystal.cell[0] ** 3 / 8.0, f"experiment: MgO, a = {crystal.cell[0]:g} Å"
+    atoms = crystal.atoms()
+    volumes = cut_cells(atoms, "plain", None).volumes
+    return float(volumes[atoms.symbols == "O"].mean()), f"experiment: {name}, mean over its oxygen"
+
+
+def _out_of_domain(atoms: Atoms, anion: str) -> str | None:
+    """Say why oxygen in MgO is no reference for a structure."""
+    anions = anion_mask(atoms)
+    others = sorted(set(atoms.symbols[anions]) - {anion})
+    network = sorted(_OPEN_NETWORKS & set(atoms.symbols[~anions]))
+    if not others and not network:
+        return None
+    why = f"{', '.join(others)} beside {anion}" if others else f"a network of {', '.join(network)}"
+    return (
+        f"oxygen in MgO, a close packing, is no reference for {why}: f_V counts what any such structure has; "
+        "give oxygen_volume of a dense crystal of the same network"
+    )
 
 
 def _species(
-    volumes: NDArray[np.float64], symbols: tuple[str, ...], mobile: str, anion: str
+    volumes: NDArray[np.float64], symbols: tuple[str, ...], mobile: str | None, anion: str
 ) -> tuple[SpeciesVolume, ...]:
     names = np.array(symbols)
     rows = []
@@ -304,12 +283,3 @@ def _species(
             SpeciesVolume(name, own.size, float(own.mean()), float(own.min()), float(own.max()), float(own.std()))
         )
     return tuple(rows)
-
-
-def _formula(species: tuple[SpeciesVolume, ...], ratio: float | None) -> str:
-    anions = species[-1].count
-    amounts = [(row.species, row.count / anions) for row in species]
-    if ratio is not None:
-        amounts.insert(1, ("□", ratio * amounts[0][1]))
-    texts = [(name, f"{round(amount, 2) + 0.0:.2f}") for name, amount in amounts]  # + 0.0: no minus zero
-    return "".join(name if text == "1.00" else name + text for name, text in texts)

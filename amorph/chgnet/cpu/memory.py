@@ -34,16 +34,8 @@ def bytes_of(
 ) -> int:
     """Count the memory of one evaluation above the interpreter's.
 
-    Parameters
-    ----------
-    atoms, bonds, edges, angles
-        Number of atoms, of bonds within the cutoff, of directed short edges and of ordered pairs of those.
-    pairs
-        Directed pairs of the Verlet list, where that is still to be made.
-    threads
-        Threads of the engine.
-    itemsize
-        Bytes of a number of the engine: 4 in float32, 8 in float64.
+    From the numbers of atoms, of bonds within the cutoff, of directed short edges, of ordered pairs of those, and of
+    directed pairs of a Verlet list that is still to be made; `itemsize` is 4 in float32, 8 in float64 [bytes].
     """
     parts = (
         atoms * (PER_ATOM + PER_ATOM_AND_THREAD * threads)
@@ -55,97 +47,40 @@ def bytes_of(
     return int(TABLES + parts * itemsize / 4)
 
 
-def estimate_bytes(
-    atoms: int,
-    volume: float,
-    *,
-    cutoff: float = 6.0,
-    bond_cutoff: float = 3.0,
-    skin: float = SKIN,
-    threads: int = 1,
-    itemsize: int = 4,
-) -> int:
-    """Estimate the memory of one evaluation from the density, before anything is listed.
+def estimate_bytes(atoms: int, volume: float, *, threads: int = 1, package: bool = False) -> int:
+    """Estimate the memory of one evaluation in a cell of some volume [Å³], before anything is listed.
 
-    Parameters
-    ----------
-    atoms, volume
-        Number of atoms and volume of the cell [Å³].
-    threads, itemsize
-        As for :func:`bytes_of`.
-
-    Notes
-    -----
-    From the mean number of neighbors 4/3 π r³ ρ. A structure that fills its cell unevenly (a slab) needs more:
-    :meth:`MemoryGuard.check_graph` sees that.
+    From the mean number of neighbors 4/3 π r³ ρ within 6 Å and 3 Å; those within 3 Å come in shells, so the number
+    varies: 1.2 covers oxides. A structure that fills its cell unevenly (a slab) needs more:
+    :meth:`MemoryGuard.check_graph` sees that. Of the chgnet `package` energy and forces; stress takes more.
     """
-    density = atoms / volume
-    edges = _short_edges(density, bond_cutoff)
-    return bytes_of(
-        atoms,
-        bonds=atoms * _sphere(density, cutoff) / 2,
-        pairs=atoms * _sphere(density, cutoff + skin),
-        edges=atoms * edges,
-        angles=atoms * edges**2,
-        threads=threads,
-        itemsize=itemsize,
-    )
 
+    def within(radius: float) -> float:
+        return float(4 / 3 * np.pi * radius**3 * atoms / volume)
 
-def estimate_stock_bytes(atoms: int, volume: float, *, bond_cutoff: float = 3.0) -> int:
-    """Estimate the peak memory of one evaluation of energy and forces by the chgnet package; stress takes more."""
-    return int(TABLES + atoms * STOCK_PER_ANGLE * _short_edges(atoms / volume, bond_cutoff) ** 2)
-
-
-def _sphere(density: float, radius: float) -> float:
-    return float(4 / 3 * np.pi * radius**3 * density)
-
-
-def _short_edges(density: float, bond_cutoff: float) -> float:
-    """Neighbors of an atom within the cutoff; they come in shells, so the number varies: 1.2 covers oxides."""
-    return 1.2 * _sphere(density, bond_cutoff)
+    edges = 1.2 * within(3.0)
+    if package:
+        return int(TABLES + atoms * STOCK_PER_ANGLE * edges**2)
+    bonds, pairs = atoms * within(6.0) / 2, atoms * within(6.0 + SKIN)
+    return bytes_of(atoms, bonds=bonds, pairs=pairs, edges=atoms * edges, angles=atoms * edges**2, threads=threads)
 
 
 class MemoryGuard:
     """Compares what evaluations need with what is free, before it is taken; what was granted once is held since.
 
-    Parameters
-    ----------
-    granted
-        Bytes that are held from the start, because another evaluation took them.
+    `granted` bytes are held from the start, because another evaluation took them.
     """
 
     def __init__(self, granted: int = 0) -> None:
         self._granted = granted
 
-    def check(self, atoms: int, volume: float, *, threads: int = 1, itemsize: int = 4, package: bool = False) -> None:
-        """Refuse a structure that would not fit.
-
-        Parameters
-        ----------
-        package
-            The chgnet package evaluates it, not the compiled kernels.
-
-        Raises
-        ------
-        ValueError
-            The estimate, less what was granted before, is more than what is free.
-        """
-        need = (
-            estimate_stock_bytes(atoms, volume)
-            if package
-            else estimate_bytes(atoms, volume, threads=threads, itemsize=itemsize)
-        )
+    def check(self, atoms: int, volume: float, *, threads: int = 1, package: bool = False) -> None:
+        """Refuse a structure whose estimate, less what was granted before, is more than what is free."""
+        need = estimate_bytes(atoms, volume, threads=threads, package=package)
         self._grant(need, f"{atoms} atoms in {volume:.0f} Å³")
 
     def check_graph(self, graph: "Graph", atoms: int, *, threads: int, itemsize: int) -> None:
-        """Refuse a structure whose bonds and angles, now counted, would not fit.
-
-        Raises
-        ------
-        ValueError
-            What they need, less what was granted before, is more than what is free.
-        """
+        """Refuse a structure whose bonds and angles, now counted, would not fit."""
         edges, angles = graph.edge_bond.size, graph.angle_knot.size
         need = bytes_of(atoms, bonds=graph.i.size, edges=edges, angles=angles, threads=threads, itemsize=itemsize)
         self._grant(need, f"{atoms} atoms with {angles} angles between bonds")

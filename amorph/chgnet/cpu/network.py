@@ -4,6 +4,8 @@ Nothing but a few vectors per atom, bond and angle is kept between the two.
 """
 
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +16,7 @@ from amorph.chgnet.cpu.graph import Graph
 from amorph.chgnet.cpu.linear import add_edges, add_ends, add_parts, linear, weigh, weigh_backward
 from amorph.chgnet.cpu.tables import Tables, angular_step
 from amorph.chgnet.cpu.workspace import whole_rows
-from amorph.chgnet.folding import Array, Folded
-from amorph.machine.wide_vectors import aligned
+from amorph.chgnet.folding import Array, Folded, packed
 
 SCRATCH = max(bond_convolution.SCRATCH, atom_convolution.SCRATCH, readout.SCRATCH)
 """Elements of working memory of one thread."""
@@ -44,21 +45,12 @@ class Transposes:
     """Matrices of the backward pass."""
 
     def __init__(self, model: Folded) -> None:
-        def turned(matrix: Array) -> Array:
-            copy = aligned((matrix.shape[1], matrix.shape[0]), matrix.dtype)
-            copy[...] = matrix.T
-            return copy
+        def turned(layers: Sequence[Any], *names: str) -> list[dict[str, Array]]:
+            return [{name: packed(getattr(layer, name).T, model.embedding.dtype) for name in names} for layer in layers]
 
-        self.atom = [
-            {"atom": turned(c.atom), "bond": turned(c.bond), "mix": turned(c.mix)} for c in model.atom_convolutions
-        ]
-        self.bond = [
-            {"bonds": turned(c.bonds), "angle": turned(c.angle), "atom": turned(c.atom), "mix": turned(c.mix)}
-            for c in model.bond_convolutions
-        ]
-        self.angle = [
-            {"bonds": turned(c.bonds), "angle": turned(c.angle), "atom": turned(c.atom)} for c in model.angle_updates
-        ]
+        self.atom = turned(model.atom_convolutions, "atom", "bond", "mix")
+        self.bond = turned(model.bond_convolutions, "bonds", "angle", "atom", "mix")
+        self.angle = turned(model.angle_updates, "bonds", "angle", "atom")
 
 
 class Network:
@@ -123,10 +115,7 @@ class Network:
             moments = np.abs((features * self.model.site).sum(axis=1) + self.model.site_bias)
         energies = np.empty(self.atoms)
         self.gradient = self._new("da", self.atoms, 64)
-        bench.run(
-            readout.readout,
-            [(0, self.atoms, self.a[4], self.model.readout, energies, self.gradient)],
-        )
+        bench.run(readout.readout, [(0, self.atoms, self.a[4], self.model.readout, energies, self.gradient)])
         return energies, moments
 
     def _atom_parts(self, layer: int) -> tuple[atom_convolution.Bonds, atom_convolution.FirstLayer]:
@@ -145,24 +134,13 @@ class Network:
         convolution = self.model.atom_convolutions[layer]
         size = whole_rows(self.atoms) * 64
         sums = self.space.zeros("message sums", size * self.bench.threads)
-        parts = [sums[k * size : (k + 1) * size] for k in range(self.bench.threads)]
         if layer == 0 and self.table is not None:
-            self.bench.run(
-                atom_convolution.first_forward,
-                [
-                    (*chunk, self.atom_graph, atom_convolution.Elements(self.kind, self.kinds, self.table), part)
-                    for chunk, part in zip(self.bond_chunks, parts, strict=True)
-                ],
-            )
+            elements = atom_convolution.Elements(self.kind, self.kinds, self.table)
+            kernel, what = atom_convolution.first_forward, (self.atom_graph, elements)
         else:
-            bonds_and_layer = self._atom_parts(layer)
-            self.bench.run(
-                atom_convolution.forward,
-                [
-                    (*chunk, *bonds_and_layer, convolution.output, part)
-                    for chunk, part in zip(self.bond_chunks, parts, strict=True)
-                ],
-            )
+            kernel, what = atom_convolution.forward, (*self._atom_parts(layer), convolution.output)
+        chunks = enumerate(self.bond_chunks)
+        self.bench.run(kernel, [(*chunk, *what, sums[k * size : (k + 1) * size]) for k, chunk in chunks])
         messages = self.space.empty("messages", size)
         add_parts(sums, size, messages)
         self.a[layer + 1][:] = self.a[layer]
@@ -193,17 +171,9 @@ class Network:
         g, convolution = self.graph, self.model.bond_convolutions[layer]
         update, norms, first = self._bond_parts(layer)
         sums = self._zeros("edge sums", self.edges, 64)
-        old = self.alpha[max(layer - 1, 0)]
-        self.bench.run(
-            bond_convolution.forward,
-            [
-                (
-                    *chunk, layer, self.bond_graph, update, norms, old, self.alpha[layer], first,
-                    convolution.output, self.w, sums,
-                )
-                for chunk in self.angle_chunks
-            ],
-        )  # fmt: skip
+        angles = self.alpha[max(layer - 1, 0)], self.alpha[layer]
+        what = (layer, self.bond_graph, update, norms, *angles, first, convolution.output, self.w, sums)
+        self.bench.run(bond_convolution.forward, [(*chunk, *what) for chunk in self.angle_chunks])
         messages = self._new("short messages", self.shorts, 64)
         weigh(sums, g.ends, self.w, self.plain[layer], messages)
         self.e[layer + 1][:] = self.e[layer]
@@ -233,31 +203,18 @@ class Network:
         upstream = self._new("messages", self.atoms, 64)
         bench.linear(self.gradient, self.atoms, self.back.atom[layer]["mix"], None, upstream)
         if layer == 0 and self.table is not None:
-            bench.run(
-                atom_convolution.first_backward,
-                [
-                    (
-                        *chunk, self.atom_graph, atom_convolution.Elements(self.kind, self.kinds, self.table),
-                        self.tables.step, upstream, self.slope,
-                    )
-                    for chunk in self.bond_chunks
-                ],
-            )  # fmt: skip
+            elements = atom_convolution.Elements(self.kind, self.kinds, self.table)
+            what = (self.atom_graph, elements, self.tables.step, upstream, self.slope)
+            bench.run(atom_convolution.first_backward, [(*chunk, *what) for chunk in self.bond_chunks])
             return
-        bonds_and_layer = self._atom_parts(layer)
+        output, step = self.model.atom_convolutions[layer].output, self.tables.coarse_step
+        given = (*self._atom_parts(layer), output, step, upstream, self.slope)
         size = whole_rows(self.atoms) * 256
         sums = self.space.zeros("gradient sums", size * bench.threads)
         bond_sums = self._new("bond gradient sums", self.shorts, 128)
-        bench.run(
-            atom_convolution.backward,
-            [
-                (
-                    *chunk, *bonds_and_layer, self.model.atom_convolutions[layer].output, self.tables.coarse_step,
-                    upstream, self.slope, sums[k * size : (k + 1) * size], bond_sums,
-                )
-                for k, chunk in enumerate(self.bond_chunks)
-            ],
-        )  # fmt: skip
+        chunks = enumerate(self.bond_chunks)
+        kernel = atom_convolution.backward
+        bench.run(kernel, [(*chunk, *given, sums[k * size : (k + 1) * size], bond_sums) for k, chunk in chunks])
         if layer == 0:
             return
         add_parts(sums, size, sums[:size])
@@ -279,17 +236,10 @@ class Network:
         update_edges = self._zeros("update edge gradient", self.edges, 256) if layer else edge_sums
         gradients = bond_convolution.Gradients(self.angle_slope, edge_sums, update_edges, self.weight_gradient)
         # Level 2 leaves dE/dα[1] in the place of α[2]; level 1 finds it there.
-        old = self.alpha[1] if layer == 2 else self.alpha[2]
-        bench.run(
-            bond_convolution.backward,
-            [
-                (
-                    *chunk, layer, self.bond_graph, update, norms, old, self.alpha[layer], first,
-                    self.model.bond_convolutions[layer].output, self.w, angular_step(), upstream, gradients,
-                )
-                for chunk in self.angle_chunks
-            ],
-        )  # fmt: skip
+        angles = self.alpha[1] if layer == 2 else self.alpha[2], self.alpha[layer]
+        given = (layer, self.bond_graph, update, norms, *angles, first, self.model.bond_convolutions[layer].output)
+        what = (*given, self.w, angular_step(), upstream, gradients)
+        bench.run(bond_convolution.backward, [(*chunk, *what) for chunk in self.angle_chunks])
         atom_sums = self._new("center gradient", self.atoms, 128)
         add_edges(edge_sums, g.edge_start, atom_sums)
         bench.linear(atom_sums, self.atoms, self.back.bond[layer]["atom"], None, self.gradient, add=True)

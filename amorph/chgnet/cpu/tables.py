@@ -15,7 +15,6 @@ f = c0 + t (c1 + t (c2 + …)) and t from 0 to 1 across the interval.
 import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from amorph.chgnet.cpu.atom_convolution import COARSENING, REFINED, REFINEMENT
-from amorph.chgnet.folding import NORM_EPSILON, WIDTH, Array, Double, Folded, first_layer, norms, second_layer
+from amorph.chgnet.folding import NORM_EPSILON, WIDTH, Array, Double, Folded, first_layer, norms, packed, second_layer
 from amorph.machine.wide_vectors import aligned
 from amorph.structure import MINIMUM_DISTANCE
 
@@ -38,11 +37,6 @@ KEPT_BYTES = 600_000_000
 """Tables of messages are kept up to this size, the last ones used: six elements take 206 MB, three take 51 MB."""
 
 
-def radial_step(model: Folded) -> float:
-    """Distance between two knots [Å]."""
-    return (model.atom_cutoff - RADIAL_START) / RADIAL_INTERVALS
-
-
 def angular_step() -> float:
     """Angle between two knots [rad]."""
     return float(np.pi) / ANGULAR_INTERVALS
@@ -54,27 +48,22 @@ class Tables:
     def __init__(self, model: Folded) -> None:
         self._model = model
         self._dtype = model.embedding.dtype
-        self.step = radial_step(model)
+        self.step = (model.atom_cutoff - RADIAL_START) / RADIAL_INTERVALS
+        """Distance between two knots [Å]."""
         self.coarse_step = self.step * COARSENING
         self._knots = RADIAL_START + self.step * np.arange(RADIAL_INTERVALS + 1, dtype=np.float64)
         self.convolution = tuple(self._bond_in_atom_convolution(layer) for layer in (1, 2, 3))
         """For atom convolutions 1, 2, 3: first layer of the bond (128 channels) and bond weight (64)."""
         near = self._knots[: int(np.ceil((model.bond_cutoff - RADIAL_START) / self.step)) + 2]
-        self.short = quintics(self._short, near, self.step, self._dtype)
+        self.short = quintics(*self._short(_extended(near, self.step)), self.step, self._dtype)
         """For bonds of the bond graph: bond features (64 channels) and bond weight (64)."""
         angles = angular_step() * np.arange(ANGULAR_INTERVALS + 1, dtype=np.float64)
         in_bond = np.asarray(model.bond_convolutions[0].angle, dtype=np.float64)
         in_angle = np.asarray(model.angle_updates[0].angle, dtype=np.float64)
-        self.angle_in_bond = quintics(
-            lambda theta: _map(self._angle(theta), in_bond), angles, angular_step(), self._dtype
-        )
+        features = self._angle(_extended(angles, angular_step()))
+        self.angle_in_bond = quintics(*_map(features, in_bond), angular_step(), self._dtype)
         """First layer of the first bond convolution for the angle (128 channels)."""
-        self.angle_in_angle = quintics(
-            lambda theta: _join(self._angle(theta), _map(self._angle(theta), in_angle)),
-            angles,
-            angular_step(),
-            self._dtype,
-        )
+        self.angle_in_angle = quintics(*_join(features, _map(features, in_angle)), angular_step(), self._dtype)
         """Angle features (64 channels) and first layer of the first angle update for the angle (128)."""
         self._first: Array | None = None
         self._messages: OrderedDict[tuple[int, ...], Array] = OrderedDict()
@@ -100,13 +89,9 @@ class Tables:
             if key not in self._messages:
                 self._messages[key] = self._pairs(key)
             self._messages.move_to_end(key)
-            while self._messages_bytes > KEPT_BYTES and len(self._messages) > 1:
+            while sum(table.nbytes for table in self._messages.values()) > KEPT_BYTES and len(self._messages) > 1:
                 self._messages.popitem(last=False)
             return self._messages[key]
-
-    @property
-    def _messages_bytes(self) -> int:
-        return sum(table.nbytes for table in self._messages.values())
 
     def _pairs(self, elements: tuple[int, ...]) -> Array:
         # What all pairs share is computed once.
@@ -123,19 +108,15 @@ class Tables:
         end = 0
         for center, neighbor in itertools.product(elements, repeat=2):
             for hidden, weight, step in zones:
-                part = _quintics(*self._message(center, neighbor, hidden, weight), step, self._dtype)
+                part = quintics(*self._message(center, neighbor, hidden, weight), step, self._dtype)
                 start, end = end, end + part.size
                 table[start:end] = part
         return table
 
     def _bond_in_atom_convolution(self, layer: int) -> Array:
         block = np.asarray(self._model.atom_convolutions[layer].bond, dtype=np.float64)
-        return quintics(
-            lambda d: _join(_map(self._bond(d), block), self._weight(d)),
-            self._knots[::COARSENING],
-            self.coarse_step,
-            self._dtype,
-        )
+        d = _extended(self._knots[::COARSENING], self.coarse_step)
+        return quintics(*_join(_map(self._bond(d), block), self._weight(d)), self.coarse_step, self._dtype)
 
     def _bond(self, d: Double) -> Curve:
         """Bond features of the atom graph."""
@@ -160,6 +141,7 @@ class Tables:
         return _map(_angular_basis(self._model.arrays, theta), self._model.arrays["angle_embedding.weight"].T)
 
     def _first_layer(self) -> tuple[list[Double], Double]:
+        """First layer of atom convolution 0: for center, bond and neighbor, and its bias."""
         matrix, bias = first_layer(self._model.arrays, "atom_conv_layers.0.twoBody_atom", centered=False)
         return np.split(matrix, 3), bias
 
@@ -176,17 +158,16 @@ class Tables:
         return value * weight[0], slope * weight[0] + value * weight[1]
 
 
-def quintics(function: Callable[[Double], Curve], knots: Double, step: float, dtype: Any) -> Array:
-    """Return the coefficients of the polynomials that match value, slope and curvature at equidistant knots."""
-    return _quintics(*function(_extended(knots, step)), step, dtype)
-
-
 def _extended(knots: Double, step: float) -> Double:
     """Add a place before the first knot and one after the last."""
     return np.concatenate([[knots[0] - step], knots, [knots[-1] + step]])
 
 
-def _quintics(values: Double, slopes: Double, step: float, dtype: Any) -> Array:
+def quintics(values: Double, slopes: Double, step: float, dtype: Any) -> Array:
+    """Return the coefficients of the polynomials that match value, slope and curvature at equidistant knots.
+
+    Values and slopes are those of :func:`_extended` knots.
+    """
     # The curvature that values and slopes at both neighbors imply, with an error of fourth order in the step.
     curvature = 2 * (values[2:] - 2 * values[1:-1] + values[:-2]) / step**2 - (slopes[2:] - slopes[:-2]) / (2 * step)
     value, slope = values[1:-1], slopes[1:-1]
@@ -199,9 +180,7 @@ def _quintics(values: Double, slopes: Double, step: float, dtype: Any) -> Array:
         [f0, s0, q0, 10 * a - 4 * b + c / 2, -15 * a + 7 * b - c, 6 * a - 3 * b + c / 2],
         axis=1,
     )
-    table = aligned(coefficients.size, dtype)
-    table[:] = coefficients.ravel()
-    return table
+    return packed(coefficients.ravel(), dtype)
 
 
 def _map(curve: Curve, matrix: Double) -> Curve:

@@ -43,16 +43,8 @@ def choose_recompute(
 ) -> bool:
     """Tell whether layers have to be computed again on the way back because what they leave would not fit.
 
-    Parameters
-    ----------
-    release
-        Gives back what captured graphs and torch's cache hold, and what nobody else could use; called where the rest
-        is not enough.
-
-    Raises
-    ------
-    ValueError
-        Even so, the estimate is more than what is free.
+    `release` gives back what captured graphs and torch's cache hold; it is called where the rest is not enough. An
+    estimate that is more than what is free even so is refused.
     """
 
     def fits(recompute: bool) -> bool:
@@ -61,11 +53,9 @@ def choose_recompute(
     if fits(False):
         return False
     release()
-    if fits(False):
-        return False
-    if not fits(True):
+    if not (kept := fits(False)) and not fits(True):
         raise does_not_fit(device, atoms, pairs, sizes, itemsize=itemsize)
-    return True
+    return not kept
 
 
 def does_not_fit(device: torch.device, atoms: int, pairs: int, sizes: Sizes, *, itemsize: int) -> ValueError:

@@ -71,14 +71,15 @@ def configuration(chosen: Mapping[str, Any], directory: Path, missing: int) -> A
 
     # By their modules: a script's name is found only where the virtual environment is activated.
     modules, python = "parsl.executors.high_throughput", shlex.quote(sys.executable)
-    pool = f"{python} -m amorph.ensemble.engines.leash 0 {python} -m {modules}.process_worker_pool"
-    interchange = [sys.executable, "-m", f"{modules}.interchange"]
+    pool = f"{python} -P -m amorph.ensemble.engines.leash 0 {python} -P -m {modules}.process_worker_pool"
+    interchange = [sys.executable, "-P", "-m", f"{modules}.interchange"]
+    leash = [sys.executable, "-P", "-m", "amorph.ensemble.engines.leash", str(os.getpid())]
     queued = chosen["provider"] != "local"
     executor = HighThroughputExecutor(
         label="amorph",
         provider=block_provider(chosen, min(chosen["blocks"], math.ceil(missing / chosen["workers"]))),
         launch_cmd=DEFAULT_LAUNCH_CMD.replace("process_worker_pool.py", pool, 1),
-        interchange_launch_cmd=[sys.executable, "-m", "amorph.ensemble.engines.leash", str(os.getpid()), *interchange],
+        interchange_launch_cmd=[*leash, *interchange],
         address="127.0.0.1",
         cores_per_worker=chosen["cores_per_worker"],
         max_workers_per_node=chosen["workers"],

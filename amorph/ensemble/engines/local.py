@@ -19,6 +19,9 @@ from amorph.run import StopRequest
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 
+SAFELY = ("-P", "-X", "utf8")
+"""Options of Python for every member: no module of the working directory stands in for another; text is UTF-8."""
+
 BEGUN = "begun"
 """What a process with several members says of one that it begins."""
 
@@ -137,7 +140,7 @@ class MemberProcess:
         self.slot = slot
         self._log: IO[bytes] = log_file.open("ab")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", *words],
+            [sys.executable, *SAFELY, "-m", *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if listen else self._log,
             stderr=self._log,

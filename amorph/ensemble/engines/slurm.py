@@ -26,7 +26,7 @@ export MKL_NUM_THREADS=$OMP_NUM_THREADS NUMBA_NUM_THREADS=$OMP_NUM_THREADS"""
 _BODY: Final = """
 name=${members[$SLURM_ARRAY_TASK_ID]}
 cd "$start" || exit 1
-"$python" -m amorph run "$directory/studies/$name.toml" --dir "$directory/$name" --quiet \\
+"$python" -P -X utf8 -m amorph run "$directory/studies/$name.toml" --dir "$directory/$name" --quiet \\
     >>"$directory/logs/$name.log" 2>&1 &
 run=$!
 
@@ -47,7 +47,8 @@ if [ $again = yes ] && { [ $status -eq 3 ] || [ $status -eq $unheard ]; }; then
     scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
     sleep 60  # the queue ends this turn
 fi
-[ $status -eq 4 ] && status=0  # done and kept: which check failed stands in the summary
+# Done is what left its summary, where it stands too which check failed.
+if [ $status -eq 0 ] || [ $status -eq 4 ]; then [ -e "$directory/$name/summary.json" ]; status=$?; fi
 exit $status
 """
 
@@ -150,7 +151,7 @@ def _said(*command: str) -> str:
     RuntimeError
         It does not answer: what it holds is not known, and nothing must be submitted twice.
     """
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
     if done.returncode != 0:
         said = " ".join(done.stderr.split()) or f"status {done.returncode}"
         raise RuntimeError(f"{command[0]} does not answer ({said}); run the same command again later")
@@ -193,11 +194,12 @@ def submit(plan: Ensemble, directory: Path, *, at_a_time: int | None = None) -> 
     write_atomically(path, text.encode())
     if shutil.which("sbatch") is None:
         raise ValueError(f"there is no sbatch on this machine; {path} is written: submit it where there is one")
-    done = subprocess.run(["sbatch", "--parsable", str(path)], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"sbatch refused {path}: {done.stderr.strip()}")
+    try:
+        said = _said("sbatch", "--parsable", str(path))
+    except RuntimeError as error:
+        raise RuntimeError(f"{path} is not submitted: {error}") from None
     number = text.partition("\nmembers=(")[2].partition(")")[0].count(" ") + 1
     return (
-        f"submitted {number} members in {path} as job {done.stdout.strip()}; amorph ensemble status {directory} shows "
+        f"submitted {number} members in {path} as job {said.strip()}; amorph ensemble status {directory} shows "
         "where they stand, and the same command submits what is missing"
     )

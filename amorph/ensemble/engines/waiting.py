@@ -79,7 +79,7 @@ class Waiting:
     def file(self, name: str, status: int | None, *, told: bool) -> None:
         """File a member by what lies in its directory and by the exit status of its run; None: it was not begun."""
         state = member_state(self.directory, name)
-        if status in (0, 4) or state in FINISHED:  # another driver was quicker, or it was killed after its last word
+        if state in FINISHED:  # whatever the status says: another driver was quicker, or the process lied
             self.outcome.finished.append(name)
         elif status == 3 or (told and status == -signal.SIGTERM):  # asked before it had begun to listen
             self.outcome.stopped.append(name)
@@ -88,6 +88,6 @@ class Waiting:
         else:
             said = member_status(self.directory, name).note
             self.outcome.failed[name] = said or (
-                f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+                f"killed by signal {-status}" if status < 0 else f"ended with status {status} before it was done"
             )
             log.warning("%s failed: %s", name, self.outcome.failed[name])

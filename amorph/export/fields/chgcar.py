@@ -8,8 +8,9 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from amorph.export.fields.order import is_left_handed, right_handed_atoms, x_fastest
+from amorph.export.fields.order import is_left_handed, x_fastest
 from amorph.export.fields.text import FILL, write_lines
+from amorph.export.structures import bare, right_handed
 from amorph.export.whole_files import replacing
 from amorph.fields import ScalarField
 from amorph.structure import poscar_order
@@ -22,21 +23,10 @@ def write_chgcar(path: str | Path, field: ScalarField, atoms: Atoms, *, fill: fl
 
     The format has lengths in Å, runs through x fastest, leaves the periodic end point out, and holds the values times
     the volume of the cell in Å³: programs that read it divide. The atoms are grouped by element, and a left-handed cell
-    is described by the opposite lattice vectors, as in the POSCAR.
-
-    Parameters
-    ----------
-    path
-        Name of the file.
-    field
-        Field to write; values have six digits.
-    atoms
-        Structure that the field belongs to.
-    fill
-        Finite value that stands at points without a value (NaN), once the volume is divided out again.
+    is described by the opposite lattice vectors, as in the POSCAR. Values have six digits; the finite `fill` stands at
+    points without one (NaN), once the volume is divided out again.
     """
-    turned = right_handed_atoms(atoms)
-    turned = turned[poscar_order(turned)]
+    turned = right_handed(bare(atoms[poscar_order(atoms)]))
     symbols = turned.get_chemical_symbols()
     elements = list(dict.fromkeys(symbols))
     header = [

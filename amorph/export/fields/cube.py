@@ -14,18 +14,7 @@ def write_cube(path: str | Path, field: ScalarField, atoms: Atoms, *, fill: floa
     """Write a field and its structure as a CUBE file.
 
     The format has lengths in bohr, runs through z fastest, and leaves the periodic end point out. Values keep their
-    unit and six digits.
-
-    Parameters
-    ----------
-    path
-        Name of the file.
-    field
-        Field to write.
-    atoms
-        Structure that the field belongs to.
-    fill
-        Finite value written at points without a value (NaN), which the format cannot express.
+    unit and six digits; at points without one (NaN), which the format cannot express, stands the finite `fill`.
     """
     header = [
         " ".join(f"{field.quantity} [{field.unit}]".split()),

@@ -35,20 +35,6 @@ def write_npz(path: str | Path, field: ScalarField, atoms: Atoms) -> None:
     ``pbc``              3         periodicity along the lattice vectors
     ``oxidation_states`` n         formal charges [e]; only where the structure has them
     ==================== ========= ====================================================================
-
-    Parameters
-    ----------
-    path
-        Name of the file.
-    field
-        Field to write.
-    atoms
-        Structure that the field belongs to, in the same cell.
-
-    Raises
-    ------
-    ValueError
-        The disk has no room for it.
     """
     arrays = {
         "values": field.values,

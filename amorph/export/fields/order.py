@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
-from ase import Atoms
 from numpy.typing import NDArray
 
 from amorph.fields import ScalarField
@@ -26,15 +25,6 @@ def is_left_handed(field: ScalarField) -> bool:
 def right_handed_cell(field: ScalarField) -> NDArray[np.float64]:
     """Give the lattice vectors, or the opposite ones where they are left-handed."""
     return -field.cell if is_left_handed(field) else field.cell
-
-
-def right_handed_atoms(atoms: Atoms) -> Atoms:
-    """Give the bare structure in the cell of :func:`right_handed_cell`; no atom moves but by lattice vectors."""
-    turned = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
-    if np.linalg.det(atoms.cell.array) < 0:
-        turned.set_cell(-atoms.cell.array)
-        turned.wrap()
-    return turned
 
 
 def x_fastest(

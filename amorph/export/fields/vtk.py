@@ -21,21 +21,8 @@ def write_vti(path: str | Path, field: ScalarField, atoms: Atoms) -> None:
     """Write a field as a VTK image, the first point of each axis again as its last; excluded points stay NaN.
 
     A cell with right angles that is turned in space goes into the direction matrix. The structure stands in the field
-    data, which viewers show as a table.
-
-    Parameters
-    ----------
-    path
-        Name of the file.
-    field
-        Field to write; nothing of its values is lost.
-    atoms
-        Structure that the field belongs to.
-
-    Raises
-    ------
-    ValueError
-        The lattice vectors are not at right angles: not every filter of ParaView heeds a skewed direction matrix.
+    data, which viewers show as a table. Lattice vectors that are not at right angles are refused: not every filter of
+    ParaView heeds a skewed direction matrix.
     """
     cell = right_handed_cell(field)
     lengths = np.linalg.norm(cell, axis=1)

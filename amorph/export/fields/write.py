@@ -12,7 +12,7 @@ from amorph.export.fields.cube import write_cube
 from amorph.export.fields.npz import write_npz
 from amorph.export.fields.vtk import write_vti, write_vts
 from amorph.export.fields.xsf import write_xsf
-from amorph.export.whole_files import check_room, writer_for
+from amorph.export.whole_files import check_cell, check_room, writer_for
 from amorph.fields import Precision, ScalarField
 
 FIELD_WRITERS: Final = {
@@ -33,13 +33,7 @@ _REPEATING: Final = (write_xsf, write_vti, write_vts)
 
 
 def check_field_file(path: str | Path, grid: tuple[int, int, int], *, precision: Precision = "float64") -> None:
-    """Refuse a file of a field that no format or no disk can hold, before the field is made.
-
-    Raises
-    ------
-    ValueError
-        Unknown suffix; a grid that takes more than is free on the disk.
-    """
+    """Refuse a file of a field that no format or no disk can hold, before the field is made."""
     writer = writer_for(path, FIELD_WRITERS, "field")
     if writer is write_npz:  # excluded points take next to nothing there: the size shows when the field is made
         return
@@ -71,10 +65,6 @@ def write_field(path: str | Path, field: ScalarField, atoms: Atoms) -> None:
         hold.
     """
     writer = writer_for(path, FIELD_WRITERS, "field")
-    if not np.allclose(field.cell, atoms.cell.array, rtol=0, atol=1e-9):
-        raise ValueError(
-            f"the cell of the {field.quantity}, {field.cell.tolist()} Å, is not the cell of the structure, "
-            f"{atoms.cell.array.tolist()} Å; pass the structure it was made from"
-        )
+    check_cell(field.quantity, field.cell, atoms)
     check_field_file(path, field.grid, precision="float32" if field.values.dtype == np.float32 else "float64")
     writer(path, field, atoms)

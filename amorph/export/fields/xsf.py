@@ -14,18 +14,8 @@ def write_xsf(path: str | Path, field: ScalarField, atoms: Atoms, *, fill: float
     """Write a field and its structure as an XSF file.
 
     The format's general grid has lengths in Å, runs through x fastest, and repeats the first point of each axis as
-    its last. Values keep their unit and six digits.
-
-    Parameters
-    ----------
-    path
-        Name of the file.
-    field
-        Field to write.
-    atoms
-        Structure that the field belongs to.
-    fill
-        Finite value written at points without a value (NaN), which the format cannot express.
+    its last. Values keep their unit and six digits; at points without one (NaN), which the format cannot express,
+    stands the finite `fill`.
     """
     cell = ["  ".join(f"{x:17.12f}" for x in vector) for vector in field.cell]
     rows = zip(atoms.numbers, atoms.positions, strict=True)

@@ -11,14 +11,13 @@ from annotated_types import Interval
 from ase import Atoms
 from ase.data import atomic_numbers
 from ase.data.colors import jmol_colors
-from numpy.typing import NDArray
 
 from amorph.analysis.isosurface import Mesh
 from amorph.analysis.percolation import MigrationPath
 from amorph.export.picture.legend import Pixels, below, describe
 from amorph.export.picture.rendering import Array, Camera, render
 from amorph.export.picture.scenes import SceneParts, Style
-from amorph.export.whole_files import replacing, writer_for
+from amorph.export.whole_files import check_cell, replacing, writer_for
 from amorph.parameters import Fraction, Unit, checked
 from amorph.structure import anion_mask, periodic_atoms
 from amorph.tables import element_of, radius
@@ -94,8 +93,10 @@ def write_picture(
     atoms = periodic_atoms(atoms)
     atoms.wrap()
     cell = atoms.cell.array
-    _check_cells(cell, surface=mesh, path=pathway)
-    styles = _styles(atoms, mobile, polyhedra)
+    for name, part in (("surface", mesh), ("path", pathway)):
+        if part is not None:
+            check_cell(name, part.cell, atoms)
+    styles = styles_of(atoms, mobile, polyhedra)
     if pathway is not None:  # smaller spheres leave the tube to be seen
         styles = [style if style.ligands else replace(style, size=0.6 * style.size) for style in styles]
     parts = SceneParts(opacity)
@@ -116,17 +117,8 @@ def write_picture(
         save(temporary, image)
 
 
-def _check_cells(cell: NDArray[np.float64], **parts: Mesh | MigrationPath | None) -> None:
-    for name, part in parts.items():
-        if part is not None and not np.allclose(part.cell, cell, rtol=0, atol=1e-6):
-            raise ValueError(
-                f"the {name} lies in the cell {part.cell.tolist()} Å, the structure in {cell.tolist()} Å; "
-                f"pass the structure that the {name} was made from"
-            )
-
-
-def _styles(atoms: Atoms, mobile: str, polyhedra: Sequence[str] | None) -> list[Style]:
-    """Choose how each element is drawn: polyhedra, then other cations, then anions."""
+def styles_of(atoms: Atoms, mobile: str, polyhedra: Sequence[str] | None) -> list[Style]:
+    """Choose how each element is drawn: polyhedra, then other cations, then anions; arguments as of a picture."""
     mobile = element_of(mobile)
     symbols = np.array(atoms.get_chemical_symbols())
     anion = anion_mask(atoms)

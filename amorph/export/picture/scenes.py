@@ -80,9 +80,7 @@ class SceneParts:
             for shift in product((0, 1), repeat=2):
                 start = np.array(shift) @ cell[others]
                 self.add_rod(start, start + cell[axis], _CELL_EDGE, linear_color(*_CELL), sides=16)
-        corners = np.array(list(product((0, 1), repeat=3))) @ cell
-        color = np.tile(linear_color(*_CELL), (8, 1))
-        self.spheres.append((corners, np.full(8, _CELL_EDGE), color))
+        self.add_spheres(np.array(list(product((0, 1), repeat=3))) @ cell, _CELL_EDGE, _CELL)
 
     def add_atoms(self, atoms: Atoms, styles: Sequence[Style]) -> None:
         """Add the atoms in the cell, and every anion that completes a polyhedron."""
@@ -93,7 +91,7 @@ class SceneParts:
                 shared += [(polyhedron.ligands, polyhedron.corners) for polyhedron in polyhedra]
                 for polyhedron in polyhedra:
                     self.add_polyhedron(polyhedron, style)
-                self.add_spheres(atoms.positions[atoms.symbols == style.element], style)
+                self.add_spheres(atoms.positions[atoms.symbols == style.element], style.size, style.color)
         # the corners of polyhedra may be images of anions outside the cell
         ligands = np.concatenate([np.arange(len(atoms)), *(numbers for numbers, _ in shared)])
         places = np.vstack([atoms.positions, *(corners for _, corners in shared)])
@@ -101,7 +99,7 @@ class SceneParts:
         symbols = np.array(atoms.get_chemical_symbols())[ligands[once]]
         for style in styles:
             if not style.ligands:
-                self.add_spheres(places[once][symbols == style.element], style)
+                self.add_spheres(places[once][symbols == style.element], style.size, style.color)
 
     def add_polyhedron(self, polyhedron: Polyhedron, style: Style) -> None:
         """Add faces and edges, or bonds where there are too few corners for faces."""
@@ -114,10 +112,10 @@ class SceneParts:
             for corner in corners:
                 self.add_rod(polyhedron.position, corner, _BOND, color)
 
-    def add_spheres(self, centers: Array, style: Style) -> None:
-        """Add spheres of one style."""
-        color = np.tile(linear_color(*style.color), (len(centers), 1))
-        self.spheres.append((centers, np.full(len(centers), style.size), color))
+    def add_spheres(self, centers: Array, size: float, color: tuple[int, int, int]) -> None:
+        """Add spheres of one radius [Å] and color."""
+        colors = np.tile(linear_color(*color), (len(centers), 1))
+        self.spheres.append((centers, np.full(len(centers), size), colors))
 
     def add_rod(self, start: Array, end: Array, radius: float, color: Array, sides: int = 6) -> None:
         """Add a round rod."""

@@ -335,7 +335,7 @@ def test_a_field_with_excluded_points_is_refused():
 
 
 def test_a_level_that_is_no_number_is_refused():
-    with pytest.raises(ValueError, match="the level of gyroid is nan; give a finite number"):
+    with pytest.raises(ValueError, match="level = nan must be a finite number"):
         contour(gyroid((4, 4, 4)), float("nan"))
 
 

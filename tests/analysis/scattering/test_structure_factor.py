@@ -8,6 +8,7 @@ from ase.build import bulk
 from ase.cell import Cell
 from hypothesis import given, settings, strategies as st
 
+from amorph.analysis.order.samples import Samples, samples_of
 from amorph.analysis.scattering import first_sharp_peak, structure_factor
 from amorph.analysis.scattering.vectors import pairs_of, shells_of
 from amorph.tables import form_factor, scattering_length
@@ -56,7 +57,7 @@ def test_an_ideal_gas_gives_one():
     # no structure that the front door takes: its atoms lie upon each other
     rng = np.random.default_rng(1)
     gas = [Atoms("Ti200O300", positions=rng.random((500, 3)) * 15.0, cell=[15.0] * 3, pbc=True) for _ in range(4)]
-    made = shells_of(gas, 10.0, 0.5)
+    made = shells_of(Samples((tuple(gas),), ("Ti", "O"), frozenset("O")), 10.0, 0.5)[0]
     for n, (a, b) in enumerate(pairs_of(2)):
         mean = made.products[:, n].sum() / made.vectors.sum() / math.sqrt(made.numbers[a] * made.numbers[b])
         # |ρ|²/N is exponential with mean and spread 1, Re ρ_a ρ_b* has the spread 1/√2; half the vectors are others'
@@ -144,7 +145,7 @@ def test_what_changes_nothing(seed):
 
 def test_a_cell_equals_its_supercell():
     atoms = skewed(3)
-    once, often = (shells_of([frame], 6.0, 0.05) for frame in (atoms, atoms.repeat((2, 3, 1))))
+    once, often = (shells_of(samples_of(frame), 6.0, 0.05)[0] for frame in (atoms, atoms.repeat((2, 3, 1))))
     # the supercell has more vectors, at which nothing scatters: |ρ|² is 36 times larger at those of the cell
     np.testing.assert_allclose(often.products, 36.0 * once.products, atol=1e-9)
     assert (often.vectors >= once.vectors).all()
@@ -179,7 +180,9 @@ def test_shells_of_a_crystal_are_pymatgen_structure_factors():
         "I4_1/amd", Lattice.tetragonal(3.785, 9.514), ["Ti", "O"], [[0, 0, 0], [0, 0, 0.2081]]
     )
     peaks = XRDCalculator(1.5418).get_pattern(anatase, scaled=False, two_theta_range=(10, 100))
-    made = shells_of([Atoms(anatase.to_ase_atoms())], 4.0 * np.pi / 1.5418 * np.sin(np.radians(50.0)), 0.0005)
+    made = shells_of(
+        samples_of(Atoms(anatase.to_ase_atoms())), 4.0 * np.pi / 1.5418 * np.sin(np.radians(50.0)), 0.0005
+    )[0]
     q = made.lengths / np.maximum(made.vectors, 1)
     s2 = (q / (4.0 * np.pi)) ** 2
     f = []
@@ -231,6 +234,13 @@ def test_first_sharp_peak():
     assert abs(one.place_per_A - 1.52) < 0.02
     assert first_sharp_peak(q, 1.0 - np.exp(-q)) is None
     assert [row.unit for row in one.rows()] == ["1/Å", "1/Å"]
+
+
+def test_the_error_of_the_peak_is_that_of_its_mean_place():
+    q, places = np.arange(0.3, 12.0, 0.05), 1.5 + np.array([-0.04, -0.01, 0.0, 0.02, 0.03])
+    peak = first_sharp_peak(q, [1.0 + np.exp(-0.5 * ((q - place) / 0.2) ** 2) for place in places])
+    assert peak.place_per_A == pytest.approx(places.mean(), abs=1e-3)
+    assert peak.place_standard_error_per_A == pytest.approx(places.std(ddof=1) / np.sqrt(len(places)), rel=0.05)
 
 
 # errors

@@ -2,16 +2,22 @@ import logging
 
 import numpy as np
 import pytest
+from analysis.order.crystals import quartz
 from ase import Atoms
 from ase.build import bulk, make_supercell
 from ase.neighborlist import neighbor_list
 from hypothesis import assume, given, settings, strategies as st
 from toys import random_cell
 
-from amorph.analysis.voronoi import cells as tessellation, free_volume, voronoi_volumes
+from amorph.analysis.voronoi import cells as tessellation, free_volume, tessellate
 from amorph.structure import to_pymatgen
+from amorph.tables.crystals import BY_NAME
 
 MGO = 4.212**3 / 8
+
+
+def voronoi_volumes(atoms, **choices):
+    return tessellate(atoms, **choices).volumes
 
 
 def mgo(*repeat: int) -> Atoms:
@@ -271,10 +277,36 @@ def test_formula_carries_the_vacancies_of_the_paper() -> None:
 
 
 def test_without_the_mobile_ion_there_is_no_ratio() -> None:
-    result = free_volume(RATTLED, ion="Zn2+")
+    without = RATTLED[RATTLED.symbols != "Mg"]
+    result = free_volume(without)
     assert result.ratio is None
-    assert result.formula == "Mg0.33Ti0.11Mo0.22O"
-    assert result.free_volume_fraction == free_volume(RATTLED, ion="Mg").free_volume_fraction
+    assert result.formula == "Ti0.11Mo0.22O"
+    assert (result.ion, result.species[0].species) == (None, "Ti")
+    assert result.free_volume_fraction == pytest.approx(result.oxygen_excess_fraction, rel=1e-9)
+    assert free_volume(RATTLED).ion == "Mg2+"
+    assert free_volume(RATTLED).ratio == free_volume(RATTLED, ion="Mg").ratio
+
+
+def test_the_reference_is_an_oxide_by_name() -> None:
+    for name in ("MgO", "TiO2_rutile", "MoO2"):
+        crystal = BY_NAME[name].atoms()
+        own = free_volume(crystal, oxygen_volume=name)
+        assert own.free_volume_fraction == pytest.approx(0.0, abs=1e-12)
+        assert name in own.oxygen_volume_source
+    assert free_volume(RATTLED, oxygen_volume="MgO").oxygen_volume == free_volume(RATTLED).oxygen_volume
+
+
+def test_a_reference_out_of_its_domain_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    silica = free_volume(quartz())
+    assert silica.free_volume_fraction > 0.3
+    assert "a network of Si" in silica.reference_note
+    assert silica.reference_note in caplog.messages
+    assert silica.with_oxygen_volume(19.0, source="given").reference_note == silica.reference_note
+    fluoride = mgo(2, 2, 2)
+    fluoride.symbols[np.flatnonzero(fluoride.symbols == "O")[:4]] = "F"
+    assert "F beside O" in free_volume(fluoride).reference_note
+    assert free_volume(quartz(), oxygen_volume=18.8).reference_note is None
+    assert free_volume(RATTLED).reference_note is None
 
 
 def test_radii_sets_are_named_and_follow_the_oxidation_states() -> None:
@@ -310,14 +342,18 @@ def test_radii_and_tessellation_must_fit() -> None:
 
 
 def test_ion_anion_and_reference_must_make_sense() -> None:
-    with pytest.raises(ValueError, match=r"no O in the cell, which has Cl, Na; name its anion"):
+    with pytest.raises(ValueError, match=r"anion = O is not in the cell, which has Cl, Na"):
         free_volume(bulk("NaCl", "rocksalt", a=5.64))
-    with pytest.raises(ValueError, match=r"oxygen in MgO, not Cl; give oxygen_volume in Å³"):
+    with pytest.raises(ValueError, match=r"for oxygen, not for Cl; give oxygen_volume in Å³"):
         free_volume(bulk("NaCl", "rocksalt", a=5.64), anion="Cl")
     with pytest.raises(ValueError, match=r"oxygen_volume_source = 'mine' describes a number"):
         free_volume(RATTLED, oxygen_volume_source="mine")
     with pytest.raises(ValueError, match=r"unknown element 'Xx'"):
         free_volume(RATTLED, ion="Xx2+")
+    with pytest.raises(ValueError, match=r"ion = Ca2\+ is not in the cell, which has Mg, Mo, O, Ti"):
+        free_volume(RATTLED, ion="Ca2+")
+    with pytest.raises(ValueError, match=r"oxygen_volume = 'Mg' is no oxide of the table, MgO, Li2O"):
+        free_volume(RATTLED, oxygen_volume="Mg")
     with pytest.raises(ValueError, match=r"oxygen_volume = -9.3 .*must be"):
         free_volume(RATTLED, oxygen_volume=-9.3)
     with pytest.raises(ValueError, match=r"are 0.000 Å apart"):

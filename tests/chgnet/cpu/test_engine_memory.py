@@ -9,7 +9,7 @@ from float64_stock import melt
 
 from amorph.chgnet import CHGNetBatch, CHGNetCalculator
 from amorph.chgnet.cpu import memory
-from amorph.chgnet.cpu.memory import TABLES, MemoryGuard, estimate_bytes, estimate_stock_bytes
+from amorph.chgnet.cpu.memory import TABLES, MemoryGuard, estimate_bytes
 
 
 def test_grows_with_atoms_at_the_same_density():
@@ -31,7 +31,7 @@ def test_refuses_what_does_not_fit(monkeypatch):
 
 def test_the_chgnet_package_has_an_estimate_of_its_own(monkeypatch):
     """It takes 15 GB for energy and forces of 1000 atoms of rocksalt at 4.15 Å (docs/chgnet_engine.md)."""
-    assert estimate_stock_bytes(1000, 1000 * 4.15**3 / 8) == pytest.approx(15e9, rel=0.1)
+    assert estimate_bytes(1000, 1000 * 4.15**3 / 8, package=True) == pytest.approx(15e9, rel=0.1)
     monkeypatch.setattr("amorph.chgnet.cpu.memory.available_memory", lambda: 8_000_000_000)
     atoms = bulk("MgO", "rocksalt", a=4.15, cubic=True).repeat(5)
     calculator = CHGNetCalculator(device="cpu", engine="chgnet")

@@ -177,7 +177,7 @@ def test_an_unknown_suffix_is_refused_with_the_known_ones(tmp_path, field, atoms
 
 def test_a_structure_in_another_cell_is_refused(tmp_path, field, atoms):
     atoms.set_cell(TRICLINIC * 1.01)
-    with pytest.raises(ValueError, match="is not the cell of the structure"):
+    with pytest.raises(ValueError, match="lies in the cell"):
         write_field(tmp_path / "field.cube", field, atoms)
     assert not list(tmp_path.iterdir())
 

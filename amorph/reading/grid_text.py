@@ -1,0 +1,137 @@
+"""Scalar fields of other programs: CUBE, and VASP's CHGCAR and its like."""
+
+import re
+from pathlib import Path
+from typing import Final, TextIO
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from amorph.fields import FieldKind, ScalarField
+from amorph.reading.files import RefusedError, note
+from amorph.reading.frames import Lines, Unfinished, numbers_in, plain_numbers, vectors
+from amorph.reading.vasp_text import is_vasp_text, poscar_atoms
+from amorph.units import BOHR_PER_A
+
+_QUANTITIES: Final = {
+    "LOCPOT": ("local potential", "eV"),
+    "ELFCAR": ("electron localization function", ""),
+    "CHGCAR": ("charge density", "e/Å³"),
+    "AECCAR": ("charge density", "e/Å³"),
+    "PARCHG": ("partial charge density", "e/Å³"),
+}
+"""What VASP's files hold, by the beginning of their names."""
+_KINDS: Final[dict[str, FieldKind]] = {
+    "bond valence sum of ": "bond_valence",
+    "bond valence mismatch of ": "bond_valence_mismatch",
+    "signed bond valence mismatch of ": "signed_bond_valence_mismatch",
+    "window of the bond valence sum of ": "bond_valence_window",
+    "bond valence site energy of ": "site_energy",
+    "distance to the nearest ": "distance",
+    "radius of the largest sphere ": "pore_radius",
+}
+"""How the quantities of the kinds begin in files that do not name the kind."""
+_OWN: Final = re.compile(r"(.*) \[(.*?)\]( times the volume of the cell; (\S+) = no value; amorph)?\s*$")
+
+
+def kind_of(quantity: str) -> FieldKind:
+    """Tell the kind of a field by its quantity in words."""
+    return next((kind for start, kind in _KINDS.items() if quantity.startswith(start)), "other")
+
+
+def is_grid_text(name: str) -> bool:
+    """Tell by its name, packed or not, whether a file may hold a field as text."""
+    plain = re.sub(r"\.(gz|bz2|xz)$", "", name, flags=re.I)
+    return plain.lower().endswith((".cube", ".cub")) or is_vasp_text(plain)
+
+
+def read_grid_text(path: Path) -> tuple[ScalarField, Atoms]:
+    """Read a CUBE, or a file of VASP that holds a density or potential.
+
+    Raises
+    ------
+    RefusedError
+        It has no grid, or fewer values than the grid has points, or a value that is no number.
+    """
+    with path.open(encoding="utf-8", errors="replace") as file:
+        try:
+            return _cube(file) if path.suffix.lower() in {".cube", ".cub"} else _vasp(file, path.name.upper())
+        except Unfinished as error:
+            raise RefusedError(f"is no whole field: {error}; give a whole file") from None
+
+
+def _vasp(file: TextIO, name: str) -> tuple[ScalarField, Atoms]:
+    """Read the structure, the grid and its values, x fastest; densities come times the volume of the cell."""
+    lines = Lines(file)
+    title = lines.ahead(1)[0] if lines.skip_blank() else ""
+    atoms = poscar_atoms(lines)
+    if not lines.skip_blank():
+        raise RefusedError("holds a structure and no grid of values; give a CHGCAR, LOCPOT or CUBE")
+    grid = _grid(line := lines.next())
+    text = file.read()
+    values = _values(text, grid).reshape(grid, order="F")
+    own = _OWN.match(title) if "amorph" in title else None
+    quantity, unit = next((known for start, known in _QUANTITIES.items() if name.startswith(start)), ("field", ""))
+    if own is not None:
+        quantity, unit = own[1], own[2]
+    if not name.startswith(("LOCPOT", "ELFCAR")):
+        values = values / atoms.get_volume()
+    if own is not None and own[3]:
+        values[np.isclose(values, float(own[4]), rtol=1e-5, atol=0.0)] = np.nan
+    elif f"\n{line.rstrip()}" in text:
+        note(f"holds more grids than one (spins); the first is read, the {quantity} in all")
+    return _field(values, atoms.cell.array, quantity, unit), atoms
+
+
+def _cube(file: TextIO) -> tuple[ScalarField, Atoms]:
+    """Read a CUBE: z fastest, lengths in bohr, or in Å where the numbers of points are negative."""
+    lines = Lines(file)
+    title, comment = lines.next().strip(), lines.next().strip()
+    head = numbers_in(lines.next())
+    if len(head) < 4 or not head[0].is_integer():
+        raise RefusedError("is no CUBE: its third line has no number of atoms and origin; give another")
+    if head[0] < 0 or (len(head) > 4 and head[4] != 1):
+        raise RefusedError("holds several values at each point (orbitals); write one of them into a file of its own")
+    axes = [numbers_in(lines.next()) for _ in range(3)]
+    if any(len(axis) < 4 or not axis[0].is_integer() or not axis[0] for axis in axes):
+        raise RefusedError("is no CUBE: its lines 4 to 6 have no number of points and step; give another")
+    unit_A = 1.0 / BOHR_PER_A if axes[0][0] > 0 else 1.0
+    grid = (abs(int(axes[0][0])), abs(int(axes[1][0])), abs(int(axes[2][0])))
+    cell = np.array([axis[1:4] for axis in axes]) * np.array(grid)[:, None] * unit_A
+    rows = lines.rows(int(head[0]))
+    numbers = [int(found[0]) if (found := numbers_in(row)) else 0 for row in rows]
+    positions = vectors([" ".join(row.split()[2:]) for row in rows], 7) - np.array(head[1:4])
+    values = _values(file.read(), grid).reshape(grid)
+    if any(head[1:4]):
+        note("the origin of the grid is not 0; grid and atoms are moved there together")
+    quantity, unit = title or "field", "as in the file"
+    if comment.startswith("written by amorph") and (own := _OWN.match(title)) is not None:
+        quantity, unit = own[1], own[2]
+        fill = re.search(r"; (\S+) stands for no value", comment)
+        if fill is not None:
+            values[np.isclose(values, float(fill[1]), rtol=1e-5, atol=0.0)] = np.nan
+    return _field(values, cell, quantity, unit), Atoms(numbers, positions=positions * unit_A, cell=cell, pbc=True)
+
+
+def _field(values: NDArray[np.float64], cell: NDArray[np.float64], quantity: str, unit: str) -> ScalarField:
+    ion = re.search(r"\b([A-Z][a-z]?\d*[+-])$", quantity)
+    return ScalarField(values, cell, quantity, unit, {}, kind_of(quantity), ion[1] if ion is not None else None)
+
+
+def _grid(line: str) -> tuple[int, int, int]:
+    words = line.split()
+    if len(words) != 3 or not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise RefusedError("holds a structure and no grid of values; give a CHGCAR, LOCPOT or CUBE")
+    return int(words[0]), int(words[1]), int(words[2])
+
+
+def _values(text: str, grid: tuple[int, int, int]) -> NDArray[np.float64]:
+    if (number := grid[0] * grid[1] * grid[2]) > len(text) // 2 + 1:
+        raise RefusedError(f"promises {number} values and is too short for them; give a whole file")
+    if re.search(r"\d[dD][+-]?\d", text[:2000]):
+        text = plain_numbers(text)
+    values = np.fromstring(text, sep=" ")[:number]  # asked for a count it would fill what is missing
+    if len(values) < number or not np.isfinite(values).all():
+        raise RefusedError(f"has {len(values)} of {number} values, and then something that is none; give a whole file")
+    return values

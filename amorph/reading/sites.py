@@ -1,0 +1,194 @@
+"""From the rows of a file and its symmetry operations to the sites of a cell."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from ase import Atoms
+from ase.cell import Cell
+from ase.data import atomic_numbers
+from numpy.typing import NDArray
+
+from amorph.reading.files import RefusedError, note
+from amorph.structure import DisorderedCrystal, Share, SharedSite, pair_list, refuse_senseless
+
+_ION: Final = re.compile(r"([A-Za-z]{1,2})(?:(\d*\.?\d*)([+-])|([+-])(\d+\.?\d*))?")
+_MERGED: Final = 0.4
+"""Symmetry copies of an atom nearer than this are one atom on a special position [Å]."""
+_TOLD: Final = 1e-3
+"""Spread of such copies from which on it is told [Å]; less is the rounding of four digits."""
+_MOST_ATOMS: Final = 5_000_000
+"""Atoms that operations may make of the rows of a file."""
+_METRIC: Final = 0.05
+"""Relative change of the metric tensor by an operation beyond which it is none of the lattice."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of atoms in a file."""
+
+    share: Share
+    """Species, occupancy and label."""
+    position: tuple[float, float, float]
+    """Fractional coordinates."""
+
+
+@dataclass(frozen=True, eq=False)
+class Operations:
+    """Symmetry operations x' = R x + t in fractional coordinates."""
+
+    rotations: NDArray[np.float64]
+    """(k, 3, 3) rotations R; the first is the identity."""
+    translations: NDArray[np.float64]
+    """(k, 3) translations t."""
+
+    def __len__(self) -> int:
+        return len(self.rotations)
+
+    def misfit(self, cell: NDArray[np.float64]) -> float:
+        """Give the largest change of the lattice's metric tensor by a rotation, relative to its largest entry."""
+        metric = cell @ cell.T
+        turned = np.swapaxes(self.rotations, 1, 2) @ metric @ self.rotations
+        return float(np.abs(turned - metric).max() / np.abs(metric).max())
+
+
+@lru_cache(maxsize=1000)
+def ion_of(word: str) -> tuple[str, float | None] | None:
+    """Read an element with or without a charge: "Mg", "MG", "Mg2+", "Ti+4", "D"; None where it is none.
+
+    >>> ion_of("Mg2+"), ion_of("FE"), ion_of("O2-"), ion_of("Va"), ion_of("OH2")
+    (('Mg', 2.0), ('Fe', None), ('O', -2.0), None, None)
+    """
+    match = _ION.fullmatch(word.strip())
+    if match is None:
+        return None
+    symbol = "H" if match[1] in {"D", "d"} else match[1].capitalize()
+    if atomic_numbers.get(symbol, 0) == 0:
+        return None
+    sign, size = match[3] or match[4], match[2] or match[5] or "1"
+    return symbol, None if sign is None else float(sign + size) if size != "." else None
+
+
+def crystal_of(
+    rows: Sequence[Row], operations: Operations, cell: NDArray[np.float64]
+) -> tuple[DisorderedCrystal, float]:
+    """Multiply rows by symmetry operations, and find which of them share a site.
+
+    Returns
+    -------
+    crystal, spread
+        The crystal, and the largest distance of symmetry copies that were taken for one atom [Å].
+
+    Raises
+    ------
+    RefusedError
+        No cell, positions or operations that make sense; more on a site than fits.
+    """
+    positions = np.array([row.position for row in rows], dtype=np.float64)
+    if not np.isfinite(cell).all() or not abs(np.linalg.det(cell)) > 1e-6:
+        raise RefusedError(f"has no cell of three independent vectors ({np.round(cell, 3).tolist()}); correct it")
+    if not np.isfinite(positions).all():
+        worst = int(np.argmin(np.isfinite(positions).all(axis=1)))
+        raise RefusedError(f"gives no position for {rows[worst].share.label}; complete the row or take it out")
+    if len(rows) * len(operations) > _MOST_ATOMS:
+        raise RefusedError(f"makes {len(rows) * len(operations)} atoms, more than {_MOST_ATOMS}; check its operations")
+    if (misfit := operations.misfit(cell)) > _METRIC:
+        raise RefusedError(
+            f"has symmetry operations that change its own cell by {100 * misfit:.0f} %; check the cell and the setting"
+        )
+    try:
+        refuse_senseless(Atoms("H", cell=cell, pbc=True))
+    except ValueError as error:
+        raise RefusedError(f"is no structure: {error}") from None
+    positions %= 1.0
+    if len(operations) == 1:
+        orbits, spread = list(positions[:, None]), 0.0
+    else:
+        found = [_orbit(position, operations, cell) for position in positions]
+        orbits = [orbit for orbit, _, _ in found]
+        worst = max(range(len(found)), key=lambda k: found[k][1])
+        _, spread, copies = found[worst]
+        if spread > _TOLD:
+            more = sum(other > _TOLD for _, other, _ in found) - 1
+            others = f", and those of {more} more rows" if more else ""
+            note(
+                f"{copies} symmetry copies of {rows[worst].share.label} up to {spread:.3f} Å apart{others} are one atom"
+            )
+    sites = [SharedSite(orbits[group[0]], _shares([rows[k] for k in group])) for group in _sharing(rows, orbits, cell)]
+    return DisorderedCrystal(cell, tuple(sites)), spread
+
+
+def _orbit(
+    position: NDArray[np.float64], operations: Operations, cell: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float, int]:
+    """Give the equivalent positions of an atom, each the mean of the copies that are meant to be one.
+
+    Beside them the largest distance among the copies, and how many there are of one.
+    """
+    images = operations.rotations @ position + operations.translations
+    near = images - position
+    near -= np.round(near)
+    distances = np.linalg.norm(near @ cell, axis=1)
+    same = distances < _MERGED
+    special = position + near[same].mean(axis=0)
+    images = (operations.rotations @ special + operations.translations) % 1.0
+    shifts = images[:, None] - images[None]
+    shifts -= np.round(shifts)
+    is_first = np.argmax(np.linalg.norm(shifts @ cell, axis=2) < _MERGED, axis=1) == np.arange(len(images))
+    return images[is_first], float(distances[same].max()), int(same.sum())
+
+
+def _sharing(rows: Sequence[Row], orbits: Sequence[NDArray[np.float64]], cell: NDArray[np.float64]) -> list[list[int]]:
+    """Group rows whose positions are the same, and drop rows that list an atom again."""
+    owner = np.repeat(np.arange(len(orbits)), [len(orbit) for orbit in orbits])
+    everything = Atoms(np.ones(len(owner)), scaled_positions=np.concatenate(orbits), cell=cell, pbc=True)
+    pairs = pair_list(everything, 2.0 * _MERGED)
+    close = (pairs.d < _MERGED) & (owner[pairs.i] > owner[pairs.j])
+    group = np.arange(len(orbits))
+    again: list[str] = []
+    dropped = set()
+    for k, first in sorted(set(zip(owner[pairs.i[close]].tolist(), owner[pairs.j[close]].tolist(), strict=True))):
+        if first in dropped or k in dropped or len(orbits[k]) != len(orbits[first]):
+            continue
+        one, other = rows[first].share, rows[k].share
+        if one.element == other.element and one.occupancy + other.occupancy > 1.5:
+            dropped.add(k)
+            again.append(other.label)
+        else:
+            group[k] = group[first]
+    if again:
+        named = ", ".join(again[:3]) + (f" and {len(again) - 3} more" if len(again) > 3 else "")
+        note(f"{named}: atoms that symmetry makes of other rows, taken once")
+    found: dict[int, list[int]] = {}
+    for k in range(len(orbits)):
+        if k not in dropped:
+            found.setdefault(int(group[k]), []).append(k)
+    return list(found.values())
+
+
+def _shares(rows: Sequence[Row]) -> tuple[Share, ...]:
+    shares = tuple(row.share for row in rows)
+    if len(shares) == 1 and shares[0].occupancy <= 1.0:
+        return shares
+    if (total := sum(share.occupancy for share in shares)) > 1.0 + 1e-3 + 5e-3 * (len(shares) > 1):
+        named = " and ".join(map(str, shares))
+        what = "share a site and fill it" if len(shares) > 1 else "fills its site"
+        raise RefusedError(f"is no structure: {named} {what} {total:g} times; correct the occupancies or positions")
+    return shares
+
+
+def cell_of(parameters: Sequence[float]) -> NDArray[np.float64]:
+    """Give lattice vectors from lengths [Å] and angles [°], a along x and b in the xy plane.
+
+    Raises
+    ------
+    RefusedError
+        They make no cell.
+    """
+    lengths, angles = np.array(parameters[:3]), np.array(parameters[3:])
+    if not (np.isfinite(parameters).all() and (lengths > 0).all() and (angles > 0).all() and (angles < 180).all()):
+        raise RefusedError(f"has no cell (lengths and angles {' '.join(f'{p:g}' for p in parameters)}); complete it")
+    return np.array(Cell.fromcellpar(parameters).array, dtype=np.float64)

@@ -1,0 +1,157 @@
+"""The symmetry operations that a file names: by themselves, by Hall symbol, Hermann–Mauguin symbol or number."""
+
+import re
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import Any, Final
+
+import numpy as np
+
+from amorph.reading.files import RefusedError, note
+from amorph.reading.sites import Operations
+
+_TERM: Final = re.compile(r"([+-]?)(?:(\d+/\d+|\d*\.?\d+)(?:\*?([xyz]))?|([xyz]))")
+_P1: Final = re.compile(r"p1?|c1|1|", re.I)
+_ORIGIN: Final = {"S": ":1", "Z": ":2", "H": ":H", "R": ":R"}
+"""How the ICSD ends a symbol, and the setting that it means."""
+
+
+def operations_from(triplets: Iterable[str]) -> Operations:
+    """Read operations such as "-y, x-y, z+1/3", each once, the identity first.
+
+    A fourth part, the time reversal of a magnetic operation, moves no atom and is left out.
+
+    Raises
+    ------
+    RefusedError
+        One is no operation.
+    """
+    found: dict[tuple[float, ...], None] = {(*np.eye(3).ravel().tolist(), 0.0, 0.0, 0.0): None}
+    for triplet in triplets:
+        parts = triplet.lower().replace(" ", "").split(",")
+        try:
+            rows = [_component(part) for part in parts[:3]]
+            if len(rows) != 3 or abs(abs(np.linalg.det(np.array([row[:3] for row in rows]))) - 1) > 1e-6:
+                raise ValueError
+        except (ValueError, ZeroDivisionError):
+            raise RefusedError(f"has the symmetry operation '{triplet[:40]}', which is none; correct it") from None
+        found[(*(entry for row in rows for entry in row[:3]), *(row[3] for row in rows))] = None
+    table = np.array(list(found))
+    return Operations(table[:, :9].reshape(-1, 3, 3), table[:, 9:])
+
+
+def _component(part: str) -> tuple[float, float, float, float]:
+    """Read one part of an operation as the factors of x, y, z and the translation."""
+    row = dict.fromkeys("xyz1", 0.0)
+    end = 0
+    while end < len(part):
+        match = _TERM.match(part, end)
+        if match is None or (end and not match[1]):
+            raise ValueError
+        value = float(Fraction(match[2])) if match[2] else 1.0
+        row[match[3] or match[4] or "1"] += -value if match[1] == "-" else value
+        end = match.end()
+    # translations rounded to digits, as 0.333, are twenty-fourths; fifths and sevenths of magnetic cells are exact
+    shift = row["1"] % 1.0
+    nearest = round(24 * shift) / 24
+    return row["x"], row["y"], row["z"], (nearest if abs(shift - nearest) < 1e-3 else shift) % 1.0
+
+
+def composed(first: Operations, then: Operations) -> Operations:
+    """Follow each of some operations by each of others, as magnetic operations by the centrings of their lattice."""
+    rotations = np.einsum("aij,bjk->abik", then.rotations, first.rotations).reshape(-1, 3, 3)
+    moved = np.einsum("aij,bj->abi", then.rotations, first.translations) + then.translations[:, None]
+    table = np.hstack([rotations.reshape(-1, 9), moved.reshape(-1, 3) % 1.0])
+    _, index = np.unique(np.round(table, 6), axis=0, return_index=True)
+    kept = np.sort(index)
+    return Operations(rotations[kept], moved.reshape(-1, 3)[kept] % 1.0)
+
+
+def is_above_p1(name: str, number: int | None) -> bool:
+    """Tell whether a name or number of a space group is one of more than translations."""
+    group = _named(name, 0.0, 0.0)
+    if group is not None or number is None:
+        return group is not None and group.number != 1
+    return number > 1
+
+
+def check_identity(operations: Operations, name: str, number: int | None) -> None:
+    """Refuse a file that names a group and lists no operation of it but the identity.
+
+    Raises
+    ------
+    RefusedError
+        That is so; its atoms are then a part of the cell, or the name is a remainder of another file.
+    """
+    if len(operations) == 1 and is_above_p1(name, number):
+        named = name.strip() or f"number {number}"
+        raise RefusedError(
+            f"names the space group {named} and lists the identity alone; if every atom of the cell is in it, write "
+            "P 1 there, else give all operations"
+        )
+
+
+def group_operations(
+    hall: str, name: str, number: int | None, angles: Sequence[float]
+) -> tuple[list[Operations], list[str]]:
+    """Give the operations of a space group by its names, and how each choice of them is called.
+
+    Where the names leave the origin open there are two choices; which one is meant its atoms must tell.
+
+    Raises
+    ------
+    RefusedError
+        A symbol that nobody knows, or a symbol and a number of different groups.
+    """
+    import gemmi
+
+    if hall.strip():
+        try:
+            found = gemmi.symops_from_hall(hall.strip())
+        except (RuntimeError, ValueError) as error:
+            raise RefusedError(f"has the Hall symbol '{hall}', which is none ({error}); correct it") from None
+        return [_plain(found)], [hall]
+    group = _named(name, angles[0], angles[2]) if name.strip() else None
+    if group is None and name.strip():
+        raise RefusedError(
+            f"names the space group '{name.strip()[:40]}', which nobody knows, and no operations; give operations or a "
+            "symbol of the International Tables"
+        )
+    if group is not None and number and group.number != number:
+        raise RefusedError(
+            f"names the space group {name.strip()}, number {group.number}, and the number {number}; correct one"
+        )
+    if group is None and number:
+        group = gemmi.find_spacegroup_by_number(number)
+        if group is None:
+            raise RefusedError(f"has the space group number {number}, which is none; correct it")
+        if group.ext == "H" and abs(angles[2] - 120.0) > 1.0:
+            group = gemmi.find_spacegroup_by_name(f"{group.hm}:R")
+    if group is None:
+        note("no space group and no operations are named; every atom of the cell is taken to be in the file")
+        return [operations_from([])], ["P 1"]
+    choices = [group]
+    if group.ext == "1" and ":1" not in name.replace(" ", "") and not re.search(r"S\s*$", name):
+        choices.append(gemmi.find_spacegroup_by_name(f"{group.hm}:2"))
+    return [_plain(choice.operations()) for choice in choices], [choice.xhm() for choice in choices]
+
+
+def _named(name: str, alpha: float, gamma: float) -> Any:
+    """Find a space group by its symbol, in the spellings of databases too; None where nobody knows it."""
+    import gemmi
+
+    plain = re.sub(r"[_()]", "", name).strip()
+    if _P1.fullmatch(plain.replace(" ", "")):
+        return gemmi.find_spacegroup_by_number(1) if plain else None
+    spellings = [name.strip(), plain]
+    if plain[-1:] in _ORIGIN:
+        spellings.append(plain[:-1].rstrip(" :") + _ORIGIN[plain[-1]])
+    for spelling in spellings:
+        # gemmi tells rhombohedral from hexagonal axes by these angles
+        if (group := gemmi.find_spacegroup_by_name(spelling, alpha, gamma)) is not None:
+            return group
+    return None
+
+
+def _plain(group: Any) -> Operations:
+    return operations_from([operation.triplet() for operation in group])

@@ -1,0 +1,190 @@
+"""POSCAR, CONTCAR and XDATCAR, and the structures at the beginning of CHGCAR and LOCPOT: one header for all."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import ase.units
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from amorph.reading.files import RefusedError
+from amorph.reading.frames import Lines, Unfinished, chosen, frames_of, numbers_in, vectors
+from amorph.reading.sites import ion_of
+
+_TAIL: Final = re.compile(r"[_/].*")
+"""What follows the element in the name of a potential: Mg_pv, Mg/8f3a0b."""
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """Cell and elements."""
+
+    cell: NDArray[np.float64]
+    """(3, 3) lattice vectors as rows [Å]."""
+    scale: NDArray[np.float64]
+    """(3,) factors of Cartesian coordinates."""
+    symbols: list[str]
+    """Element of each atom."""
+
+
+def is_vasp_text(name: str) -> bool:
+    """Tell by its name whether a file begins as a POSCAR does."""
+    plain = name.upper()
+    return (
+        "POSCAR" in plain
+        or "CONTCAR" in plain
+        or plain.startswith(("CHGCAR", "LOCPOT", "AECCAR", "PARCHG", "ELFCAR"))
+        or plain.endswith(".VASP")
+    )
+
+
+def read_poscar(path: Path) -> Atoms:
+    """Read a POSCAR, or the structure in front of the densities of a CHGCAR.
+
+    Raises
+    ------
+    RefusedError
+        It names no elements, counts more atoms than it has lines, or is none.
+    """
+    with path.open(encoding="utf-8", errors="replace") as file:
+        lines = Lines(file)
+        try:
+            atoms = poscar_atoms(lines)
+            velocities = _velocities(lines, len(atoms))
+        except Unfinished as error:
+            raise RefusedError(f"is no whole POSCAR or CONTCAR: {error}; give a whole file") from None
+    if velocities is not None:
+        atoms.set_velocities(velocities)
+    return atoms
+
+
+def read_xdatcar(path: Path, index: str) -> list[Atoms]:
+    """Read frames of an XDATCAR, whatever separates them; the header may come again with another cell.
+
+    Raises
+    ------
+    RefusedError
+        As those of :func:`read_poscar`, and of :func:`amorph.reading.frames.frames_of`.
+    """
+    header: Header | None = None
+
+    def take(lines: Lines) -> tuple[Header, str, list[str], int]:
+        nonlocal header
+        again = _header(lines) if header is None else _header_again(lines)
+        header = again or header
+        if header is None:
+            raise RefusedError("does not begin with the header of an XDATCAR: a title, the scale, three vectors")
+        lines.skip_blank()
+        separator = lines.next()
+        if len(numbers_in(separator)) >= 3:  # a blank line was the separator
+            lines.hold(separator)
+            separator = ""
+        first = lines.number + 1
+        return header, separator, lines.rows(len(header.symbols)), first
+
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return [_placed(*frame) for frame in chosen(frames_of(file, take), index)]
+
+
+def poscar_atoms(lines: Lines) -> Atoms:
+    """Take the structure of a POSCAR from the beginning of a file."""
+    header = _header(lines)
+    if header is None:
+        raise RefusedError(
+            "is no POSCAR or CONTCAR: it does not begin with a title, the scale, three vectors, elements and numbers"
+        )
+    mode = lines.next()
+    if mode.strip()[:1] in {"S", "s"}:
+        mode = lines.next()
+    first = lines.number + 1
+    rows = lines.rows(len(header.symbols))
+    # VASP looks at the first letter alone, and takes K, for kartesisch, too
+    return _placed(header, "cart" if mode.strip()[:1] in {"C", "c", "K", "k"} else "", rows, first)
+
+
+def _placed(header: Header, separator: str, rows: list[str], first: int) -> Atoms:
+    given = vectors(rows, first)
+    atoms = Atoms(header.symbols, cell=header.cell, pbc=True)
+    if separator.strip().lower().startswith("cart"):
+        atoms.set_positions(given * header.scale)
+    else:
+        atoms.set_scaled_positions(given)
+    return atoms
+
+
+def _header(lines: Lines) -> Header | None:
+    """Take title, scale, cell, elements and their numbers; None where the lines are no header."""
+    title = lines.next()
+    factors = numbers_in(lines.next())
+    first = lines.number + 1
+    rows = [lines.next() for _ in range(3)]
+    if not factors or any(len(numbers_in(row)) < 3 for row in rows):
+        return None
+    cell = vectors(rows, first)
+    scale = np.array(factors[:3] if len(factors) >= 3 and min(factors[:3]) > 0 else [factors[0]] * 3)
+    if factors[0] < 0:  # the volume of the cell
+        if not abs(volume := np.linalg.det(cell)) > 0:
+            raise RefusedError("gives a volume, and three vectors that span none; correct them")
+        scale = np.full(3, abs(factors[0] / volume) ** (1 / 3))
+    if not scale.all():
+        raise RefusedError("has the scale 0; give a length or, as a negative number, the volume")
+    words = lines.next().split()
+    if words and _is_count(words[0]):  # VASP 4 writes no names here
+        counts, names = words, title.split()
+    else:
+        counts, names = lines.next().split(), words
+    numbers = [int(word) for word in _leading_counts(counts)]
+    if not numbers:
+        return None
+    elements = [ion_of(_TAIL.sub("", name)) for name in names[: len(numbers)]]
+    symbols = [element[0] for element in elements if element is not None]
+    if len(symbols) < len(numbers):
+        raise RefusedError("names no elements; write their symbols as a line above the numbers of atoms")
+    if (atoms := sum(numbers)) > lines.most:
+        raise RefusedError(f"counts {atoms} atoms and has not as many lines; give a whole file")
+    every = [symbol for symbol, number in zip(symbols, numbers, strict=True) for _ in range(number)]
+    return Header(cell * scale, scale, every)
+
+
+def _header_again(lines: Lines) -> Header | None:
+    """Take a header that comes again; where the lines are none they are left as they are."""
+    taken = lines.ahead(7)
+    is_header = (
+        len(taken) == 7
+        and len(numbers_in(taken[1])) in {1, 3}
+        and all(len(numbers_in(row)) == 3 for row in taken[2:5])
+        and len(numbers_in(taken[5])) != 3
+        and bool(_leading_counts(taken[5].split()) or _leading_counts(taken[6].split()))
+    )
+    return _header(lines) if is_header else None
+
+
+def _leading_counts(words: list[str]) -> list[str]:
+    """Give the numbers of atoms at the beginning of a line; a comment may follow."""
+    end = next((k for k, word in enumerate(words) if not _is_count(word)), len(words))
+    return words[:end]
+
+
+def _is_count(word: str) -> bool:
+    return word.removeprefix("+").isdecimal()
+
+
+def _velocities(lines: Lines, number: int) -> NDArray[np.float64] | None:
+    """Read the velocities behind the coordinates of a CONTCAR; None where there are none, but a grid or nothing."""
+    try:
+        line = lines.next()
+        if line.strip()[:1] in {"L", "l"}:  # velocities of the lattice: a state, three vectors and three again
+            for _ in range(8):
+                line = lines.next()
+        if line.strip()[:1] not in {"C", "c", "K", "k"}:
+            lines.hold(line)
+        lines.skip_blank()
+        rows = [lines.next() for _ in range(number)]
+    except Unfinished:
+        return None
+    if any(len(row.split()) != 3 or "." not in row for row in rows):
+        return None
+    return vectors(rows, lines.number - number + 1) * (ase.units.Ang / ase.units.fs)

@@ -1,0 +1,146 @@
+"""What a finished run left in its directory, as the report reads it."""
+
+import csv
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from ase import Atoms
+from ase.io import read
+from numpy.typing import NDArray
+
+from amorph.analysis.bvs import bvs_map_of
+from amorph.reading import read_field
+
+FRAMES: Final = 100
+"""Frames of a movie at most."""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One structure that was analysed: an exchanged glass or the crystal control."""
+
+    analysis: Path
+    """Folder of its analysis."""
+    figures: Mapping[str, Any]
+    """Figures of its stages."""
+
+    @cached_property
+    def atoms(self) -> Atoms:
+        """The structure."""
+        return last_frame(self.analysis / "structure.extxyz")
+
+    @cached_property
+    def bvs(self) -> Any:
+        """The bond-valence map that the run kept."""
+        return bvs_map_of(*read_field(self.analysis / "bvs.npz"))
+
+    @cached_property
+    def energies(self) -> Any:
+        """The map of site energies; None where the study asks for none."""
+        path = self.analysis / "bvse.npz"
+        return read_field(path)[0] if path.exists() else None
+
+    @property
+    def ion(self) -> str:
+        """The mobile ion: "Mg2+"."""
+        return str(self.figures["analysis"]["bvs"]["all"]["ion"])
+
+    def table(self, name: str) -> dict[str, Any] | None:
+        """Read one of the analysis's tables by column; None where it made none."""
+        path = self.analysis / f"{name}.csv"
+        return columns(path) if path.exists() else None
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """A finished run."""
+
+    directory: Path
+    summary: Mapping[str, Any]
+    """Its summary.json."""
+    study: Mapping[str, Any]
+    """Its run.toml, provenance included."""
+    branches: Mapping[str, Branch]
+    """"glass", the first of its replicas, and "crystal" where there is a control; none of a run that only melts."""
+
+    @property
+    def dynamics(self) -> list[Path]:
+        """Folders of the stages that moved atoms in time, in order."""
+        folders = (path.parent for path in self.directory.glob("*/thermo.csv"))
+        return sorted(folders, key=lambda path: int(path.name.partition("_")[0]))
+
+
+def found_run(directory: Path) -> FoundRun:
+    """Read what a finished run left.
+
+    Raises
+    ------
+    ValueError
+        The directory holds no finished run, or a file of it is damaged.
+    """
+    mark = directory / "summary.json"
+    if not mark.exists():
+        begun = (directory / "run.toml").exists()
+        raise ValueError(
+            f"{directory} holds no finished run: there is no summary.json; "
+            + ("continue it with amorph run STUDY.toml --dir" if begun else "give the directory of amorph run")
+            + (f" {directory}" if begun else "")
+        )
+    try:
+        summary = json.loads(mark.read_text(encoding="utf-8"))
+        study = tomllib.loads((directory / "run.toml").read_text(encoding="utf-8"))
+        exchanged, crystal = summary["exchanged"], summary["crystal"]
+        branches = {}
+        if exchanged:
+            home = directory / "replica_0" if len(exchanged) > 1 else directory
+            branches["glass"] = Branch(_analysis(home), exchanged[0])
+        if crystal is not None:
+            branches["crystal"] = Branch(_analysis(directory / "crystal"), crystal)
+    except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"{directory} holds no run that can be read: {type(error).__name__}: {error}; "
+            "amorph run writes its summary anew when it is called on it again"
+        ) from None
+    return FoundRun(directory, summary, study, branches)
+
+
+def columns(path: Path) -> dict[str, Any]:
+    """Read a table of a run by column: numbers where all are numbers, words else."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    return {name: _numbers([row[k] for row in rows[1:]]) for k, name in enumerate(rows[0])}
+
+
+def movie_frames(folder: Path) -> tuple[list[Atoms], int]:
+    """Read as many frames of a trajectory as a movie shows at most, evenly chosen; and say how many there are."""
+    path = folder / "trajectory.extxyz"
+    count = len(columns(folder / "thermo.csv")["step"])
+    frames = read(path, index=f"::{-(-count // FRAMES)}", format="extxyz")
+    return list(frames), count
+
+
+def last_frame(path: Path) -> Atoms:
+    """Read the structure that a stage ended with."""
+    atoms = read(path, index=-1, format="extxyz")
+    assert isinstance(atoms, Atoms)  # one index, one structure
+    return atoms
+
+
+def _analysis(home: Path) -> Path:
+    found = sorted(home.glob("*_analysis"))
+    if not found:
+        raise ValueError(f"{home} has no folder of an analysis")
+    return found[0]
+
+
+def _numbers(texts: list[str]) -> NDArray[Any]:
+    try:
+        return np.array([float(text or "nan") for text in texts])
+    except ValueError:
+        return np.array(texts)

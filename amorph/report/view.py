@@ -1,0 +1,59 @@
+"""The 3-D view alone, of any structures, fields and surfaces."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from amorph.analysis.isosurface import nested_surfaces
+from amorph.reading import SURFACE_READERS, read_field, read_surface, read_trajectory
+from amorph.report import scenes
+from amorph.report.found import FRAMES
+from amorph.report.page import write_page
+
+
+def write_view(
+    path: Path, files: Sequence[Path], *, ion: str | None = None, levels: Sequence[float] | None = None
+) -> None:
+    """Write a page with the 3-D view of files.
+
+    Parameters
+    ----------
+    path
+        Where it is written.
+    files
+        Structures, trajectories, whose frames become a movie, fields in .npz, which have their structure with them,
+        and surfaces, which are drawn with the structure named before them.
+    ion
+        The mobile ion, which can be shown alone; by default that of the first field.
+    levels
+        Levels of the fields on the slider, in their unit; of a bond-valence map half widths of the window.
+
+    Raises
+    ------
+    ValueError
+        A file that holds none of these.
+    """
+    made: list[dict[str, Any]] = []
+    for file in files:
+        kind = file.suffix.lower()
+        if kind == ".npz":
+            field, atoms = read_field(file)
+            scene = scenes.structure_scene(file.name, atoms, ion or field.ion)
+            scene["surfaces"] = [scenes.surfaces_of(nested_surfaces(field, atoms, levels=levels))]
+        elif kind in SURFACE_READERS:
+            surface = scenes.surface_alone(file.name, *read_surface(file))
+            if made:
+                made[-1]["surfaces"].append(surface)
+                continue
+            scene = scenes.bare_scene(file.name)
+            scene["surfaces"] = [surface]
+        else:
+            frames = read_trajectory(file)
+            scene = scenes.structure_scene(file.name, frames[-1], ion)
+            step = -(-len(frames) // FRAMES)
+            same = all((frame.numbers == frames[0].numbers).all() for frame in frames if len(frame) == len(frames[0]))
+            if len(frames) > 1 and same and len({len(frame) for frame in frames}) == 1:
+                captions = [f"frame {number}" for number in range(0, len(frames), step)]
+                scene["movie"] = scenes.movie_of(frames[::step], captions, of=len(frames))
+        made.append(scene)
+    write_page(path, "view.html", title=", ".join(file.name for file in files), scenes=made)

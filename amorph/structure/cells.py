@@ -1,0 +1,73 @@
+"""The same crystal in another cell."""
+
+import numpy as np
+from ase import Atoms
+from ase.build import make_supercell
+
+from amorph.parameters import Length, Supercell, checked
+from amorph.structure.atoms import periodic_atoms
+
+
+@checked
+def recell(
+    atoms: Atoms,
+    *,
+    primitive: bool = False,
+    supercell: Supercell | None = None,
+    wrap: bool = False,
+    symmetry_tolerance: Length = 1e-3,
+) -> Atoms:
+    """Give a crystal in its primitive cell, in a supercell, with its atoms within the cell, or all of these in turn.
+
+    Parameters
+    ----------
+    atoms
+        Structure, periodic in three directions.
+    primitive
+        Find the smallest cell of the lattice, by spglib; velocities are lost.
+    supercell
+        Cells along each axis, or an integer matrix whose rows are the lattice vectors in cells.
+    wrap
+        Move every atom to its image within the cell.
+    symmetry_tolerance
+        Distance by which atoms may miss a translation of the lattice [Å].
+
+    Raises
+    ------
+    ValueError
+        A matrix without volume, or a structure that spglib finds no lattice in.
+    """
+    atoms = periodic_atoms(atoms)
+    if primitive:
+        atoms = _primitive(atoms, symmetry_tolerance)
+    if supercell is not None:
+        matrix = np.diag(supercell) if np.ndim(supercell) == 1 else np.array(supercell)
+        if round(float(np.linalg.det(matrix))) < 1:
+            raise ValueError(f"supercell = {matrix.tolist()} spans no right-handed cell; give another matrix")
+        atoms = make_supercell(atoms, matrix)
+        atoms.info["supercell"] = matrix
+    if wrap:
+        atoms.wrap()
+    return periodic_atoms(atoms)
+
+
+def _primitive(atoms: Atoms, tolerance: float) -> Atoms:
+    import spglib
+
+    states = atoms.arrays.get("oxidation_states", np.zeros(len(atoms)))
+    # atoms of one element and different states are different atoms
+    kinds, index = np.unique(np.stack([atoms.numbers, states], axis=1), axis=0, return_inverse=True)
+    found = spglib.standardize_cell(
+        (atoms.cell.array, atoms.get_scaled_positions(), index.ravel() + 1),
+        to_primitive=True, no_idealize=True, symprec=tolerance,
+    )  # fmt: skip
+    if found is None:
+        raise ValueError(
+            f"spglib finds no lattice in {atoms.get_chemical_formula('metal')} within {tolerance:g} Å; give another "
+            "symmetry_tolerance"
+        )
+    cell, positions, types = found
+    primitive = Atoms(kinds[types - 1, 0].astype(int), scaled_positions=positions, cell=cell, pbc=True)
+    if "oxidation_states" in atoms.arrays:
+        primitive.set_array("oxidation_states", kinds[types - 1, 1])
+    return primitive

@@ -1,0 +1,183 @@
+"""What a run directory is trusted with: damage is told, another's files are left alone, whatever the locale."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from toys import Told
+
+from amorph.figures import Row
+from amorph.run import RunDirectory, Work, appended, read_json, sha256_of, stop_on_signal, write_checkpoint, write_json
+from amorph.run.durable import replacing
+
+ROWS = (Row("energy", -1.5, "eV/Å"),)
+
+
+def flipped(content, seed=0):
+    """The content with one bit of each byte in turn the other way."""
+    bits = np.random.default_rng(seed).integers(0, 8, len(content))
+    for place, bit in enumerate(bits):
+        changed = bytearray(content)
+        changed[place] ^= 1 << int(bit)
+        yield bytes(changed)
+
+
+@pytest.fixture
+def stage(tmp_path):
+    with RunDirectory(tmp_path / "run", {}, {}) as run:
+        stage = run.stage("1_relax", {"fmax": 0.1, "name": "Å"})
+        stage.write_structure(bulk("MgO", "rocksalt", a=4.3))
+        stage.finish(Told({"energy_eV": -1.25}, ROWS), started=time.time())
+    return stage
+
+
+def test_a_flipped_bit_of_a_mark_is_told_or_without_effect(stage):
+    mark = stage.directory / "stage.json"
+    whole, found = mark.read_bytes(), stage.look()
+    told = 0
+    for content in flipped(whole):
+        mark.write_bytes(content)
+        try:
+            assert stage.look() == found
+        except ValueError:
+            told += 1
+    assert told > 0.9 * len(whole)  # blanks between the words may be others
+
+
+def test_an_edited_figure_of_a_mark_is_told_and_a_mark_of_before_is_read(stage):
+    mark = stage.directory / "stage.json"
+    record = json.loads(mark.read_text(encoding="utf-8"))
+    record["figures"]["energy_eV"] = -1.75
+    mark.write_text(json.dumps(record))
+    with pytest.raises(ValueError, match=r"stage\.json is damaged .*checksum"):
+        stage.look()
+    del record["sha256"]
+    mark.write_text(json.dumps(record))
+    assert stage.look().figures == {"energy_eV": -1.75}
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path):
+    record = {"Å": [1, 0.1, None, True], "b": {"c": "d"}}
+    write_json(tmp_path / "a.json", record)
+    assert read_json(tmp_path / "a.json") == record
+
+
+def test_a_flipped_bit_of_a_growing_file_is_told_when_it_goes_on(tmp_path):
+    path = tmp_path / "thermo.csv"
+    with appended(path) as file:
+        file.append("step,T\n")
+        file.append("0,300\n")
+        known = file.sync(), file.sha256
+    whole = path.read_bytes()
+    for content in flipped(whole):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"thermo\.csv holds other bytes"):
+            appended(path, *known)
+        assert path.read_bytes() == content
+    path.write_bytes(whole + b"1,3")
+    with appended(path, *known) as file:
+        file.append("1,310\n")
+        assert file.sha256 == sha256_of(path)
+    assert list(csv.reader(io.StringIO(path.read_text()))) == [["step", "T"], ["0", "300"], ["1", "310"]]
+
+
+def test_a_growing_file_that_the_disk_damaged_is_no_output(tmp_path):
+    with RunDirectory(tmp_path / "run", {}, {}) as run:
+        stage = run.stage("1_melt", {})
+        with appended(stage.directory / "thermo.csv") as file:
+            file.append("0,300\n")
+        (stage.directory / "thermo.csv").write_text("0,301\n")
+        with pytest.raises(RuntimeError, match=r"thermo\.csv holds other bytes than were written"):
+            stage.finish(Told(), started=0.0)
+
+
+def test_files_that_a_stage_did_not_write_are_no_outputs_of_it(tmp_path):
+    with RunDirectory(tmp_path / "run", {}, {}) as run:
+        stage = run.stage("1_relax", {})
+        (stage.directory / "notes.txt").write_text("look at this")
+        stage.write_structure(bulk("MgO", "rocksalt", a=4.3))
+        stage.finish(Told(), started=0.0)
+        (stage.directory / "notes.txt").write_text("and at that")
+        assert stage.finished() is not None
+    assert list(read_json(stage.directory / "stage.json")["outputs"]) == ["structure.extxyz"]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_directory_that_was_moved_or_begun_again_gets_nothing_more(tmp_path, again):
+    with RunDirectory(tmp_path / "run", {}, {}) as run:
+        stage = run.stage("1_relax", {})
+        (tmp_path / "run").rename(tmp_path / "elsewhere")
+        if again:
+            (tmp_path / "run/1_relax").mkdir(parents=True)
+        with pytest.raises(RuntimeError, match="was moved or removed while this run worked in it"):
+            write_checkpoint(stage.directory, {"step": np.array(3)})
+        with pytest.raises(RuntimeError, match="was moved or removed"):
+            stage.finish(Told(), started=0.0)
+    assert [path.name for path in tmp_path.rglob("*") if path.suffix in {".npz", ".json"}] == []
+
+
+def test_a_planted_link_is_not_written_through(tmp_path, monkeypatch):
+    monkeypatch.setattr("secrets.token_hex", lambda _: "0" * 16)
+    (tmp_path / "of another").write_text("years of work")
+    (tmp_path / ".a.0000000000000000.amorph-tmp.json").symlink_to(tmp_path / "of another")
+    with pytest.raises(FileExistsError):
+        write_json(tmp_path / "a.json", {})
+    assert (tmp_path / "of another").read_text() == "years of work"
+
+
+def test_two_who_write_one_file_have_names_of_their_own(tmp_path):
+    with replacing(tmp_path / "a") as first, replacing(tmp_path / "a") as second:
+        assert first != second
+        first.write_text("one")
+        second.write_text("two")
+    assert (tmp_path / "a").read_text() == "one"  # whoever is done last
+
+
+def test_what_ends_python_is_an_error_of_the_run():
+    with pytest.raises(RuntimeError, match=r"ended Python \(exit status 0\)"), stop_on_signal(Work()):
+        sys.exit(0)
+
+
+def test_a_pipe_is_no_input(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe is no regular file"):
+        sha256_of(tmp_path / "pipe")
+
+
+def test_another_locale_changes_no_byte(stage, tmp_path):
+    again = """
+import sys, time
+from pathlib import Path
+from toys import Told
+from ase.build import bulk
+from amorph.figures import Row
+from amorph.run import RunDirectory
+with RunDirectory(Path(sys.argv[1]), {}, {}) as run:
+    stage = run.stage("1_relax", {"fmax": 0.1, "name": "\\u00c5"})
+    assert stage.finished().rows[0].unit == "eV/\\u00c5"
+    stage = run.stage("2_relax", {"fmax": 0.1, "name": "\\u00c5"})
+    atoms = bulk("MgO", "rocksalt", a=4.3)
+    atoms.info["unit"] = "\\u00c5"
+    stage.write_structure(atoms)
+    assert stage.read_structure().info["unit"] == "\\u00c5"
+    stage.finish(Told({"unit": "\\u00c5"}), started=time.time())
+"""
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", again, tmp_path / "run"],
+        env={**os.environ, **locale},
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert read_json(tmp_path / "run/2_relax/stage.json")["figures"] == {"unit": "Å"}
