@@ -13,7 +13,7 @@ from amorph.structure import poscar_order
 LONGEST_STEP: Final = 0.4
 """Share of a lattice vector that an atom may move between frames. A step above half a vector looks like a shorter one
 the other way, so that where steps near a half occur, others have been mistaken."""
-_BLOCK: Final = 64
+_BLOCK: Final = 256
 """Frames that are turned over at once, from frames of atoms to paths in time."""
 
 
@@ -23,20 +23,22 @@ class Paths:
 
     symbols: tuple[str, ...]
     """Elements of the atoms: those of one element stand together, in order of its first appearance."""
-    positions: NDArray[np.float64]
-    """(atoms, 3, frames) positions, continuous in time, about the center of mass of the cell [Å]."""
+    blocks: tuple[NDArray[np.float64], ...]
+    """(atoms, 3, frames) displacements from the first frame, continuous in time, without that of the center of mass of
+    the cell [Å]; in blocks of frames, since all of them twice would be most of the memory."""
     volume_A3: float
     """Mean volume of the cell [Å³]."""
 
     @property
     def frames(self) -> int:
         """Number of frames."""
-        return self.positions.shape[2]
+        return sum(block.shape[2] for block in self.blocks)
 
     def of(self, element: str) -> NDArray[np.float64]:
-        """Give the paths of one element, without a copy."""
+        """Give the (atoms, 3, frames) paths of one element."""
         first = self.symbols.index(element)
-        return self.positions[first : first + self.symbols.count(element)]
+        last = first + self.symbols.count(element)
+        return np.concatenate([block[first:last] for block in self.blocks], axis=2)
 
 
 def unwrapped_paths(frames: Iterable[Atoms]) -> Paths:
@@ -88,17 +90,14 @@ def unwrapped_paths(frames: Iterable[Atoms]) -> Paths:
         volumes.append(atoms.cell.volume)
         rows.append(place[order])
         if len(rows) == _BLOCK:
-            blocks.append(np.array(rows))
+            blocks.append(_turned(rows))
             rows = []
     if first is None:
         raise ValueError("there is no frame to follow; give a trajectory")
     if rows:
-        blocks.append(np.array(rows))
-    positions = np.empty((len(first), 3, len(volumes)))
-    done = 0
-    blocks.reverse()
-    while blocks:  # each is given back as soon as it is turned over
-        block = blocks.pop()
-        positions[:, :, done : done + len(block)] = block.transpose(1, 2, 0)
-        done += len(block)
-    return Paths(tuple(first.symbols[order]), positions, float(np.mean(volumes)))
+        blocks.append(_turned(rows))
+    return Paths(tuple(first.symbols[order]), tuple(blocks), float(np.mean(volumes)))
+
+
+def _turned(rows: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.ascontiguousarray(np.array(rows).transpose(1, 2, 0))
