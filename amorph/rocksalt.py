@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from amorph.figures import Result
 from amorph.parameters import Density, Length, Supercell, checked
 from amorph.structure import periodic_atoms
-from amorph.tables import ANION_CHARGES, ion_name, likeliest_states
+from amorph.tables import ANION_CHARGES, ion_name, likeliest_states, radius
 from amorph.units import G_CM3_PER_U_A3
 
 NEUTRAL = 0.02
@@ -345,23 +345,11 @@ def _largest_remainder(composition: str, shares: dict[str, Fraction], sites: int
 
 
 def _estimated_lattice_constant(shares: dict[str, Fraction], anions: list[str], states: Mapping[str, float]) -> float:
-    radius = {element: float(share) * _ionic_radius(element, states[element]) for element, share in shares.items()}
-    return 2 * sum(radius.values())
-
-
-def _ionic_radius(element: str, charge: float) -> float:
-    """Interpolate the Shannon radius [Å] in sixfold coordination to an oxidation state."""
-    from pymatgen.core import Element
-
-    tabulated = Element(element).data.get("Shannon radii") or {}
-    radii = {}
-    for state, by_coordination in tabulated.items():
-        by_spin = by_coordination.get("VI", next(iter(by_coordination.values())))
-        radii[float(state)] = by_spin.get("High Spin", next(iter(by_spin.values())))["ionic_radius"]
-    if not radii:
-        raise ValueError(f"no Shannon radius of {element}; give lattice_constant in Å or density_g_cm3")
-    known = sorted(radii)
-    return float(np.interp(charge, known, [radii[state] for state in known]))
+    try:
+        radii = {element: radius("shannon_ionic", element, states[element]) for element in shares}
+    except ValueError as error:
+        raise ValueError(f"{error}; or give lattice_constant in Å or density_g_cm3") from None
+    return 2 * sum(float(share) * radii[element] for element, share in shares.items())
 
 
 def _place(
