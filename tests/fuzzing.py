@@ -24,7 +24,7 @@ EXTREMES = [
     b"nan", b"inf", b"-inf", b"1e308", b"-1e308", b"1e-320", b"0", b"-1", b"99999999999999999999", b"2147483648", b"",
     b"\x00", b"\xff\xfe", "é".encode(), b"'", b'"', b"_", b"loop_", b"[", b"]", b"{", b"=", b"#", b"\n", b"\r", b"?",
 ]  # fmt: skip
-KINDS = ("cif", "poscar", "extxyz", "toml", "cube", "npz", "ensemble", "traj")
+KINDS = ("cif", "poscar", "extxyz", "toml", "cube", "npz", "ensemble", "traj", "lammpstrj", "xdatcar")
 
 
 def originals(kind, folder):
@@ -56,6 +56,12 @@ def originals(kind, folder):
             write_structure(path, atoms)
             texts.append(path.read_bytes())
         return texts
+    if kind == "xdatcar":
+        ase.io.write(folder / "XDATCAR", [mgo, mgo], format="vasp-xdatcar")
+        return [(folder / "XDATCAR").read_bytes()]
+    if kind == "lammpstrj":
+        frame = "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n2\nITEM: BOX BOUNDS pp pp pp\n0 4\n0 4\n0 4\n"
+        return [2 * f"{frame}ITEM: ATOMS id element x y z\n1 Mg 0 0 0\n2 O 2 2 2\n".encode()]
     if kind == "traj":
         ase.io.write(folder / "whole.traj", [mgo, mgo.repeat(2)])
         return [(folder / "whole.traj").read_bytes()]
@@ -103,7 +109,7 @@ def reader(kind):
 
 
 def names(kind, number):
-    return f"POSCAR_{number}" if kind == "poscar" else f"{number}.{'toml' if kind == 'ensemble' else kind}"
+    return f"{kind.upper()}_{number}" if kind in {"poscar", "xdatcar"} else f"{number}.{'toml' if kind == 'ensemble' else kind}"
 
 
 class TooLong(BaseException):
