@@ -111,10 +111,12 @@ def speed(atoms: int, frames: int, *, kinisi: bool) -> None:
     lags = lags_of(frames)
 
     def agreement(ours: np.ndarray, theirs: np.ndarray) -> str:
-        worst = float(np.abs(ours[:, :] / theirs[:, lags] - 1).max())
-        if worst > 1e-6:
-            raise SystemExit(f"the displacements differ by {worst:.2g}")
-        return f"agree to {worst:.1g}"
+        every = lags < 16  # of longer lags ours takes fewer windows
+        worst = float(np.abs(ours[:, every] / theirs[:, lags[every]] - 1).max())
+        means = float(np.abs(ours.mean(axis=0) / theirs[:, lags].mean(axis=0) - 1).max())
+        if worst > 1e-6 or means > 0.02:
+            raise SystemExit(f"the displacements differ by {worst:.2g}, the means by {means:.2g}")
+        return f"same windows agree to {worst:.1g}, means over fewer windows to {means:.1g}"
 
     row = compare(
         f"MSD of each of {atoms} atoms, {frames} frames, {len(lags)} lags, with ⟨r⁴⟩",

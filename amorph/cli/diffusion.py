@@ -122,7 +122,9 @@ def _timed(frames: list[Atoms], interval_ps: float | None, skip_ps: float) -> tu
     """Leave out the start, and find the time between the frames."""
     times = [frame.info.get("time_ps") for frame in frames]
     if interval_ps is not None:
-        return frames[int(np.ceil(skip_ps / interval_ps - 1e-9)) :], interval_ps
+        if not interval_ps > 0.0:
+            raise ValueError(f"frame_interval_ps = {interval_ps:g} must be above 0")
+        return _after(frames, skip_ps, interval_ps), interval_ps
     if len(frames) < 2 or any(time is None for time in times):
         raise ValueError("the frames do not say when they were; give --frame-interval-ps")
     steps = np.diff(np.array(times, dtype=float))
@@ -134,7 +136,14 @@ def _timed(frames: list[Atoms], interval_ps: float | None, skip_ps: float) -> tu
             f"frames are {steps.min():g} to {steps.max():g} ps apart, and equal intervals are needed; give them, or "
             "say --frame-interval-ps"
         )
-    return frames[int(np.ceil(skip_ps / usual - 1e-9)) :], usual
+    return _after(frames, skip_ps, usual), usual
+
+
+def _after(frames: list[Atoms], skip_ps: float, interval_ps: float) -> list[Atoms]:
+    skipped = int(np.ceil(skip_ps / interval_ps - 1e-9))
+    if skipped >= len(frames):
+        raise ValueError(f"skip_ps = {skip_ps:g} leaves nothing of {(len(frames) - 1) * interval_ps:g} ps; skip less")
+    return frames[skipped:]
 
 
 def _temperature(frames: Sequence[Atoms]) -> float | None:

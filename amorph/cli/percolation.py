@@ -15,10 +15,10 @@ from amorph.analysis.percolation import (
     Percolation,
     PercolationThresholds,
     Side,
+    bond_valence_window,
     migration_path,
     percolation as regions_of,
     percolation_thresholds,
-    window_width,
 )
 from amorph.cli.flags import takes
 from amorph.cli.maps import QUANTITIES, map_again
@@ -121,7 +121,7 @@ def _field(
         if field.kind not in QUANTITIES:
             return field, atoms
         made = map_again(file, field, atoms)
-        return (field if field.kind == "bond_valence" else window_width(made.signed_mismatch)), atoms
+        return (field if field.kind == "bond_valence" else bond_valence_window(made)), atoms
     quantity = "bvse" if quantity is None else quantity
     if ion is None and quantity != "distance":
         raise ValueError(
@@ -136,7 +136,7 @@ def _field(
     if quantity == "distance":
         return distance_map(atoms, **given), atoms
     made = stage(atoms, ion, **given)
-    return (window_width(made.signed_mismatch) if quantity == "mismatch" else made.field), made.atoms
+    return (bond_valence_window(made) if quantity == "mismatch" else made.field), made.atoms
 
 
 def _flag(parameters: dict[str, Any]) -> str:

@@ -133,8 +133,8 @@ def plot_diffusion(path: str | Path, measured: Mapping[str, Diffusion], line: Ar
             first.loglog(lag, ion.curves["msd_A2"], color=color, linewidth=1, label=at)
             if ion.start_ps is not None and ion.diffusivity_cm2_s is not None:
                 straight = lag[lag >= ion.start_ps * (1.0 - 1e-9)]
-                rise = 6e4 * ion.diffusivity_cm2_s * (straight - straight[-1])
-                first.plot(straight, ion.curves["msd_A2"][-1] + rise, "--", color=color, linewidth=2, alpha=0.6)
+                fitted = ion.intercept_A2 + 6e4 * ion.diffusivity_cm2_s * straight
+                first.plot(straight, fitted, "--", color=color, linewidth=2, alpha=0.6)
             second.semilogx(lag, ion.curves["non_gaussian"], color=color, linewidth=1, label=at)
     first.set(xlabel="lag [ps]", ylabel="mean-square displacement [Å²]")
     first.legend(fontsize="x-small", frameon=False)

@@ -115,12 +115,17 @@ def _user_cache() -> Path:
 
 
 def _writable(folder: Path) -> bool:
-    """Tell whether a folder, or the nearest one above it that exists, can be written to; root is tried, not asked."""
+    """Tell whether a folder, or the nearest one above it that exists, can be written to, and not by everybody else.
+
+    Kernels are code, which whoever writes there could plant. Root is tried, not asked.
+    """
     while not folder.exists():
         if folder.parent == folder:
             return False
         folder = folder.parent
     try:
+        if folder.stat().st_mode & stat.S_IWOTH:
+            return False
         with tempfile.TemporaryFile(dir=folder):
             return True
     except OSError:

@@ -12,7 +12,7 @@ from ase import Atoms
 from amorph.analysis.bvs import BvsMap, bvs_map
 from amorph.analysis.bvse import bvse_map
 from amorph.analysis.glass_report import StructureReport, structure_report
-from amorph.analysis.percolation import PercolationThresholds, percolation_thresholds, window_width
+from amorph.analysis.percolation import PercolationThresholds, bond_valence_window, percolation_thresholds
 from amorph.analysis.spread import LocalFreeVolume, Uniformity, local_free_volume, uniformity
 from amorph.analysis.voids import Voids, voids
 from amorph.analysis.voronoi import FreeVolume, free_volume
@@ -234,7 +234,7 @@ def _shares(subject: Subject) -> BondValenceShares:
 
 def _connection(subject: Subject) -> Connection:
     bvs = subject.maps["framework"]
-    fields = bvs.field, window_width(bvs.signed_mismatch)
+    fields = bvs.field, bond_valence_window(bvs)
     return Connection(*(percolation_thresholds(field, side="below") for field in fields))
 
 

@@ -48,7 +48,7 @@ class Chain:
             (self.run.path / SUMMARY).unlink(missing_ok=True)
             self.stop.check(f"before {stage.directory}")
             log.info("— %s", stage.directory)
-            started = time.time()
+            started = time.monotonic()
             atoms = read_structure(inputs["structure"]) if "structure" in inputs else Atoms()
             found = stage.finish(work(stage, atoms), started=started)
         else:

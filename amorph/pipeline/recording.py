@@ -23,8 +23,8 @@ from amorph.run import Checkpoints, Stage, Work, appended, csv_rows, structure_t
 log = logging.getLogger(__name__)
 
 FORCE_TOLERANCE = 1e-3
-"""Deviation of forces [eV/Å], and relative one, above which another model made a checkpoint: processors and numbers of
-threads differ by less, a tenth in float32."""
+"""Deviation of forces [eV/Å], and relative one, above which another model made a checkpoint; a processor or a number of
+threads changes last digits only."""
 
 
 def record_dynamics(
@@ -35,9 +35,9 @@ def record_dynamics(
     checkpoints = Checkpoints(stage, atoms, work)
     saved = checkpoints.read()
     state = None if saved is None else DynamicsState.from_arrays(saved)
-    grown: tuple[Any, Any] = ((), ())
+    grown: list[Any] = [(), ()]  # the sizes of the two files and, since there are checksums, those
     if saved is not None:
-        grown = tuple(zip(saved["sizes"].tolist(), saved.get("sha256", np.array(["", ""])).tolist(), strict=True))
+        grown = list(zip(saved["sizes"].tolist(), saved.get("sha256", np.array(["", ""])).tolist(), strict=True))
     if state is not None:
         log.info("%s: continuing after step %d of %d", stage.name, state.step, schedule.steps)
         _check_forces(stage, atoms, calculator, state)

@@ -1,5 +1,6 @@
 """What ASE reads for amorph: only formats whose readers open the one file that the user named."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from mmap import ACCESS_READ, mmap
@@ -12,7 +13,8 @@ from ase.io.formats import UnknownFileTypeError, ioformats
 from ase.io.utils import ImageIterator
 from ase.io.vasp_parsers.vasp_outcar_parsers import OutcarHeaderParser, outcarchunks
 
-from amorph.reading.files import RefusedError, note
+from amorph.reading.files import RefusedError, note, text_of
+from amorph.reading.symmetry import is_above_p1
 
 READ: Final = frozenset(
     {
@@ -81,11 +83,12 @@ def _read_traj(path: Path, index: str) -> Any:
 
 def _check_xsd(path: Path) -> None:
     """Refuse an XSD above P 1: ASE reads the atoms that it lists and applies no operation."""
-    import re
-
-    from amorph.reading.files import text_of
-    from amorph.reading.symmetry import is_above_p1
-
-    for name in re.findall(r'<SpaceGroup\b[^>]*\bGroupName="([^"]*)"', text_of(path)):
-        if is_above_p1(name, None):
-            raise RefusedError(f"has the space group {name}, whose operations are not read of an XSD; give it as P 1")
+    for attributes in re.findall(r"<SpaceGroup\b([^>]*)", text_of(path)):
+        names = dict(re.findall(r'\b(GroupName|LongName)="([^"]*)"', attributes))
+        number = re.search(r'\bITNumber="(\d+)"', attributes)
+        for name in names.values():
+            # ASE writes the word itself as its name
+            if name != "GroupName" and is_above_p1(name, int(number[1]) if number is not None else None):
+                raise RefusedError(
+                    f"has the space group {name}, whose operations are not read of an XSD; give it as P 1"
+                )

@@ -131,7 +131,12 @@ def _values(text: str, grid: tuple[int, int, int]) -> NDArray[np.float64]:
         raise RefusedError(f"promises {number} values and is too short for them; give a whole file")
     if re.search(r"\d[dD][+-]?\d", text[:2000]):
         text = plain_numbers(text)
-    values = np.fromstring(text, sep=" ")[:number]  # asked for a count it would fill what is missing
+    # numbers end where words begin, as those on the augmentation behind a density
+    words = re.search(r"[^\d\s.eE+-]", text)
+    try:
+        values = np.fromstring(text[: words.start()] if words else text, sep=" ")[:number]
+    except ValueError:  # a number that breaks off
+        values = np.empty(0)
     if len(values) < number or not np.isfinite(values).all():
-        raise RefusedError(f"has {len(values)} of {number} values, and then something that is none; give a whole file")
+        raise RefusedError(f"has not the {number} values of its grid, or something that is none among them; give a whole file")
     return values

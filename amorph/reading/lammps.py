@@ -13,7 +13,7 @@ from ase.io.lammpsdata import read_lammps_data
 from ase.io.lammpsrun import read_lammps_dump_text
 
 from amorph.reading.files import RefusedError, text_of
-from amorph.reading.frames import Lines, chosen, frames_of
+from amorph.reading.frames import Lines, Unfinished, chosen, frames_of
 from amorph.reading.sites import ion_of
 
 _NAMING: Final = ("element", "typelabel")
@@ -50,6 +50,8 @@ def _take(lines: Lines) -> list[str]:
     number: int | None = None
     while True:
         head = lines.next()
+        if not head.endswith("\n"):
+            raise Unfinished("its last line breaks off")
         if not head.startswith("ITEM:") or (not frame and not re.match(r"ITEM: (TIMESTEP|UNITS|TIME)\b", head)):
             raise RefusedError(f"has '{head.strip()[:40]}' in line {lines.number}, where an ITEM: of LAMMPS belongs")
         frame.append(head)

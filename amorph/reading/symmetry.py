@@ -68,11 +68,11 @@ def composed(first: Operations, then: Operations) -> Operations:
 
 
 def is_above_p1(name: str, number: int | None) -> bool:
-    """Tell whether a name or number of a space group is one of more than translations."""
+    """Tell whether a name or number of a space group is one of more than translations; a name that nobody knows is."""
     group = _named(name, 0.0, 0.0)
-    if group is not None or number is None:
-        return group is not None and group.number != 1
-    return number > 1
+    if group is not None:
+        return bool(group.number != 1)
+    return number > 1 if number is not None else bool(name.strip(" ?.'"))
 
 
 def check_identity(operations: Operations, name: str, number: int | None) -> None:
@@ -143,7 +143,7 @@ def _named(name: str, alpha: float, gamma: float) -> Any:
     plain = re.sub(r"[_()]", "", name).strip()
     if _P1.fullmatch(plain.replace(" ", "")):
         return gemmi.find_spacegroup_by_number(1) if plain else None
-    spellings = [name.strip(), plain]
+    spellings = [name.strip(), plain, plain.capitalize()]
     if plain[-1:] in _ORIGIN:
         spellings.append(plain[:-1].rstrip(" :") + _ORIGIN[plain[-1]])
     for spelling in spellings:

@@ -1,7 +1,6 @@
 """What a finished run left in its directory, as the report reads it."""
 
 import csv
-import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from amorph.analysis.bvs import bvs_map_of
 from amorph.reading import read_field
+from amorph.run import read_json
 
 FRAMES: Final = 100
 """Frames of a movie at most."""
@@ -64,8 +64,10 @@ class FoundRun:
     directory: Path
     summary: Mapping[str, Any]
     """Its summary.json."""
-    study: Mapping[str, Any]
-    """Its run.toml, provenance included."""
+    study: str
+    """The study with every default, as its run.toml has it."""
+    provenance: Mapping[str, Any]
+    """What made its numbers."""
     branches: Mapping[str, Branch]
     """"glass", the first of its replicas, and "crystal" where there is a control; none of a run that only melts."""
 
@@ -93,8 +95,10 @@ def found_run(directory: Path) -> FoundRun:
             + (f" {directory}" if begun else "")
         )
     try:
-        summary = json.loads(mark.read_text(encoding="utf-8"))
-        study = tomllib.loads((directory / "run.toml").read_text(encoding="utf-8"))
+        summary = read_json(mark)
+        text = (directory / "run.toml").read_text(encoding="utf-8")
+        provenance = tomllib.loads(text)["provenance"]
+        study = text[: text.index("\n[provenance]")].strip()  # what follows is no part of a study
         exchanged, crystal = summary["exchanged"], summary["crystal"]
         branches = {}
         if exchanged:
@@ -107,7 +111,7 @@ def found_run(directory: Path) -> FoundRun:
             f"{directory} holds no run that can be read: {type(error).__name__}: {error}; "
             "amorph run writes its summary anew when it is called on it again"
         ) from None
-    return FoundRun(directory, summary, study, branches)
+    return FoundRun(directory, summary, study, provenance, branches)
 
 
 def columns(path: Path) -> dict[str, Any]:

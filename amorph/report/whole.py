@@ -55,9 +55,10 @@ def write_report(directory: Path, path: Path | None = None) -> Path:
         replicas=len(run.summary["exchanged"]),
         scenes=_scenes(run, way),
         sections=_sections(run, way),
-        provenance=run.study.get("provenance", {}),
-        commands=_commands(directory),
-        bibtex=bibtex(run.study.get("provenance", {}).get("models", ())),
+        provenance=run.provenance,
+        study=run.study,
+        command=f"amorph run study.toml --dir {shlex.quote(directory.name)}-again",
+        bibtex=bibtex(run.provenance.get("models", ())),
     )
     return path
 
@@ -162,9 +163,3 @@ def _convention(run: FoundRun) -> Mapping[str, Any] | None:
 def _is_share(row: Mapping[str, Any]) -> bool:
     """Tell whether a figure is a share, and reads best as a percentage."""
     return not row["unit"] and (row["figure"].startswith("f_V, ") or "share" in row["figure"])
-
-
-def _commands(directory: Path) -> list[str]:
-    """Give what makes the same run again, and this page."""
-    place = shlex.quote(directory.name)
-    return [f"amorph run {place}/run.toml --dir {place}-again", f"amorph report {place}"]

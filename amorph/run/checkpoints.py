@@ -15,7 +15,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from amorph.run.configuration import difference
-from amorph.run.durable import write_atomically
+from amorph.run.durable import HELD, write_atomically
 from amorph.run.stage import Stage, structure_text
 from amorph.run.stopping import Work
 
@@ -28,6 +28,8 @@ def write_checkpoint(directory: Path, arrays: Mapping[str, NDArray[Any]]) -> Non
     np.savez(content, **arrays)  # type: ignore[arg-type]  # numpy's stub takes **kwds for allow_pickle
     body = content.getvalue()
     path = directory / "checkpoint.npz"
+    if held := HELD.get():
+        held.note(path)  # before one of another run could be moved
     if path.exists() and not _read(path)[1]:  # a damaged one must not push out the whole one before it
         path.replace(directory / "checkpoint_previous.npz")
     write_atomically(path, hashlib.sha256(body).digest() + body)

@@ -92,10 +92,11 @@ class RunDirectory:
             return ""
         try:
             stored = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            made_by = stored.setdefault("provenance", {})
+            self.forced = made_by.get("forced", [])
+            binding(stored)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError, TypeError) as error:
             raise ValueError(f"{path} is damaged ({error}); use a new --dir") from None
-        made_by = stored.setdefault("provenance", {})
-        self.forced = made_by.get("forced", [])
         for key in {"code_sha256", "processor"} & whole["provenance"].keys():  # a run of before does not say its own
             made_by.setdefault(key, whole["provenance"][key])
         changed = difference(binding(stored), binding(whole))

@@ -140,7 +140,7 @@ class Stage:
             "outputs": outputs,
             "figures": plain(result.figures()),
             "rows": plain([row._asdict() for row in result.rows()]),
-            "wall_time_s": round(time.time() - started, 3),
+            "wall_time_s": round(time.monotonic() - started, 3),
         }
         write_json(self.directory / "stage.json", record)
         self._clear()

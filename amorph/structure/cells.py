@@ -1,5 +1,7 @@
 """The same crystal in another cell."""
 
+import warnings
+
 import numpy as np
 from ase import Atoms
 from ase.build import make_supercell
@@ -57,17 +59,21 @@ def _primitive(atoms: Atoms, tolerance: float) -> Atoms:
     states = atoms.arrays.get("oxidation_states", np.zeros(len(atoms)))
     # atoms of one element and different states are different atoms
     kinds, index = np.unique(np.stack([atoms.numbers, states], axis=1), axis=0, return_inverse=True)
-    found = spglib.standardize_cell(
-        (atoms.cell.array, atoms.get_scaled_positions(), index.ravel() + 1),
-        to_primitive=True, no_idealize=True, symprec=tolerance,
-    )  # fmt: skip
+    cell = (atoms.cell.array, atoms.get_scaled_positions(), index.ravel() + 1)
+    with warnings.catch_warnings():
+        # spglib 2 announces on every call that version 3 will raise where it now returns None; both are met here
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            found = spglib.standardize_cell(cell, to_primitive=True, no_idealize=True, symprec=tolerance)
+        except spglib.SpglibError:
+            found = None
     if found is None:
         raise ValueError(
             f"spglib finds no lattice in {atoms.get_chemical_formula('metal')} within {tolerance:g} Å; give another "
             "symmetry_tolerance"
         )
-    cell, positions, types = found
-    primitive = Atoms(kinds[types - 1, 0].astype(int), scaled_positions=positions, cell=cell, pbc=True)
+    lattice, positions, types = found
+    primitive = Atoms(kinds[types - 1, 0].astype(int), scaled_positions=positions, cell=lattice, pbc=True)
     if "oxidation_states" in atoms.arrays:
         primitive.set_array("oxidation_states", kinds[types - 1, 1])
     return primitive

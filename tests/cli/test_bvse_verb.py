@@ -70,7 +70,7 @@ def test_bvse_refuses_in_one_line(amorph):
     for words, message in (
         (("--ion", "Fe6+"), "amorph: no soft-BV parameters for Fe6+–O2-; chen_adams2019 has Fe of charge"),
         (("--ion", "Li+", "--oxidation-states", "guess"), "amorph: --oxidation-states = 'guess' must be given, formal"),
-        (("--ion", "Li+", "--oxidation-states", "Ti=4"), "amorph: oxidation_states names Ti, which"),
+        (("--ion", "Li+", "--oxidation-states", "Ti=4"), "amorph: --oxidation-states names Ti, which"),
         (("--ion", "Li+", "-o", "map.txt"), "amorph: "),
     ):
         called = amorph("bvse", file, *words)

@@ -9,7 +9,7 @@ from ase.io import read
 from amorph.analysis.bvs import bvs_map
 from amorph.analysis.bvse import bvse_map
 from amorph.analysis.distance import distance_map
-from amorph.analysis.percolation import migration_path, percolation, percolation_thresholds, window_width
+from amorph.analysis.percolation import bond_valence_window, migration_path, percolation, percolation_thresholds
 from amorph.cli.output import text_of
 from amorph.export.fields import write_field
 from amorph.fields import ScalarField
@@ -57,7 +57,7 @@ def test_a_bond_valence_map_whose_values_were_edited_is_refused(amorph, tmp_path
     field = getattr(made, quantity)
     write_field(tmp_path / "made.npz", field, made.atoms)
     if quantity != "field":  # of a mismatch the window, whose surface v = V is inside
-        window = percolation_thresholds(window_width(made.signed_mismatch))
+        window = percolation_thresholds(bond_valence_window(made))
         figures = json.loads(amorph("percolation", "made.npz", "--json").out)
         assert tuple(figures["thresholds"]) == window.thresholds
     write_field(tmp_path / "edited.npz", replace(field, values=field.values + 0.01), made.atoms)
@@ -72,7 +72,7 @@ def test_other_maps_of_a_structure(amorph, quantity, side):
     bvs = bvs_map(atoms, "Li+", spacing=0.4)
     field = {
         "bvs": bvs.field,
-        "mismatch": window_width(bvs.signed_mismatch),
+        "mismatch": bond_valence_window(bvs),
         "distance": distance_map(atoms, spacing=0.4),
     }[quantity]
     ion = () if quantity == "distance" else ("--ion", "Li+")
@@ -86,7 +86,7 @@ def test_the_framework_alone_may_block_a_bond_valence_map(amorph):
     command = ("percolation", CRYSTAL, "--ion", "Li+", "--quantity", "mismatch", *COARSE, "--json")
     made = bvs_map(read_structure(CRYSTAL), "Li+", spacing=0.4, blocking="framework", exclusion_radius=1.4)
     figures = json.loads(amorph(*command, "--blocking", "framework", "--exclusion-radius", 1.4).out)
-    assert tuple(figures["thresholds"]) == percolation_thresholds(window_width(made.signed_mismatch)).thresholds
+    assert tuple(figures["thresholds"]) == percolation_thresholds(bond_valence_window(made)).thresholds
     assert figures["thresholds"][0] is not None
     assert json.loads(amorph(*command).out)["thresholds"] == [None] * 3
 

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,12 @@ def test_the_batch_script_looks_for_the_summary(plan, prepared, monkeypatch):
     (prepared / "000_000").mkdir(exist_ok=True)
     (prepared / "000_000/summary.json").write_text("{}")
     assert subprocess.run(["bash", "-c", text], capture_output=True, check=False).returncode == 0
+
+
+def test_no_option_begins_a_line_of_the_batch_script(plan, prepared):
+    options = {"comment": "a\ntouch planted\n"}
+    with pytest.raises(ValueError, match=r"is no one line of a batch script; mend \[slurm\]"):
+        script(replace(plan, slurm={**plan.slurm, "options": options}), prepared)
 
 
 def test_a_module_of_the_working_directory_is_not_imported_in_place_of_another(prepared, folder):

@@ -76,6 +76,12 @@ def test_a_link_or_an_open_folder_in_the_place_of_the_temporary_one_is_not_used(
     assert kernel_cache._temporary_folder() != own
 
 
+def test_a_folder_that_everybody_may_write_to_keeps_no_kernels(tmp_path):
+    assert kernel_cache._writable(tmp_path / "kernels")
+    tmp_path.chmod(0o777)
+    assert not kernel_cache._writable(tmp_path / "kernels")
+
+
 def kernel():
     return SimpleNamespace(stats=SimpleNamespace(cache_misses=Counter(), cache_path="there"))
 

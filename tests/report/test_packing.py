@@ -1,13 +1,14 @@
 """Packed numbers are the numbers; thinned surfaces are the surfaces."""
 
 import base64
+import json
 
 import numpy as np
 import pytest
 
 from amorph.analysis.isosurface import contour
 from amorph.fields import ScalarField
-from amorph.report.packing import packed, packed_points, packed_surface, thinned
+from amorph.report.packing import MOST_TRIANGLES, packed, packed_points, packed_surface, thinned
 
 SIZE, RADIUS = 10.0, 3.0
 
@@ -68,3 +69,11 @@ def test_a_thinned_surface_says_so():
     assert made["of"] == len(mesh.faces)
     assert made["triangles"] == len(unpacked(made["faces"], "<u2")) // 3 <= 1000
     assert made["thinned_A"] > SIZE / 40
+
+
+def test_surfaces_of_glass_and_crystal_leave_a_page_below_15_megabytes():
+    """Two structures, two fields, five levels each: twenty surfaces of as many triangles as are kept at most."""
+    mesh = sphere(160)
+    made = packed_surface(mesh.vertices, mesh.faces)
+    assert made["of"] > MOST_TRIANGLES > made["triangles"] > MOST_TRIANGLES / 2
+    assert 20 * len(json.dumps(made)) * MOST_TRIANGLES / made["triangles"] < 10e6

@@ -27,7 +27,7 @@ def browser(tmp_path_factory):
 def opened(browser, page):
     browser.complaints.clear()
     browser.requests.clear()
-    browser.open(page, width=900, height=700)
+    browser.open(page, width=800, height=560)
     return browser
 
 
@@ -67,7 +67,7 @@ def test_the_canvas_shows_something(opened):
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_view_stands_on_the_page(browser, page, dark):
-    browser.open(page, width=900, height=700, dark=dark)
+    browser.open(page, width=800, height=560, dark=dark)
     corner = browser.pixels()[0, 0]
     assert corner.tolist() == ([20, 24, 29] if dark else [255, 255, 255])
 

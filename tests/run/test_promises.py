@@ -1,6 +1,7 @@
 """What a run directory is trusted with: damage is told, another's files are left alone, whatever the locale."""
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -117,11 +118,27 @@ def test_a_directory_that_was_moved_or_begun_again_gets_nothing_more(tmp_path, a
         (tmp_path / "run").rename(tmp_path / "elsewhere")
         if again:
             (tmp_path / "run/1_relax").mkdir(parents=True)
+            (tmp_path / "run/1_relax/checkpoint.npz").write_bytes(
+                hashlib.sha256(b"of another").digest() + b"of another"
+            )
         with pytest.raises(RuntimeError, match="was moved or removed while this run worked in it"):
             write_checkpoint(stage.directory, {"step": np.array(3)})
         with pytest.raises(RuntimeError, match="was moved or removed"):
             stage.finish(Told(), started=0.0)
-    assert [path.name for path in tmp_path.rglob("*") if path.suffix in {".npz", ".json"}] == []
+    left = [path.name for path in tmp_path.rglob("*") if path.suffix in {".npz", ".json"}]
+    assert left == (["checkpoint.npz"] if again else [])
+
+
+def test_a_run_toml_of_other_types_is_told_in_one_line(tmp_path):
+    with RunDirectory(tmp_path / "run", {"run": {"seed": 1}}, {"versions": {"numpy": "2"}}):
+        pass
+    for text in ('run = 1\nprovenance = "x"\n', "[provenance]\nengines = 3\n", "provenance = [1]\n", "run = 3\n"):
+        (tmp_path / "run/run.toml").write_text(text)
+        with (
+            pytest.raises(ValueError, match=r"run\.toml is damaged|holds a run with"),
+            RunDirectory(tmp_path / "run", {}, {}),
+        ):
+            pass
 
 
 def test_a_planted_link_is_not_written_through(tmp_path, monkeypatch):

@@ -220,7 +220,29 @@ def crystallinity(
     anions = _anions(images[0], anion)
     matrix = _parent(images[0], supercell)
     parent_order = None if matrix is None else float(np.mean([measures.parent_order(one, matrix) for one in images]))
-    melted, moved, needed = _melting(start, melted, images)
+    return _judged(images, anions, parent_order, _melting(start, melted, images), crystal_limit)
+
+
+_Melting = tuple[bool | None, dict[str, float] | None, dict[str, float] | None]
+
+
+def _melting(start: Atoms | None, melted: bool | None, images: list[Atoms]) -> _Melting:
+    """Judge criterion (c), where the start is known; with the displacements that it found and needs."""
+    if start is None:
+        return melted, None, None
+    if melted is not None:
+        raise ValueError(f"melted = {melted} beside a start structure: (c) is judged from the start; give only one")
+    origin = periodic_atoms(start)
+    _check_same_atoms(origin, images[0])
+    moved, needed = measures.displacements(origin, images)
+    return all(moved[species] >= needed[species] for species in moved), moved, needed
+
+
+def _judged(
+    images: list[Atoms], anions: tuple[str, ...], parent_order: float | None, melting: _Melting, crystal_limit: float
+) -> Crystallinity:
+    """Measure what the verdict rests on, and give it."""
+    melted, moved, needed = melting
     cells = [without_repetition(images[0])] if len(images) == 1 else images
     atoms = cells[0]
     judged = np.isin(np.array(atoms.symbols), anions) if anions else np.ones(len(atoms), dtype=bool)
@@ -251,21 +273,6 @@ def crystallinity(
     )
     verdict = _verdict(found, n, cluster)
     return replace(found, verdict=verdict, reason=_reason(verdict, found, n, cluster))
-
-
-_Melting = tuple[bool | None, dict[str, float] | None, dict[str, float] | None]
-
-
-def _melting(start: Atoms | None, melted: bool | None, images: list[Atoms]) -> _Melting:
-    """Judge criterion (c), where the start is known; with the displacements that it found and needs."""
-    if start is None:
-        return melted, None, None
-    if melted is not None:
-        raise ValueError(f"melted = {melted} beside a start structure: (c) is judged from the start; give only one")
-    origin = periodic_atoms(start)
-    _check_same_atoms(origin, images[0])
-    moved, needed = measures.displacements(origin, images)
-    return all(moved[species] >= needed[species] for species in moved), moved, needed
 
 
 def _verdict(found: Crystallinity, n: int, cluster: float) -> Verdict:

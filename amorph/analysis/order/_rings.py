@@ -6,6 +6,8 @@ as their shifts do. A ring closes in the endless network, so one that winds arou
 node, by atom and then by code, is in the cell.
 """
 
+from collections import namedtuple
+
 import numpy as np
 from numba import njit
 
@@ -16,6 +18,8 @@ provide_cache_folder()
 WIDTH = 1 << 13
 FAR = 255
 """Distance of what was not reached."""
+Sides = namedtuple("Sides", ("closer", "equal", "places", "numbers", "around"))
+"""Bits of the nodes by their places, the places by number and back, and those of their neighbors, −1 outside."""
 _EMPTY = np.int64(-(1 << 62))
 _ATOM_BITS = 22
 _ATOM = (1 << _ATOM_BITS) - 1
@@ -126,65 +130,104 @@ def opposites(largest, starts, neighbors, codes):  # type: ignore[no-untyped-def
     On a ring, the neighbor of the one on this side is half the ring away from the neighbor of the other on that side.
     In a dense network next to no two nodes have such neighbors, and their many shortest ways need not be walked. A bit
     for each neighbor of the source says whether it is nearer to a node than the source is, or as near, and goes on from
-    node to node.
+    node to node: `sides` are these bits, and the places of the nodes and of their neighbors in the table.
     """
     found = np.empty((1024, 5), np.int64)
     count, size = 0, 1024
     source = 0
-    keys, steps, nodes, closer, equal, places, around = _workspace(size, starts)
+    keys, steps, nodes, sides = _workspace(size, starts)
     while source < starts.size - 1:
         keys[:] = _EMPTY
         n_nodes = ball(source, largest // 2, starts, neighbors, codes, keys, steps, nodes)
         if n_nodes < 0:
             size *= 2
-            keys, steps, nodes, closer, equal, places, around = _workspace(size, starts)
+            keys, steps, nodes, sides = _workspace(size, starts)
             continue
         many = starts[source + 1] - starts[source] > 64
-        _tell_sides(source, n_nodes, starts, neighbors, codes, keys, steps, nodes, closer, equal, places, around)
+        _tell_sides(source, n_nodes, starts, neighbors, codes, keys, steps, nodes, sides)
         for n in range(1, n_nodes):
-            atom, code, place = nodes[0, n], nodes[1, n], places[n]
-            half = np.int64(steps[place])
+            atom, code = nodes[0, n], nodes[1, n]
+            half = np.int64(steps[sides.places[n]])
             if not _later(atom, code, source):
                 continue
-            even_fits = odd_fits = many
-            for k in range(starts[atom + 1] - starts[atom]):
-                other = around[n, k]
-                if other < 0 or (even_fits and odd_fits):
-                    continue
-                e = starts[atom] + k
-                if not _later(neighbors[e], code + codes[e], source):
-                    continue
-                if steps[other] == half - 1:
-                    even_fits = even_fits or closer[place] & ~closer[other] & ~equal[other] != 0
-                elif steps[other] == half:
-                    odd_fits = odd_fits or (closer[place] & equal[other] != 0 and closer[other] & equal[place] != 0)
             for odd in range(2):
-                if (odd_fits if odd else even_fits) and 3 <= 2 * half + odd <= largest:
-                    if count == len(found):
-                        found = np.concatenate((found, np.empty_like(found)))
-                    found[count] = source, atom, code, half, odd
-                    count += 1
+                if not 3 <= 2 * half + odd <= largest:
+                    continue
+                if not (many or _sides_fit(n, half, odd, source, starts, neighbors, codes, steps, nodes, sides)):
+                    continue
+                if count == len(found):
+                    found = np.concatenate((found, np.empty_like(found)))
+                found[count] = source, atom, code, half, odd
+                count += 1
         source += 1
     return found[:count]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _workspace(size, starts):  # type: ignore[no-untyped-def]
-    most = (starts[1:] - starts[:-1]).max()
-    masks = np.empty((2, size), np.uint64)
-    nodes = np.empty((2, size // 2), np.int64)
-    places = np.empty(size // 2, np.int64)
-    around = np.empty((size // 2, most), np.int64)
-    return np.empty(size, np.int64), np.empty(size, np.uint8), nodes, masks[0], masks[1], places, around
+    room = size // 2
+    around = np.empty((room, (starts[1:] - starts[:-1]).max()), np.int64)
+    sides = Sides(
+        np.empty(size, np.uint64), np.empty(size, np.uint64), np.empty(room, np.int64), np.empty(size, np.int64), around
+    )
+    return np.empty(size, np.int64), np.empty(size, np.uint8), np.empty((2, room), np.int64), sides
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _side(n, k, step, source, starts, neighbors, codes, steps, nodes, sides):  # type: ignore[no-untyped-def]
+    """Give the place of the k-th neighbor of a node if it is so many steps from the source and later, or −1."""
+    place = sides.around[n, k]
+    if place < 0 or steps[place] != step:
+        return -1
+    e = starts[nodes[0, n]] + k
+    return place if _later(neighbors[e], nodes[1, n] + codes[e], source) else -1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _tell_sides(source, count, starts, neighbors, codes, keys, steps, nodes, closer, equal, places, around):  # type: ignore[no-untyped-def]
+def _sides_fit(n, half, odd, source, starts, neighbors, codes, steps, nodes, sides):  # type: ignore[no-untyped-def]
+    """Tell whether neighbors of a node and of the source may be those of both on a ring.
+
+    The arms leave the source by u and v, and end at the node: by x the one through u, by w the other. v is nearer to w
+    and half the ring from x; u is nearer to x and half the ring from w. In an odd ring w is opposite to the source too,
+    and v leads to it by the node y before it.
+    """
+    closer, equal, places, numbers, _ = sides
+    far = places[n]
+    degree = starts[nodes[0, n] + 1] - starts[nodes[0, n]]
+    for k in range(degree):
+        w = _side(n, k, half - 1 + odd, source, starts, neighbors, codes, steps, nodes, sides)
+        if w < 0:
+            continue
+        of_u = closer[far] & (equal[w] if odd else ~closer[w] & ~equal[w])
+        if of_u == 0:
+            continue
+        if half == 1:  # a triangle: the source itself is before both
+            return True
+        for m in range(degree):
+            x = _side(n, m, half - 1, source, starts, neighbors, codes, steps, nodes, sides)
+            if x < 0 or x == w or of_u & closer[x] == 0:
+                continue
+            of_v = closer[w] & ~closer[x] & ~equal[x] & (equal[far] if odd else closer[far])
+            if of_v == 0:
+                continue
+            if not odd:
+                return True
+            for i in range(starts[nodes[0, numbers[w]] + 1] - starts[nodes[0, numbers[w]]]):
+                y = _side(numbers[w], i, half - 1, source, starts, neighbors, codes, steps, nodes, sides)
+                if y >= 0 and of_u & closer[x] & ~closer[y] & ~equal[y] != 0 and of_v & closer[y] != 0:
+                    return True
+    return False
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _tell_sides(source, count, starts, neighbors, codes, keys, steps, nodes, sides):  # type: ignore[no-untyped-def]
     """Write for every node of a ball which neighbors of the source are nearer to it than that, and which as near."""
+    closer, equal, places, numbers, around = sides
     for n in range(count):
         atom, code = nodes[0, n], nodes[1, n]
         places[n], _ = _slot(keys, atom, code)
         closer[places[n]] = equal[places[n]] = 0
+        numbers[places[n]] = n
         for k in range(starts[atom + 1] - starts[atom]):
             place, _ = _slot(keys, neighbors[starts[atom] + k], code + codes[starts[atom] + k])
             around[n, k] = -1 if keys[place] == _EMPTY else place

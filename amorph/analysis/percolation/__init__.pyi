@@ -5,4 +5,4 @@ from .regions import (
     points_in_order as points_in_order,
 )
 from .result import Percolation as Percolation, PercolationThresholds as PercolationThresholds, Side as Side
-from .window import window_width as window_width
+from .window import bond_valence_window as bond_valence_window, window_width as window_width

@@ -4,7 +4,21 @@ from dataclasses import replace
 
 import numpy as np
 
+from amorph.analysis.bvs import BvsMap, bvs_map
 from amorph.fields import ScalarField
+from amorph.parameters import parse
+
+
+def bond_valence_window(made: BvsMap) -> ScalarField:
+    """Give the half width at which each point first lies in the window of a bond-valence map, NaN where excluded.
+
+    The map is summed at excluded points too: beside the spheres the surface passes between these and others.
+    """
+    whole = {**parse(bvs_map, made.field.parameters), "exclusion_radius": 0.0, "anion_exclusion_radius": 0.0}
+    everywhere = bvs_map(made.atoms, **{**whole, "grid": made.grid}).signed_mismatch
+    width = window_width(everywhere)
+    width.values[np.isnan(made.field.values)] = np.nan
+    return width
 
 
 def window_width(signed: ScalarField) -> ScalarField:
@@ -18,7 +32,7 @@ def window_width(signed: ScalarField) -> ScalarField:
     Parameters
     ----------
     signed
-        v − V on any grid, NaN where excluded, as :attr:`amorph.BvsMap.signed_mismatch` gives it.
+        v − V on any grid; NaN where it has no value.
 
     Examples
     --------

@@ -53,6 +53,8 @@ class Tracer(Result):
     """Where no diffusion is seen, what it is at most, with 95 % [cm²/s]; None where it is."""
     start_ps: float | None
     """Lag from which the curve is straight [ps]; None where it is nowhere."""
+    intercept_A2: float
+    """Where the line cuts the axis [Å²]: what the ion does besides diffusing, in its cage above all."""
     exponent: float
     """Slope of the log–log curve at the longest lag: 1 for diffusion, 0 for an ion in its cage."""
     msd_A2: float
@@ -154,7 +156,8 @@ def diffusion(
 
     Notes
     -----
-    Mean-square displacements go over all windows of a lag. :math:`D = \lim \mathrm{MSD}/(6t)` is the slope that
+    Mean-square displacements go over windows that overlap: all of a short lag, and eight beginnings or more within a
+    long one. :math:`D = \lim \mathrm{MSD}/(6t)` is the slope that
     :func:`fit_line` finds. Where it finds none, the limit is the larger of the slope's own upper bound over the last
     octave of lags and of what a trajectory without a jump says: jumps of 3 Å come at most 3 times in the time of all
     its ions, :math:`D < 3 (3\,\text{Å})^2 / (6 N T)`. The conductivity is that of the displacement of all ions of the
@@ -220,6 +223,7 @@ def _tracer(
         interval_95=None if slope is None else _scaled(line, unit),
         upper_limit_cm2_s=None if slope is not None else unit * _limit(line, count, frames),
         start_ps=None if line.start is None else line.start * interval_ps,
+        intercept_A2=line.intercept,
         exponent=exponent,
         msd_A2=float(mean[-1]),
         collective_cm2_s=together,
@@ -239,7 +243,7 @@ def _tracer(
 
 
 def moments(paths: Floats, lags: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Give the (particles, lags) means of r² and r⁴ over all windows of (particles, axes, frames) paths."""
+    """Give the (particles, lags) means of r² and r⁴ over the windows of (particles, axes, frames) paths."""
     from amorph.analysis.transport._kernels import window_moments
 
     second, fourth = np.empty((2, len(paths), len(lags)))

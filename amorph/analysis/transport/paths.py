@@ -8,10 +8,12 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from amorph.structure import poscar_order
+
 LONGEST_STEP: Final = 0.4
 """Share of a lattice vector that an atom may move between frames. A step above half a vector looks like a shorter one
 the other way, so that where steps near a half occur, others have been mistaken."""
-_BLOCK: Final = 64
+_BLOCK: Final = 256
 """Frames that are turned over at once, from frames of atoms to paths in time."""
 
 
@@ -20,20 +22,23 @@ class Paths:
     """Where the atoms of a trajectory went."""
 
     symbols: tuple[str, ...]
-    """Elements of the atoms."""
-    positions: NDArray[np.float64]
-    """(atoms, 3, frames) positions, continuous in time, about the center of mass of the cell [Å]."""
+    """Elements of the atoms: those of one element stand together, in order of its first appearance."""
+    blocks: tuple[NDArray[np.float64], ...]
+    """(atoms, 3, frames) displacements from the first frame, continuous in time, without that of the center of mass of
+    the cell [Å]; in blocks of frames, since all of them twice would be most of the memory."""
     volume_A3: float
     """Mean volume of the cell [Å³]."""
 
     @property
     def frames(self) -> int:
         """Number of frames."""
-        return self.positions.shape[2]
+        return sum(block.shape[2] for block in self.blocks)
 
     def of(self, element: str) -> NDArray[np.float64]:
-        """Give the paths of one element."""
-        return self.positions[[symbol == element for symbol in self.symbols]]
+        """Give the (atoms, 3, frames) paths of one element."""
+        first = self.symbols.index(element)
+        last = first + self.symbols.count(element)
+        return np.concatenate([block[first:last] for block in self.blocks], axis=2)
 
 
 def unwrapped_paths(frames: Iterable[Atoms]) -> Paths:
@@ -60,12 +65,12 @@ def unwrapped_paths(frames: Iterable[Atoms]) -> Paths:
     blocks: list[NDArray[np.float64]] = []
     volumes: list[float] = []
     before = cell = place = np.empty(0)
-    shares = np.empty(0)
+    shares, order = np.empty(0), np.empty(0, dtype=np.int64)
     rows: list[NDArray[np.float64]] = []
     for number, atoms in enumerate(frames):
         fractional = atoms.cell.scaled_positions(atoms.positions)
         if first is None:
-            first, place = atoms, np.zeros((len(atoms), 3))
+            first, place, order = atoms, np.zeros((len(atoms), 3)), poscar_order(atoms)
             masses = atoms.get_masses()
             shares = masses / masses.sum()
         else:
@@ -83,19 +88,16 @@ def unwrapped_paths(frames: Iterable[Atoms]) -> Paths:
             place = place + (step - shares @ step)
         before, cell = fractional, atoms.cell.array.copy()
         volumes.append(atoms.cell.volume)
-        rows.append(place)
+        rows.append(place[order])
         if len(rows) == _BLOCK:
-            blocks.append(np.array(rows))
+            blocks.append(_turned(rows))
             rows = []
     if first is None:
         raise ValueError("there is no frame to follow; give a trajectory")
     if rows:
-        blocks.append(np.array(rows))
-    positions = np.empty((len(first), 3, len(volumes)))
-    done = 0
-    blocks.reverse()
-    while blocks:  # each is given back as soon as it is turned over
-        block = blocks.pop()
-        positions[:, :, done : done + len(block)] = block.transpose(1, 2, 0)
-        done += len(block)
-    return Paths(tuple(first.get_chemical_symbols()), positions, float(np.mean(volumes)))
+        blocks.append(_turned(rows))
+    return Paths(tuple(first.symbols[order]), tuple(blocks), float(np.mean(volumes)))
+
+
+def _turned(rows: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.ascontiguousarray(np.array(rows).transpose(1, 2, 0))

@@ -206,10 +206,10 @@ def free_volume(
     """
     atoms = periodic_atoms(atoms)
     name = element_of(anion)
-    reference, source = _reference(name, oxygen_volume, oxygen_volume_source)
     present = sorted(set(atoms.symbols))
     if name not in present:
         raise ValueError(f"anion = {name} is not in the cell, which has {', '.join(present)}; name one that is")
+    reference, source = _reference(name, oxygen_volume, oxygen_volume_source)
     if ion is None and "Mg" in present:
         ion = "Mg2+"
     mobile = None if ion is None else element_of(ion)

@@ -136,11 +136,11 @@ class Network:
         sums = self.space.zeros("message sums", size * self.bench.threads)
         if layer == 0 and self.table is not None:
             elements = atom_convolution.Elements(self.kind, self.kinds, self.table)
-            kernel, what = atom_convolution.first_forward, (self.atom_graph, elements)
+            kernel, given = atom_convolution.first_forward, [self.atom_graph, elements]
         else:
-            kernel, what = atom_convolution.forward, (*self._atom_parts(layer), convolution.output)
+            kernel, given = atom_convolution.forward, [*self._atom_parts(layer), convolution.output]
         chunks = enumerate(self.bond_chunks)
-        self.bench.run(kernel, [(*chunk, *what, sums[k * size : (k + 1) * size]) for k, chunk in chunks])
+        self.bench.run(kernel, [(*chunk, *given, sums[k * size : (k + 1) * size]) for k, chunk in chunks])
         messages = self.space.empty("messages", size)
         add_parts(sums, size, messages)
         self.a[layer + 1][:] = self.a[layer]

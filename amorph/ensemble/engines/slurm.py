@@ -95,9 +95,12 @@ def script(plan: Ensemble, directory: Path, *, at_a_time: int | None = None) -> 
         "signal": f"B:USR1@{chosen['seconds_to_stop']}",
         **chosen["options"],
     }
+    head = [f"#SBATCH --{name}={_quoted(value)}" for name, value in options.items()]
+    if broken := next((line for line in head if not line.isprintable()), None):
+        raise ValueError(f"{broken!r} is no one line of a batch script; mend [slurm], or the name of --dir")
     lines = [
         "#!/bin/bash",
-        *(f"#SBATCH --{name}={_quoted(value)}" for name, value in options.items()),
+        *head,
         "#SBATCH --requeue",
         "",
         _THREADS,

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from ase.build import bulk
 
-from amorph.analysis.percolation import percolation_thresholds, window_width
+from amorph.analysis.bvs import bvs_map
+from amorph.analysis.percolation import bond_valence_window, percolation_thresholds, window_width
 from amorph.fields import ScalarField
 
 
@@ -76,3 +78,16 @@ def test_excluded_points_are_no_side():
     assert made.values[:, 0, 0].tolist()[:3] == [1.0, 1.0, 1.0]
     assert np.isnan(made.values[3]).all()
     assert (made.values[4:] == 0.0).all()
+
+
+def test_a_map_has_its_surface_up_to_the_spheres_that_are_excluded():
+    # v = 2 runs around the wide sites, 1.5, and on towards O into the spheres
+    atoms = bulk("MgO", "rocksalt", a=4.4, cubic=True)
+    made = bvs_map(atoms, "Mg2+", blocking="framework", grid=(24, 24, 24), exclusion_radius=1.7)
+    window = bond_valence_window(made).values
+    excluded = np.isnan(made.field.values)
+    whole = bvs_map(atoms, "Mg2+", blocking="framework", grid=(24, 24, 24), exclusion_radius=0.0)
+    np.testing.assert_array_equal(np.isnan(window), excluded)
+    np.testing.assert_array_equal(window[~excluded], window_width(whole.signed_mismatch).values[~excluded])
+    # more of the surface than the points that are not excluded show
+    assert np.sum(window == 0.0) > np.sum(window_width(made.signed_mismatch).values == 0.0) > 0

@@ -1,0 +1,310 @@
+"""Crystals as people have them: settings, labels, occupancies and contradictions of CIF, PDB, CSSR, XSD and JSON."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.io import write
+
+from amorph.export import write_structure
+from amorph.reading import read_structure, read_trajectory
+from amorph.structure import pair_list, to_pymatgen
+
+
+def cif(
+    rows, *, cell=(4.0, 4.0, 4.0, 90, 90, 90), more="", columns="label type_symbol fract_x fract_y fract_z", name="a"
+):
+    names = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
+    head = "".join(f"_cell_{n} {x}\n" for n, x in zip(names, cell, strict=True))
+    loop = "loop_\n" + "".join(f"_atom_site_{column}\n" for column in columns.split())
+    return f"data_{name}\n{head}{more}\n{loop}" + "".join(f"{row}\n" for row in rows)
+
+
+def group(name=None, hall=None, number=None, operations=()):
+    return (
+        (f"_symmetry_space_group_name_H-M '{name}'\n" if name else "")
+        + (f"_space_group_name_Hall '{hall}'\n" if hall else "")
+        + (f"_space_group_IT_number {number}\n" if number else "")
+        + ("loop_\n_space_group_symop_operation_xyz\n" + "".join(f"'{o}'\n" for o in operations) if operations else "")
+    )
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(text, name="a.cif", **options):
+        (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+        return read_structure(tmp_path / name, **options)
+
+    return read
+
+
+def content(atoms):
+    return {str(element): int(number) for element, number in atoms.symbols.formula.count().items()}
+
+
+RUTILE = ["Ti1 Ti 0 0 0", "O1 O .3053 .3053 0"]
+RUTILE_CELL = (4.594, 4.594, 2.959, 90, 90, 90)
+QUARTZ = ["Si1 Si .4697 0 1/3", "O1 O .4135 .2669 .2144"]
+QUARTZ_CELL = (4.916, 4.916, 5.405, 90, 90, 120)
+
+
+@pytest.mark.parametrize(
+    "symmetry",
+    [
+        group("P 42/m n m"), group("P42/mnm"), group("p 42/M N M"), group(hall="-P 4n 2n"), group(number=136),
+        group("P 42/m n m", number=136, hall="-P 4n 2n"),
+    ],
+)  # fmt: skip
+def test_a_group_by_any_of_its_names_is_the_same(read, symmetry):
+    atoms = read(cif(RUTILE, cell=RUTILE_CELL, more=symmetry))
+    assert content(atoms) == {"Ti": 2, "O": 4}
+    pairs = pair_list(atoms, 2.2)  # an octahedron around each Ti, a triangle around each O
+    assert np.bincount(pairs.i).tolist() == [6, 6, 3, 3, 3, 3]
+
+
+@pytest.mark.parametrize("third", ["1/3", "0.333", "0.333333", ".33333333"])
+def test_operations_with_thirds_in_any_spelling(read, third):
+    two = {"1/3": "2/3", "0.333": "0.667", "0.333333": "0.666667", ".33333333": ".66666667"}[third]
+    listed = ["x,y,z", f"-y,x-y,z+{third}", f"-x+y,-x,{two}+z", f"x-y,-y,{two}-z", "Y, X, -Z", f"-x,-x+y,-z+{third}"]
+    reference = read(cif(QUARTZ, cell=QUARTZ_CELL, more=group("P 31 2 1", number=152)))
+    assert content(reference) == {"Si": 3, "O": 6}
+    atoms = read(cif(QUARTZ, cell=QUARTZ_CELL, more=group(operations=listed)))
+    assert sorted(pair_list(atoms, 3.0).d) == pytest.approx(sorted(pair_list(reference, 3.0).d), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "z"), [("I 41/a m d:1", 0.0), ("I 41/a m d S", 0.0), ("I 41/a m d Z", 0.125), ("I 41/a m d:2", 0.125),
+                    ("I 41/a m d", 0.0), ("I 41/a m d", 0.125)],
+)  # fmt: skip
+def test_the_origin_is_the_named_one_or_the_one_that_fits(read, name, z, caplog):
+    y = 0.75 if z else 0.0
+    rows = [f"Ti1 Ti 0 {y} {z}", f"O1 O 0 {y} {z + 0.2081}"]
+    atoms = read(cif(rows, cell=(3.785, 3.785, 9.514, 90, 90, 90), more=group(name)))
+    assert content(atoms) == {"Ti": 4, "O": 8}
+    assert ("origin" in caplog.text) is (name == "I 41/a m d")
+
+
+def test_magnetic_operations_act_on_atoms_with_all_centrings(read):
+    # a cell doubled along a by an anti-centring, and one by a fifth that no crystal class has
+    magnetic = "_space_group_magn.number_BNS 1.3\nloop_\n_space_group_symop_magn_operation.xyz\nx,y,z,+1\n-x,-y,-z,-1\n"
+    for fraction, copies in (("1/2", 2), ("1/5", 5)):
+        listed = "".join(f"x+{k}/{fraction[2:]},y,z,{(-1) ** k:+d}\n" for k in range(copies))
+        more = magnetic + "loop_\n_space_group_symop_magn_centering.xyz\n" + listed
+        atoms = read(cif(["Fe1 Fe .01 .1 .2"], cell=(20, 4, 4, 90, 90, 90), more=more))
+        assert content(atoms) == {"Fe": 2 * copies}
+    with pytest.raises(ValueError, match=r"magnetic"):
+        read(cif(["Fe1 Fe 0 0 0"], more="_space_group_magn.number_BNS 62.445\n"))
+
+
+@pytest.mark.parametrize(
+    ("symmetry", "match"),
+    [
+        (group("F m -3 m", operations=["x,y,z"]), "F m -3 m"),
+        (group(number=2, operations=["x,y,z"]), "2"),
+        (group("P m m q"), "P m m q"),
+        (group(hall="-Q 2"), "-Q 2"),
+        (group("P n m a", number=225), "62.*225"),
+        (group("P -1", operations=["x,y,z", "-x,-y"]), "-x,-y"),
+        (group("P -1", operations=["x,y,z", "2x,y,z"]), "2x,y,z"),
+        (group("P 6/m m m"), "change its own cell"),
+        ("_space_group_magn.number_BNS 62.445\nloop_\n_space_group_symop_magn_operation.xyz\nx,y,z,+1\n", "62"),
+        ("_cell_modulation_dimension 1\n", "modulated"),
+    ],
+)
+def test_symmetry_that_cannot_be_meant_is_refused(read, symmetry, match):
+    with pytest.raises(ValueError, match=match):
+        read(cif(["Mg1 Mg 0.1 0.2 0.3"], more=symmetry))
+
+
+def test_every_atom_listed_below_a_group_is_taken_once(read, caplog):
+    every = [
+        f"Mg{k} Mg {x} {y} {z}" for k, (x, y, z) in enumerate([(0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0)])
+    ]
+    atoms = read(cif([*every, "O1 O .5 .5 .5"], more=group("F m -3 m")))
+    assert content(atoms) == {"Mg": 4, "O": 4}
+    assert "Mg1" in caplog.text
+
+
+@pytest.mark.parametrize("digits", [2, 3, 4, 6])
+def test_copies_of_a_rounded_special_position_are_one_atom_at_their_mean(read, digits, caplog):
+    # hcp: the atom on three mirror planes has 12 copies at each of 2 places
+    x, y = round(1 / 3, digits), round(2 / 3, digits)
+    atoms = read(cif([f"Mg1 Mg {x} {y} 0.25"], cell=(3.2093, 3.2093, 5.2106, 90, 90, 120), more=group("P 63/m m c")))
+    assert content(atoms) == {"Mg": 2}
+    places = sorted(map(tuple, (atoms.get_scaled_positions() % 1).round(9)))
+    assert places == [pytest.approx((1 / 3, 2 / 3, 0.25)), pytest.approx((2 / 3, 1 / 3, 0.75))]
+    assert ("copies" in caplog.text) is (digits < 4)
+
+
+@pytest.mark.parametrize(
+    "row",
+    ["Li/Ni1 Li 0 0 0", "M1 '0.5Li + 0.5Ni' 0 0 0", "O1 OH 0 0 0", "O1 H2O 0 0 0", "Va1 Va 0 0 0", "VAC1 ? 0 0 0",
+     "Wat1 . 0 0 0", "OW1 ? 0 0 0", "X1 X 0 0 0", "Li1,Na1 ? 0 0 0"],
+)  # fmt: skip
+def test_what_is_no_single_element_is_refused_by_its_label(read, row):
+    with pytest.raises(ValueError, match=row.split()[0]):
+        read(cif(["Mg1 Mg .5 .5 .5", row]))
+
+
+@pytest.mark.parametrize(
+    ("row", "element", "state"),
+    [("FE1 FE 0 0 0", "Fe", None), ("CO1 CO 0 0 0", "Co", None), ("D1 D 0 0 0", "H", None), ("Fe Fe+3 0 0 0", "Fe", 3),
+     ("Na1 ? 0 0 0", "Na", None), ("SN2 ? 0 0 0", "Sn", None), ("M Mn3.5+ 0 0 0", "Mn", 3.5), ("O O2- 0 0 0", "O", -2)],
+)  # fmt: skip
+def test_elements_and_charges_in_any_case(read, row, element, state):
+    atoms = read(cif([row]))
+    assert content(atoms) == {element: 1}
+    assert (atoms.arrays["oxidation_states"].tolist() if state else "oxidation_states" not in atoms.arrays) in (
+        [state],
+        True,
+    )
+
+
+def test_zero_and_unknown_oxidation_numbers_are_none(read):
+    types = "loop_\n_atom_type_symbol\n_atom_type_oxidation_number\nMg {}\nO {}\n"
+    rows = ["Mg1 Mg 0 0 0", "O1 O .5 .5 .5"]
+    for first, second, states in (("0", "0", None), ("?", "?", None), ("2", "-2", [2.0, -2.0])):
+        atoms = read(cif(rows, more=types.format(first, second)))
+        found = atoms.arrays.get("oxidation_states")
+        assert (None if found is None else found.tolist()) == states
+
+
+OCCUPIED = "label type_symbol fract_x fract_y fract_z occupancy"
+
+
+@pytest.mark.parametrize(
+    ("rows", "match"),
+    [
+        (["Li1 Li 0 0 0 0.5", "O1 O .5 .5 .5 1"], r"Li1 0\.5.*amorph order"),
+        (["Li1 Li 0 0 0 0.5", "Na1 Na 0 0 0.01 0.5"], r"Li1 0\.5, Na1 0\.5"),
+        (["Li1 Li 0 0 0 0.8", "Na1 Na 0 0 0 0.5"], r"Li1 and Na1 .* 1\.3 times"),
+        (["Li1 Li 0 0 0 1", "Na1 Na 0 0 0 1"], "Li1 and Na1"),
+        (["Li1 Li 0 0 0 -0.5"], "Li1"),
+        (["Li1 Li 0 0 0 1.03(2)"], "Li1"),
+        (["Li1 Li 0 ? 0 1"], "Li1"),
+    ],
+)
+def test_shared_and_partly_empty_sites_are_refused_by_their_labels(read, rows, match):
+    with pytest.raises(ValueError, match=match):
+        read(cif(rows, columns=OCCUPIED))
+
+
+def test_occupancies_that_say_nothing_are_full_and_zero_is_absence(read, caplog):
+    rows = ["Li1 Li 0 0 0 ?", "O1 O .5 .5 .5 .", "H1 H .2 .2 .2 0", "Fe1 Fe2+ .5 0 0 .25", "Fe2 Fe3+ .5 0 0 .75(1)"]
+    atoms = read(cif(rows, columns=OCCUPIED))
+    assert content(atoms) == {"Li": 1, "O": 1, "Fe": 1}
+    assert "H1" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("formula", "z", "outcome"),
+    [
+        ("O2 Ti", 2, ""), ("Ti1.00 O2.00", 2, ""), ("O4 Ti2", 2, ""), ("Ti O2", "?", ""), ("H2 O2 Ti", 2, "hydrogen"),
+        ("some thing", 2, "cannot be read"), ("O2 Ti", 4, "error"), ("O3 Ti", 2, "error"), ("O2 Ti N", 2, "error"),
+        ("O1.98 Ti", 2, "error"), ("O3 Ti2", "?", "error"),
+    ],
+)  # fmt: skip
+def test_the_cell_is_held_against_the_formula(read, formula, z, outcome, caplog):
+    more = group("P 42/m n m") + f"_chemical_formula_sum '{formula}'\n_cell_formula_units_Z {z}\n"
+    text = cif(RUTILE, cell=RUTILE_CELL, more=more)
+    if outcome == "error":
+        with pytest.raises(ValueError, match=rf"Ti2 O4.*{formula.split()[0]}"):
+            read(text)
+        return
+    assert content(read(text)) == {"Ti": 2, "O": 4}
+    assert outcome in caplog.text
+    assert bool(outcome) == bool(caplog.records)
+
+
+def test_each_block_by_its_name(read, tmp_path):
+    one, two = cif(["Mg1 Mg 0 0 0"], name="one"), cif(["Ca1 Ca 0 0 0"], name="two")
+    with pytest.raises(ValueError, match=r"2 structures \(one, two\).*--block"):
+        read(one + two)
+    assert content(read(one + two, block="two")) == {"Ca": 1}
+    assert content(read(one + two, index=0)) == {"Mg": 1}
+    assert [content(frame) for frame in read_trajectory(tmp_path / "a.cif")] == [{"Mg": 1}, {"Ca": 1}]
+    with pytest.raises(ValueError, match=r"three.*one, two"):
+        read(one + two, block="three")
+    assert content(read("data_global\n_journal_year 2026\n" + one)) == {"Mg": 1}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1", "utf-16", "utf-8"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_any_encoding_and_line_end(read, encoding, end):
+    text = (
+        "data_é\n".replace("é", "e") + cif(["Mg1\tMg 0 0 0"], more="_publ_section_title 'Größe Å'\n").split("\n", 1)[1]
+    )
+    assert content(read(text.replace("\n", end).encode(encoding))) == {"Mg": 1}
+
+
+def test_numbers_with_uncertainties_fractions_and_exponents(read):
+    atoms = read(cif(["Mg1 Mg 1/3 0.25(1) 2.5D-1"], cell=("4.00(1)", 4, 4, 90, 90, "90.0(2)")))
+    assert atoms.get_scaled_positions()[0] == pytest.approx([1 / 3, 0.25, 0.25])
+    assert atoms.cell.lengths() == pytest.approx([4, 4, 4])
+
+
+# other crystals
+
+
+def test_a_pdb_has_its_group_applied_and_its_models_are_frames(tmp_path, read):
+    line = "{}{:5d} {:<4s} MOL     1    {:8.3f}{:8.3f}{:8.3f}{:6.2f}  0.00          {:>2s}\n"
+    head = "CRYST1    4.212    4.212    4.212  90.00  90.00  90.00 {:<11s}   4\n"
+    atoms = line.format("ATOM  ", 1, "Mg", 0, 0, 0, 1, "Mg") + line.format(
+        "ATOM  ", 2, "O", 2.106, 2.106, 2.106, 1, "O"
+    )
+    assert content(read(head.format("F m -3 m") + atoms + "END\n", "a.pdb")) == {"Mg": 4, "O": 4}
+    with pytest.raises(ValueError, match="P q q q"):
+        read(head.format("P q q q") + atoms, "a.pdb")
+    with pytest.raises(ValueError, match="CRYST1"):
+        read(atoms, "a.pdb")
+    models = "".join(f"MODEL     {k:4d}\n{atoms}ENDMDL\n" for k in (1, 2))
+    read(head.format("P 1") + models + "MODEL        3\n" + atoms[:60], "a.pdb")
+    assert len(read_trajectory(tmp_path / "a.pdb")) == 2
+
+
+def test_formats_whose_readers_apply_no_operation_are_read_in_p1_alone(tmp_path, read):
+    cssr = "4.0 4.0 4.0\n90 90 90 SPGR = {} OPT = 1\n1 0\n0 Mg\n1 Mg 0 0 0\n"
+    assert content(read(cssr.format("1 P 1"), "a.cssr")) == {"Mg": 1}
+    with pytest.raises(ValueError, match="F m -3 m"):
+        read(cssr.format("225 F m -3 m"), "a.cssr")
+    write(tmp_path / "b.xsd", bulk("MgO", "rocksalt", a=4.2))
+    text = (tmp_path / "b.xsd").read_text()
+    assert content(read(text, "a.xsd")) == {"Mg": 1, "O": 1}
+    assert 'GroupName="' in text
+    with pytest.raises(ValueError, match="FM-3M"):
+        read(text.replace('GroupName="GroupName"', 'GroupName="FM-3M"'), "a.xsd")
+    with pytest.raises(ValueError, match="P -1"):
+        read(text.replace('LongName="P 1"', 'LongName="P -1"'), "a.xsd")
+
+
+def test_pymatgen_structures_one_level_down(read):
+    structure = to_pymatgen(bulk("MgO", "rocksalt", a=4.2)).as_dict()
+    assert content(read(json.dumps({"energy": -1.0, "structure": structure}), "a.json")) == {"Mg": 1, "O": 1}
+    assert content(read(json.dumps([structure, structure]), "a.json")) == {"Mg": 1, "O": 1}
+    with pytest.raises(ValueError, match="initial, final"):
+        read(json.dumps({"initial": structure, "final": structure}), "a.json")
+
+
+def test_what_other_readers_warn_of_is_shown(read, monkeypatch, caplog, tmp_path):
+    import warnings
+
+    def warn(*_, **__):
+        warnings.warn("the cell is\nodd", UserWarning, stacklevel=1)
+        warnings.warn("use another name", DeprecationWarning, stacklevel=1)
+        print("printed")  # noqa: T201
+        return [bulk("MgO", "rocksalt", a=4.2)]
+
+    monkeypatch.setattr("amorph.reading.ase_formats.ase_read", warn)
+    with caplog.at_level(logging.WARNING):
+        read("x", "a.gen")
+    assert [record.getMessage().split(": ", 1)[1] for record in caplog.records] == ["the cell is odd", "printed"]
+
+
+def test_what_amorph_writes_agrees_with_itself(tmp_path, caplog):
+    # its CIF has the content of the cell as formula and the Z of the reduced one
+    atoms = bulk("MgO", "rocksalt", a=4.212, cubic=True)
+    write_structure(tmp_path / "a.cif", atoms)
+    assert content(read_structure(tmp_path / "a.cif")) == {"Mg": 4, "O": 4}
+    assert not caplog.records

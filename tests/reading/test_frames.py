@@ -1,0 +1,225 @@
+"""Frames of trajectories by one rule, and what POSCAR, XDATCAR, extended XYZ and LAMMPS are written like."""
+
+import numpy as np
+import pytest
+
+from amorph.reading import read_structure, read_trajectory
+
+POSITIONS = [[0, 0, 0], [0.5, 0.5, 0.25], [0.125, 0.5, 0.75]]
+EDGES = (4.0, 5.0, 6.0)
+"""Three atoms, Mg O O, in an orthogonal cell; frame k is moved by k/100 of it."""
+
+
+def fractions(k):
+    return np.array(POSITIONS) + 0.01 * k
+
+
+def xyz(k):
+    rows = "".join(
+        f"{e} {x:.6f} {y:.6f} {z:.6f}\n" for e, (x, y, z) in zip(["Mg", "O", "O"], fractions(k) * EDGES, strict=True)
+    )
+    return f'3\nLattice="4 0 0 0 5 0 0 0 6"\n{rows}'
+
+
+def dump(k):
+    rows = "".join(
+        f"{n} {1 if n == 1 else 2} {e} {x:.6f} {y:.6f} {z:.6f}\n"
+        for n, e, (x, y, z) in zip((1, 2, 3), ["Mg", "O", "O"], fractions(k) * EDGES, strict=True)
+    )
+    return (
+        f"ITEM: TIMESTEP\n{k}\nITEM: NUMBER OF ATOMS\n3\nITEM: BOX BOUNDS pp pp pp\n0 4\n0 5\n0 6\n"
+        f"ITEM: ATOMS id type element x y z\n{rows}"
+    )
+
+
+def vasp_header(scale="1.0", edges=EDGES, names="Mg O", counts="1 2", title="title"):
+    lattice = "".join(" ".join(f"{a:.6f}" for a in row) + "\n" for row in np.diag(edges))
+    return f"{title}\n{scale}\n{lattice}" + (f"{names}\n" if names else "") + f"{counts}\n"
+
+
+def coordinates(k, end="\n"):
+    return "".join(" ".join(f"{x:.6f}" for x in row) + end for row in fractions(k))
+
+
+def xdatcar(k):
+    return (vasp_header() if k == 0 else "") + f"Direct configuration= {k + 1:5d}\n" + coordinates(k)
+
+
+FORMATS = {"a.extxyz": xyz, "a.lammpstrj": dump, "XDATCAR": xdatcar}
+each_format = pytest.mark.parametrize(("name", "frame"), FORMATS.items(), ids=FORMATS)
+
+
+@pytest.fixture
+def frames(tmp_path):
+    def frames(name, text, **options):
+        (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+        found = read_trajectory(tmp_path / name, **options)
+        assert read_structure(tmp_path / name, **options) == found[-1]
+        assert read_structure(tmp_path / name, index=0, **options) == found[0]
+        return found
+
+    return frames
+
+
+def are_first(found, number):
+    assert len(found) == number
+    for k, atoms in enumerate(found):
+        assert str(atoms.symbols) == "MgO2"
+        assert atoms.cell.array == pytest.approx(np.diag(EDGES), abs=1e-9)
+        assert atoms.positions == pytest.approx(fractions(k) * EDGES, abs=1e-5)
+
+
+@each_format
+@pytest.mark.parametrize("between", ["", "\n", "  \n\n\t\n"])
+def test_blank_lines_between_and_behind_frames_mean_nothing(frames, name, frame, between, caplog):
+    are_first(frames(name, between.join(map(frame, range(3))) + between), 3)
+    assert not caplog.records
+
+
+@each_format
+def test_an_unfinished_last_frame_is_left_out_wherever_it_ends(frames, name, frame, caplog):
+    whole, last = frame(0) + frame(1), frame(2)
+    for cut in range(1, len(last) - 1, 7):
+        caplog.clear()
+        found = frames(name, whole + last[:cut])
+        are_first(found, 2)
+        assert bool(caplog.records) is bool(last[:cut].strip())
+
+
+@each_format
+def test_the_first_frame_must_be_whole(frames, name, frame):
+    with pytest.raises(ValueError, match=name):
+        frames(name, frame(0)[:-20])
+
+
+@each_format
+@pytest.mark.parametrize("what", ["something else\nand more\nand more\n", "1 2\n", "4.0 x 5\n0 0 0\n"])
+def test_anything_else_between_frames_is_an_error(frames, name, frame, what):
+    with pytest.raises(ValueError, match=name):
+        frames(name, frame(0) + what + frame(1))
+
+
+@each_format
+def test_a_frame_broken_off_within_is_an_error(frames, name, frame):
+    broken = "".join(frame(1).splitlines(keepends=True)[:-1])
+    with pytest.raises(ValueError, match=name):
+        frames(name, frame(0) + broken + frame(2) + frame(3))
+
+
+@each_format
+def test_a_promise_of_many_atoms_takes_no_time(frames, name, frame):
+    counts = {"a.extxyz": ("3\n", "1000000000000\n"), "a.lammpstrj": ("ATOMS\n3\n", "ATOMS\n1000000000000\n"),
+              "XDATCAR": ("1 2\n", "1 1000000000000\n")}  # fmt: skip
+    with pytest.raises(ValueError, match="counts 100000000000"):
+        frames(name, frame(0).replace(*counts[name]))
+    if name != "XDATCAR":
+        with pytest.raises(ValueError, match="counts 100000000000"):
+            frames(name, frame(0) + frame(1).replace(*counts[name]))
+
+
+def test_a_data_file_of_lammps_promises_no_more_atoms_than_lines(frames):
+    text = "x\n\n1000000000000 atoms\n1 atom types\n\n0 4 xlo xhi\n0 4 ylo yhi\n0 4 zlo zhi\n\nAtoms\n\n1 1 0 0 0\n"
+    with pytest.raises(ValueError, match="counts 1000000000000 atoms"):
+        frames("a.lmp", text, elements=["Mg"])
+
+
+@each_format
+def test_a_byte_order_mark_and_the_line_ends_of_windows(frames, name, frame):
+    text = "".join(map(frame, range(2)))
+    are_first(frames(name, b"\xef\xbb\xbf" + text.encode()), 2)
+    are_first(frames(name, text.replace("\n", "\r\n")), 2)
+    are_first(frames(name, text.encode("utf-16")), 2)
+
+
+# the header of VASP
+
+SCALES = [("1.0", EDGES), ("2.0", (2.0, 2.5, 3.0)), ("-120.0", (2.0, 2.5, 3.0)), ("4 5 6", (1, 1, 1)), ("1.D0", EDGES)]
+NAMES = [
+    ("Mg O", "title"),
+    ("Mg_pv O_s", "title"),
+    ("Mg/8f3a0b O/77", "title"),
+    ("Mg_pv/8f O", "title"),
+    ("", "Mg O x"),
+]
+
+
+@pytest.mark.parametrize(("scale", "edges"), SCALES)
+@pytest.mark.parametrize(("names", "title"), NAMES)
+@pytest.mark.parametrize("name", ["POSCAR", "XDATCAR", "CHGCAR"])
+def test_one_header_for_all_files_of_vasp(frames, name, scale, edges, names, title):
+    head = vasp_header(scale, edges, names, title=title)
+    grid = "\n 2 2 2\n" + 8 * "0.5 " + "\n" if name == "CHGCAR" else ""
+    are_first(frames(name, head + "Direct\n" + coordinates(0) + grid), 1)
+
+
+@pytest.mark.parametrize("names", ["Mg Xx", "Mg", ""])
+@pytest.mark.parametrize("name", ["POSCAR", "XDATCAR"])
+def test_elements_that_are_not_named_are_not_invented(frames, name, names):
+    with pytest.raises(ValueError, match=r"names no elements|is no POSCAR|does not begin"):
+        frames(name, vasp_header(names=names) + "Direct\n" + coordinates(0))
+
+
+@pytest.mark.parametrize("separator", ["", "Konfig= {}", "Direct configuration= {}", "step {} of 3", " {}"])
+def test_any_separator_of_an_xdatcar(frames, separator):
+    text = vasp_header() + "".join(f"{separator.format(k)}\n{coordinates(k)}" for k in range(3))
+    are_first(frames("XDATCAR", text), 3)
+
+
+def test_a_header_that_comes_again_has_the_cell_of_its_frame(frames):
+    cells = [EDGES, (4.1, 5.1, 6.1), (4.2, 5.2, 6.2)]
+    text = "".join(vasp_header(edges=edges) + xdatcar(1) for edges in cells)
+    found = frames("XDATCAR", text)
+    assert [atoms.cell.lengths().tolist() for atoms in found] == [pytest.approx(edges) for edges in cells]
+
+
+def test_cartesian_coordinates_take_the_scale(frames):
+    rows = "".join(" ".join(f"{x:.6f}" for x in row) + " T T F\n" for row in fractions(0) * EDGES / 2)
+    are_first(frames("POSCAR", vasp_header("2.0", (2, 2.5, 3)) + f"Selective dynamics\nKartesisch\n{rows}"), 1)
+
+
+@pytest.mark.parametrize("between", ["\n", "Cartesian\n", "Lattice velocities\n1\n" + 6 * "0. 0. 0.\n" + "\n"])
+def test_velocities_of_a_contcar(frames, between):
+    velocities = "0.01 0. 0.\n0. 0.02 0.\n0. 0. -0.03\n"
+    atoms = frames("CONTCAR", vasp_header() + "Direct\n" + coordinates(0) + between + velocities)[0]
+    from ase import units
+
+    assert atoms.get_velocities() * units.fs == pytest.approx(np.diag([0.01, 0.02, -0.03]))
+
+
+# how elements are written
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "states"), [("Mg2+", "O2-", [2, -2, -2]), ("MG", "o", None), ("mg+2", "O-2", [2, -2, -2])]
+)
+@pytest.mark.parametrize("name", ["a.extxyz", "a.lammpstrj"])
+def test_ions_as_symbols(frames, name, first, second, states):
+    text = FORMATS[name](0).replace("Mg", first).replace("O ", f"{second} ")
+    found = frames(name, text.replace(f"NUMBER {second} ", "NUMBER O").replace("ATOMS", "ATOMS"))
+    are_first(found, 1)
+    held = found[0].arrays.get("oxidation_states")
+    assert (None if held is None else held.tolist()) == states
+
+
+def test_fortran_exponents(frames):
+    are_first(frames("a.xyz", xyz(0).replace("000000 ", "000000D+00 ").replace('"4 0', '"0.4D1 0')), 1)
+
+
+LABELLED = (
+    "title\n\n3 atoms\n2 atom types\n\n0 4 xlo xhi\n0 5 ylo yhi\n0 6 zlo zhi\n\nAtom Type Labels\n\n1 {0}\n2 {1}\n\n"
+    "{2}Atoms # charge\n\n1 {0} 2 0 0 0\n2 {1} -1 2 2.5 1.5\n3 {1} -1 0.5 2.5 4.5\n"
+)
+
+
+@pytest.mark.parametrize("masses", ["", "Masses\n\n{0} 24.305\n{1} 15.999\n\n", "Masses\n\n1 24.305\n2 15.999\n\n"])
+@pytest.mark.parametrize("labels", [("Mg", "O"), ("Mg2+", "O2-"), ("MG", "O")])
+def test_type_labels_of_lammps(frames, labels, masses):
+    are_first(frames("a.lmp", LABELLED.format(*labels, masses.format(*labels))), 1)
+    numbered = LABELLED.format(*labels, masses.format(*labels)).replace(f"1 {labels[0]} 2 ", "1 1 2 ")
+    are_first(frames("a.lmp", numbered.replace(f" {labels[1]} -1", " 2 -1")), 1)
+    with pytest.raises(ValueError, match="Wat"):
+        frames("a.lmp", LABELLED.format("Wat", "O", ""))
+
+
+def test_a_dump_may_name_types_by_label(frames):
+    are_first(frames("a.lammpstrj", dump(0).replace("element", "typelabel").replace(" Mg ", " Mg2+ ")), 1)
