@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 from ase import Atoms
-from ase.data import covalent_radii
+from ase.data import atomic_numbers, covalent_radii
 from numpy.typing import NDArray
 
 from amorph.parameters import Length
@@ -20,6 +20,7 @@ GivenLengths = Length | Mapping[str, Length]
 _BONDED: Final = 1.2
 """Atoms nearer than this times the sum of their covalent radii are bonded: O–O of a peroxide (1.55 Å) but not N–O of an
 oxynitride (2.6 Å), S–O of a sulfate (1.5 Å) but not of an oxysulfide (2.9 Å)."""
+_NUMBERS: Final = len(covalent_radii)
 _RANK: Final = {element: rank for rank, element in enumerate((*list(ANION_CHARGES)[:-1], "C", "H"))}
 """Place in the order of electronegativity, C before H."""
 
@@ -46,14 +47,18 @@ def anion_charges(atoms: Atoms) -> tuple[NDArray[np.float64], list[str]]:
     (array([ 0.,  0., -2., -2., -2.]), [])
     """
     symbols = np.array(atoms.get_chemical_symbols())
-    charges = np.where(anion_mask(Atoms(atoms.numbers)), [ANION_CHARGES.get(symbol, 0) for symbol in symbols], 0.0)
-    charges[np.isin(symbols, ("S", "Se", "Te", "I", "H"))] = [
-        ANION_CHARGES[symbol] for symbol in symbols if symbol in ("S", "Se", "Te", "I", "H")
-    ]
-    ranked = np.flatnonzero(np.isin(symbols, list(_RANK)))
+    negative, usual, ranks = anion_mask(Atoms(atoms.numbers)), np.zeros(_NUMBERS), np.full(_NUMBERS, -1)
+    for element, charge in ANION_CHARGES.items():
+        usual[atomic_numbers[element]] = charge
+    for element, place in _RANK.items():
+        ranks[atomic_numbers[element]] = place
+    for element in ("S", "Se", "Te", "I", "H"):
+        negative |= atoms.numbers == atomic_numbers[element]
+    charges = np.where(negative, usual[atoms.numbers], 0.0)
+    ranked = np.flatnonzero(ranks[atoms.numbers] >= 0)
     if not ranked.size:
         return charges, []
-    rank, radii = np.array([_RANK[symbol] for symbol in symbols[ranked]]), covalent_radii[atoms.numbers[ranked]]
+    rank, radii = ranks[atoms.numbers[ranked]], covalent_radii[atoms.numbers[ranked]]
     bare = Atoms(atoms.numbers[ranked], positions=atoms.positions[ranked], cell=atoms.cell, pbc=True)
     pairs = pair_list(bare, _BONDED * 2.0 * float(radii.max()))
     bonded = pairs.d < _BONDED * (radii[pairs.i] + radii[pairs.j])
@@ -103,9 +108,9 @@ def which_anions(atoms: Atoms, mobile: Ion, anion: str | None) -> tuple[NDArray[
     elif not which.any():
         raise ValueError(f"no anion in {formula}, {rule}, for {mobile} to bond; give the oxidation states")
     elements = list(dict.fromkeys(symbols[which].tolist()))
-    states = {(element, float(charge)) for element, charge in zip(symbols[which], charges[which], strict=True)}
     if not assumed:
-        odd = sorted(state for state in states if state[1] != ANION_CHARGES.get(state[0]))
+        states = [(e, float(q)) for e in elements for q in np.unique(charges[which & (symbols == e)])]
+        odd = [state for state in states if state[1] != ANION_CHARGES.get(state[0])]
         assumed = [f"{ion_name(*state)} with the parameters of {anion_name(state[0])}" for state in odd]
     return which, elements, "; ".join([f"{' and '.join(elements)}, {rule}", *assumed])
 

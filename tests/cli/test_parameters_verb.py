@@ -83,5 +83,5 @@ def test_without_an_ion_the_atoms_are_summed(amorph):
 def test_what_makes_no_sum_is_refused(amorph, words, message):
     called = amorph(*words)
     assert (called.status, called.out) == (2, "")
-    assert called.err.startswith(f"amorph: {message}")
+    assert message in called.err
     assert called.err.count("\n") == 1

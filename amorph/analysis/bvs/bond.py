@@ -123,7 +123,7 @@ def resolve_bond(
         cutoff,
         which,
         np.ascontiguousarray(atoms.positions[which]),
-        np.array([elements.index(symbol) for symbol in symbols], dtype=np.float64),
+        np.sum([k * (symbols == element) for k, element in enumerate(elements)], axis=0, dtype=np.float64),
     )
 
 

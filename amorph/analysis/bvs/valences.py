@@ -120,6 +120,8 @@ def bond_valence_sums(
                 of_bond = bond_valence(Ion(element, charge), anion, set=set, parameters=parameters, estimates=estimates)
                 used[of_bond.cation, of_bond.anion] = of_bond
                 valences[of_pair] += share * np.exp((of_bond.r0 - length[of_pair]) / of_bond.b)
-    sums: NDArray[np.float64] = sum(np.bincount(ends, valences, len(atoms)) for ends in (first, second))
+    sums = np.zeros(len(atoms))
+    for ends in (first, second):
+        np.add.at(sums, ends, valences)
     index = math.sqrt(float(((sums - np.abs(states)) ** 2).mean()))
     return BondValenceSums(atoms, sums, origin, cutoff, tuple(used.values()), index)
