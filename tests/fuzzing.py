@@ -109,7 +109,11 @@ def reader(kind):
 
 
 def names(kind, number):
-    return f"{kind.upper()}_{number}" if kind in {"poscar", "xdatcar"} else f"{number}.{'toml' if kind == 'ensemble' else kind}"
+    return (
+        f"{kind.upper()}_{number}"
+        if kind in {"poscar", "xdatcar"}
+        else f"{number}.{'toml' if kind == 'ensemble' else kind}"
+    )
 
 
 class TooLong(BaseException):

@@ -138,5 +138,7 @@ def _values(text: str, grid: tuple[int, int, int]) -> NDArray[np.float64]:
     except ValueError:  # a number that breaks off
         values = np.empty(0)
     if len(values) < number or not np.isfinite(values).all():
-        raise RefusedError(f"has not the {number} values of its grid, or something that is none among them; give a whole file")
+        raise RefusedError(
+            f"has not the {number} values of its grid, or something that is none among them; give a whole file"
+        )
     return values

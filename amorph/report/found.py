@@ -1,6 +1,7 @@
 """What a finished run left in its directory, as the report reads it."""
 
 import csv
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -98,7 +99,8 @@ def found_run(directory: Path) -> FoundRun:
         summary = read_json(mark)
         text = (directory / "run.toml").read_text(encoding="utf-8")
         provenance = tomllib.loads(text)["provenance"]
-        study = text[: text.index("\n[provenance]")].strip()  # what follows is no part of a study
+        study = text[: text.index("\n[provenance]")].strip() + "\n"  # what follows is no part of a study
+        study = re.sub(r"^\[[^\[\]\n]+\]\n+(?=\[|\Z)", "", study, flags=re.MULTILINE)  # nor are tables not used
         exchanged, crystal = summary["exchanged"], summary["crystal"]
         branches = {}
         if exchanged:
