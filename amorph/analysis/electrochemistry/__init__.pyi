@@ -7,4 +7,3 @@ from .removal import (
     VoltageStep as VoltageStep,
     voltage as voltage,
 )
-from .valences import cation_valences as cation_valences, instability_index as instability_index

@@ -10,9 +10,9 @@ from ase import Atoms, units
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
+from amorph.analysis.bvs import bond_valence_sums
 from amorph.analysis.electrochemistry.capacities import MAH_PER_MOL, capacity_mAh_per_g
 from amorph.analysis.electrochemistry.metals import metal_crystal
-from amorph.analysis.electrochemistry.valences import cation_valences, instability_index
 from amorph.analysis.grids import Task
 from amorph.figures import Result, Row
 from amorph.parameters import Count, Fraction, checked
@@ -261,6 +261,7 @@ def _result(
             (None, None) if k == 0 else _between(energies[k - 1], energies[k], counts, k - 1, k, metal, charge)
         )
         mean, spread = float(energies[k].mean()), _error(energies[k])
+        sums = [_sums(one.atoms) for one in made]
         steps.append(
             VoltageStep(
                 removed=count,
@@ -272,9 +273,9 @@ def _result(
                 volume_change=volumes[k] / volumes[0] - 1.0,
                 voltage_V=value,
                 voltage_standard_error_V=error,
-                valences_vu=_valences(made, framework),
+                valences_vu=_valences(made, sums, framework),
                 moments_muB=None if moments is None else _moments(made, framework, moments),
-                instability_vu=float(np.mean([instability_index(one.atoms) for one in made])),
+                instability_vu=float(np.mean([index for _, index in sums])),
                 converged=all(one.converged for one in made),
             )
         )
@@ -317,9 +318,20 @@ def _error(values: NDArray[np.float64]) -> float | None:
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
 
 
-def _valences(made: list[_Choice], framework: list[str]) -> dict[str, float | None]:
-    sums = [(one.atoms.symbols, cation_valences(one.atoms)) for one in made]
-    means = {e: float(np.mean(np.concatenate([v[s == e] for s, v in sums]))) for e in framework}
+def _sums(atoms: Atoms) -> tuple[NDArray[np.float64], float]:
+    """Give the bond valence sum of each atom and the instability index; NaN where a pair has no parameters."""
+    try:
+        found = bond_valence_sums(atoms)
+    except ValueError:
+        return np.full(len(atoms), np.nan), float("nan")
+    return found.sums_vu, found.global_instability_index
+
+
+def _valences(
+    made: list[_Choice], sums: list[tuple[NDArray[np.float64], float]], framework: list[str]
+) -> dict[str, float | None]:
+    own = [(one.atoms.symbols, values) for one, (values, _) in zip(made, sums, strict=True)]
+    means = {e: float(np.mean(np.concatenate([v[s == e] for s, v in own]))) for e in framework}
     return {element: None if np.isnan(mean) else mean for element, mean in means.items()}
 
 
