@@ -192,37 +192,27 @@ def free_volume(
     :math:`f_V = 1 - \sum_i n_i V_i / V_\mathrm{cell}`, T. Kawaguchi et al., Commun. Mater. 6 (2025),
     doi:10.1038/s43246-025-00921-0. As the cells fill space, that is
     :math:`n_O (\langle V_O \rangle - V_{O,\mathrm{reference}}) / V_\mathrm{cell}`: the free volume sits in the cells
-    of the anions. Where it is negative, so is the □ of the formula. In a network of triangles or tetrahedra, or beside
-    another anion, the oxygen of MgO is no reference: f_V of silica would be 42 %, most of it its own openness. The
-    result, and a warning, say so.
+    of the anions; where it is negative, so is the □ of the formula. In a network of triangles or tetrahedra, or beside
+    another anion, the oxygen of MgO is no reference, which the result and a warning say: f_V of silica would be 42 %.
 
     Examples
     --------
-    Nothing is free in MgO itself:
-
     >>> from ase.build import bulk
     >>> abs(round(free_volume(bulk("MgO", "rocksalt", a=4.212)).free_volume_fraction, 12))
     0.0
     """
     atoms = periodic_atoms(atoms)
     name = element_of(anion)
-    present = sorted(set(atoms.symbols))
-    if name not in present:
-        raise ValueError(f"anion = {name} is not in the cell, which has {', '.join(present)}; name one that is")
-    reference, source = _reference(name, oxygen_volume, oxygen_volume_source)
-    if ion is None and "Mg" in present:
+    if ion is None and "Mg" in atoms.symbols:
         ion = "Mg2+"
     mobile = None if ion is None else element_of(ion)
-    if mobile is not None and mobile not in present:
-        raise ValueError(f"ion = {ion} is not in the cell, which has {', '.join(present)}; name one that is, or none")
-    note = None if oxygen_volume != "experiment" else _out_of_domain(atoms, name)
-    if note is not None:
-        log.warning("%s", note)
+    for what, given, element in (("anion", anion, name), ("ion", ion, mobile)):
+        if element is not None and element not in atoms.symbols:
+            present = ", ".join(sorted(set(atoms.symbols)))
+            raise ValueError(f"{what} = {given} is not in the cell, which has {present}; name one that is")
+    reference, source = _reference(name, oxygen_volume, oxygen_volume_source)
+    note = _out_of_domain(atoms, name) if oxygen_volume == "experiment" else None
     volumes = cut_cells(atoms, tessellation, radii).volumes
-    empty = np.flatnonzero(volumes == 0.0).tolist()
-    if empty:
-        names = ", ".join(f"{index} ({atoms.symbols[index]})" for index in empty)
-        log.warning("the power cells of these atoms are empty and count with 0 Å³: %s", names)
     return FreeVolume(
         cell_volume=float(atoms.cell.volume),
         oxygen_volume=reference,
@@ -235,8 +225,16 @@ def free_volume(
         symbols=tuple(atoms.symbols),
         tessellation=tessellation,
         radii_set=radii if isinstance(radii, str) or radii is None else "given",
-        empty_cells=tuple(empty),
+        empty_cells=_told_empty(volumes, atoms),
     )
+
+
+def _told_empty(volumes: NDArray[np.float64], atoms: Atoms) -> tuple[int, ...]:
+    empty = np.flatnonzero(volumes == 0.0).tolist()
+    if empty:
+        names = ", ".join(f"{index} ({atoms.symbols[index]})" for index in empty)
+        log.warning("the power cells of these atoms are empty and count with 0 Å³: %s", names)
+    return tuple(empty)
 
 
 def _reference(anion: str, volume: float | str, source: str | None) -> tuple[float, str]:
@@ -259,17 +257,19 @@ def _reference(anion: str, volume: float | str, source: str | None) -> tuple[flo
 
 
 def _out_of_domain(atoms: Atoms, anion: str) -> str | None:
-    """Say why oxygen in MgO is no reference for a structure."""
+    """Say, in the log too, why oxygen in MgO is no reference for a structure."""
     anions = anion_mask(atoms)
     others = sorted(set(atoms.symbols[anions]) - {anion})
     network = sorted(_OPEN_NETWORKS & set(atoms.symbols[~anions]))
     if not others and not network:
         return None
     why = f"{', '.join(others)} beside {anion}" if others else f"a network of {', '.join(network)}"
-    return (
+    note = (
         f"oxygen in MgO, a close packing, is no reference for {why}: f_V counts what any such structure has; "
         "give oxygen_volume of a dense crystal of the same network"
     )
+    log.warning("%s", note)
+    return note
 
 
 def _species(
