@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from amorph.analysis.bvs import BvsMap, bond_valence_sums, bvs_map, bvs_maps
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Json, Output, Quiet, check_field, check_output
-from amorph.cli.output import say, show, show_json, show_pairs, start
+from amorph.cli.output import named, say, show, show_json, show_pairs, start
 from amorph.export import writer_for
 from amorph.export.fields import FIELD_WRITERS, write_field
 from amorph.parameters import arguments_of
@@ -101,7 +101,7 @@ def _sums(file: Path, output: Path | None, *, json: bool, quiet: bool, parameter
     if json:
         show_json(made.figures())
     elif not quiet:
-        show(made.table(), title=f"bond valence sums of the atoms in {file.name}")
+        show(made.table(), title=f"bond valence sums of the atoms in {named(file, made.atoms)}")
         say("")
         show_pairs(
             {
@@ -122,7 +122,7 @@ def bond_pairs(parameters: Iterable[BondValence]) -> dict[str, str]:
 
 
 def _show_map(made: BvsMap, file: Path, path: Path | None) -> None:
-    show(made.table(), title=f"bond valence sum of {made.ion} in {file.name}")
+    show(made.table(), title=f"bond valence sum of {made.ion} in {named(file, made.atoms)}")
     say("")
     show_pairs(
         {

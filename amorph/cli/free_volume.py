@@ -9,7 +9,7 @@ from amorph.analysis import voronoi
 from amorph.analysis.voronoi import FaceCoordination, Tessellation, face_coordination, tessellate
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Json, Quiet
-from amorph.cli.output import say, show, show_json, show_pairs, start
+from amorph.cli.output import named, say, show, show_json, show_pairs, start
 from amorph.parameters import arguments_of
 from amorph.reading import read_structure
 
@@ -45,7 +45,7 @@ def free_volume(
         show_json(figures)
     if json or quiet:
         return
-    show(measured.table(), title=f"{measured.tessellation} Voronoi volumes of {file.name}")
+    show(measured.table(), title=f"{measured.tessellation} Voronoi volumes of {named(file, atoms)}")
     if cells is not None and coordination is not None:
         say("")
         show(_row(atom, cells, coordination.smallest_share) for atom in _atoms(cells, coordination))

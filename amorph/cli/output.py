@@ -6,11 +6,16 @@ import logging
 import math
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from amorph.figures import heading, plain
+from amorph.structure import density_g_cm3
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 _DUST = 1e-9
 """What rounding leaves of 0, in Å, eV, shares and the like, whose scale is 1, and beside larger numbers."""
@@ -70,6 +75,11 @@ def show(rows: Iterable[Mapping[str, Any]], *, title: str | None = None) -> None
         say(title)
     for line in zip(*columns, strict=True):
         say("  ".join(line).rstrip())
+
+
+def named(file: Path, atoms: "Atoms") -> str:
+    """Name a structure with its density, as every verb does that measures one."""
+    return f"{file.name}, {density_g_cm3(atoms):.3f} g/cm³"
 
 
 def show_pairs(pairs: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ from amorph.analysis.percolation import (
 from amorph.cli.flags import takes
 from amorph.cli.maps import QUANTITIES, map_again
 from amorph.cli.options import Json, Quiet, check_output
-from amorph.cli.output import say, show, show_json, show_pairs, start
+from amorph.cli.output import named, say, show, show_json, show_pairs, start
 from amorph.export import PATH_WRITERS, write_path, writer_for
 from amorph.fields import ScalarField
 from amorph.parameters import arguments_of, model_of
@@ -103,7 +103,7 @@ def percolation(
             figures["path"] = way.figures() | {"file": path}
         show_json(figures)
     elif not quiet:
-        _show(file, field, found, regions)
+        _show(file, atoms, field, found, regions)
         if way is not None and path is not None:
             _show_path(way, path)
 
@@ -143,9 +143,11 @@ def _flag(parameters: dict[str, Any]) -> str:
     return f"--{next(iter(parameters)).replace('_', '-')}"
 
 
-def _show(file: Path, field: ScalarField, found: PercolationThresholds, regions: Percolation | None) -> None:
+def _show(
+    file: Path, atoms: Atoms, field: ScalarField, found: PercolationThresholds, regions: Percolation | None
+) -> None:
     grid = " × ".join(map(str, field.grid))
-    show(found.table(), title=f"percolation of the {field.quantity} in {file.name}, grid {grid}")
+    show(found.table(), title=f"percolation of the {field.quantity} in {named(file, atoms)}, grid {grid}")
     say("")
     name = "lowest" if found.side == "below" else "highest"
     if found.extreme_position is None:

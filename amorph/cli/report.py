@@ -5,8 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from amorph.cli.options import Output, Quiet, check_output
-from amorph.cli.output import say, start
+from amorph.cli.options import Json, Output, Quiet, check_output
+from amorph.cli.output import say, show_json, start
 from amorph.report import write_report
 
 
@@ -15,6 +15,7 @@ def report(
     /,
     *,
     output: Output = None,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Write the page of a run: what was made and whether to trust it, the 3-D view, every curve, how to make it again.
@@ -25,5 +26,7 @@ def report(
     start(quiet=quiet)
     check_output(output, lambda path: None)
     path = write_report(directory, output)
-    if not quiet:
+    if json:
+        show_json({"file": path})
+    elif not quiet:
         say(f"written to {path}")

@@ -11,6 +11,7 @@ from amorph.cli.options import Json, Quiet
 from amorph.cli.output import say, show, show_json, show_pairs, start
 from amorph.parameters import arguments_of
 from amorph.reading import read_structure, read_trajectory
+from amorph.structure import density_g_cm3
 
 
 @takes(crystallinity, read_structure, skip=("melted", "index"))
@@ -35,8 +36,10 @@ def verdict(
     reading = arguments_of(read_trajectory, parameters)
     origin = None if before is None else read_structure(before, **reading)
     judged: dict[Path, Crystallinity] = {}
+    densities: dict[Path, float] = {}
     for file in files:
         frames = read_trajectory(file, **reading)
+        densities[file] = density_g_cm3(frames[-1])
         try:
             judged[file] = verdict_of_trajectory(
                 frames, start=origin, **arguments_of(verdict_of_trajectory, parameters)
@@ -52,7 +55,14 @@ def verdict(
         [one] = judged.values()
         show(one.table())
         say("")
-        show_pairs({"verdict": one.verdict, "reason": one.reason, "frames": one.n_frames})
+        show_pairs(
+            {
+                "verdict": one.verdict,
+                "reason": one.reason,
+                "frames": one.n_frames,
+                "density [g/cm³]": densities[files[0]],
+            }
+        )
     else:
         show(
             {
@@ -68,6 +78,7 @@ def verdict(
                 "space group": one.space_group,
                 "melted": one.melted,
                 "frames": one.n_frames,
+                "density_g_cm3": densities[file],
             }
             for file, one in judged.items()
         )

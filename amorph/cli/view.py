@@ -5,8 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from amorph.cli.options import Output, Quiet, check_output
-from amorph.cli.output import say, start
+from amorph.cli.options import Json, Output, Quiet, check_output
+from amorph.cli.output import say, show_json, start
 from amorph.report import write_view
 
 
@@ -30,6 +30,7 @@ def view(
         ),
     ] = None,
     output: Output = None,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Write a page with a 3-D view to turn: atoms, polyhedra, surfaces at several levels, the movie of a trajectory.
@@ -41,5 +42,7 @@ def view(
         raise ValueError("a view needs a file; give -o view.html")
     check_output(output, lambda path: None)
     write_view(output, files, ion=ion, levels=level)
-    if not quiet:
+    if json:
+        show_json({"file": output})
+    elif not quiet:
         say(f"written to {output}")

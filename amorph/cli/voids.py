@@ -10,7 +10,7 @@ from amorph.analysis.spread import LocalFreeVolume, Uniformity, local_free_volum
 from amorph.analysis.voids import Voids, probe_curve, voids as voids_of
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Json, Output, Quiet, check_field, check_output
-from amorph.cli.output import say, show, show_json, show_pairs, start, text_of
+from amorph.cli.output import named, say, show, show_json, show_pairs, start, text_of
 from amorph.export import writer_for
 from amorph.export.fields import FIELD_WRITERS, write_field
 from amorph.fields import ScalarField
@@ -99,7 +99,7 @@ def _print(
     ion: str | None,
 ) -> None:
     between = "atoms as points" if made.radii is None else f"spheres, radii {_named(made.radii)}"
-    show(made.table(), title=f"voids of {file.name}, {between}")
+    show(made.table(), title=f"voids of {named(file, made.atoms)}, {between}")
     say("")
     show_pairs(
         {

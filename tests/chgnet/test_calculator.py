@@ -97,12 +97,12 @@ def test_never_prints_and_records_its_weights(capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda a: a.positions.__setitem__((2, 1), np.nan), r"atom 2 \(Mg\) are not finite"),
+        (lambda a: a.positions.__setitem__((2, 1), np.nan), r"position of atom 2 \(Mg\) is not finite"),
         (lambda a: a.positions.__setitem__(3, a.positions[2] + [0.3, 0, 0]), r"atom 2 .* atom 3 .* 0\.300 Å apart"),
         (lambda a: a.positions.__setitem__(3, a.positions[2]), r"0\.000 Å apart"),
         (lambda a: a.cell.__setitem__((0, 0), np.inf), "cell is not finite"),
         (lambda a: a.set_atomic_numbers([95] + [8] * 7), r"atom 0 \(Am\).*knows H to Pu"),
-        (lambda a: a.set_atomic_numbers([0] + [8] * 7), r"atom 0 \(X\)"),
+        (lambda a: a.set_atomic_numbers([0] + [8] * 7), r"atom 0 has no known element \(X\)"),
         (lambda a: a.set_cell(a.cell.array * 20, scale_atoms=True), r"atoms 0 \(Ti\), .* have no neighbor within 6 Å"),
         (lambda a: a.__delitem__(slice(1, None)) or a.set_cell([9, 9, 9]), r"atom 0 \(Ti\) has no neighbor within 6 Å"),
         (

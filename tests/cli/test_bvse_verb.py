@@ -60,9 +60,7 @@ def test_bvse_balances_what_has_no_states(amorph, oxide, tmp_path):
 
 def test_a_metal_lacks_its_anion_whatever_the_ion(amorph):
     for ion in ("Mg2+", "Li+"):
-        assert amorph("bvse", STRUCTURES / "Mg.cif", "--ion", ion).err.startswith(
-            "amorph: no anion in Mg2"
-        )
+        assert amorph("bvse", STRUCTURES / "Mg.cif", "--ion", ion).err.startswith("amorph: no anion in Mg2")
 
 
 def test_bvse_refuses_in_one_line(amorph):

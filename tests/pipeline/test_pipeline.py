@@ -156,7 +156,8 @@ def test_a_run_that_signals_stop_ends_with_the_same_bytes(runs, whole, tmp_path)
     assert (outcome.status, outcome.said.count("\n")) == (3, 1)
     assert "stopped by SIGTERM after step 0 of melt_quench; run the same command again to continue" in outcome.said
     for call, signals, where in (
-        (100, ("SIGUSR1",), "SIGUSR1 after step 88 of melt_quench"),
+        # one evaluation of the 100 compares the calculator with the checkpoint
+        (100, ("SIGUSR1",), "SIGUSR1 after step 87 of melt_quench"),
         (500, ("SIGTERM", "SIGINT"), "SIGINT after step"),  # the second one while the first is still open
         (90, ("SIGINT",), "SIGINT after step"),
     ):
@@ -246,7 +247,7 @@ def test_a_failed_check_is_kept_and_told_by_its_own_status(runs, variant):
     assert outcome.status == 4
     assert outcome.said.count("\n") == 1
     for part in (
-        "amorph: done and kept, but not a glass: I/N²",
+        "amorph: done and kept, but not a glass: ",
         "it never melted",
         "final_relax of replica 0 did not converge in 2 steps",
         "final_relax of replica 1 did not converge in 2 steps",
