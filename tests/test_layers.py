@@ -76,6 +76,12 @@ def rooms_inside(package: Path) -> list[tuple[str, set[str]]]:
     return found
 
 
+def test_rooms_and_arrows_are_few():
+    rooms = {name: wants for name, wants in rooms_inside(PACKAGE) if name in FLOOR}
+    assert len(rooms) <= 26
+    assert sum(map(len, rooms.values())) <= 100
+
+
 @pytest.mark.parametrize("package", sorted({path.parent for path in FILES}), ids=lambda p: p.name)
 def test_no_circles(package):
     """Take away what imports nothing that is left, until nothing is left."""

@@ -6,13 +6,13 @@ from typing import Final, TextIO
 
 import numpy as np
 from ase import Atoms
+from ase.units import Bohr
 from numpy.typing import NDArray
 
 from amorph.fields import FieldKind, ScalarField
 from amorph.reading.files import RefusedError, note
 from amorph.reading.frames import Lines, Unfinished, numbers_in, plain_numbers, vectors
 from amorph.reading.vasp_text import is_vasp_text, poscar_atoms
-from amorph.units import BOHR_PER_A
 
 _QUANTITIES: Final = {
     "LOCPOT": ("local potential", "eV"),
@@ -96,7 +96,7 @@ def _cube(file: TextIO) -> tuple[ScalarField, Atoms]:
     axes = [numbers_in(lines.next()) for _ in range(3)]
     if any(len(axis) < 4 or not axis[0].is_integer() or not axis[0] for axis in axes):
         raise RefusedError("is no CUBE: its lines 4 to 6 have no number of points and step; give another")
-    unit_A = 1.0 / BOHR_PER_A if axes[0][0] > 0 else 1.0
+    unit_A = Bohr if axes[0][0] > 0 else 1.0
     grid = (abs(int(axes[0][0])), abs(int(axes[1][0])), abs(int(axes[2][0])))
     cell = np.array([axis[1:4] for axis in axes]) * np.array(grid)[:, None] * unit_A
     rows = lines.rows(int(head[0]))
