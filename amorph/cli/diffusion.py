@@ -74,8 +74,7 @@ def diffusion(
         frames = read_trajectory(file, **arguments_of(read_trajectory, parameters))
         try:
             frames, interval = _timed(frames, frame_interval_ps, skip_ps)
-            if not langevin:
-                _refuse_langevin(file, frames)
+            _check_ensembles(file, frames, langevin=langevin, told=temperature_k is not None)
             temperature = _temperature(frames) if temperature_k is None else temperature_k[number]
             measured[str(given)] = measure(
                 frames,
@@ -157,8 +156,8 @@ def _temperature(frames: Sequence[Atoms]) -> float | None:
     return targets.pop() if targets else None
 
 
-def _refuse_langevin(file: Path, frames: Sequence[Atoms]) -> None:
-    """Refuse segments of a run that its run.toml calls NVT, which is Langevin there."""
+def _check_ensembles(file: Path, frames: Sequence[Atoms], *, langevin: bool, told: bool) -> None:
+    """Refuse segments that run.toml calls NVT, which is Langevin there, and NVE ones whose temperature nobody told."""
     configured = next((p / "run.toml" for p in list(file.absolute().parents)[:4] if (p / "run.toml").exists()), None)
     if configured is None:
         return
@@ -168,7 +167,15 @@ def _refuse_langevin(file: Path, frames: Sequence[Atoms]) -> None:
     except (KeyError, TypeError, tomllib.TOMLDecodeError):
         return
     names = {frame.info.get("segment") for frame in frames}
-    if slowed := [s["name"] for s in segments if s["ensemble"] == "NVT" and s["name"] in names]:
+    kinds = {s["name"]: s["ensemble"] for s in segments if s["name"] in names}
+    free = [name for name, kind in kinds.items() if kind == "NVE"]
+    if free and not told:
+        raise ValueError(
+            f"segment '{free[0]}' is NVE, whose temperature is not its target; give --temperature-k, the mean of "
+            "temperature_K in thermo.csv"
+        )
+    slowed = [name for name, kind in kinds.items() if kind == "NVT"]
+    if slowed and not langevin:
         raise ValueError(
             f"segment '{slowed[0]}' ran with a Langevin thermostat, whose friction slows diffusion; measure an NVE "
             "segment, or say --langevin to have its lower bound"

@@ -181,7 +181,7 @@ def _show_path(way: MigrationPath, path: Path) -> None:
     show_pairs(
         {
             "length [Å]": way.length,
-            f"barrier [{way.unit}]": way.barrier,
+            f"barrier from its start [{way.unit}]": way.barrier,
             f"barrier back [{way.unit}]": way.reverse_barrier,
             "winding": way.winding,
         }

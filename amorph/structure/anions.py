@@ -20,6 +20,8 @@ GivenLengths = Length | Mapping[str, Length]
 _BONDED: Final = 1.2
 """Atoms nearer than this times the sum of their covalent radii are bonded: O–O of a peroxide (1.55 Å) but not N–O of an
 oxynitride (2.6 Å), S–O of a sulfate (1.5 Å) but not of an oxysulfide (2.9 Å)."""
+_BONDED_TO_H: Final = 1.4
+"""The same of hydrogen and another element, whose strong bonds are shared: F–H of bifluoride 1.14 Å, O–H 1.25 Å."""
 _NUMBERS: Final = len(covalent_radii)
 _RANK: Final = {element: rank for rank, element in enumerate((*list(ANION_CHARGES)[:-1], "C", "H"))}
 """Place in the order of electronegativity, C before H."""
@@ -60,8 +62,10 @@ def anion_charges(atoms: Atoms) -> tuple[NDArray[np.float64], list[str]]:
         return charges, []
     rank, radii = ranks[atoms.numbers[ranked]], covalent_radii[atoms.numbers[ranked]]
     bare = Atoms(atoms.numbers[ranked], positions=atoms.positions[ranked], cell=atoms.cell, pbc=True)
-    pairs = pair_list(bare, _BONDED * 2.0 * float(radii.max()))
-    bonded = pairs.d < _BONDED * (radii[pairs.i] + radii[pairs.j])
+    pairs = pair_list(bare, _BONDED_TO_H * 2.0 * float(radii.max()))
+    to_hydrogen = (bare.numbers[pairs.i] == 1) != (bare.numbers[pairs.j] == 1)
+    reach = np.where(to_hydrogen, _BONDED_TO_H, _BONDED)
+    bonded = pairs.d < reach * (radii[pairs.i] + radii[pairs.j])
     weaker = bonded & (rank[pairs.j] < rank[pairs.i])
     charges[ranked[pairs.i[weaker]]] = 0.0
     first, second = ranked[pairs.i[bonded]], ranked[pairs.j[bonded]]

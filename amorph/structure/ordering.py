@@ -92,7 +92,8 @@ def ordered_cells(
 
     Notes
     -----
-    The number of each species on each site of the file is rounded down or up such that the sites stay as full as the
+    Rows of one place each with the same species, as a file in P 1 has them, are one site. The number of each species on
+    each site of the file is rounded down or up such that the sites stay as full as the
     occupancies say. Of these choices those are taken whose charge is nearest to the one by occupancy, and of them the
     one with the least squared change of the numbers, which is the method of largest remainders.
 
@@ -102,7 +103,7 @@ def ordered_cells(
     matrix = np.diag(supercell) if np.ndim(supercell) == 1 else np.array(supercell)
     if (volume := round(float(np.linalg.det(matrix)))) < 1:
         raise ValueError(f"supercell = {matrix.tolist()} has the determinant {volume}; it must be at least 1")
-    sites = [_stated(site, oxidation_states or {}) for site in crystal.sites]
+    sites = _pooled([_stated(site, oxidation_states or {}) for site in crystal.sites])
     strangers = set(oxidation_states or {}) - {share.element for site in sites for share in site.shares}
     if strangers:
         raise ValueError(f"oxidation_states names {', '.join(sorted(strangers))}, which the crystal does not hold")
@@ -135,6 +136,15 @@ def _stated(site: SharedSite, states: Mapping[str, float]) -> SharedSite:
     """Give the species of a site the oxidation states that were asked for."""
     shares = (replace(share, oxidation_state=states.get(share.element, share.oxidation_state)) for share in site.shares)
     return replace(site, shares=tuple(shares))
+
+
+def _pooled(sites: Sequence[SharedSite]) -> list[SharedSite]:
+    """Take rows of one place each with the same species for one site: a file in P 1 writes every copy out."""
+    pools: dict[object, list[SharedSite]] = {}
+    for number, site in enumerate(sites):
+        species = tuple((share.element, share.occupancy, share.oxidation_state) for share in site.shares)
+        pools.setdefault(species if len(site.positions) == 1 else number, []).append(site)
+    return [replace(pool[0], positions=np.concatenate([site.positions for site in pool])) for pool in pools.values()]
 
 
 class _Draft:
@@ -222,7 +232,8 @@ class _Draft:
         """Give the charge of each species and, last, of an empty place: of the file, else formal ones."""
         states = [share.oxidation_state for share in self.shares]
         if None in states:
-            whole = resolve_oxidation_states(self.atoms(kinds), "formal")[0]
+            given = {s.element: s.oxidation_state for s in self.shares if s.oxidation_state is not None}
+            whole = resolve_oxidation_states(self.atoms(kinds), given or "formal")[0]
             by_element = dict(zip(whole.get_chemical_symbols(), whole.arrays["oxidation_states"].tolist(), strict=True))
             states = [
                 share.oxidation_state if share.oxidation_state is not None else by_element.get(share.element, 0.0)

@@ -93,6 +93,9 @@ def test_a_run_with_a_langevin_thermostat_is_refused(amorph, files, tmp_path):
     assert called.status == 2
     assert "Langevin" in called.err
     assert amorph("diffusion", "run", "--langevin").status == 0
+    (tmp_path / "run" / "run.toml").write_text((tmp_path / "run" / "run.toml").read_text().replace("NVT", "NVE"))
+    assert "not its target; give --temperature-k" in amorph("diffusion", "run").err
+    assert amorph("diffusion", "run", "--temperature-k", "640").status == 0
 
 
 def test_a_ramp_is_refused_and_can_be_left_out(amorph, tmp_path):

@@ -112,6 +112,23 @@ def test_states_that_are_given_count_and_those_of_strangers_do_not():
         made(crystal, supercell=((1, 0, 0), (1, 0, 0), (0, 0, 1)))
 
 
+def test_a_file_that_writes_every_copy_out_is_rounded_as_one_site():
+    """Four places of half a Li hold two, however the file lists them."""
+    sites = [SharedSite(place[None], (Share("Li", 0.5, 1.0),)) for place in FCC]
+    crystal = DisorderedCrystal(4.2 * np.eye(3), (*sites, SharedSite(FCC[:1] + 0.5, (Share("O", 1.0, -2.0),))))
+    found = made(crystal)
+    assert (found.charge, found.cells[0].symbols.formula.count()) == (0.0, {"Li": 2, "O": 1})
+
+
+def test_energies_are_of_the_states_that_are_given():
+    """Ni is given and Mn balances it: the energies are those of a neutral cell."""
+    crystal = rocksalt(Share("Li", 0.25), Share("Ni", 0.5), Share("Mn", 0.25))
+    given, formal = (
+        made(crystal, trials=2, oxidation_states=states) for states in ({"Ni": 2}, {"Ni": 2, "Mn": 3, "Li": 1})
+    )
+    assert given.coulomb_energies_eV == pytest.approx(formal.coulomb_energies_eV)
+
+
 # another cell
 
 

@@ -208,7 +208,12 @@ def crystal_of(symbols, basis, group, cell):
 @pytest.mark.parametrize(
     ("atoms", "states", "assumed"),
     [
-        # nitratine, pyrite, peroxide, hydride, hydroxide, antiperovskite: published cells, rounded
+        # nitratine, pyrite, peroxide, hydride, hydroxide, antiperovskite: published cells, rounded; F-H-F, 1.14 Å apart
+        (
+            Atoms("KFHF", [[3, 3, 3], [-1.14, 0, 0], [0, 0, 0], [1.14, 0, 0]], cell=[6] * 3, pbc=True),
+            {"K": 1, "H": 1, "F": -1},
+            "",
+        ),
         (
             crystal_of("NaNO", [(0, 0, 0), (0, 0, 0.25), (0.245, 0, 0.25)], 167, [5.07, 5.07, 16.82, 90, 90, 120]),
             {"Na": 1, "N": 5, "O": -2},

@@ -88,6 +88,8 @@ def resolve_bond(
 ) -> Bond:
     """Find the anions of a structure and the parameters of an ion's bond with each, and refuse what makes no sum."""
     mobile = parse_ion(ion)
+    if mobile.charge < 0:
+        raise ValueError(f"ion = {ion} is an anion, and the sums run over anions; give a cation, as in Mg2+")
     which, elements, told = which_anions(atoms, mobile, anion)
     if r0 is not None:
         if parameters is not None or set is not None:

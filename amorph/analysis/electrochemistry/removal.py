@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from amorph.analysis.bvs import bond_valence_sums
 from amorph.analysis.electrochemistry.capacities import MAH_PER_MOL, capacity_mAh_per_g
-from amorph.analysis.electrochemistry.metals import metal_crystal
+from amorph.analysis.electrochemistry.metals import METALS, metal_crystal
 from amorph.analysis.grids import Task
 from amorph.figures import Result, Row
 from amorph.parameters import Count, Fraction, checked
 from amorph.progress import Progress
 from amorph.structure import periodic_atoms, with_oxidation_states
-from amorph.tables import parse_ion
+from amorph.tables import Ion, parse_ion
 
 Pick = Literal["mean", "lowest"]
 Moments = Callable[[Atoms], NDArray[np.float64]]
@@ -190,8 +190,7 @@ def voltage(
     hundredths of a volt.
     """
     atoms = periodic_atoms(atoms)
-    mobile = parse_ion(ion)
-    metal_crystal(mobile.element)  # refuses ions without a metal
+    mobile = _ion_of_metal(ion)
     sites = np.flatnonzero(atoms.numbers == atomic_numbers[mobile.element])
     counts = _counts(sites, removed, mobile.element, len(atoms))
     if "oxidation_states" not in atoms.arrays:
@@ -217,6 +216,14 @@ def voltage(
     return _result(
         atoms, mobile.name, mobile.charge, counts, table, metal_energy_eV, pick, moments, len(sites), choices
     )
+
+
+def _ion_of_metal(ion: str) -> Ion:
+    mobile = parse_ion(ion)
+    metal_crystal(mobile.element)  # refuses ions without a metal
+    if mobile.charge != (charge := METALS[mobile.element]):
+        raise ValueError(f"ion = {ion} is not what {mobile.element} metal gives; name {Ion(mobile.element, charge)}")
+    return mobile
 
 
 def _counts(sites: NDArray[np.int64], removed: tuple[float, ...], element: str, atoms: int) -> list[int]:

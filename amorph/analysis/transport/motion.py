@@ -108,6 +108,8 @@ class Diffusion(Result):
                     "exponent": found.exponent,
                     "msd_A2": found.msd_A2,
                     "conductivity_S_per_cm": found.conductivity_S_per_cm,
+                    "of_at_least_S_per_cm": (found.conductivity_interval_95 or (None, None))[0],
+                    "to_S_per_cm": (found.conductivity_interval_95 or (None, None))[1],
                     "Haven_ratio": found.haven_ratio,
                 }
             )
@@ -198,7 +200,7 @@ def _tracer(
     lags = lags_of(frames)
     second, fourth = moments(own, lags)
     line = fit_line(second, lags, frames, 3)
-    collective = moments(own.sum(axis=0, keepdims=True) / np.sqrt(count), lags)[0]
+    collective = moments(paths.whole_of(element) / np.sqrt(count), lags)[0]
     joint = fit_line(collective, lags, frames, 3)
     unit = CM2_S_PER_A2_PS / (6.0 * interval_ps)
     factor = None  # from a diffusion coefficient to a conductivity
@@ -206,8 +208,8 @@ def _tracer(
         factor = count * charge**2 * S_PER_CM_PER_A2_PS / (paths.volume_A3 * units.kB * temperature_K)
         factor /= CM2_S_PER_A2_PS
     slope, together = (unit * found.slope if found.diffusive else None for found in (line, joint))
-    if slope is None:
-        together = None  # a whole that moves while its parts rattle is noise
+    if slope is None or count == len(paths.symbols):
+        together = None  # a whole that moves while its parts rattle is noise, and all atoms together stand still
     mean = second.mean(axis=0)
     spread = second.std(axis=0, ddof=1) / np.sqrt(count) if count > 1 else np.full(len(lags), np.nan)
     half = int(np.searchsorted(lags, lags[-1] // 2))

@@ -28,11 +28,24 @@ class Paths:
     the cell [Å]; in blocks of frames, since all of them twice would be most of the memory."""
     volume_A3: float
     """Mean volume of the cell [Å³]."""
+    masses_u: NDArray[np.float64]
+    """(atoms,) masses [u]."""
 
     @property
     def frames(self) -> int:
         """Number of frames."""
         return sum(block.shape[2] for block in self.blocks)
+
+    def whole_of(self, element: str) -> NDArray[np.float64]:
+        """Give the (1, 3, frames) sum of one element's paths, seen from the center of mass of the other atoms.
+
+        Seen from that of the cell it is less by (M − m)/M, with the masses of the cell and of the element; without
+        other atoms there is no such place, and the sum is 0.
+        """
+        own = np.array(self.symbols) == element
+        others = float(self.masses_u[~own].sum())
+        factor = float(self.masses_u.sum()) / others if others else 0.0
+        return factor * self.of(element).sum(axis=0, keepdims=True)
 
     def of(self, element: str) -> NDArray[np.float64]:
         """Give the (atoms, 3, frames) paths of one element."""
@@ -96,7 +109,7 @@ def unwrapped_paths(frames: Iterable[Atoms]) -> Paths:
         raise ValueError("there is no frame to follow; give a trajectory")
     if rows:
         blocks.append(_turned(rows))
-    return Paths(tuple(first.symbols[order]), tuple(blocks), float(np.mean(volumes)))
+    return Paths(tuple(first.symbols[order]), tuple(blocks), float(np.mean(volumes)), first.get_masses()[order])
 
 
 def _turned(rows: list[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -103,6 +103,15 @@ def test_a_mean_state_has_the_mean_of_two_sums():
     assert sums[3.25] == pytest.approx(0.75 * sums[3] + 0.25 * sums[4], rel=1e-12)
 
 
+def test_a_mean_state_is_made_of_states_that_there_are():
+    """Minium's Pb 8/3+ is two Pb2+ and one Pb4+; there is no Pb3+."""
+    lead = bulk("PbO", "rocksalt", a=4.8)
+    sums = {q: bond_valence_sums(lead, oxidation_states={"Pb": q, "O": -2}) for q in (2, 8 / 3, 4)}
+    mean = (2 * sums[2].sums_vu[0] + sums[4].sums_vu[0]) / 3
+    assert sums[8 / 3].sums_vu[0] == pytest.approx(mean, rel=1e-12)
+    assert not any(each.estimated for each in sums[8 / 3].parameters)
+
+
 # invariance
 
 
@@ -143,6 +152,11 @@ def test_sums_over_several_anions_agree_with_brute_force(seed):
 
 
 # what was assumed
+
+
+def test_an_anion_is_no_cation():
+    with pytest.raises(ValueError, match="is an anion"):
+        bvs_map(bulk("MgO", "rocksalt", a=4.2), "F-", grid=(4, 4, 4))
 
 
 def test_what_counts_as_an_anion_is_said():

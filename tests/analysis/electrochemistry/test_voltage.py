@@ -103,3 +103,5 @@ def test_bad_removals_are_refused(mgo):
         voltage(mgo, linear, metal_energy_eV=-1.5, ion="Li+", rng=rng)
     with pytest.raises(ValueError, match="no metal reference for Fe"):
         voltage(mgo, linear, metal_energy_eV=-1.5, ion="Fe2+", rng=rng)
+    with pytest.raises(ValueError, match=r"name Mg2\+"):
+        voltage(mgo, linear, metal_energy_eV=-1.5, ion="Mg+", rng=rng)

@@ -99,6 +99,18 @@ def test_a_known_diffusion_is_found_and_the_host_is_bounded():
     assert lithium.haven_ratio == pytest.approx(lithium.diffusivity_cm2_s / lithium.collective_cm2_s)
 
 
+def test_the_sum_of_the_ions_is_seen_from_the_other_atoms():
+    """In a host at rest it is the sum in the laboratory, although the center of mass of the cell follows the ions."""
+    rng = np.random.default_rng(3)
+    host = bulk("LiCl", "rocksalt", a=20.0, cubic=True)
+    lithium = host.symbols == "Li"
+    moved = np.cumsum(rng.normal(size=(40, len(host), 3)), axis=0) * lithium[None, :, None]
+    whole = unwrapped_paths(wrapped(host, moved)).whole_of("Li")
+    np.testing.assert_allclose(whole[0].T, (moved - moved[0]).sum(axis=1), atol=1e-9)
+    alone = diffusion(wrapped(host[lithium], moved[:, lithium]), frame_interval_ps=0.1).ions["Li"]
+    assert (alone.collective_cm2_s, alone.haven_ratio) == (None, None)
+
+
 def test_a_gaussian_walk_is_gaussian():
     found, _ = diffusing(800.0, 0.02, np.random.default_rng(6))
     curves = found.ions["Li"].curves
