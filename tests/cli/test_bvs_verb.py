@@ -25,7 +25,7 @@ def test_several_ions_have_a_file_each(amorph, oxide, tmp_path):
         assert entry["window_fraction_of_cell"] == made.window_fraction_of_cell
     called = amorph(*words)
     assert called.status == 0
-    assert "bond valence sum of Ca2+ in oxide.extxyz\n" in called.out
+    assert "bond valence sum of Ca2+ in oxide.extxyz, " in called.out
     assert "written to bvs_Ca2+.npz\n" in called.out
 
 
