@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from amorph.figures import heading, plain
-from amorph.structure import density_g_cm3
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -79,6 +78,8 @@ def show(rows: Iterable[Mapping[str, Any]], *, title: str | None = None) -> None
 
 def named(file: Path, atoms: "Atoms") -> str:
     """Name a structure with its density, as every verb does that measures one."""
+    from amorph.structure import density_g_cm3
+
     return f"{file.name}, {density_g_cm3(atoms):.3f} g/cm³"
 
 

@@ -29,7 +29,9 @@ def test_a_crystal_and_its_ion_suffice_for_the_barriers(amorph):
     called = amorph("percolation", CRYSTAL, "--ion", "Li+", *COARSE)
     assert (called.status, called.err) == (0, "")
     lines = called.out.splitlines()
-    assert lines[0] == "percolation of the bond valence site energy of Li+ in LiFePO4.cif, 3.596 g/cm³, grid 26 × 16 × 12"
+    assert (
+        lines[0] == "percolation of the bond valence site energy of Li+ in LiFePO4.cif, 3.596 g/cm³, grid 26 × 16 × 12"
+    )
     assert [line.split()[0] for line in lines[2:5]] == ["1D", "2D", "3D"]
     place = text_of(made.extreme_position.round(2))
     assert lines[6:] == [f"lowest [eV]   {made.extreme:.4g}", f"at x y z [Å]  {place}"]

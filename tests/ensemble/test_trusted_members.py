@@ -29,6 +29,7 @@ def plan(folder):
 @pytest.fixture
 def prepared(plan, folder, monkeypatch):
     monkeypatch.setattr("amorph.ensemble.plan.rehearse", lambda _: {})
+    monkeypatch.setattr("amorph.ensemble.engines.slurm._said", lambda *_: "")  # whatever queue this machine has
     prepare(plan, folder / "all")
     (folder / "quits.py").write_text("import os\nos._exit(0)\n")
     monkeypatch.chdir(folder)
