@@ -133,9 +133,10 @@ def _show_map(made: BvsMap, file: Path, path: Path | None) -> None:
             "excluded": exclusion_of(made),
         }
     )
-    if made.excluded_fraction == 1.0:
+    if made.excluded_fraction > 0.99:
+        share = "every point is" if made.excluded_fraction == 1.0 else f"{100 * made.excluded_fraction:.2f} % is"
         others = " --blocking framework leaves out those of the mobile element;" if made.blocking == "all" else ""
-        say(f"every point is excluded:{others} --exclusion-radius gives the atoms less room")
+        say(f"{share} excluded:{others} --exclusion-radius gives the atoms less room")
     say(f"written to {path}" if path else "nothing written: -o FILE keeps the map")
 
 

@@ -33,7 +33,7 @@ def order(
     With --trials each cell is the one of so many random arrangements that has the lowest Coulomb energy.
     """
     start(quiet=quiet)
-    check_output(output, structure_writer)
+    check_output(output, lambda path: structure_writer(path, number))
     crystal = read_disordered(file, **arguments_of(read_disordered, parameters))
     made = ordered_cells(crystal, number=number, **arguments_of(ordered_cells, parameters), rng=generator(seed))
     if output is not None:

@@ -42,12 +42,10 @@ def write_structures(path: str | Path, frames: Sequence[Atoms]) -> None:
     ValueError
         As those of :func:`write_structure`; several structures for a format that holds one.
     """
-    writer = structure_writer(path)
+    writer = structure_writer(path, len(frames))
     if len(frames) == 1:
         writer(path, frames[0])
         return
-    if writer is not write_extxyz:
-        raise ValueError(f"{path} holds one structure, and there are {len(frames)}; write .extxyz, or choose one")
     frames = [periodic_atoms(frame) for frame in frames]
     for frame in frames:
         frame.calc = None
@@ -55,10 +53,13 @@ def write_structures(path: str | Path, frames: Sequence[Atoms]) -> None:
         ase.io.write(temporary, frames, format="extxyz")
 
 
-def structure_writer(path: str | Path) -> Callable[["str | Path", "Atoms | Structure"], None]:
-    """Find the writer of a structure file by its name, or refuse that."""
+def structure_writer(path: str | Path, number: int = 1) -> Callable[["str | Path", "Atoms | Structure"], None]:
+    """Find the writer of a file of so many structures by its name, or refuse that."""
     named = Path(path).name.upper().startswith(("POSCAR", "CONTCAR"))
-    return write_poscar if named else writer_for(path, STRUCTURE_WRITERS, "structure")
+    writer = write_poscar if named else writer_for(path, STRUCTURE_WRITERS, "structure")
+    if number > 1 and writer is not write_extxyz:
+        raise ValueError(f"{path} holds one structure, and there are {number}; write .extxyz, or one of them")
+    return writer
 
 
 def write_extxyz(path: str | Path, structure: "Atoms | Structure") -> None:

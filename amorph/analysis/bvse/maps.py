@@ -82,7 +82,7 @@ class BvseMap(Result):
                 "species": each.species,
                 "count": each.count,
                 "interaction": each.kind,
-                "depth_eV": each.depth,
+                "factor_eV": each.depth,
                 "length_A": each.length,
                 "r_min_A": each.r_min,
                 "source": each.source,

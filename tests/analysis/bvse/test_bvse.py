@@ -245,7 +245,7 @@ def test_a_result_names_its_parameters_and_repeats():
     rows = {row["species"]: row for row in made.table()}
     assert list(rows) == ["Fe3+", "P5+", "O2-"]
     assert rows["O2-"]["interaction"] == "Morse"
-    assert (rows["O2-"]["depth_eV"], rows["O2-"]["r_min_A"]) == (0.49408, 1.94001)
+    assert (rows["O2-"]["factor_eV"], rows["O2-"]["r_min_A"]) == (0.49408, 1.94001)
     assert rows["P5+"]["length_A"] == pytest.approx(0.74 * (1.28 + 1.07))
     assert made.removed == 4
 
