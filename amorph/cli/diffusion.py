@@ -1,7 +1,6 @@
 """The verb of transport: diffusion."""
 
 import logging
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +19,7 @@ from amorph.figures import plain
 from amorph.parameters import arguments_of
 from amorph.progress import Progress
 from amorph.reading import read_toml, read_trajectory
-from amorph.run import make_folder, write_csv
+from amorph.run import make_folder, read_json, write_csv
 
 log = logging.getLogger(__name__)
 
@@ -158,14 +157,7 @@ def _temperature(frames: Sequence[Atoms]) -> float | None:
 
 def _check_ensembles(file: Path, frames: Sequence[Atoms], *, langevin: bool, told: bool) -> None:
     """Refuse segments that run.toml calls NVT, which is Langevin there, and NVE ones whose temperature nobody told."""
-    configured = next((p / "run.toml" for p in list(file.absolute().parents)[:4] if (p / "run.toml").exists()), None)
-    if configured is None:
-        return
-    try:
-        stage = read_toml(configured, "a run's").get(file.absolute().parent.name.partition("_")[2], {})
-        segments = stage["schedule"]["segments"]
-    except (KeyError, TypeError, tomllib.TOMLDecodeError):
-        return
+    segments = _segments(file.absolute().parent)
     names = {frame.info.get("segment") for frame in frames}
     kinds = {s["name"]: s["ensemble"] for s in segments if s["name"] in names}
     free = [name for name, kind in kinds.items() if kind == "NVE"]
@@ -180,6 +172,21 @@ def _check_ensembles(file: Path, frames: Sequence[Atoms], *, langevin: bool, tol
             f"segment '{slowed[0]}' ran with a Langevin thermostat, whose friction slows diffusion; measure an NVE "
             "segment, or say --langevin to have its lower bound"
         )
+
+
+def _segments(folder: Path) -> list[dict[str, Any]]:
+    """Read the schedule of a stage from its mark or, while it runs, from run.toml; none where this is no stage."""
+    if (folder / "stage.json").exists():
+        schedule = read_json(folder / "stage.json")["parameters"]["schedule"]
+    elif configured := [p / "run.toml" for p in list(folder.parents)[:3] if (p / "run.toml").exists()]:
+        name = folder.name.partition("_")[
+            2
+        ]  # a melt that members of an ensemble share has the schedule of their quench
+        schedule = read_toml(configured[0], "a run's")["melt_quench" if name == "melt" else name]["schedule"]
+    else:
+        return []
+    segments: list[dict[str, Any]] = schedule["segments"]
+    return segments
 
 
 def _fastest(measured: Sequence[Diffusion]) -> str:

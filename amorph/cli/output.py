@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _DUST = 1e-9
 """What rounding leaves of 0, in Å, eV, shares and the like, whose scale is 1, and beside larger numbers."""
 
+_DECADES = ("cm²/s", "S/cm")
+"""Units of what has no scale: a diffusion coefficient of 1e-13 is small, and not 0."""
+
 
 class CheckFailed(Exception):
     """The result was made and kept, but a check on it failed: exit status 4."""
@@ -66,7 +69,8 @@ def show(rows: Iterable[Mapping[str, Any]], *, title: str | None = None) -> None
     columns = []
     for key in rows[0]:
         values = [row.get(key) for row in rows]
-        cells = [heading(str(key)), *map(text_of, values)]
+        name = heading(str(key))
+        cells = [name, *(text_of(value, name) for value in values)]
         width = max(map(len, cells))
         right = any(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
         columns.append([cell.rjust(width) if right else cell.ljust(width) for cell in cells])
@@ -87,7 +91,7 @@ def show_pairs(pairs: Mapping[str, Any]) -> None:
     """Print names and values, one pair to a line, the values aligned."""
     width = max(map(len, pairs), default=0)
     for name, value in pairs.items():
-        say(f"{name.ljust(width)}  {text_of(value)}")
+        say(f"{name.ljust(width)}  {text_of(value, name)}")
 
 
 def say(text: str) -> None:
@@ -101,22 +105,26 @@ def show_json(value: Any) -> None:
     sys.stdout.write(text + "\n")
 
 
-def text_of(value: Any) -> str:
-    """Write a value as a person reads it; what is left of 0 by rounding, 1e-9 of the largest beside it or 1, is 0."""
+def text_of(value: Any, name: str = "") -> str:
+    """Write a value as a person reads it; what is left of 0 by rounding, 1e-9 of the largest beside it or 1, is 0.
+
+    A unit in its name that knows no such scale keeps every value as it is.
+    """
     if value is None or (isinstance(value, float | np.floating) and math.isnan(value)):
         return "–"
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if isinstance(value, float | np.floating):
         number = float(value)
-        if abs(number) < _DUST:
+        if abs(number) < _DUST and not any(unit in name for unit in _DECADES):
             return "0"
         return f"{number:.4g}" if abs(number) < 1000 else f"{number:.1f}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {text_of(entry)}" for key, entry in value.items())
+        return ", ".join(f"{key} {text_of(entry, name)}" for key, entry in value.items())
     if isinstance(value, (list, tuple, np.ndarray)):
         largest = max((abs(entry) for entry in value if isinstance(entry, float) and math.isfinite(entry)), default=0.0)
         return " ".join(
-            text_of(0.0 if isinstance(entry, float) and abs(entry) < _DUST * largest else entry) for entry in value
+            text_of(0.0 if isinstance(entry, float) and abs(entry) < _DUST * largest else entry, name)
+            for entry in value
         )
     return str(value)

@@ -118,10 +118,10 @@ def _field(
         if given := {name: value for name, value in asked.items() if value is not None}:
             raise ValueError(f"{_flag(given)} belongs to a structure, and {file} is a field; leave it out")
         field, atoms = read_field(file)
-        if field.kind not in QUANTITIES:
+        if field.kind not in QUANTITIES or not field.parameters:  # none: a text format, or another program
             return field, atoms
         made = map_again(file, field, atoms)
-        return (field if field.kind == "bond_valence" else bond_valence_window(made)), atoms
+        return (field if field.kind == "bond_valence" else bond_valence_window(made, progress=progress)), atoms
     quantity = "bvse" if quantity is None else quantity
     if ion is None and quantity != "distance":
         raise ValueError(
@@ -136,7 +136,9 @@ def _field(
     if quantity == "distance":
         return distance_map(atoms, **given), atoms
     made = stage(atoms, ion, **given)
-    return (bond_valence_window(made) if quantity == "mismatch" else made.field), made.atoms
+    if quantity == "mismatch":
+        return bond_valence_window(made, threads=given.get("threads"), progress=progress), made.atoms
+    return made.field, made.atoms
 
 
 def _flag(parameters: dict[str, Any]) -> str:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from amorph.ensemble.summary import EnsembleSummary, Statistics
-from amorph.export import writer_for
 from amorph.run import write_atomically, write_csv
 
 _KNOWN: Final = (".csv", ".png", ".pdf", ".svg")
@@ -13,7 +12,8 @@ _KNOWN: Final = (".csv", ".png", ".pdf", ".svg")
 
 def check_suffix(path: Path) -> None:
     """Refuse a name whose suffix is no format."""
-    writer_for(path, dict.fromkeys(_KNOWN), "summary")
+    if path.suffix.lower() not in _KNOWN:
+        raise ValueError(f"cannot write a summary as '{path.name}'; name a file with one of {', '.join(_KNOWN)}")
 
 
 def write_summary(path: Path, summary: EnsembleSummary) -> None:

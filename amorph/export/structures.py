@@ -49,8 +49,7 @@ def write_structures(path: str | Path, frames: Sequence[Atoms]) -> None:
     frames = [periodic_atoms(frame) for frame in frames]
     for frame in frames:
         frame.calc = None
-    with replacing(path) as temporary:
-        ase.io.write(temporary, frames, format="extxyz")
+    _write_with_ase(path, frames, format="extxyz")
 
 
 def structure_writer(path: str | Path, number: int = 1) -> Callable[["str | Path", "Atoms | Structure"], None]:
@@ -128,6 +127,6 @@ def bare(atoms: Atoms) -> Atoms:
     return Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
 
 
-def _write_with_ase(path: str | Path, atoms: Atoms, **options: Any) -> None:
+def _write_with_ase(path: str | Path, atoms: Atoms | Sequence[Atoms], **options: Any) -> None:
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         ase.io.write(file, atoms, **options)

@@ -45,7 +45,7 @@ def run_stage(
     config = {
         name: how,
         "calculator": parse(make_calculator, arguments_of(make_calculator, parameters)),
-        "input": {"index": read["index"], "elements": read["elements"]},
+        "input": {key: read[key] for key in ("index", "elements", "block") if key != "block" or read[key] is not None},
         "run": {} if seed is None else {"seed": seed},
     }
     minutes = parse(general, arguments_of(general, parameters))["checkpoint_minutes"]

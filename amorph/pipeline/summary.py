@@ -74,11 +74,12 @@ def summarize(study: Study, branches: Branches, final_model: str, forced: Sequen
     limit = study["control"]["crystal_limit"]
     subjects = [("the glass", glass)]
     failed = [] if _is_glass(glass, limit) is not False else [f"not a glass: {glass.reason}"]
+    was_glass = not failed
     names = [f"replica {n}" if len(exchanged) > 1 else "the exchanged glass" for n in range(len(exchanged))]
     for name, replica in zip(names, exchanged, strict=True):
         judged = replica.results["analysis"].crystallinity
         subjects.append((name, judged))
-        if _is_glass(judged, limit) is False and not failed:
+        if was_glass and _is_glass(judged, limit) is False:
             failed.append(f"{name} is no glass any more: {judged.reason}")
     for name, chain in [
         ("the glass", host),

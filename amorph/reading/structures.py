@@ -108,6 +108,8 @@ def read_disordered(path: str | Path, *, block: str | None = None) -> Disordered
             found = read_cif(whole, block)
         elif kind == "json" and (crystals := read_pymatgen_json(text_of(whole))) is not None:
             found = [(str(number), crystal) for number, crystal in enumerate(crystals)]
+            if block is not None and not (found := [each for each in found if each[0] == block]):
+                raise RefusedError(f"has no structure {block}; give one of 0 to {len(crystals) - 1}")
         else:
             raise RefusedError("gives no occupancies; give a CIF, or a structure of pymatgen as JSON")
         _check_choice(found, chosen=False)

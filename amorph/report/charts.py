@@ -58,7 +58,7 @@ def course(name: str, title: str, table: Columns) -> Drawing:
 
 def radial(tables: Both, anion: str) -> Drawing:
     """Draw g(r): in all, and of every pair with an anion."""
-    names = [name for name in tables["glass"] if name.startswith("g_") and name.endswith(f"-{anion}")]
+    names = [name for name in tables["glass"] if name.startswith("g_") and name.rpartition("-")[2] in anion.split(",")]
     names = ["g_total", *names[: _PANELS - 1]]
     with panels("radial", len(names)) as made:
         for axes, name in zip(made.axes, names, strict=True):

@@ -1,7 +1,6 @@
 """What a finished run left in its directory, as the report reads it."""
 
 import csv
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,13 +9,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import tomli_w
 from ase import Atoms
 from ase.io import read
 from numpy.typing import NDArray
 
 from amorph.analysis.bvs import bvs_map_of
 from amorph.reading import read_field
-from amorph.run import read_json
+from amorph.run import read_json, read_structure
 
 FRAMES: Final = 100
 """Frames of a movie at most."""
@@ -34,7 +34,7 @@ class Branch:
     @cached_property
     def atoms(self) -> Atoms:
         """The structure."""
-        return last_frame(self.analysis / "structure.extxyz")
+        return read_structure(self.analysis / "structure.extxyz")
 
     @cached_property
     def bvs(self) -> Any:
@@ -97,10 +97,9 @@ def found_run(directory: Path) -> FoundRun:
         )
     try:
         summary = read_json(mark)
-        text = (directory / "run.toml").read_text(encoding="utf-8")
-        provenance = tomllib.loads(text)["provenance"]
-        study = text[: text.index("\n[provenance]")].strip() + "\n"  # what follows is no part of a study
-        study = re.sub(r"^\[[^\[\]\n]+\]\n+(?=\[|\Z)", "", study, flags=re.MULTILINE)  # nor are tables not used
+        tables = tomllib.loads((directory / "run.toml").read_text(encoding="utf-8"))
+        provenance = tables.pop("provenance")
+        study = tomli_w.dumps({name: table for name, table in tables.items() if table})
         exchanged, crystal = summary["exchanged"], summary["crystal"]
         branches = {}
         if exchanged:
@@ -127,15 +126,9 @@ def movie_frames(folder: Path) -> tuple[list[Atoms], int]:
     """Read as many frames of a trajectory as a movie shows at most, evenly chosen; and say how many there are."""
     path = folder / "trajectory.extxyz"
     count = len(columns(folder / "thermo.csv")["step"])
-    frames = read(path, index=f"::{-(-count // FRAMES)}", format="extxyz")
+    with path.open(encoding="utf-8") as file:
+        frames = read(file, index=f"::{-(-count // FRAMES)}", format="extxyz")
     return list(frames), count
-
-
-def last_frame(path: Path) -> Atoms:
-    """Read the structure that a stage ended with."""
-    atoms = read(path, index=-1, format="extxyz")
-    assert isinstance(atoms, Atoms)  # one index, one structure
-    return atoms
 
 
 def _analysis(home: Path) -> Path:

@@ -12,6 +12,7 @@ from amorph.analysis.percolation import MigrationPath
 from amorph.analysis.polyhedra import Polyhedron, coordination_polyhedra
 from amorph.export.picture import PATH_HIGH, PATH_LOW, SURFACE, Style, styles_of
 from amorph.report.packing import Array, packed, packed_points, packed_surface
+from amorph.tables import element_of
 
 _ON_A_FACE: Final = 1e-3
 """Atoms this near to a face of the cell are drawn on the opposite one too, in lattice vectors."""
@@ -30,7 +31,7 @@ def structure_scene(name: str, atoms: Atoms, mobile: str | None) -> dict[str, An
     symbols = np.array(atoms.get_chemical_symbols())
     numbers, places = _drawn(atoms, [each for found in polyhedra.values() for each in found])
     kinds = [style.element for style in styles]
-    element = (mobile or "").rstrip("0123456789+-")
+    element = element_of(mobile) if mobile else ""
     return {
         "name": name,
         "formula": atoms.get_chemical_formula(mode="metal"),

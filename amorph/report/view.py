@@ -1,14 +1,19 @@
 """The 3-D view alone, of any structures, fields and surfaces."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from amorph.analysis.isosurface import nested_surfaces
 from amorph.reading import SURFACE_READERS, read_field, read_surface, read_trajectory
 from amorph.report import scenes
 from amorph.report.found import FRAMES
 from amorph.report.page import write_page
+
+log = logging.getLogger(__name__)
 
 
 def write_view(
@@ -51,8 +56,10 @@ def write_view(
             frames = read_trajectory(file)
             scene = scenes.structure_scene(file.name, frames[-1], ion)
             step = -(-len(frames) // FRAMES)
-            same = all((frame.numbers == frames[0].numbers).all() for frame in frames if len(frame) == len(frames[0]))
-            if len(frames) > 1 and same and len({len(frame) for frame in frames}) == 1:
+            same = all(np.array_equal(frame.numbers, frames[0].numbers) for frame in frames)
+            if not same:
+                log.warning("%s: the atoms of its frames differ, so that they make no movie; the last is shown", file)
+            elif len(frames) > 1:
                 captions = [f"frame {number}" for number in range(0, len(frames), step)]
                 scene["movie"] = scenes.movie_of(frames[::step], captions, of=len(frames))
         made.append(scene)

@@ -5,14 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from amorph.analysis.bvs import bond_valence_sum_at
+from amorph.analysis.bvs import sum_as_mapped
 from amorph.analysis.isosurface import nested_surfaces
 from amorph.analysis.percolation import MigrationPath, migration_path
 from amorph.report import charts, scenes
 from amorph.report.citations import bibtex
 from amorph.report.drawing import Drawing
-from amorph.report.found import Branch, FoundRun, columns, found_run, last_frame, movie_frames
+from amorph.report.found import Branch, FoundRun, columns, found_run, movie_frames
 from amorph.report.page import write_page
+from amorph.run import read_structure
+from amorph.tables import element_of
 
 REPORT: Final = "report.html"
 """Name of the page in a run directory."""
@@ -86,7 +88,7 @@ def _scenes(run: FoundRun, way: MigrationPath | None) -> list[dict[str, Any]]:
         made.append(scene)
     if not made:
         folder = run.dynamics[-1]
-        made = [scenes.structure_scene(run.summary["subject"], last_frame(folder / "structure.extxyz"), None)]
+        made = [scenes.structure_scene(run.summary["subject"], read_structure(folder / "structure.extxyz"), None)]
     if run.dynamics:
         folder = run.dynamics[0]
         frames, count = movie_frames(folder)
@@ -123,10 +125,8 @@ def _room(run: FoundRun, way: MigrationPath | None) -> list[Drawing]:
     values, ions, sizes = {}, {}, {}
     for name, branch in run.branches.items():
         values[name] = branch.bvs.field.values[branch.bvs.field.values > 0]
-        element = branch.ion.rstrip("0123456789+-")
-        places = branch.atoms.positions[branch.atoms.symbols == element]
-        bond = {"r0": bvs.r0, "b": bvs.b, "cutoff": bvs.cutoff, "anion": bvs.anion}
-        ions[name] = bond_valence_sum_at(places, branch.atoms, branch.ion, **bond)
+        places = branch.atoms.positions[branch.atoms.symbols == element_of(branch.ion)]
+        ions[name] = sum_as_mapped(branch.bvs, places)
         voids = branch.figures["analysis"]["voids"]["framework"]
         sizes[name] = {
             "largest that fits": voids["largest_included_radius"],

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 from ase import Atoms
 from ase.build import make_supercell
+from numpy.typing import NDArray
 
 from amorph.parameters import Length, Supercell, checked
 from amorph.structure.atoms import periodic_atoms
@@ -43,14 +44,20 @@ def recell(
     if primitive:
         atoms = _primitive(atoms, symmetry_tolerance)
     if supercell is not None:
-        matrix = np.diag(supercell) if np.ndim(supercell) == 1 else np.array(supercell)
-        if round(float(np.linalg.det(matrix))) < 1:
-            raise ValueError(f"supercell = {matrix.tolist()} spans no right-handed cell; give another matrix")
+        matrix = supercell_matrix(supercell)
         atoms = make_supercell(atoms, matrix)
         atoms.info["supercell"] = matrix
     if wrap:
         atoms.wrap()
     return periodic_atoms(atoms)
+
+
+def supercell_matrix(supercell: Supercell) -> NDArray[np.int64]:
+    """Give the (3, 3) matrix of a supercell, its rows lattice vectors in cells, or refuse one that spans no cell."""
+    matrix = np.diag(supercell) if np.ndim(supercell) == 1 else np.array(supercell)
+    if (volume := round(float(np.linalg.det(matrix)))) < 1:
+        raise ValueError(f"supercell = {matrix.tolist()} has the determinant {volume}; it must be at least 1")
+    return matrix
 
 
 def _primitive(atoms: Atoms, tolerance: float) -> Atoms:

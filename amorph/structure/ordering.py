@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from amorph.figures import Result
 from amorph.parameters import Count, Length, Supercell, checked
 from amorph.structure.atoms import periodic_atoms
+from amorph.structure.cells import supercell_matrix
 from amorph.structure.disorder import DisorderedCrystal, Share, SharedSite
 from amorph.structure.oxidation_states import resolve_oxidation_states
 from amorph.structure.pairs import pair_list
@@ -100,9 +101,7 @@ def ordered_cells(
     The Coulomb energy is the Ewald sum of the oxidation states,
     :math:`E = \sum_{ij} q_i q_j M_{ij}`, the matrix M summed once for all sites.
     """
-    matrix = np.diag(supercell) if np.ndim(supercell) == 1 else np.array(supercell)
-    if (volume := round(float(np.linalg.det(matrix)))) < 1:
-        raise ValueError(f"supercell = {matrix.tolist()} has the determinant {volume}; it must be at least 1")
+    matrix = supercell_matrix(supercell)
     sites = _pooled([_stated(site, oxidation_states or {}) for site in crystal.sites])
     strangers = set(oxidation_states or {}) - {share.element for site in sites for share in site.shares}
     if strangers:

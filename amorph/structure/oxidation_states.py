@@ -12,12 +12,19 @@ from amorph.parameters import checked
 from amorph.structure.anions import anion_charges
 from amorph.structure.atoms import periodic_atoms
 from amorph.structure.pairs import pair_list
-from amorph.tables import ANION_CHARGES, Ion, bond_valence, bond_valence_charges, known_states, likeliest_states
+from amorph.tables import (
+    ANION_CHARGES,
+    SAME_STATE,
+    Ion,
+    bond_valence,
+    bond_valence_charges,
+    known_states,
+    likeliest_states,
+    states_of_mean,
+)
 
 _BOND_VALENCE_CUTOFF = 6.0
 """Anions at this distance or nearer count in the sum of a cation [Å], as on the bond-valence map."""
-_SAME_CHARGE = 1e-6
-"""Two charges nearer than this are one [e]."""
 _NEARLY_NEUTRAL = 0.1
 """Charge per anion that fitted states may leave [e]: a cell of whole atoms misses a composition by that much."""
 _REMEDY = "give them by element, as in {'Ti': 4} or --oxidation-states Ti=4"
@@ -160,8 +167,8 @@ def _formal(atoms: Atoms, chosen: Mapping[str, float]) -> tuple[NDArray[np.float
             total = score + counts[last] * _log_share(states_of_last, mean)
             if total > best_score:
                 nearest = round(mean)
-                best, best_score = {**found, last: nearest if abs(mean - nearest) < _SAME_CHARGE else mean}, total
-    if best is None and (known or abs(charge) > _SAME_CHARGE):
+                best, best_score = {**found, last: nearest if abs(mean - nearest) < SAME_STATE else mean}, total
+    if best is None and (known or abs(charge) > SAME_STATE):
         raise ValueError(
             f"no oxidation states balance {atoms.get_chemical_formula('metal')}, not even with one element of mixed "
             f"valence; {_REMEDY}"
@@ -173,14 +180,8 @@ def _formal(atoms: Atoms, chosen: Mapping[str, float]) -> tuple[NDArray[np.float
 
 def _log_share(known: Mapping[int, float], mean: float) -> float:
     """Give ln p of a state or, between two known states, of their mixture with this mean; −∞ outside of them."""
-    low = max((state for state in known if state <= mean + _SAME_CHARGE), default=None)
-    high = min((state for state in known if state >= mean - _SAME_CHARGE), default=None)
-    if low is None or high is None:
-        return -math.inf
-    if low == high:
-        return math.log(known[low])
-    part = (mean - low) / (high - low)
-    return (1.0 - part) * math.log(known[low]) + part * math.log(known[high])
+    shares = states_of_mean(known, mean)
+    return sum(share * math.log(known[state]) for state, share in shares.items()) if shares else -math.inf
 
 
 def _fitted(atoms: Atoms, parameters: Path | None) -> tuple[NDArray[np.float64], str]:

@@ -12,8 +12,10 @@ from .bond_valences import (
 from .ions import Ion as Ion, element_of as element_of, ion_name as ion_name, parse_ion as parse_ion
 from .oxidation_states import (
     ANION_CHARGES as ANION_CHARGES,
+    SAME_STATE as SAME_STATE,
     known_states as known_states,
     likeliest_states as likeliest_states,
+    states_of_mean as states_of_mean,
 )
 from .radius_sets import radii as radii, radius as radius
 from .scattering import (

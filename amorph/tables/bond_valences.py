@@ -111,7 +111,7 @@ def bond_valence(
     if set is not None and set not in SETS:
         raise ValueError(f"there is no set of parameters '{set}'; the sets are {', '.join(SETS)}")
     for name in DEFAULT_SETS if set is None else (set,):
-        if (row := _row_of(_sets()[name], cation, element)) is not None:
+        if (row := _row_of(table_of(name), cation, element)) is not None:
             return _values(row, cation, element, name)
     if set == ESTIMATES or (set is None and estimates):
         return _estimate(cation, element)
@@ -153,7 +153,7 @@ def bond_valence_charges(element: str, anion: str | Ion = "O2-", *, parameters: 
     (4, 5, 6)
     """
     second = anion.element if isinstance(anion, Ion) else element_of(anion)
-    tables = [_read(parameters)] if parameters is not None else [_sets()[name] for name in DEFAULT_SETS[:-1]]
+    tables = [_read(parameters)] if parameters is not None else [table_of(name) for name in DEFAULT_SETS[:-1]]
     found = {state for table in tables for first, state, other in table if (first, other) == (element, second)}
     return tuple(sorted(int(state) for state in found - {_ANY}))
 
@@ -200,13 +200,13 @@ def _estimate(cation: Ion, anion: str) -> BondValence:
     return BondValence(cation.name, anion_name(anion), round(r0, 3), SOFTNESS, SETS[ESTIMATES], ESTIMATES, True)
 
 
-def rows_of(name: str) -> list[dict[str, str]]:
+def _rows_of(name: str) -> list[dict[str, str]]:
     """Read a shipped table."""
     text = resources.files("amorph.tables").joinpath(name).read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))
 
 
-def by_pair(rows: Iterable[dict[str, str]]) -> dict[Pair, Mapping[str, str]]:
+def _by_pair(rows: Iterable[dict[str, str]]) -> dict[Pair, Mapping[str, str]]:
     """Sort rows by the pair that each is for; the first of a pair counts."""
     sorted_rows: dict[Pair, Mapping[str, str]] = {}
     for row in rows:
@@ -214,13 +214,18 @@ def by_pair(rows: Iterable[dict[str, str]]) -> dict[Pair, Mapping[str, str]]:
     return sorted_rows
 
 
+def table_of(name: str) -> dict[Pair, Mapping[str, str]]:
+    """Give the rows of a set, by cation, charge and anion."""
+    return _sets()[name]
+
+
 @functools.cache
 def _sets() -> dict[str, dict[Pair, Mapping[str, str]]]:
     rows: dict[str, list[dict[str, str]]] = {name: [] for name in SETS}
-    for row in rows_of("bond_valence.csv"):
+    for row in _rows_of("bond_valence.csv"):
         rows[row["set"]].append(row)
-    rows[SOFT_BV] = rows_of("soft_bv.csv")
-    return {name: by_pair(of_set) for name, of_set in rows.items()}
+    rows[SOFT_BV] = _rows_of("soft_bv.csv")
+    return {name: _by_pair(of_set) for name, of_set in rows.items()}
 
 
 def _read(path: Path) -> dict[Pair, Mapping[str, str]]:
@@ -256,7 +261,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> dict[Pair, Mapping[str, 
             # a negative b, as some tables of soft-BV have it, makes a potential that diverges
             raise ValueError(f"{path}, line {number}: {bad[0]} = {row[bad[0]]} must be above 0")
         row.setdefault("source", f"{path.name}, line {number}")
-    return by_pair(rows)
+    return _by_pair(rows)
 
 
 def _read_bvparm(path: Path) -> dict[Pair, Mapping[str, str]]:
@@ -288,4 +293,4 @@ def _read_bvparm(path: Path) -> dict[Pair, Mapping[str, str]]:
         raise ValueError(
             f"{path} is no bvparm .cif with a _valence_param_ro loop; give the file of the IUCr"
         ) from error
-    return by_pair(rows)
+    return _by_pair(rows)

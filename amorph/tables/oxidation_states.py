@@ -1,12 +1,15 @@
 """Oxidation states that elements are known in: of anions the formal ones, of cations those of the ICSD's compounds."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Final, TypeVar
 
 Amount = TypeVar("Amount", int, Fraction)
+
+SAME_STATE: Final = 1e-6
+"""Two oxidation states nearer than this are one [e]."""
 
 ANION_CHARGES: Final[Mapping[str, int]] = MappingProxyType(
     {"F": -1, "O": -2, "Cl": -1, "N": -3, "Br": -1, "I": -1, "S": -2, "Se": -2, "P": -3, "As": -3, "Te": -2, "H": -1}
@@ -63,3 +66,17 @@ def likeliest_states(amounts: Mapping[str, Amount], charge: Amount) -> dict[Amou
                     step[after] = (better, {**chosen, element: float(state)})
         reached = step
     return reached
+
+
+def states_of_mean(known: Collection[int], mean: float) -> dict[int, float]:
+    """Split a mean state into the known ones on both sides of it; nothing beyond them. Pb 8/3 is 2 Pb2+, Pb4+.
+
+    >>> states_of_mean((2, 4), 2.5), states_of_mean((2, 4), 4.0), states_of_mean((2, 4), 5.0)
+    ({2: 0.75, 4: 0.25}, {4: 1.0}, {})
+    """
+    low = max((state for state in known if state <= mean + SAME_STATE), default=None)
+    high = min((state for state in known if state >= mean - SAME_STATE), default=None)
+    if low is None or high is None:
+        return {}
+    part = 0.0 if low == high else (mean - low) / (high - low)
+    return {low: 1.0} if low == high else {low: 1.0 - part, high: part}

@@ -1,8 +1,6 @@
 """Soft bond-valence Morse parameters, each row with its source."""
 
 import bisect
-import functools
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +9,10 @@ from ase.data import atomic_numbers
 from amorph.tables.bond_valences import (
     SOFT_BV,
     BondValence,
-    Pair,
     anion_name,
-    by_pair,
     read_table,
-    rows_of,
     source_of,
+    table_of,
 )
 from amorph.tables.ions import Ion, element_of, parse_ion
 
@@ -62,7 +58,7 @@ def soft_bond_valence(
     if parameters is not None and set is not None:
         raise ValueError(f"the set {set} and the file {parameters} are given; give one of them")
     if parameters is None:
-        rows, name = _soft_bond_valences(), SOFT_BV
+        rows, name = table_of(SOFT_BV), SOFT_BV
     elif Path(parameters).suffix.lower() != ".csv":
         raise ValueError(f"{parameters} is no CSV table; Morse parameters are read from one, not from a bvparm .cif")
     else:
@@ -96,8 +92,3 @@ def principal_quantum_number(element: str) -> int:
     if atomic_numbers.get(element, 0) == 0:
         raise ValueError(f"unknown element '{element}'; give a chemical symbol")
     return 1 + bisect.bisect_left(_NOBLE_GASES, atomic_numbers[element])
-
-
-@functools.cache
-def _soft_bond_valences() -> dict[Pair, Mapping[str, str]]:
-    return by_pair(rows_of("soft_bv.csv"))

@@ -95,6 +95,11 @@ def test_a_run_with_a_langevin_thermostat_is_refused(amorph, files, tmp_path):
     assert amorph("diffusion", "run", "--langevin").status == 0
     (tmp_path / "run" / "run.toml").write_text((tmp_path / "run" / "run.toml").read_text().replace("NVT", "NVE"))
     assert "not its target; give --temperature-k" in amorph("diffusion", "run").err
+    # the mark of a finished stage knows best, whatever the folder is called
+    schedule = {"schedule": {"segments": [{"name": "hold", "ensemble": "NVT"}]}}
+    (stage / "stage.json").write_text(json.dumps({"parameters": schedule}))
+    assert "Langevin" in amorph("diffusion", "run", "--temperature-k", "640").err
+    (stage / "stage.json").unlink()
     assert amorph("diffusion", "run", "--temperature-k", "640").status == 0
 
 

@@ -12,6 +12,7 @@ from amorph.cli.app import make_app
 from amorph.cli.flags import takes
 from amorph.cli.output import text_of
 from amorph.export import write_vasp_input
+from amorph.figures import heading
 from amorph.parameters import arguments_of, model_of
 from amorph.relaxation import relax
 
@@ -141,6 +142,12 @@ def test_a_number_stays_one_where_a_name_may_stand(words, value):
 )
 def test_values_are_written_for_people(value, text):
     assert text_of(value) == text
+
+
+def test_what_has_no_scale_is_never_taken_for_0():
+    assert text_of(3e-13, heading("D_cm2_s")) == text_of(3e-13, "D at 300 K [cm²/s]") == "3e-13"
+    assert text_of((1e-13, 2e-5), heading("interval_S_per_cm")).startswith("1e-13")
+    assert text_of(-1.7e-14, "barrier [eV]") == "0"
 
 
 def test_the_log_is_left_as_it_was(amorph, mgo):

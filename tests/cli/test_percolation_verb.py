@@ -51,6 +51,11 @@ def test_a_field_in_a_file_is_taken_as_it_is(amorph, tmp_path):
     table = amorph("percolation", "bvs.npz", "--threshold", 1.2).out
     assert "regions ≤ 1.2 v.u.\n" in table
     assert "largest region's share of all" in table
+    write_field(tmp_path / "bvs.cube", made.field, made.atoms)  # as another program would have it
+    as_text = json.loads(amorph("percolation", "bvs.cube", "--json").out)
+    assert as_text["thresholds"] == [
+        None if threshold is None else pytest.approx(threshold, rel=1e-5) for threshold in figures["thresholds"]
+    ]
 
 
 @pytest.mark.parametrize("quantity", ["field", "mismatch", "signed_mismatch"])

@@ -187,6 +187,20 @@ def test_relax_is_the_function_and_names_the_model(amorph, tmp_path):
     assert relaxed.get_volume() == pytest.approx(relax(atoms, emt.EMT(), cell="free", fmax=0.01).volume, rel=1e-7)
 
 
+def test_another_block_is_another_run(amorph, tmp_path):
+    one, other = (bulk("Cu", a=a, cubic=True) for a in (3.6, 3.7))
+    for name, atoms in (("one", one), ("other", other)):
+        atoms.write(tmp_path / f"{name}.cif")
+    text = "".join(
+        (tmp_path / f"{name}.cif").read_text().replace("data_image0", f"data_{name}") for name in ("one", "other")
+    )
+    (tmp_path / "both.cif").write_text(text)
+    assert amorph("relax", "both.cif", "--block", "one", "--cell", "fixed", *EMT, "--dir", "run").status == 0
+    called = amorph("relax", "both.cif", "--block", "other", "--cell", "fixed", *EMT, "--dir", "run")
+    assert called.status == 2
+    assert "input.block" in called.err
+
+
 def test_relax_that_does_not_converge_ends_with_4_and_keeps_its_structure(amorph, tmp_path):
     atoms = bulk("Cu", a=3.7, cubic=True)
     atoms.rattle(0.1, seed=0)

@@ -138,6 +138,11 @@ def test_a_glass_that_is_none_fails():
     assert (found.verdict, found.reason) == ("partly crystalline", "it never melted")
 
 
+def test_every_replica_that_is_no_glass_any_more_is_told():
+    chains = [exchanged(verdict=verdict) for verdict in ("crystalline", "amorphous", "partly crystalline")]
+    assert [said.split(" is ")[0] for said in summary(chains=chains).failed] == ["replica 0", "replica 2"]
+
+
 OLD = {
     **judged().figures(),
     "solid_share_limit": 0.05,

@@ -8,7 +8,7 @@ import pytest
 from ase.data import atomic_numbers, chemical_symbols
 
 from amorph.tables import ANION_CHARGES, SETS, bond_valence, bond_valence_rows, soft_bond_valence
-from amorph.tables.bond_valences import rows_of
+from amorph.tables.bond_valences import _rows_of as rows_of
 
 REFERENCES = {"a": "brown_altermatt1985", "b": "brese_okeeffe1991", "bs": "gagne_hawthorne2015"}
 """How bvparm2020 names the sources of the sets."""

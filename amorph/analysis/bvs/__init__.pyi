@@ -3,6 +3,7 @@ from .maps import (
     bvs_map as bvs_map,
     bvs_map_of as bvs_map_of,
     bvs_maps as bvs_maps,
+    sum_as_mapped as sum_as_mapped,
 )
 from .result import BvsMap as BvsMap
 from .valences import BondValenceSums as BondValenceSums, bond_valence_sums as bond_valence_sums

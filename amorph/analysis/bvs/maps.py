@@ -19,7 +19,7 @@ from amorph.analysis.bvs.exclusion import Exclusion, slab_filler
 from amorph.analysis.bvs.result import Blocking, BvsMap
 from amorph.analysis.bvs.window import window_field
 from amorph.fields import Precision, ScalarField
-from amorph.parameters import Count, Length, NonNegativeLength, Valence, checked, parse
+from amorph.parameters import Count, Length, NonNegativeLength, Valence, arguments_of, checked, parse
 from amorph.structure import GivenLengths, periodic_atoms
 
 __all__ = ["Blocking", "BvsMap", "bond_valence_sum_at", "bvs_map", "bvs_maps", "window_field"]
@@ -343,3 +343,9 @@ def _map_of(
         window_fraction_of_cell=within,
         over_bonded_fraction_of_cell=over,
     )
+
+
+def sum_as_mapped(made: BvsMap, points: ArrayLike) -> NDArray[np.float64]:
+    """Give (n,) sums at (n, 3) points [Å] by the parameters that a map was made with [v.u.]."""
+    bond = arguments_of(bond_valence_sum_at, parse(bvs_map, made.field.parameters))
+    return bond_valence_sum_at(points, made.atoms, **bond)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from amorph.figures import Result
 from amorph.parameters import Length, checked
 from amorph.structure import pair_list, resolve_oxidation_states
-from amorph.tables import BondValence, Ion, bond_valence, ion_name, known_states
+from amorph.tables import BondValence, Ion, bond_valence, ion_name, known_states, states_of_mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +112,7 @@ def bond_valence_sums(
     valences, used = np.zeros(len(length)), {}
     anions = dict.fromkeys(symbols[states < 0].tolist())
     for element, state in dict.fromkeys(zip(symbols[states > 0].tolist(), states[states > 0].tolist(), strict=True)):
-        shares = _states_of_mean(element, state)
+        shares = states_of_mean(known_states(element), state) or {max(round(state), 1): 1.0}
         for anion in anions:
             of_pair = (symbols[first] == element) & (states[first] == state) & (symbols[second] == anion)
             for charge, share in shares.items():
@@ -124,16 +124,3 @@ def bond_valence_sums(
         np.add.at(sums, ends, valences)
     index = math.sqrt(float(((sums - np.abs(states)) ** 2).mean()))
     return BondValenceSums(atoms, sums, origin, cutoff, tuple(used.values()), index)
-
-
-def _states_of_mean(element: str, mean: float) -> dict[int, float]:
-    """Split a mean oxidation state into the known states on both sides of it: Pb 8/3+ is two Pb2+ and one Pb4+.
-
-    A whole state that is known is itself; beyond the known ones the nearest counts.
-    """
-    known = sorted(known_states(element)) or [max(round(mean), 1)]
-    if mean == round(mean) >= 1 and (mean in known or len(known) == 1):
-        return {round(mean): 1.0}
-    low = max((state for state in known if state <= mean), default=known[0])
-    high = min((state for state in known if state >= mean), default=known[-1])
-    return {low: 1.0} if low == high else {low: (high - mean) / (high - low), high: (mean - low) / (high - low)}

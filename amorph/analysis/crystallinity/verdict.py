@@ -271,12 +271,13 @@ def _judged(
         smallest_visible_crystal=min(1.0, VISIBLE / n),
         n_judged=n,
     )
-    verdict = _verdict(found, n, cluster)
-    return replace(found, verdict=verdict, reason=_reason(verdict, found, n, cluster))
+    verdict = _verdict(found)
+    return replace(found, verdict=verdict, reason=_reason(verdict, found))
 
 
-def _verdict(found: Crystallinity, n: int, cluster: float) -> Verdict:
-    """Judge n anions, the largest cluster of solid ones among them, and the other figures."""
+def _verdict(found: Crystallinity) -> Verdict:
+    """Judge the figures."""
+    n, cluster = found.n_judged or 0, found.solid_cluster or 0.0
     order = [(found.parent_order, found.parent_order_limit), (found.bragg_peak, found.bragg_peak_limit)]
     above = [value for value, limit in order if value is not None and _holds(value, limit) is False]
     if found.space_group is not None or max([found.solid_share, *above]) >= CRYSTALLINE:
@@ -289,13 +290,14 @@ def _verdict(found: Crystallinity, n: int, cluster: float) -> Verdict:
     return "amorphous with embryo" if cluster >= fewest + max(0.0, math.log2(n / among)) else "amorphous"
 
 
-def _reason(verdict: Verdict, found: Crystallinity, n: int, cluster: float) -> str:
+def _reason(verdict: Verdict, found: Crystallinity) -> str:
     """Say what decided."""
     what = "anions" if found.anions else "atoms (no anions: all are one sublattice)"
     if found.space_group is not None:
         return f"the cell has the symmetry {found.space_group}: it is a crystal"
     said = [
-        f"largest cluster of solid {what} {cluster:.3g} of {n}, crystal fraction {found.crystal_fraction:.2f} ± "
+        f"largest cluster of solid {what} {found.solid_cluster:.3g} of {found.n_judged}, "
+        f"crystal fraction {found.crystal_fraction:.2f} ± "
         f"{found.crystal_fraction_sd:.2f} (below {found.crystal_limit:g})",
         f"Bragg peak of {found.bragg_peak_of} I/N² {found.bragg_peak:.3f} ({_at_most(found.bragg_peak_limit)})",
     ]
@@ -306,7 +308,7 @@ def _reason(verdict: Verdict, found: Crystallinity, n: int, cluster: float) -> s
             f"{', '.join(said)}, solid share {found.solid_share:.2f}: a share or I/N² of {CRYSTALLINE} is crystalline"
         )
     history = _history(found.melted, found.mean_square_displacement, found.required_displacement)
-    size = f"a crystal of less than {100 * min(1.0, VISIBLE / n):.2g} % of the cell may not show"
+    size = f"a crystal of less than {100 * (found.smallest_visible_crystal or 1.0):.2g} % of the cell may not show"
     if verdict == "cannot exclude a crystal":
         size += f", and {FEWEST} are the fewest that are judged"
     return f"{', '.join(said)}; {history}; {size}"

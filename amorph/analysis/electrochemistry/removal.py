@@ -17,7 +17,7 @@ from amorph.analysis.grids import Task
 from amorph.figures import Result, Row
 from amorph.parameters import Count, Fraction, checked
 from amorph.progress import Progress
-from amorph.structure import periodic_atoms, with_oxidation_states
+from amorph.structure import periodic_atoms, resolve_oxidation_states
 from amorph.tables import Ion, parse_ion
 
 Pick = Literal["mean", "lowest"]
@@ -68,7 +68,7 @@ class VoltageStep(Result):
     moments_muB: dict[str, float] | None
     """Mean size of the magnetic moment of each cation of the framework [μB]; None where the model gives none."""
     instability_vu: float | None
-    """Global instability index against the states of the first step [v.u.]."""
+    """Global instability index against the states of the first step [v.u.]; None where a pair has no parameters."""
     converged: bool
     """Whether all its relaxations converged."""
 
@@ -193,8 +193,7 @@ def voltage(
     mobile = _ion_of_metal(ion)
     sites = np.flatnonzero(atoms.numbers == atomic_numbers[mobile.element])
     counts = _counts(sites, removed, mobile.element, len(atoms))
-    if "oxidation_states" not in atoms.arrays:
-        atoms = with_oxidation_states(atoms, "formal")
+    atoms, _ = resolve_oxidation_states(atoms, None)
     orders = [rng.permutation(sites) for _ in range(choices)]
     table: list[list[_Choice]] = []
     total = sum(_ways(count, len(sites), choices) for count in counts)
@@ -282,7 +281,7 @@ def _result(
                 voltage_standard_error_V=error,
                 valences_vu=_valences(made, sums, framework),
                 moments_muB=None if moments is None else _moments(made, framework, moments),
-                instability_vu=float(np.mean([index for _, index in sums])),
+                instability_vu=_known(np.array([index for _, index in sums])),
                 converged=all(one.converged for one in made),
             )
         )
@@ -338,8 +337,13 @@ def _valences(
     made: list[_Choice], sums: list[tuple[NDArray[np.float64], float]], framework: list[str]
 ) -> dict[str, float | None]:
     own = [(one.atoms.symbols, values) for one, (values, _) in zip(made, sums, strict=True)]
-    means = {e: float(np.mean(np.concatenate([v[s == e] for s, v in own]))) for e in framework}
-    return {element: None if np.isnan(mean) else mean for element, mean in means.items()}
+    return {e: _known(np.concatenate([v[s == e] for s, v in own])) for e in framework}
+
+
+def _known(values: NDArray[np.float64]) -> float | None:
+    """Give the mean of what is known; None where something is not."""
+    mean = float(values.mean())
+    return None if np.isnan(mean) else mean
 
 
 def _moments(made: list[_Choice], framework: list[str], moments: Moments) -> dict[str, float]:

@@ -5,18 +5,20 @@ from dataclasses import replace
 import numpy as np
 
 from amorph.analysis.bvs import BvsMap, bvs_map
+from amorph.analysis.grids import Task
 from amorph.fields import ScalarField
 from amorph.parameters import parse
 
 
-def bond_valence_window(made: BvsMap) -> ScalarField:
+def bond_valence_window(made: BvsMap, *, threads: int | None = None, progress: Task | None = None) -> ScalarField:
     """Give the half width at which each point first lies in the window of a bond-valence map, NaN where excluded.
 
-    The map is summed at excluded points too: beside the spheres the surface passes between these and others.
+    The map is summed once more, at excluded points too: beside the spheres the surface passes between these and others.
+    `threads` and `progress` are as of :func:`~amorph.analysis.bvs.bvs_map`.
     """
     whole = {**parse(bvs_map, made.field.parameters), "exclusion_radius": 0.0, "anion_exclusion_radius": 0.0}
-    everywhere = bvs_map(made.atoms, **{**whole, "grid": made.grid}).signed_mismatch
-    width = window_width(everywhere)
+    whole |= {"grid": made.grid, "threads": threads}
+    width = window_width(bvs_map(made.atoms, **whole, progress=progress).signed_mismatch)
     width.values[np.isnan(made.field.values)] = np.nan
     return width
 

@@ -42,7 +42,7 @@ class Tracer(Result):
     ions: int
     """Number of its atoms."""
     charge: float | None
-    """Mean charge of its ions [e]; None where the structure does not say."""
+    """Mean charge of its ions [e]; None where none was given."""
     diffusivity_cm2_s: float | None
     """Tracer diffusion coefficient [cm²/s]; None where no diffusion is seen."""
     standard_error: float | None

@@ -64,8 +64,8 @@ def random_walk_covariance(lags: Integers, frames: int) -> Floats:
     return 2.0 * pairs / (windows * (frames - m))
 
 
-def slope_weights(lags: Integers, frames: int) -> Floats:
-    """Give the weights that make the slope of the line, with its intercept, of the values at some lags.
+def line_weights(lags: Integers, frames: int) -> Floats:
+    """Give the (2, lags) weights that make a line of the values at some lags: its intercept and its slope.
 
     They depend on the lags alone, not on the values, so that the slope is unbiased wherever the curve is a line.
     """
@@ -73,7 +73,7 @@ def slope_weights(lags: Integers, frames: int) -> Floats:
     scale = np.sqrt(np.diag(covariance))
     design = np.stack([np.ones(len(lags)), lags.astype(float)], axis=1) / scale[:, None]
     solved = np.linalg.solve(covariance / np.outer(scale, scale), design)
-    weights: Floats = np.linalg.solve(design.T @ solved, solved.T)[1] / scale
+    weights: Floats = np.linalg.solve(design.T @ solved, solved.T) / scale
     return weights
 
 
@@ -135,16 +135,14 @@ def fit_line(values: Floats, lags: Integers, frames: int, dimensions: int) -> Li
     mean = values.mean(axis=0)
     start = _start(values, lags, frames, dimensions)
     used = lags >= (lags[-1] // 2 if start is None else start)
-    weights = slope_weights(lags[used], frames)
+    of_intercept, weights = line_weights(lags[used], frames)
     slopes = values[:, used] @ weights
     slope = float(slopes.mean())
     error = _walk_error(weights, mean[used], lags[used], frames, count * dimensions)
     if count > 1:
         factor = student.ppf((1.0 + CONFIDENCE) / 2.0, count - 1) / student.ppf((1.0 + CONFIDENCE) / 2.0, np.inf)
         error = max(error, float(factor * slopes.std(ddof=1) / np.sqrt(count)))
-    covariance = random_walk_covariance(lags[used], frames)
-    inverse = np.linalg.solve(covariance, np.ones(used.sum()))
-    intercept = float(inverse @ (mean[used] - slope * lags[used]) / inverse.sum())
+    intercept = float(of_intercept @ mean[used])
     seen = start is not None and slope > 0.0 and error <= RESOLVED * slope and intercept <= slope * lags[-1]
     return Line(start, slope, error, intercept, bool(seen))
 

@@ -193,7 +193,7 @@ def free_volume(
     doi:10.1038/s43246-025-00921-0. As the cells fill space, that is
     :math:`n_O (\langle V_O \rangle - V_{O,\mathrm{reference}}) / V_\mathrm{cell}`: the free volume sits in the cells
     of the anions; where it is negative, so is the □ of the formula. In a network of triangles or tetrahedra, or beside
-    another anion, the oxygen of MgO is no reference, which the result and a warning say: f_V of silica would be 42 %.
+    another anion, the oxygen of MgO is no reference, which the result and a warning say: f_V of quartz would be 32 %.
 
     Examples
     --------
@@ -211,7 +211,7 @@ def free_volume(
             present = ", ".join(sorted(set(atoms.symbols)))
             raise ValueError(f"{what} = {given} is not in the cell, which has {present}; name one that is")
     reference, source = _reference(name, oxygen_volume, oxygen_volume_source)
-    note = _out_of_domain(atoms, name) if oxygen_volume == "experiment" else None
+    note = _out_of_domain(atoms, name) if oxygen_volume in ("experiment", REFERENCE) else None
     volumes = cut_cells(atoms, tessellation, radii).volumes
     return FreeVolume(
         cell_volume=float(atoms.cell.volume),

@@ -232,8 +232,7 @@ GLASS = Crystallinity(
     ],
 )
 def test_verdict_at_the_thresholds(anions: int, found: dict[str, Any], verdict: str) -> None:
-    judged = replace(GLASS, **found)
-    assert module._verdict(judged, anions, judged.solid_cluster) == verdict
+    assert module._verdict(replace(GLASS, **found, n_judged=anions)) == verdict
 
 
 def test_displacements_are_counted_by_species_without_drift_and_strain() -> None:

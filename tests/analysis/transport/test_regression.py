@@ -6,7 +6,7 @@ from walks import covered, summed, walk
 
 from amorph.analysis.transport import fit_line, lags_of
 from amorph.analysis.transport.motion import moments
-from amorph.analysis.transport.regression import random_walk_covariance, slope_weights
+from amorph.analysis.transport.regression import line_weights, random_walk_covariance
 
 
 def test_the_covariance_is_that_of_all_pairs_of_windows():
@@ -21,17 +21,17 @@ def test_the_covariance_is_that_of_all_pairs_of_windows():
     np.testing.assert_allclose(random_walk_covariance(lags, frames), expected, rtol=1e-12)
 
 
-def test_weights_find_the_slope_of_any_line():
+def test_weights_find_any_line():
     lags = lags_of(300)
-    weights = slope_weights(lags, 300)
-    np.testing.assert_allclose([weights.sum(), weights @ lags], [0.0, 1.0], atol=1e-9)
+    weights = line_weights(lags, 300)
+    np.testing.assert_allclose(weights @ np.stack([np.ones(len(lags)), lags], axis=1), np.eye(2), atol=1e-9)
 
 
 def test_no_other_weights_have_a_smaller_variance():
     """Gauss and Markov: any direction that keeps the slope unbiased adds variance."""
     rng = np.random.default_rng(0)
     lags = lags_of(100)
-    covariance, weights = random_walk_covariance(lags, 100), slope_weights(lags, 100)
+    covariance, weights = random_walk_covariance(lags, 100), line_weights(lags, 100)[1]
     design = np.stack([np.ones(len(lags)), lags], axis=1)
     for _ in range(20):
         other = rng.normal(size=len(lags))
