@@ -15,13 +15,15 @@ from typing import Any, Final
 import numpy as np
 from ase import Atoms, units
 from ase.build import bulk
+from numpy.typing import NDArray
 
 import amorph
 from amorph.analysis.bvse import site_energy_at
-from amorph.analysis.percolation import bond_valence_window, percolation_thresholds
+from amorph.analysis.percolation import bond_valence_window, percolation, percolation_thresholds
 from amorph.analysis.voids import find_holes
 from amorph.cli.output import show
 from amorph.export import write_structure
+from amorph.fields import ScalarField
 from amorph.meltquench import QuenchSchedule, Segment
 
 STRUCTURES: Final = Path(__file__).parent.parent / "structures"
@@ -39,8 +41,9 @@ PUBLISHED: Final = {"MgO": "1.56, 2.76", "Li2O": "0.15", "LiF": "0.73", "Li2CO3"
 """Barriers of a vacancy [eV]; sources in docs/passivation.md."""
 
 COLUMNS: Final = (
-    "ion", "film", "density_g_cm3", "barrier_1D_eV", "barrier_2D_eV", "barrier_3D_eV", "dimension_at_limit",
-    "sites_above_lowest_eV", "window_1D_vu", "included_sphere_A", "free_sphere_A", "published_eV", "note",
+    "ion", "film", "density_g_cm3", "barrier_1D_eV", "barrier_2D_eV", "barrier_3D_eV", "barrier_of_sites_eV",
+    "dimension_at_limit", "sites_above_lowest_eV", "window_1D_vu", "included_sphere_A", "free_sphere_A",
+    "published_eV", "note",
 )  # fmt: skip
 
 HOP_A, ATTEMPTS_PER_S, THICKNESS_A, DURATION_S, TEMPERATURE_K = 3.0, 1e13, 100.0, 3600.0, 300.0
@@ -76,7 +79,9 @@ def measure(film: str, ion: str, atoms: Atoms, spacing: float) -> dict[str, Any]
     else:
         found = percolation_thresholds(made.field)
         row |= {f"barrier_{n}D_eV": barrier for n, barrier in enumerate(found.barriers, start=1)}
-        row["dimension_at_limit"] = sum(barrier is not None and barrier <= LIMIT_EV for barrier in found.barriers)
+        points = np.rint(atoms.get_scaled_positions()[mobile] * made.grid).astype(int) % made.grid
+        row["dimension_at_limit"] = _dimension_of(made.field, made.minimum + LIMIT_EV, points)
+        row["barrier_of_sites_eV"] = _threshold_of(made.field, points) - made.minimum
         sites = site_energy_at(atoms.positions[mobile], made.atoms, ion)
         row["sites_above_lowest_eV"] = float(sites.mean()) - made.minimum
     window = amorph.bvs_map(atoms, ion, spacing=spacing, blocking="framework", exclusion_radius=0.0)
@@ -85,6 +90,26 @@ def measure(film: str, ion: str, atoms: Atoms, spacing: float) -> dict[str, Any]
     holes = find_holes(atoms[~mobile])
     row |= {"included_sphere_A": float(holes.radii[0]), "free_sphere_A": holes.passages[0].radius}
     return row
+
+
+def _dimension_of(field: ScalarField, threshold: float, points: NDArray[np.int64]) -> int:
+    """Give the highest dimension, at a threshold, of a region that holds one of some grid points."""
+    found = percolation(field, threshold=threshold, side="below")
+    labels = found.labels[tuple(points.T)]
+    return int(found.dimensions[labels[labels > 0] - 1].max(initial=0))
+
+
+def _threshold_of(field: ScalarField, points: NDArray[np.int64]) -> float:
+    """Give the lowest value of the field at which a region that holds one of some grid points runs through."""
+    values = np.unique(field.values)
+    low, high = 0, len(values) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if _dimension_of(field, float(values[middle]), points) > 0:
+            high = middle
+        else:
+            low = middle + 1
+    return float(values[low])
 
 
 def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -110,14 +135,16 @@ def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:
         for n, alpha in ((3, 0.25), (2, 0.5), (1, 1.0)):
             if (barrier := row[f"barrier_{n}D_eV"]) is not None:
                 axes.barh(place, barrier, color=colors[row["ion"]], alpha=alpha, height=0.7)
-        if row["barrier_1D_eV"] is None:
+        if row["barrier_of_sites_eV"] is not None:
+            axes.plot(row["barrier_of_sites_eV"], place, "k|", markersize=9)
+        else:
             axes.text(0.05, place, "no parameters", va="center", fontsize="small", color="0.4")
     axes.axvline(
         LIMIT_EV, color="0.2", linewidth=1, linestyle="--", label=f"10 nm in an hour at 300 K: {LIMIT_EV:.2f} eV"
     )
     axes.set_yticks(range(len(rows)), [f"{row['ion']} in {row['film']}" for row in rows])
     axes.invert_yaxis()
-    axes.set(xlabel="BVSE barrier [eV]: dark 1D, lighter 2D and 3D", xlim=(0, 6))
+    axes.set(xlabel="BVSE barrier [eV]: dark 1D, lighter 2D and 3D; mark: the way leads over sites of the ion")
     axes.legend(frameon=False, fontsize="small", loc="lower right")
     figure.savefig(path, dpi=150)
 
