@@ -18,8 +18,10 @@ provide_cache_folder()
 WIDTH = 1 << 13
 FAR = 255
 """Distance of what was not reached."""
-Sides = namedtuple("Sides", ("closer", "equal", "places", "numbers", "around"))
-"""Bits of the nodes by their places, the places by number and back, and those of their neighbors, −1 outside."""
+Sides = namedtuple("Sides", ("closer", "equal", "places", "numbers", "before", "ends"))
+"""Bits of the nodes by their places, the places by number and back, and by number the places of neighbors: those a step
+nearer to the source, of these the later ones first, then those as near, the later ones first; and where each part ends.
+"""
 _EMPTY = np.int64(-(1 << 62))
 _ATOM_BITS = 22
 _ATOM = (1 << _ATOM_BITS) - 1
@@ -153,7 +155,7 @@ def opposites(largest, starts, neighbors, codes):  # type: ignore[no-untyped-def
             for odd in range(2):
                 if not 3 <= 2 * half + odd <= largest:
                     continue
-                if not (many or _sides_fit(n, half, odd, source, starts, neighbors, codes, steps, nodes, sides)):
+                if not (many or _sides_fit(n, half, odd, sides)):
                     continue
                 if count == len(found):
                     found = np.concatenate((found, np.empty_like(found)))
@@ -166,55 +168,46 @@ def opposites(largest, starts, neighbors, codes):  # type: ignore[no-untyped-def
 @njit(cache=True, nogil=True, error_model="numpy")
 def _workspace(size, starts):  # type: ignore[no-untyped-def]
     room = size // 2
-    around = np.empty((room, (starts[1:] - starts[:-1]).max()), np.int64)
     sides = Sides(
-        np.empty(size, np.uint64), np.empty(size, np.uint64), np.empty(room, np.int64), np.empty(size, np.int64), around
+        np.empty(size, np.uint64),
+        np.empty(size, np.uint64),
+        np.empty(room, np.int64),
+        np.empty(size, np.int64),
+        np.empty((room, (starts[1:] - starts[:-1]).max()), np.int64),
+        np.empty((room, 4), np.int64),
     )
     return np.empty(size, np.int64), np.empty(size, np.uint8), np.empty((2, room), np.int64), sides
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _side(n, k, step, source, starts, neighbors, codes, steps, nodes, sides):  # type: ignore[no-untyped-def]
-    """Give the place of the k-th neighbor of a node if it is so many steps from the source and later, or −1."""
-    place = sides.around[n, k]
-    if place < 0 or steps[place] != step:
-        return -1
-    e = starts[nodes[0, n]] + k
-    return place if _later(neighbors[e], nodes[1, n] + codes[e], source) else -1
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
-def _sides_fit(n, half, odd, source, starts, neighbors, codes, steps, nodes, sides):  # type: ignore[no-untyped-def]
+def _sides_fit(n, half, odd, sides):  # type: ignore[no-untyped-def]
     """Tell whether neighbors of a node and of the source may be those of both on a ring.
 
     The arms leave the source by u and v, and end at the node: by x the one through u, by w the other. v is nearer to w
     and half the ring from x; u is nearer to x and half the ring from w. In an odd ring w is opposite to the source too,
     and v leads to it by the node y before it.
     """
-    closer, equal, places, numbers, _ = sides
+    closer, equal, places, numbers, before, ends = sides
     far = places[n]
-    degree = starts[nodes[0, n] + 1] - starts[nodes[0, n]]
-    for k in range(degree):
-        w = _side(n, k, half - 1 + odd, source, starts, neighbors, codes, steps, nodes, sides)
-        if w < 0:
-            continue
+    for k in range(ends[n, 1] if odd else 0, ends[n, 2] if odd else ends[n, 0]):
+        w = before[n, k]
         of_u = closer[far] & (equal[w] if odd else ~closer[w] & ~equal[w])
         if of_u == 0:
             continue
         if half == 1:  # a triangle: the source itself is before both
             return True
-        for m in range(degree):
-            x = _side(n, m, half - 1, source, starts, neighbors, codes, steps, nodes, sides)
-            if x < 0 or x == w or of_u & closer[x] == 0:
+        for m in range(ends[n, 0]):
+            x = before[n, m]
+            if x == w or of_u & closer[x] == 0:
                 continue
             of_v = closer[w] & ~closer[x] & ~equal[x] & (equal[far] if odd else closer[far])
             if of_v == 0:
                 continue
             if not odd:
                 return True
-            for i in range(starts[nodes[0, numbers[w]] + 1] - starts[nodes[0, numbers[w]]]):
-                y = _side(numbers[w], i, half - 1, source, starts, neighbors, codes, steps, nodes, sides)
-                if y >= 0 and of_u & closer[x] & ~closer[y] & ~equal[y] != 0 and of_v & closer[y] != 0:
+            for i in range(ends[numbers[w], 0]):
+                y = before[numbers[w], i]
+                if of_u & closer[x] & ~closer[y] & ~equal[y] != 0 and of_v & closer[y] != 0:
                     return True
     return False
 
@@ -222,15 +215,12 @@ def _sides_fit(n, half, odd, source, starts, neighbors, codes, steps, nodes, sid
 @njit(cache=True, nogil=True, error_model="numpy")
 def _tell_sides(source, count, starts, neighbors, codes, keys, steps, nodes, sides):  # type: ignore[no-untyped-def]
     """Write for every node of a ball which neighbors of the source are nearer to it than that, and which as near."""
-    closer, equal, places, numbers, around = sides
+    closer, equal, places, numbers, before, ends = sides
     for n in range(count):
-        atom, code = nodes[0, n], nodes[1, n]
-        places[n], _ = _slot(keys, atom, code)
+        places[n], _ = _slot(keys, nodes[0, n], nodes[1, n])
         closer[places[n]] = equal[places[n]] = 0
         numbers[places[n]] = n
-        for k in range(starts[atom + 1] - starts[atom]):
-            place, _ = _slot(keys, neighbors[starts[atom] + k], code + codes[starts[atom] + k])
-            around[n, k] = -1 if keys[place] == _EMPTY else place
+    _list_before(source, count, starts, neighbors, codes, keys, steps, nodes, sides)
     for e in range(starts[source], min(starts[source + 1], starts[source] + 64)):
         if _later(neighbors[e], codes[e], source):
             place, _ = _slot(keys, neighbors[e], codes[e])
@@ -239,18 +229,37 @@ def _tell_sides(source, count, starts, neighbors, codes, keys, steps, nodes, sid
     while begin < count:
         step, end = steps[places[begin]], begin
         while end < count and steps[places[end]] == step:
-            for k in range(starts[nodes[0, end] + 1] - starts[nodes[0, end]]):
-                other = around[end, k]
-                if other >= 0 and steps[other] + 1 == step:
-                    closer[places[end]] |= closer[other]
-                    equal[places[end]] |= equal[other]
+            for k in range(ends[end, 1]):
+                closer[places[end]] |= closer[before[end, k]]
+                equal[places[end]] |= equal[before[end, k]]
             end += 1
         for n in range(begin, end):
-            for k in range(starts[nodes[0, n] + 1] - starts[nodes[0, n]]):
-                other = around[n, k]
-                if other >= 0 and steps[other] == step:
-                    equal[places[n]] |= closer[other]
+            for k in range(ends[n, 1], ends[n, 3]):
+                equal[places[n]] |= closer[before[n, k]]
         begin = end
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _list_before(source, count, starts, neighbors, codes, keys, steps, nodes, sides):  # type: ignore[no-untyped-def]
+    """List the neighbors of every node of a ball that are not farther from the source, in the order of `Sides`."""
+    _, _, places, _, before, ends = sides
+    found = np.empty((4, before.shape[1]), np.int64)
+    sizes = np.empty(4, np.int64)
+    for n in range(count):
+        atom, code, step = nodes[0, n], nodes[1, n], np.int64(steps[places[n]])
+        sizes[:] = 0
+        for e in range(starts[atom], starts[atom + 1]):
+            place, _ = _slot(keys, neighbors[e], code + codes[e])
+            if keys[place] == _EMPTY or steps[place] > step:
+                continue
+            part = 2 * (steps[place] == step) + (not _later(neighbors[e], code + codes[e], source))
+            found[part, sizes[part]] = place
+            sizes[part] += 1
+        end = 0
+        for part in range(4):
+            before[n, end : end + sizes[part]] = found[part, : sizes[part]]
+            end += sizes[part]
+            ends[n, part] = end
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -297,9 +306,9 @@ def _close(arms, source, far, far_code, size, starts, neighbors, codes, keys, st
                 level -= 1
                 continue
             a[0, level], a[1, level] = neighbors[ea[level]], a[1, level - 1] + codes[ea[level]]
+            # a step nearer to the far node is a step from the source: they are half the ring apart
             possible = (
                 _later(a[0, level], a[1, level], source)
-                and _distance(keys, steps, source, 0, a[0, level], a[1, level]) == level
                 and _distance(keys, steps, far, far_code, a[0, level], a[1, level]) == half - level
             )
             if not possible:
@@ -311,8 +320,8 @@ def _close(arms, source, far, far_code, size, starts, neighbors, codes, keys, st
         b[0, level], b[1, level] = neighbors[eb[level]], b[1, level - 1] + codes[eb[level]]
         if (
             not _later(b[0, level], b[1, level], source)
-            or _distance(keys, steps, source, 0, b[0, level], b[1, level]) != level
             or _distance(keys, steps, far, far_code, b[0, level], b[1, level]) != half - level + odd
+            or (odd and _distance(keys, steps, source, 0, b[0, level], b[1, level]) != level)
             or not _fits(keys, steps, a, b, level, size)
         ):
             continue
