@@ -144,7 +144,7 @@ def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     )
     axes.set_yticks(range(len(rows)), [f"{row['ion']} in {row['film']}" for row in rows])
     axes.invert_yaxis()
-    axes.set(xlabel="BVSE barrier [eV]: dark 1D, lighter 2D and 3D; mark: the way leads over sites of the ion")
+    axes.set(xlabel="BVSE barrier [eV]: dark 1D, lighter 2D and 3D\nmark: the way leads over sites of the ion")
     axes.legend(frameon=False, fontsize="small", loc="lower right")
     figure.savefig(path, dpi=150)
 
