@@ -10,7 +10,7 @@ computed.
 
 Sums and gradients are kept per directed short edge; w_ij is taken out of the sum over k, and the gradient of a
 center's part is the sum over its edges (`linear.add_edges`). Products work on whole tiles; what a tile holds beyond its
-last angle is never used.
+last angle is never used. `tile` is where its rows start in arrays that may hold those of all angles.
 
 Notation as in `gated`. Deng et al. (2023), doi:10.1038/s42256-023-00716-3, with i the center of the angle:
 
@@ -269,10 +269,7 @@ def forward(
 
 @njit(cache=True, nogil=True)
 def _second_backward(a0, count, g, second, w, upstream, weight_gradient, u, n, tile, inverses):
-    """Go back from the messages of a tile to z: u becomes dE/dz; dE/dw_ik is added to `weight_gradient`.
-
-    The rows of the tile start at `tile` in n.
-    """
+    """Go back from the messages of a tile to z: u becomes dE/dz; dE/dw_ik is added to `weight_gradient`."""
     vectors = second.vectors
     for r in range(count):
         e1, e2 = g.edges[a0 + r, 0], g.edges[a0 + r, 1]
@@ -298,10 +295,7 @@ def _second_backward(a0, count, g, second, w, upstream, weight_gradient, u, n, t
 
 @njit(cache=True, nogil=True)
 def _hidden_backward(a0, count, level, g, table, angle_step, bond_gradient, slope, n, du, tile):
-    """Go back from dE/du, in n, to the first layer of the convolution: n becomes dE/dh at level > 0.
-
-    The rows of the tile start at `tile` in du.
-    """
+    """Go back from dE/du, in n, to the first layer of the convolution: n becomes dE/dh at level > 0."""
     for r in range(count):
         e1, e2 = g.edges[a0 + r, 0], g.edges[a0 + r, 1]
         at1, at2 = np.int64(e1) * 256, np.int64(e2) * 256 + 128
@@ -324,10 +318,7 @@ def _hidden_backward(a0, count, level, g, table, angle_step, bond_gradient, slop
 def _update_backward(
     a0, count, level, g, table, norms, angle_step, bond_gradient, slope, up_angles, u, n, tile, inverses
 ):  # fmt: skip
-    """Go back through the angle update of a tile, given dE/d(new angles): u becomes dE/d(first layer).
-
-    The rows of the tile start at `tile` in n.
-    """
+    """Go back through the angle update of a tile, given dE/d(new angles): u becomes dE/d(first layer)."""
     for r in range(count):
         row = r * 128
         along_c, along_g = zero(n), zero(n)
