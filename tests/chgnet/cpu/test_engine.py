@@ -255,6 +255,18 @@ def test_the_envelope_has_the_power_of_the_file_whole_or_not():
     np.testing.assert_allclose(slope, (ahead - behind) / (2 * step), atol=1e-4)
 
 
+def test_pairs_of_elements_that_were_tabulated_before_are_taken_over(engine, monkeypatch):
+    tables, made, message = engine.tables, [], engine.tables._message
+    monkeypatch.setattr(tables, "_messages", OrderedDict())
+    monkeypatch.setattr(tables, "_message", lambda *asked: made.append(asked[:2]) or message(*asked))
+    tables.messages(np.array([3, 8]))
+    known = len(made)
+    table = tables.messages(np.array([3, 8, 12])).reshape(3, 3, -1)
+    assert set(made[known:]) == {(12, 12), (3, 12), (12, 3), (8, 12), (12, 8)}
+    monkeypatch.setattr(tables, "_messages", OrderedDict())
+    assert np.array_equal(table, tables.messages(np.array([3, 8, 12])).reshape(3, 3, -1))
+
+
 def test_tables_are_kept_up_to_a_size_whatever_their_number(engine, monkeypatch):
     tables, made = engine.tables, []
     size = tables.messages(np.array([8])).size
