@@ -119,12 +119,14 @@ def _study_keys():
     """Every key of a study and of an ensemble, from the signatures that read them."""
     text = (
         "# Keys of a study\n\nEvery table and key of a study's TOML file, from the same signatures that check it; "
-        "`amorph run --explain KEY` prints\nthe same. A file says only what differs from these defaults; only `[build]` "
-        "is required.\n"
+        "`amorph run --explain KEY` prints\nthe same. A file says only what differs from these defaults; "
+        "only `[build]` is required.\n"
     )
     for name, table in TABLES.items():
         text += _keys(name, table)
-    text += "\n## Keys of an ensemble\n\nThe file of `amorph ensemble run`. Its table `[vary]` has the values of any key above.\n"
+    text += (
+        "\n## Keys of an ensemble\n\nThe file of `amorph ensemble run`. Its table `[vary]` has the values of any key.\n"
+    )
     for name, function in (
         ("ensemble", plan.ensemble),
         ("melt", shared_melt.melt),
@@ -137,7 +139,9 @@ def _study_keys():
 
 def _keys(name, table, *, level="##", of=""):
     about = inspect.getdoc(table.function).partition("\n")[0]
-    when = " Needed in every file." if table.required else " Used where the file has the table." if table.optional else ""
+    when = (
+        " Needed in every file." if table.required else " Used where the file has the table." if table.optional else ""
+    )
     rows = [
         (
             f"`{key.name.removeprefix(f'{name}.')}`",
@@ -147,20 +151,23 @@ def _keys(name, table, *, level="##", of=""):
         )
         for key in keys_of(name, table)
     ]
-    return f"\n({of}{name})=\n{level} [{name}]\n\n{about}{when}\n\n" + _table(("key", "meaning", "value", "default"), rows)
+    return f"\n({of}{name})=\n{level} [{name}]\n\n{about}{when}\n\n" + _table(
+        ("key", "meaning", "value", "default"), rows
+    )
 
 
 def _table(head, rows):
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    return "\n".join(lines + [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]) + "\n"
+    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    return "```{table}\n:class: keys\n\n" + "\n".join(lines) + "\n```\n"
 
 
 def _api_index():
     """The names at the top of the package, and the rooms that they come from."""
     text = (
-        "# Python\n\n`import amorph` gives these names at once; each links to its room, which holds the rest. Arguments are "
-        "checked against the\nbounds that stand beside them, and an error is one line: the thing, its value, the rule, the "
-        "remedy.\n\n"
+        "# Python\n\n`import amorph` gives these names at once; each links to its room, which holds the rest. "
+        "Arguments are checked against the\nbounds that stand beside them, and an error is one line: the thing, "
+        "its value, the rule, the remedy.\n\n"
     )
     rows = []
     for name in sorted(amorph.__all__, key=str.lower):

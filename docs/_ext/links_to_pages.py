@@ -13,10 +13,14 @@ def setup(app):
 
 
 def _link(app, name, source):
-    if not Path(app.env.doc2path(name)).suffix == ".md":
+    if Path(app.env.doc2path(name)).suffix != ".md":
         return
     pages = "|".join(page.stem for page in Path(app.srcdir).glob("*.md"))
-    named = re.compile(rf"(?<!\]\()(?<![\w/\[])(`?)(?:docs/)?({pages})\.md\1(?![\w\])])")
+    named = re.compile(rf"(?<!\]\()(?<![\w/\[])(`?)(?:docs/)?({pages})\.md\1(?![\w\]])")
     parts = _FENCE.split(source[0])
-    parts[::2] = [named.sub(lambda found: f"[{found[2].replace('_', ' ')}]({found[2]}.md)", part) for part in parts[::2]]
+    parts[::2] = [named.sub(_as_link, part) for part in parts[::2]]
     source[0] = "".join(parts)
+
+
+def _as_link(found):
+    return f"[{found[2].replace('_', ' ')}]({found[2]}.md)"

@@ -9,10 +9,10 @@ and takes hours.
 
 import matplotlib.pyplot as plt
 import numpy as np
-from workflows.soft_ions import SoftIons
 
 import amorph
 from amorph import QuenchSchedule, Segment
+from workflows.soft_ions import SoftIons
 
 rng = np.random.default_rng(0)
 built = amorph.build("Li2Ti1/3Mo2/3O3", supercell=(2, 2, 4), lattice_constant=4.6, rng=rng)
@@ -67,5 +67,5 @@ axes.legend()
 plt.show()
 
 # %%
-# As a study, with checkpoints, control, analysis and page: ``amorph run workflows/soft_ions.toml --dir runs/soft_ions``.
-# How often the verdict errs stands in :doc:`/verdict`.
+# As a study, with checkpoints, control, analysis and page: ``amorph run workflows/soft_ions.toml --dir
+# runs/soft_ions``. How often the verdict errs stands in :doc:`/verdict`.

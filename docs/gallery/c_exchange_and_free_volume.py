@@ -8,11 +8,11 @@ crystal?
 
 import matplotlib.pyplot as plt
 import numpy as np
-from workflows.soft_ions import SoftIons
 
 import amorph
 from amorph import QuenchSchedule, Segment
 from amorph.analysis.voids import voids
+from workflows.soft_ions import SoftIons
 
 rng = np.random.default_rng(0)
 built = amorph.build("Li2Ti1/3Mo2/3O3", supercell=(2, 2, 3), lattice_constant=4.6, rng=rng)
@@ -52,7 +52,8 @@ for (name, atoms), line in zip(structures.items(), ("-", "--"), strict=True):
     found = amorph.bvs_map(atoms, "Mg2+", spacing=0.2, blocking="framework")
     values = found.field.values[np.isfinite(found.field.values)]  # NaN near an atom
     axes.hist(values, bins=np.arange(0, 4.05, 0.1), histtype="step", linestyle=line, density=True, label=name)
-    print(f"{name:8} window {100 * found.window_fraction_of_cell:.2f} %, roomier {found.under_bonded_fraction_of_cell:.2%}")
+    window, roomier = found.window_fraction_of_cell, found.under_bonded_fraction_of_cell
+    print(f"{name:8} window {100 * window:.2f} %, roomier {100 * roomier:.2f} % of the cell")
 axes.axvspan(1.6, 2.4, alpha=0.2, label="window of Mg$^{2+}$")
 axes.set(xlabel="bond valence sum [v.u.]", ylabel="density of points")
 axes.legend()

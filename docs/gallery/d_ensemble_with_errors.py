@@ -35,7 +35,7 @@ for model, summary in found.items():
 figure, panels = plt.subplots(1, len(figures), figsize=(10, 3.6), layout="constrained")
 colors, marks = {"glass": "tab:blue", "crystal": "tab:orange"}, {"glass": "o", "crystal": "s"}
 for name, axes in zip(figures, panels, strict=True):
-    for place, (model, summary) in enumerate(found.items()):
+    for place, summary in enumerate(found.values()):
         for entry in summary.statistics:
             if entry.figure != name or entry.structure not in colors:
                 continue

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from workflows.soft_ions import SoftIons
 
 import amorph
 from amorph import QuenchSchedule, Segment
 from amorph.analysis.scattering import amorphous_share, compare
+from workflows.soft_ions import SoftIons
 
 rng = np.random.default_rng(0)
 rocksalt = amorph.build("Li2Ti1/3Mo2/3O3", supercell=(2, 2, 2), lattice_constant=4.5, rng=rng).atoms
@@ -46,9 +46,7 @@ share = amorphous_share(measured, halo, lines, background_terms=4)
 print(f"share of the atoms in the glass: {share.share_of_atoms:.3f} ± {share.standard_error:.3f} (made with 0.300)")
 print(f"R_w = {share.fit.r_w:.3f}, reduced χ² = {share.fit.reduced_chi_squared:.2f}")
 
-figure, (above, below) = plt.subplots(
-    2, sharex=True, figsize=(7, 4.5), layout="constrained", height_ratios=(3, 1)
-)
+figure, (above, below) = plt.subplots(2, sharex=True, figsize=(7, 4.5), layout="constrained", height_ratios=(3, 1))
 above.plot(share.fit.x, share.fit.measured, ".", markersize=2, label="measured")
 above.plot(share.fit.x, share.fit.computed, label="fit")
 above.plot(share.fit.x, share.amorphous + share.fit.background, "--", label="glass and background")

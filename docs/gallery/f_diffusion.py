@@ -66,8 +66,10 @@ plt.show()
 line = arrhenius(found, "Li")
 low, high = line.activation_energy_interval_95
 print(f"E_a = {line.activation_energy_eV:.3f} eV, 95 %: {low:.3f} to {high:.3f} (the walkers obey {E_A})")
-print(f"diffusion length in 1 h at 300 K: {line.diffusion_length_1h_nm:.0f} nm, 95 %: "
-      f"{line.diffusion_length_1h_interval_95[0]:.0f} to {line.diffusion_length_1h_interval_95[1]:.0f} nm")
+print(
+    f"diffusion length in 1 h at 300 K: {line.diffusion_length_1h_nm:.0f} nm, 95 %: "
+    f"{line.diffusion_length_1h_interval_95[0]:.0f} to {line.diffusion_length_1h_interval_95[1]:.0f} nm"
+)
 
 # %%
 # Where nothing diffuses, no number is made up: an upper limit is printed instead. On the command line, ``amorph

@@ -10,10 +10,10 @@ import inspect
 
 import numpy as np
 from ase.calculators.lj import LennardJones
-from workflows import soft_ions
 
 import amorph
 from amorph.calculators import ZBLRepulsion, calculator_name, make_calculator
+from workflows import soft_ions
 
 # %%
 # A potential of one's own is a class with ``calculate``; this one has sixty lines:
@@ -53,5 +53,5 @@ for shift in (-step, step):
 print(f"force {force:.6f}, from energies {(energies[0] - energies[1]) / (2 * step):.6f} eV/Å")
 
 # %%
-# What a factory costs on your machine: ``amorph run workflows/soft_ions.toml --dry-run --time-factory``, which calls its
-# code; without the flag a dry run calls none that a study names.
+# What a factory costs on your machine: ``amorph run workflows/soft_ions.toml --dry-run --time-factory``, which calls
+# its code; without the flag a dry run calls none that a study names.

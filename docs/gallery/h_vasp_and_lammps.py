@@ -39,8 +39,8 @@ back = read_structure(folder / "glass.lmp")
 print(len(back), "atoms back, volume", round(back.get_volume(), 3), "of", round(atoms.get_volume(), 3), "Å³")
 
 # %%
-# **Anything else**: CIF, POSCAR, extended XYZ, by the suffix; ``amorph convert IN OUT`` on the command line. All formats
-# stand in :doc:`/files`.
+# **Anything else**: CIF, POSCAR, extended XYZ, by the suffix; ``amorph convert IN OUT`` on the command line. All
+# formats stand in :doc:`/files`.
 
 for name in ("glass.cif", "POSCAR", "glass.extxyz"):
     write_structure(folder / name, atoms)
