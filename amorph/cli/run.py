@@ -110,6 +110,8 @@ def _rehearse(plan: "Study", *, time_factory: bool, json: bool) -> None:
     if json:
         show_json(cost.figures())
         return
+    for note in cost.notes:
+        say(f"note: {note}")
     if foreign and not time_factory:
         show(cost.table(), title=cost.model)
         say(
