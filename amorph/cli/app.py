@@ -33,6 +33,8 @@ VERBS = (
     "run",
     "report",
     "view",
+    "examples",
+    "cite",
     "ensemble run",
     "ensemble status",
     "ensemble summary",

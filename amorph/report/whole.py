@@ -9,7 +9,7 @@ from amorph.analysis.bvs import sum_as_mapped
 from amorph.analysis.isosurface import nested_surfaces
 from amorph.analysis.percolation import MigrationPath, migration_path
 from amorph.report import charts, scenes
-from amorph.report.citations import bibtex
+from amorph.report.citations import bibtex, keys_of_run
 from amorph.report.drawing import Drawing
 from amorph.report.found import Branch, FoundRun, columns, found_run, movie_frames
 from amorph.report.page import write_page
@@ -60,7 +60,7 @@ def write_report(directory: Path, path: Path | None = None) -> Path:
         provenance=run.provenance,
         study=run.study,
         command=f"amorph run study.toml --dir {shlex.quote(directory.name)}-again",
-        bibtex=bibtex(run.provenance.get("models", ())),
+        bibtex=bibtex(keys_of_run(run)),
     )
     return path
 
