@@ -41,8 +41,8 @@ class Segment:
     name: str
     """What it is for, as in ``thermo.csv``: ``melt``, ``quench``, ..."""
     ensemble: Ensemble
-    """NVT: Langevin thermostat, fixed cell. Bussi: the same by rescaling velocities, which does not slow diffusion. NPT:
-    isotropic Nosé–Hoover chains. NVE: no thermostat."""
+    """NVT: Langevin thermostat, fixed cell. Bussi: the same by rescaling velocities, which does not slow diffusion.
+    NPT: isotropic Nosé–Hoover chains. NVE: no thermostat."""
     start_K: Temperature
     """Target temperature at the start [K]; of the whole segment in NVE, where it only bounds the run."""
     end_K: Temperature
@@ -64,10 +64,8 @@ class Segment:
             raise ValueError(
                 f"segment '{self.name}' asks for {self.pressure_GPa:g} GPa in {self.ensemble}; only NPT holds pressure"
             )
-        if self.ensemble in _WITHOUT_REST and min(self.start_K, self.end_K) <= 0.0:
-            raise ValueError(
-                f"segment '{self.name}' reaches 0 K in {self.ensemble}, where {_WITHOUT_REST[self.ensemble]}; choose NVT"
-            )
+        if (why := _WITHOUT_REST.get(self.ensemble)) and min(self.start_K, self.end_K) <= 0.0:
+            raise ValueError(f"segment '{self.name}' reaches 0 K in {self.ensemble}, where {why}; choose NVT")
 
 
 @dataclass(frozen=True)

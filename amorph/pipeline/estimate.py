@@ -161,6 +161,8 @@ def _records(study: Study) -> list[tuple[str, Record]]:
     if study["control"]["crystal"]:
         both = stages_of(study, "glass", "exchanged")
         found += [("crystal/", record) for record in both if record.control or record.part == "exchanged"]
+        found += [("crystal/host/", record) for record in stages_of(study, "host")]
+    found += [("host/", record) for record in stages_of(study, "host")]
     return found
 
 

@@ -17,6 +17,7 @@ from amorph.calculators import CHGNET, make_calculator
 from amorph.export import write_vasp_input
 from amorph.meltquench import QuenchSchedule, check_sampling, melt_quench, named
 from amorph.parameters import Fraction, Seed, Unit, checked, parse
+from amorph.pipeline.mobility import at_temperature, diffusion
 from amorph.reading import read_toml
 from amorph.relaxation import relax
 from amorph.rocksalt import build
@@ -156,6 +157,7 @@ TABLES: Mapping[str, Table] = {
     "isosurface": Table(isosurface, {}),
     "export": Table(export, {}),
     "control": Table(control, {}),
+    "diffusion": Table(diffusion, {}, optional=True),
 }
 
 
@@ -177,6 +179,16 @@ class Study:
     def seed(self) -> int:
         """Seed of the run."""
         return int(self.tables["run"]["seed"])
+
+    @property
+    def leaves_ion(self) -> bool:
+        """Whether the exchanged cell holds the ion whose motion is of interest: not after all of them were removed."""
+        return not _removes(self["substitute"]) or self["substitute"]["fraction"] < 1.0
+
+    @property
+    def mobile_ion(self) -> str:
+        """The ion of the exchanged cell: the one put in, or after a removal the one that left."""
+        return _mobile_ion(self["substitute"])
 
     @property
     def foreign_factories(self) -> tuple[str, ...]:
@@ -217,9 +229,7 @@ def resolve(content: Mapping[str, Any]) -> Study:
     if "factory" not in given["final_calculator"]:
         given["final_calculator"] = given["calculator"] | given["final_calculator"]
     substitution = parse(substitute, given["substitute"], table="substitute")
-    # After a plain removal the ion that left is the one whose sites are mapped.
-    removal = (substitution["by"] or "vacancy").strip().lower() == "vacancy"
-    inserted = substitution["ion"] if removal else substitution["by"]
+    inserted = _mobile_ion(substitution)
     given["bvs"].setdefault("ion", inserted)
     given["bvse"].setdefault("ion", inserted)
     given["free_volume"].setdefault("ion", inserted)
@@ -236,6 +246,9 @@ def resolve(content: Mapping[str, Any]) -> Study:
             whole["schedule"] = _schedule(name, whole)
         tables[name] = {key: value for key, value in whole.items() if key not in table.fixed}
     study = Study(tables)
+    if moving := tables["diffusion"]:
+        for kelvin in moving["temperatures_K"]:
+            at_temperature(moving, kelvin, inserted)
     free = [name for name in ("starting_relax", "relax", "final_relax") if tables[name]["cell"] == "free"]
     if "vti" in tables["export"]["fields"] and (free or tables["vasp"]):
         raise ValueError(
@@ -243,6 +256,15 @@ def resolve(content: Mapping[str, Any]) -> Study:
             "free; name vts"
         )
     return study
+
+
+def _removes(substitution: Mapping[str, Any]) -> bool:
+    return str(substitution["by"] or "vacancy").strip().lower() == "vacancy"
+
+
+def _mobile_ion(substitution: Mapping[str, Any]) -> str:
+    """Give the ion whose sites are mapped: after a plain removal the one that left."""
+    return str(substitution["ion"] if _removes(substitution) else substitution["by"])
 
 
 def _schedule(table: str, values: Mapping[str, Any]) -> QuenchSchedule:

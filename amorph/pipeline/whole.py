@@ -95,15 +95,16 @@ class _Course:
     directory: Path
     calculators: Mapping[str, BaseCalculator]
 
-    def go(self, chain: Chain, setting: Setting, *parts: Part, control: bool = False) -> None:
-        """Do the stages of some parts, one after the other; the control does those of the glass that it has."""
+    def go(self, chain: Chain, setting: Setting, part: Part, control: bool = False) -> None:
+        """Do the stages of a part, one after the other; the control does those of the glass that it has."""
         shared = self.study["melt"]
-        for record in stages_of(self.study, *parts):
+        for record in stages_of(self.study, part):
             if control and record.part == "glass" and not record.control:
                 continue
             setting = replace(setting, calculator=self.calculators[record.potential or "calculator"])
             work = _with(record, setting)
-            inputs = {name: chain.last.directory / name for name in record.reads} if chain.last else {}
+            read = {role: file.split("/") for role, file in record.reads.items()}
+            inputs = {role: chain.folders[stage] / name for role, (stage, name) in read.items()}
             if shared and record.part == "start":
                 work = shared_melt.inherit_stage
                 folder = self.directory / shared["run"] / f"{chain.number + 1}_{record.name}"
@@ -132,18 +133,23 @@ class _Course:
             setting = replace(setting, oxygen_volume=reference.results["relax"].oxygen_volume)
         replicas = self.study["run"]["replicas"]
         exchanged = [host.branch(f"replica_{n}" if replicas > 1 else "") for n in range(replicas)]
+        hosts = [(host.branch("host"), melted)]
         waiting = []
         for n, chain in enumerate([*exchanged, *([] if crystal is None else [crystal])]):
             try:
                 if chain is crystal:
-                    self.go(chain, setting, "glass", "exchanged", control=True)
+                    self.go(chain, setting, "glass", control=True)
+                    hosts.append((chain.branch("host"), False))
+                    self.go(chain, setting, "exchanged")
                 else:
                     self.go(chain, replace(setting, melted=melted, rng=_streams(self.study.seed, n)), "exchanged")
             except WaitingForVasp as error:  # the other branches' input is written too before the run stops
                 waiting.append(str(error))
         if waiting:
             raise WaitingForVasp("; ".join(waiting))
-        return Branches(host, exchanged, crystal, reference)
+        for chain, history in hosts:
+            self.go(chain, replace(setting, melted=history), "host")
+        return Branches(host, exchanged, crystal, reference, *(chain for chain, _ in hosts))
 
 
 def _refuse_analyses_of_before(directory: Path) -> None:

@@ -27,7 +27,7 @@ def frames_of(atoms, calculator, ensemble="Bussi", kelvin=400.0, ps=4.0, **const
 
 
 def test_the_kinetic_energy_follows_the_gamma_distribution():
-    # K/kT is gamma distributed with half of 3N − 3 degrees of freedom; 3N would shift its mean by three standard errors.
+    # K/kT is gamma distributed with half of 3N − 3 degrees of freedom; half of 3N is told from it.
     crystal, kelvin = argon(), 400.0
     kinetic = [
         frame.atoms.get_kinetic_energy()
