@@ -173,7 +173,7 @@ def _planned(name: str, record: Record, study: Study, atoms: Atoms, costs: Mappi
         # A sampled step asks for the stress too.
         calls = steps * cost.forces + steps / parameters["sample_every"] * cost.stress
     else:
-        steps = parameters["max_steps"]
+        steps = parameters["max_steps"] * record.times(study)
         calls = steps * cost.stress
     return PlannedStage(name, len(atoms), steps, calls * len(atoms))
 

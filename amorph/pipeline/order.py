@@ -15,8 +15,18 @@ from amorph.analysis.crystallinity import crystallinity
 from amorph.analysis.grids import resolve_points
 from amorph.figures import Result
 from amorph.pipeline import analyses, stages
+from amorph.pipeline.electrode import relaxations, removal_stage, try_removal
 from amorph.pipeline.mobility import MOBILITY, activation_stage, at_temperature, mobility_stage
-from amorph.pipeline.results import Activation, Analysed, Mobility, Quench, References, Relaxation, SharedMelt
+from amorph.pipeline.results import (
+    Activation,
+    Analysed,
+    Mobility,
+    Quench,
+    References,
+    Relaxation,
+    Removal,
+    SharedMelt,
+)
 from amorph.pipeline.shared_melt import melt_stage
 from amorph.pipeline.stages import Setting
 from amorph.pipeline.study import Study
@@ -55,6 +65,8 @@ class Record:
     """What a study makes of it: one stage for each of its temperatures."""
     trial: Callable[[Study, Atoms, np.random.Generator], Atoms] | None = None
     """Tries on the built cell what could fail after hours, and hands the cell on."""
+    times: Callable[[Study], int] = lambda _: 1
+    """How many times it minimises."""
 
 
 def _table(name: str) -> Callable[[Study], Mapping[str, Any]]:
@@ -138,6 +150,11 @@ def _mobility(part: Part, potential: Potential) -> tuple[Record, Record]:
     )
 
 
+def _try_removal(study: Study, atoms: Atoms, rng: np.random.Generator) -> Atoms:
+    try_removal({**study["voltage"], "metal_energy_eV": 0.0}, atoms, rng)
+    return atoms
+
+
 STAGES: tuple[Record, ...] = (
     Record("relax", "reference", stages.reference_stage, _table("reference"), References, potential="final_calculator"),
     Record(
@@ -212,6 +229,17 @@ STAGES: tuple[Record, ...] = (
         stages.export_stage,
         _tables("isosurface", "export"),
         reads={"bvs.npz": "analysis/bvs.npz"},
+    ),
+    Record(
+        "voltage",
+        "exchanged",
+        removal_stage,
+        lambda study: study["final_relax"] | {"voltage": study["voltage"]},
+        Removal,
+        wanted=lambda study: bool(study["voltage"]),
+        potential="final_calculator",
+        trial=_try_removal,
+        times=lambda study: relaxations(study["voltage"]),
     ),
     *_mobility("exchanged", "final_calculator"),
     *_mobility("host", "calculator"),

@@ -212,6 +212,29 @@ class Mobility(Result):
 
 
 @dataclass(frozen=True)
+class Removal(Minimised):
+    """The removal of an ion, step by step; its steps are those of the longest relaxation."""
+
+    average_voltage_V: float
+    """From the first step to the last, against the ion's metal [V]."""
+    standard_error: float | None
+    """Its standard error over the choices [V]."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Figures of the voltage, its steps among them."""
+    compared: Sequence[Row] = ()
+    """Its rows; none where a finished stage is read back."""
+    _large: ClassVar[frozenset[str]] = frozenset({"details", "compared"})
+
+    def figures(self) -> dict[str, Any]:
+        """Give those of the voltage, steps and all, beside these."""
+        return super().figures() | {"voltage": dict(self.details)}
+
+    def rows(self) -> list[Row]:
+        """Give voltage, capacity and energy."""
+        return list(self.compared)
+
+
+@dataclass(frozen=True)
 class Activation(Result):
     """How diffusion grows with temperature."""
 

@@ -10,6 +10,7 @@ from annotated_types import Ge, Interval
 
 from amorph.analysis.bvs import bvs_map
 from amorph.analysis.bvse import bvse_map
+from amorph.analysis.electrochemistry import voltage
 from amorph.analysis.isosurface import isosurface
 from amorph.analysis.voids import voids
 from amorph.analysis.voronoi import free_volume
@@ -158,6 +159,7 @@ TABLES: Mapping[str, Table] = {
     "export": Table(export, {}),
     "control": Table(control, {}),
     "diffusion": Table(diffusion, {}, optional=True),
+    "voltage": Table(voltage, {}, optional=True, fixed={"metal_energy_eV": 0.0}),
 }
 
 
@@ -233,6 +235,7 @@ def resolve(content: Mapping[str, Any]) -> Study:
     given["bvs"].setdefault("ion", inserted)
     given["bvse"].setdefault("ion", inserted)
     given["free_volume"].setdefault("ion", inserted)
+    given["voltage"].setdefault("ion", inserted)
     tables: dict[str, Mapping[str, Any]] = {}
     for name, values in given.items():
         table = TABLES[name]
