@@ -34,7 +34,7 @@ def run(
 
     from amorph.pipeline import duration_text, read_study, run_study
     from amorph.pipeline.estimate import estimate
-    from amorph.run import StopRequest, toml_form
+    from amorph.run import StopRequest
 
     start(quiet=quiet)
     plan = read_study(study)
@@ -44,7 +44,7 @@ def run(
         if json:
             show_json(cost.figures())
             return
-        say(tomli_w.dumps(toml_form(plan.tables)))
+        say(tomli_w.dumps(plan.written))
         if foreign:
             show(cost.table(), title=cost.model)
             say(
