@@ -1,5 +1,6 @@
 """The verb of connectivity: percolation."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,11 +15,13 @@ from amorph.analysis.percolation import (
     MigrationPath,
     Percolation,
     PercolationThresholds,
+    RefinedPath,
     Side,
     bond_valence_window,
     migration_path,
     percolation as regions_of,
     percolation_thresholds,
+    refine_path,
 )
 from amorph.calculators import calculator_name, make_calculator
 from amorph.cli.flags import takes
@@ -27,10 +30,10 @@ from amorph.cli.options import Json, Quiet, check_output
 from amorph.cli.output import CheckFailed, named, say, show, show_json, show_pairs, start
 from amorph.export import PATH_WRITERS, write_path, writer_for
 from amorph.fields import ScalarField
-from amorph.parameters import arguments_of, model_of
+from amorph.parameters import arguments_of, model_of, parse
 from amorph.progress import Progress
 from amorph.reading import is_grid_text, read_field, read_structure
-from amorph.relaxation import RefinedPath, refine_path
+from amorph.relaxation import relax
 
 Quantity = Literal["bvse", "bvs", "mismatch", "distance"]
 Site = tuple[float, float, float] | None
@@ -89,15 +92,10 @@ def percolation(
     """
     start(quiet=quiet)
     check_output(path, lambda name: writer_for(name, PATH_WRITERS, "path"))
-    if path is None and not refine and (origin or target or dimension):
-        raise ValueError("--from, --to and --dimension belong to a path; give --path FILE to write it, or --refine")
     how, parameters = _split(parameters)
+    _check_asked(path is not None or refine, origin, target, dimension)
     if how and not refine:
         raise ValueError(f"{_flag(how)} belongs to the potential that relaxes a path; give --refine, or leave it out")
-    if (origin is None) != (target is None):
-        raise ValueError(f"--{'to' if target is None else 'from'} is missing; give both sites, or none")
-    if origin and dimension:
-        raise ValueError("--from and --to lead from site to site, --dimension across the cell; give one of them")
     progress = None if quiet else Progress(visible=True).task
     field, atoms = _field(file, ion, quantity, parameters, progress)
     if side is None:
@@ -109,27 +107,37 @@ def percolation(
         way = migration_path(field, start=origin, end=target, dimension=dimension or 1, side=side)
     if way is not None and path is not None:
         write_path(path, way, atoms)
-    calculator = make_calculator(**arguments_of(make_calculator, how)) if refine else None
-    refined = None
-    if calculator is not None and way is not None:
-        refined = refine_path(way, atoms, calculator, **arguments_of(refine_path, how), progress=progress)
+    refined, model = _refined(way, atoms, how, progress) if refine and way is not None else (None, "")
     if json:
-        figures = found.figures()
-        if regions is not None:
-            figures["regions"] = regions.figures()
-        if way is not None:
-            figures["path"] = way.figures() | {"file": path}
-        if refined is not None:
-            figures["refined"] = refined.figures() | {"model": calculator_name(calculator)}
-        show_json(figures)
+        parts = {"regions": (regions, {}), "path": (way, {"file": path}), "refined": (refined, {"model": model})}
+        made = {name: part.figures() | also for name, (part, also) in parts.items() if part is not None}
+        show_json(found.figures() | made)
     elif not quiet:
         _show(file, atoms, field, found, regions)
         if way is not None:
             _show_path(way, path)
         if refined is not None:
-            _show_refined(refined, calculator_name(calculator))
+            _show_refined(refined, model)
     if refined is not None and not refined.converged:
         raise CheckFailed("a hop did not converge, so that its barrier is none yet; raise --max-steps")
+
+
+def _check_asked(wanted: bool, origin: Site, target: Site, dimension: int | None) -> None:
+    """Refuse half a pair of sites, two kinds of path, and where one would lead that nobody asks for."""
+    if not wanted and (origin or target or dimension):
+        raise ValueError("--from, --to and --dimension belong to a path; give --path FILE to write it, or --refine")
+    if (origin is None) != (target is None):
+        raise ValueError(f"--{'to' if target is None else 'from'} is missing; give both sites, or none")
+    if origin and dimension:
+        raise ValueError("--from and --to lead from site to site, --dimension across the cell; give one of them")
+
+
+def _refined(way: MigrationPath, atoms: Atoms, how: dict[str, Any], progress: Task | None) -> tuple[RefinedPath, str]:
+    """Relax a path by the potential that is asked for, and name that."""
+    calculator = make_calculator(**arguments_of(make_calculator, how))
+    band = parse(refine_path, arguments_of(refine_path, how))
+    ends = partial(relax, calculator=calculator, fmax=band["fmax"], max_steps=band["max_steps"])
+    return refine_path(way, atoms, calculator, ends, **band, progress=progress), calculator_name(calculator)
 
 
 def _split(parameters: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

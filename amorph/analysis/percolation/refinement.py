@@ -1,6 +1,7 @@
 """The barrier of a potential along a migration path: its hops as relaxed elastic bands."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar, Final
@@ -14,12 +15,12 @@ from ase.mep import NEB
 from ase.optimize import FIRE
 from numpy.typing import NDArray
 
+from amorph.analysis.electrochemistry import Minimized
 from amorph.analysis.grids import Task
-from amorph.analysis.percolation import MigrationPath
+from amorph.analysis.percolation.paths import MigrationPath
 from amorph.figures import Result, Row
 from amorph.parameters import Count, Force, checked
 from amorph.progress import Progress
-from amorph.relaxation.minimization import relax
 from amorph.structure import periodic_atoms
 from amorph.tables import parse_ion
 
@@ -116,6 +117,7 @@ def refine_path(
     path: MigrationPath,
     atoms: Atoms,
     calculator: BaseCalculator,
+    relax: Callable[[Atoms], Minimized],
     *,
     images: Count = 5,
     fmax: Force = 0.05,
@@ -131,13 +133,15 @@ def refine_path(
     atoms
         The structure that the map was made of, its mobile ions in. Its cell stays, repeated until it is 8 Å wide.
     calculator
-        Any ASE calculator.
+        Any ASE calculator, for the band.
+    relax
+        Relaxes the ends by the same potential, the cell fixed: ``functools.partial(amorph.relax, calculator=...)``.
     images
         Images of a band between its ends.
     fmax
-        Largest force on an atom of the ends and on the band.
+        Largest force on the band.
     max_steps
-        Steps after which an end or a band gives up, and says so.
+        Steps after which a band gives up, and says so.
     progress
         Where progress goes: :meth:`amorph.progress.Progress.task`.
 
@@ -162,7 +166,7 @@ def refine_path(
     hops: list[RefinedHop] = []
     with (progress or Progress().task)("hops", len(stops) - 1) as update:
         for first, last in pairwise(stops):
-            hops.append(_Hop(path, (first, last), whole, element, calculator, fmax, max_steps).relaxed(images))
+            hops.append(_Hop(path, (first, last), whole, element, calculator, relax, fmax, max_steps).relaxed(images))
             update(len(hops), f"{hops[-1].barrier_eV:.3f} eV")
     return RefinedPath(
         path.ion,
@@ -216,6 +220,7 @@ class _Hop:
     whole: Atoms
     element: str
     calculator: BaseCalculator
+    relax: Callable[[Atoms], Minimized]
     fmax: float
     max_steps: int
 
@@ -235,7 +240,7 @@ class _Hop:
         start, ion, removed, inserted = self._vacated()
         end = start.copy()
         end.positions[ion] = self.way[-1]
-        ends = [relax(one, self.calculator, fmax=self.fmax, max_steps=self.max_steps) for one in (start, end)]
+        ends = [self.relax(one) for one in (start, end)]
         first, last = (self._unwrapped(one, done.atoms) for one, done in zip((start, end), ends, strict=True))
         apart = float(np.linalg.norm(last.positions[ion] - first.positions[ion]))
         if apart < 0.5 * np.linalg.norm(self.way[-1] - self.way[0]):
