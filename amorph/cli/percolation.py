@@ -109,7 +109,7 @@ def percolation(
         write_path(path, way, atoms)
     refined, model = _refined(way, atoms, how, progress) if refine and way is not None else (None, "")
     if json:
-        parts = {"regions": (regions, {}), "path": (way, {"file": path}), "refined": (refined, {"model": model})}
+        parts: Any = {"regions": (regions, {}), "path": (way, {"file": path}), "refined": (refined, {"model": model})}
         made = {name: part.figures() | also for name, (part, also) in parts.items() if part is not None}
         show_json(found.figures() | made)
     elif not quiet:
