@@ -55,7 +55,9 @@ class References(Minimised):
     volume_ratio: Mapping[str, float]
     """V/V_exp of each crystal."""
     oxygen_volume: float | None
-    """Volume of one oxygen in MgO by this model [Å³]; None where MgO was not asked for."""
+    """Volume of one oxygen in MgO by this model [Å³]; None where MgO was not asked for, or left out."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Crystals that the model cannot do, and what it says."""
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,11 @@ def summarize(study: Study, branches: Branches, final_model: str, forced: Sequen
         for found in branches.reference.results.values()
         if found.volume_ratio
     ]
+    notes += [
+        f"{found.model} cannot do {name}, which is left out of the reference crystals: {said}"
+        for found in branches.reference.results.values()
+        for name, said in found.left_out.items()
+    ]
     notes += [f"{name}: {judged.verdict}: {judged.reason}" for name, judged in subjects if judged.is_glass is None]
     notes += [note for name, chain in branches.named for note in _of_motion(name, chain)]
     notes += [f"continued by force: {changed}; what was finished before is as it was" for changed in forced]

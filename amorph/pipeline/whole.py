@@ -20,7 +20,17 @@ from amorph.pipeline.stages import Setting, WaitingForVasp
 from amorph.pipeline.study import Study
 from amorph.pipeline.summary import Branches, Summary, summarize, summarize_melt
 from amorph.progress import Progress
-from amorph.run import SUMMARY, RunDirectory, Stage, StopRequest, Work, holds, stop_on_signal, write_json
+from amorph.run import (
+    SUMMARY,
+    RunDirectory,
+    Stage,
+    StopRequest,
+    Work,
+    holds,
+    holds_results,
+    stop_on_signal,
+    write_json,
+)
 
 
 def run_study(
@@ -62,13 +72,14 @@ def run_study(
     """
     stop = stop or StopRequest(max_hours=max_hours)
     _refuse_analyses_of_before(directory)
-    # Another study is refused without force, in words that need no trial.
-    new = not (directory / "run.toml").exists() or (force and not holds(directory, study.tables))
+    # Another study is refused without force where there are results, in words that need no trial.
+    may_change = force or not holds_results(directory)
+    new = not (directory / "run.toml").exists() or (may_change and not holds(directory, study.tables))
     cited = rehearse(study) if new else {}
     calculators = {table: make(**study[table]) for table in ("calculator", "final_calculator")}
     final_model = "VASP" if study["vasp"] else calculator_name(calculators["final_calculator"])
     work = Work(progress or Progress(), stop, checkpoint_minutes=study["run"]["checkpoint_minutes"])
-    files = [path for path in (study["bvs"]["parameters"],) if path is not None]
+    files = [path for path in (study["bvs"]["parameters"], *study.reference_files) if path is not None]
     made = [study[table] for table in calculators]
     made_by = provenance(*calculators.values(), inputs=files, made=made) | cited
     course = _Course(study, directory, calculators)

@@ -315,7 +315,10 @@ class _Hop:
                 converged = bool(optimizer.run(fmax=tolerance, steps=self.max_steps))
         force = float(np.linalg.norm(neb.get_forces(), axis=1).max())
         log.info(
-            "band of %d images: largest force %.3f eV/Å, %s", len(band), force, "" if converged else "NOT CONVERGED"
+            "band of %d images: largest force %.3f eV/Å, %s",
+            len(band),
+            force,
+            "converged" if converged else "NOT CONVERGED",
         )
         return np.array(neb.energies), force, converged
 
