@@ -179,10 +179,10 @@ def _segments(folder: Path) -> list[dict[str, Any]]:
     if (folder / "stage.json").exists():
         schedule = read_json(folder / "stage.json")["parameters"]["schedule"]
     elif configured := [p / "run.toml" for p in list(folder.parents)[:3] if (p / "run.toml").exists()]:
-        name = folder.name.partition("_")[
-            2
-        ]  # a melt that members of an ensemble share has the schedule of their quench
-        schedule = read_toml(configured[0], "a run's")["melt_quench" if name == "melt" else name]["schedule"]
+        name = folder.name.partition("_")[2]
+        # a melt that members of an ensemble share has the schedule of their quench
+        table = read_toml(configured[0], "a run's").get("melt_quench" if name == "melt" else name, {})
+        schedule = table.get("schedule", {"segments": []})  # the table [diffusion] makes its own, without Langevin
     else:
         return []
     segments: list[dict[str, Any]] = schedule["segments"]

@@ -1,5 +1,6 @@
 """The verb of connectivity: percolation."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,28 +15,32 @@ from amorph.analysis.percolation import (
     MigrationPath,
     Percolation,
     PercolationThresholds,
+    RefinedPath,
     Side,
     bond_valence_window,
     migration_path,
     percolation as regions_of,
     percolation_thresholds,
+    refine_path,
 )
+from amorph.calculators import calculator_name, make_calculator
 from amorph.cli.flags import takes
 from amorph.cli.maps import QUANTITIES, map_again
 from amorph.cli.options import Json, Quiet, check_output
-from amorph.cli.output import named, say, show, show_json, show_pairs, start
+from amorph.cli.output import CheckFailed, named, say, show, show_json, show_pairs, start
 from amorph.export import PATH_WRITERS, write_path, writer_for
 from amorph.fields import ScalarField
-from amorph.parameters import arguments_of, model_of
+from amorph.parameters import arguments_of, model_of, parse
 from amorph.progress import Progress
 from amorph.reading import is_grid_text, read_field, read_structure
+from amorph.relaxation import relax
 
 Quantity = Literal["bvse", "bvs", "mismatch", "distance"]
 Site = tuple[float, float, float] | None
 _STAGES: dict[str, Any] = {"bvse": bvse_map, "bvs": bvs_map, "mismatch": bvs_map, "distance": distance_map}
 
 
-@takes(bvse_map, bvs_map, distance_map, read_structure, skip=("window",))
+@takes(bvse_map, bvs_map, distance_map, read_structure, refine_path, make_calculator, skip=("window",))
 def percolation(
     file: Annotated[Path, Parameter(help="Structure; or a field: .npz of amorph, or a CUBE, CHGCAR or LOCPOT.")],
     /,
@@ -69,6 +74,13 @@ def percolation(
         Literal[1, 2, 3] | None,
         Parameter(help="Without sites the path crosses the cell where a region reaches this dimension (default 1)."),
     ] = None,
+    refine: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="Relax the path's hops by the potential (--model, --factory): elastic bands with a climbing image.",
+        ),
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
     **parameters: Any,
@@ -80,32 +92,59 @@ def percolation(
     """
     start(quiet=quiet)
     check_output(path, lambda name: writer_for(name, PATH_WRITERS, "path"))
-    if path is None and (origin or target or dimension):
-        raise ValueError("--from, --to and --dimension belong to a path; give --path FILE to write it")
-    if (origin is None) != (target is None):
-        raise ValueError(f"--{'to' if target is None else 'from'} is missing; give both sites, or none")
-    if origin and dimension:
-        raise ValueError("--from and --to lead from site to site, --dimension across the cell; give one of them")
-    field, atoms = _field(file, ion, quantity, parameters, None if quiet else Progress(visible=True).task)
+    how, parameters = _split(parameters)
+    _check_asked(path is not None or refine, origin, target, dimension)
+    if how and not refine:
+        raise ValueError(f"{_flag(how)} belongs to the potential that relaxes a path; give --refine, or leave it out")
+    progress = None if quiet else Progress(visible=True).task
+    field, atoms = _field(file, ion, quantity, parameters, progress)
     if side is None:
         side = "above" if field.kind == "distance" else "below"
     found = percolation_thresholds(field, side=side)
     regions = None if threshold is None else regions_of(field, threshold=threshold, side=side)
     way = None
-    if path is not None:
+    if path is not None or refine:
         way = migration_path(field, start=origin, end=target, dimension=dimension or 1, side=side)
+    if way is not None and path is not None:
         write_path(path, way, atoms)
+    refined, model = _refined(way, atoms, how, progress) if refine and way is not None else (None, "")
     if json:
-        figures = found.figures()
-        if regions is not None:
-            figures["regions"] = regions.figures()
-        if way is not None:
-            figures["path"] = way.figures() | {"file": path}
-        show_json(figures)
+        parts: Any = {"regions": (regions, {}), "path": (way, {"file": path}), "refined": (refined, {"model": model})}
+        made = {name: part.figures() | also for name, (part, also) in parts.items() if part is not None}
+        show_json(found.figures() | made)
     elif not quiet:
         _show(file, atoms, field, found, regions)
-        if way is not None and path is not None:
+        if way is not None:
             _show_path(way, path)
+        if refined is not None:
+            _show_refined(refined, model)
+    if refined is not None and not refined.converged:
+        raise CheckFailed("a hop did not converge, so that its barrier is none yet; raise --max-steps")
+
+
+def _check_asked(wanted: bool, origin: Site, target: Site, dimension: int | None) -> None:
+    """Refuse half a pair of sites, two kinds of path, and where one would lead that nobody asks for."""
+    if not wanted and (origin or target or dimension):
+        raise ValueError("--from, --to and --dimension belong to a path; give --path FILE to write it, or --refine")
+    if (origin is None) != (target is None):
+        raise ValueError(f"--{'to' if target is None else 'from'} is missing; give both sites, or none")
+    if origin and dimension:
+        raise ValueError("--from and --to lead from site to site, --dimension across the cell; give one of them")
+
+
+def _refined(way: MigrationPath, atoms: Atoms, how: dict[str, Any], progress: Task | None) -> tuple[RefinedPath, str]:
+    """Relax a path by the potential that is asked for, and name that."""
+    calculator = make_calculator(**arguments_of(make_calculator, how))
+    band = parse(refine_path, arguments_of(refine_path, how))
+    ends = partial(relax, calculator=calculator, fmax=band["fmax"], max_steps=band["max_steps"])
+    return refine_path(way, atoms, calculator, ends, **band, progress=progress), calculator_name(calculator)
+
+
+def _split(parameters: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split what the potential is asked with from what the map is made with."""
+    names = {*model_of(refine_path).model_fields, *model_of(make_calculator).model_fields}
+    how = {name: value for name, value in parameters.items() if name in names}
+    return how, {name: value for name, value in parameters.items() if name not in names}
 
 
 def _field(
@@ -176,7 +215,14 @@ def _show(
     )
 
 
-def _show_path(way: MigrationPath, path: Path) -> None:
+def _show_refined(refined: RefinedPath, model: str) -> None:
+    say("")
+    show(refined.table(), title=f"hops of {refined.ion} by {model}")
+    say("")
+    show_pairs({"barrier of the map [eV]": refined.map_barrier_eV, "barrier of the potential [eV]": refined.barrier_eV})
+
+
+def _show_path(way: MigrationPath, path: Path | None) -> None:
     say("")
     show(way.table(), title="path, from site to site")
     say("")
@@ -188,4 +234,5 @@ def _show_path(way: MigrationPath, path: Path) -> None:
             "winding": way.winding,
         }
     )
-    say(f"written to {path}")
+    if path is not None:
+        say(f"written to {path}")

@@ -100,10 +100,9 @@ def _rehearse(plan: "Study", *, time_factory: bool, json: bool) -> None:
 
     from amorph.pipeline import duration_text, rehearse
     from amorph.pipeline.estimate import estimate
-    from amorph.run import toml_form
 
     if not json:
-        say(tomli_w.dumps(toml_form(plan.tables)))
+        say(tomli_w.dumps(plan.written))
     rehearse(plan)
     cost = estimate(plan, time_factory=time_factory)
     foreign = ", ".join(plan.foreign_factories)

@@ -3,12 +3,7 @@
 from functools import partial
 from typing import Any
 
-import numpy as np
-from ase import Atoms
-from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
-from numpy.typing import NDArray
-
-from amorph.analysis.electrochemistry import Moments, Voltage, metal_crystal, voltage as measure
+from amorph.analysis.electrochemistry import Voltage, metal_crystal, moments_by, voltage as measure
 from amorph.calculators import calculator_name, make_calculator
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Json, Quiet, Seed, generator
@@ -50,7 +45,7 @@ def voltage(
         partial(minimize, calculator=calculator, **how | {"cell": cell}),
         metal_energy_eV=metal.energy_eV / len(reference),
         rng=generator(seed),
-        moments=_moments(calculator, metal.atoms),
+        moments=moments_by(calculator, metal.atoms),
         progress=None if quiet else Progress(visible=True).task,
         **given,
     )
@@ -61,21 +56,6 @@ def voltage(
         _show(found, model)
     if not (found.converged and metal.converged):
         raise CheckFailed("a relaxation did not converge, so that its energy is an upper bound; raise --max-steps")
-
-
-def _moments(calculator: BaseCalculator, metal: Atoms) -> Moments | None:
-    """Give what asks the model for moments, or None where it has none; only an answer tells."""
-
-    def moments(atoms: Atoms) -> NDArray[np.float64]:
-        asked = atoms.copy()
-        asked.calc = calculator
-        return np.asarray(asked.get_magnetic_moments())
-
-    try:
-        moments(metal)
-    except PropertyNotImplementedError:
-        return None
-    return moments
 
 
 def _show(found: Voltage, model: str) -> None:

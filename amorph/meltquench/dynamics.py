@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from amorph.calculators import evaluate
 from amorph.figures import plain
 from amorph.meltquench.barostat import IsotropicNPT
+from amorph.meltquench.rescaling import Bussi
 from amorph.meltquench.schedule import QuenchSchedule, Schedule, Segment, named
 from amorph.meltquench.stability import Stability, temperature_K
 from amorph.parameters import checked
@@ -168,7 +169,8 @@ def dynamics(
     Notes
     -----
     NVT is the Langevin propagator of Vanden-Eijnden and Ciccotti (2006), doi:10.1016/j.cplett.2006.07.086, with
-    friction 1/τ; NVE velocity Verlet; NPT isotropic Martyna–Tobias–Klein chains, doi:10.1063/1.467468.
+    friction 1/τ; Bussi stochastic velocity rescaling, doi:10.1063/1.2408420; NVE velocity Verlet; NPT isotropic
+    Martyna–Tobias–Klein chains, doi:10.1063/1.467468.
 
     Examples
     --------
@@ -251,6 +253,10 @@ class _Run:
                 friction = 1.0 / (schedule.damping_time_ps * ps)
                 self.integrator: Any = Langevin(
                     atoms, timestep, temperature_K=target_K, friction=friction, fixcm=False, rng=self.rng
+                )
+            case "Bussi":
+                self.integrator = Bussi(
+                    atoms, timestep, temperature_K=target_K, taut=schedule.damping_time_ps * ps, rng=self.rng
                 )
             case "NVE":
                 self.integrator = VelocityVerlet(atoms, timestep)

@@ -19,7 +19,13 @@ MEMORY: Final = 10.0
 """Damping times of the thermostat after which a jump of the target is forgotten."""
 
 Timestep = Annotated[float, Gt(0), Unit("fs")]
-Ensemble = Literal["NVT", "NPT", "NVE"]
+Ensemble = Literal["NVT", "NPT", "NVE", "Bussi"]
+
+_WITHOUT_REST: Final = {
+    "NPT": "a Nosé–Hoover chain has no mass",
+    "Bussi": "there is no velocity to rescale",
+}
+"""Ensembles that know no 0 K, and why."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +35,14 @@ class Segment:
     Raises
     ------
     ValueError
-        A value outside its bounds; an NVE segment with a ramp or a pressure; an NVT segment with a pressure; an NPT
-        segment at 0 K.
+        A value outside its bounds; a ramp in NVE; a pressure outside of NPT; an NPT or Bussi segment at 0 K.
     """
 
     name: str
     """What it is for, as in ``thermo.csv``: ``melt``, ``quench``, ..."""
     ensemble: Ensemble
-    """NVT: Langevin thermostat, fixed cell. NPT: isotropic Nosé–Hoover chains. NVE: no thermostat."""
+    """NVT: Langevin thermostat, fixed cell. Bussi: the same by rescaling velocities, which does not slow diffusion.
+    NPT: isotropic Nosé–Hoover chains. NVE: no thermostat."""
     start_K: Temperature
     """Target temperature at the start [K]; of the whole segment in NVE, where it only bounds the run."""
     end_K: Temperature
@@ -58,10 +64,8 @@ class Segment:
             raise ValueError(
                 f"segment '{self.name}' asks for {self.pressure_GPa:g} GPa in {self.ensemble}; only NPT holds pressure"
             )
-        if self.ensemble == "NPT" and min(self.start_K, self.end_K) <= 0.0:
-            raise ValueError(
-                f"segment '{self.name}' reaches 0 K in NPT, where a Nosé–Hoover chain has no mass; choose NVT"
-            )
+        if (why := _WITHOUT_REST.get(self.ensemble)) and min(self.start_K, self.end_K) <= 0.0:
+            raise ValueError(f"segment '{self.name}' reaches 0 K in {self.ensemble}, where {why}; choose NVT")
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ class QuenchSchedule:
     timestep_fs: Timestep = 1.0
     """Time step [fs]."""
     damping_time_ps: Duration = 0.02
-    """Damping time of the Langevin thermostat [ps]; the friction is its inverse. For NVT segments."""
+    """Damping time of the thermostat [ps]: of NVT the inverse friction, of Bussi the time in which the kinetic energy
+    relaxes."""
     nose_hoover_time_ps: Duration = 0.1
     """Period of the Nosé–Hoover thermostat [ps]. For NPT segments."""
     barostat_time_ps: Duration = 1.0
@@ -133,7 +138,8 @@ class QuenchSchedule:
 
         It looks back by ten damping times of the step's thermostat; without a thermostat not at all.
         """
-        memory_ps = {"NVT": self.damping_time_ps, "NPT": self.nose_hoover_time_ps, "NVE": 0.0}
+        damping, chains = self.damping_time_ps, self.nose_hoover_time_ps
+        memory_ps = {"NVT": damping, "Bussi": damping, "NPT": chains, "NVE": 0.0}
         ensemble = self.segments[self.index_at(step)].ensemble
         since = max(0, step - round(MEMORY * memory_ps[ensemble] * 1000.0 / self.timestep_fs))
         # Between the ends of segments the target is linear.

@@ -25,6 +25,8 @@ class Chain:
     last: Stage | None = None
     found: dict[str, Finished] = field(default_factory=dict)
     """What each stage found, as its folder keeps it."""
+    folders: dict[str, Path] = field(default_factory=dict)
+    """Folder of each stage."""
     results: dict[str, Any] = field(default_factory=dict)
     """The same as a result, of the stages that the pipeline itself asks."""
     stop: StopRequest = field(default_factory=StopRequest)
@@ -53,7 +55,7 @@ class Chain:
             found = stage.finish(work(stage, atoms), started=started)
         else:
             log.info("— %s is done", stage.directory)
-        self.found[name] = found
+        self.found[name], self.folders[name] = found, stage.directory
         if kind is not None:
             try:
                 self.results[name] = restored(kind, found.figures)

@@ -198,6 +198,8 @@ def _records(study: Study) -> list[tuple[str, Record]]:
     if study["control"]["crystal"]:
         both = stages_of(study, "glass", "exchanged")
         found += [("crystal/", record) for record in both if record.control or record.part == "exchanged"]
+        found += [("crystal/host/", record) for record in stages_of(study, "host")]
+    found += [("host/", record) for record in stages_of(study, "host")]
     return found
 
 
@@ -208,7 +210,7 @@ def _planned(name: str, record: Record, study: Study, atoms: Atoms, costs: Mappi
         # A sampled step asks for the stress too.
         calls = steps * cost.forces + steps / parameters["sample_every"] * cost.stress
     else:
-        steps = parameters["max_steps"]
+        steps = parameters["max_steps"] * record.times(study)
         calls = steps * cost.stress
     return PlannedStage(name, len(atoms), steps, calls * len(atoms))
 

@@ -4,7 +4,7 @@ Running, rehearsal, estimate and summary go through these records; another stage
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -15,7 +15,18 @@ from amorph.analysis.crystallinity import crystallinity
 from amorph.analysis.grids import resolve_points
 from amorph.figures import Result
 from amorph.pipeline import analyses, stages
-from amorph.pipeline.results import Analysed, Quench, References, Relaxation, SharedMelt
+from amorph.pipeline.electrode import relaxations, removal_stage, try_removal
+from amorph.pipeline.mobility import MOBILITY, activation_stage, at_temperature, mobility_stage
+from amorph.pipeline.results import (
+    Activation,
+    Analysed,
+    Mobility,
+    Quench,
+    References,
+    Relaxation,
+    Removal,
+    SharedMelt,
+)
 from amorph.pipeline.shared_melt import melt_stage
 from amorph.pipeline.stages import Setting
 from amorph.pipeline.study import Study
@@ -23,9 +34,9 @@ from amorph.rocksalt import build
 from amorph.run import Stage
 from amorph.substitution import substitute
 
-Part = Literal["reference", "start", "melt", "glass", "exchanged"]
+Part = Literal["reference", "start", "melt", "glass", "exchanged", "host"]
 """Where a stage belongs: reference crystals; the cell that melts; a melt for other runs; from the melt to the glass;
-from the exchange on, for every replica and the crystal control."""
+from the exchange on, for every replica and the crystal control; what is asked of both before the exchange."""
 Potential = Literal["calculator", "final_calculator"]
 
 
@@ -48,10 +59,14 @@ class Record:
     """Whether the crystal control goes through it before the exchange."""
     potential: Potential | None = None
     """The table of the calculator that moves its atoms."""
-    reads: tuple[str, ...] = ()
-    """Files of the stage before that it reads besides the structure."""
+    reads: Mapping[str, str] = field(default_factory=dict)
+    """Files of earlier stages of its row that it reads besides the structure, "stage/file" by role."""
+    each: Callable[["Record", Study], list["Record"]] = lambda record, _: [record]
+    """What a study makes of it: one stage for each of its temperatures."""
     trial: Callable[[Study, Atoms, np.random.Generator], Atoms] | None = None
     """Tries on the built cell what could fail after hours, and hands the cell on."""
+    times: Callable[[Study], int] = lambda _: 1
+    """How many times it minimises."""
 
 
 def _table(name: str) -> Callable[[Study], Mapping[str, Any]]:
@@ -89,6 +104,54 @@ def _try_analyses(study: Study, atoms: Atoms, rng: np.random.Generator) -> Atoms
             tables[name] = {**table, "grid": (8, 8, 8), "spacing": None}
     for analysis in analyses.ANALYSES:
         analysis.measure(analyses.Subject(atoms, tables))
+    return atoms
+
+
+def _ion(part: Part, study: Study) -> str:
+    return study.mobile_ion if part == "exchanged" else str(study["substitute"]["ion"])
+
+
+def _at(part: Part, kelvin: float, study: Study) -> Mapping[str, Any]:
+    return at_temperature(study["diffusion"], kelvin, _ion(part, study))
+
+
+def _mobility(part: Part, potential: Potential) -> tuple[Record, Record]:
+    """How the ion moves at each temperature, and the line through them."""
+
+    def wanted(study: Study) -> bool:
+        return bool(study["diffusion"]) and (study.leaves_ion if part == "exchanged" else study["diffusion"]["host"])
+
+    def names(study: Study) -> dict[float, str]:
+        return {kelvin: f"diffusion_{kelvin:g}K" for kelvin in study["diffusion"]["temperatures_K"]}
+
+    def temperatures(record: Record, study: Study) -> list[Record]:
+        return [replace(record, name=name, parameters=partial(_at, part, k)) for k, name in names(study).items()]
+
+    def gathered(record: Record, study: Study) -> list[Record]:
+        return [replace(record, reads={name: f"{name}/{MOBILITY}" for name in names(study).values()})]
+
+    said = partial(Record, part=part, wanted=wanted)
+    return (
+        said(
+            "diffusion",
+            work=mobility_stage,
+            parameters=_table("diffusion"),
+            kind=Mobility,
+            potential=potential,
+            each=temperatures,
+        ),
+        said(
+            "activation",
+            work=activation_stage,
+            parameters=lambda study: {"ion": _ion(part, study)},
+            kind=Activation,
+            each=gathered,
+        ),
+    )
+
+
+def _try_removal(study: Study, atoms: Atoms, rng: np.random.Generator) -> Atoms:
+    try_removal({**study["voltage"], "metal_energy_eV": 0.0}, atoms, rng)
     return atoms
 
 
@@ -160,12 +223,33 @@ STAGES: tuple[Record, ...] = (
         wanted=lambda study: bool(study["vasp"]),
     ),
     Record("analysis", "exchanged", stages.analysis_stage, _tables(*stages.ANALYSED), Analysed, trial=_try_analyses),
-    Record("export", "exchanged", stages.export_stage, _tables("isosurface", "export"), reads=("bvs.npz",)),
+    Record(
+        "export",
+        "exchanged",
+        stages.export_stage,
+        _tables("isosurface", "export"),
+        reads={"bvs.npz": "analysis/bvs.npz"},
+    ),
+    Record(
+        "voltage",
+        "exchanged",
+        removal_stage,
+        lambda study: study["final_relax"] | {"voltage": study["voltage"]},
+        Removal,
+        wanted=lambda study: bool(study["voltage"]),
+        potential="final_calculator",
+        trial=_try_removal,
+        times=lambda study: relaxations(study["voltage"]),
+    ),
+    *_mobility("exchanged", "final_calculator"),
+    *_mobility("host", "calculator"),
 )
 """Every stage that a run can have."""
 
 
 def stages_of(study: Study, *parts: Part) -> list[Record]:
     """Give the stages of a study that belong to some parts, in order; the glass has none where the study only melts."""
-    there: set[Part] = {"start", "melt"} if study["snapshots"] else {"reference", "start", "glass", "exchanged"}
-    return [record for record in STAGES if record.part in there.intersection(parts) and record.wanted(study)]
+    whole: set[Part] = {"reference", "start", "glass", "exchanged", "host"}
+    there: set[Part] = {"start", "melt"} if study["snapshots"] else whole
+    records = [record for record in STAGES if record.part in there.intersection(parts) and record.wanted(study)]
+    return [stage for record in records for stage in record.each(record, study)]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from amorph.analysis.crystallinity import Crystallinity
+from amorph.analysis.transport import Arrhenius
 from amorph.figures import Result, Row
 
 
@@ -54,7 +55,9 @@ class References(Minimised):
     volume_ratio: Mapping[str, float]
     """V/V_exp of each crystal."""
     oxygen_volume: float | None
-    """Volume of one oxygen in MgO by this model [Å³]; None where MgO was not asked for."""
+    """Volume of one oxygen in MgO by this model [Å³]; None where MgO was not asked for, or left out."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Crystals that the model cannot do, and what it says."""
 
 
 @dataclass(frozen=True)
@@ -156,3 +159,106 @@ class Analysed(Result):
             Row("density", self.density_g_cm3, "g/cm³"),
             *(row for result in self.found.values() for row in result.rows()),
         ]
+
+
+@dataclass(frozen=True)
+class Mobility(Result):
+    """How an ion moves at one temperature, and whether its host bears it."""
+
+    model: str
+    """What computed it."""
+    element: str
+    """Element of the ion."""
+    temperature_K: float
+    """Temperature that was asked for [K]."""
+    measured_K: float
+    """Mean kinetic temperature while it was measured [K]."""
+    duration_ps: float
+    """Time that was measured [ps]."""
+    diffusivity_cm2_s: float | None
+    """Tracer diffusion coefficient [cm²/s]; None where no diffusion is seen."""
+    standard_error: float | None
+    """Its standard error [cm²/s]."""
+    interval_95: tuple[float, float] | None
+    """Interval that holds it with 95 % [cm²/s]."""
+    upper_limit_cm2_s: float | None
+    """Where no diffusion is seen, what it is at most, with 95 % [cm²/s]."""
+    conductivity_S_per_cm: float | None
+    """Conductivity by the ion [S/cm]; None where the motion of all of them together is not resolved."""
+    host_moved_A2: Mapping[str, float]
+    """Mean-square displacement of each element of the host since the relaxed structure [Å²]."""
+    survives: bool
+    """Whether the host stands: none of its elements has left its places, and its order is what it was."""
+    reason: str
+    """What says so."""
+    crystallinity: Crystallinity
+    """Verdict on the last frames."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """How each element moves."""
+
+    @property
+    def text(self) -> str:
+        """Say how the ion moves in one phrase."""
+        if self.diffusivity_cm2_s is None or self.interval_95 is None:
+            return f"no diffusion of {self.element} is seen, below {self.upper_limit_cm2_s or 0.0:.2g} cm²/s"
+        low, high = self.interval_95
+        return f"D of {self.element} is {self.diffusivity_cm2_s:.2g} ({low:.2g} to {high:.2g}) cm²/s"
+
+    def rows(self) -> list[Row]:
+        """Give D or its limit, and whether the host stands."""
+        at = f"at {self.temperature_K:g} K"
+        found = Row(f"D of {self.element} {at}", self.diffusivity_cm2_s, "cm²/s")
+        if self.diffusivity_cm2_s is None:
+            found = Row(f"D of {self.element} {at}, at most", self.upper_limit_cm2_s, "cm²/s")
+        return [found, Row(f"host of {self.element} survives {at}", self.survives)]
+
+
+@dataclass(frozen=True)
+class Removal(Minimised):
+    """The removal of an ion, step by step; its steps are those of the longest relaxation."""
+
+    average_voltage_V: float
+    """From the first step to the last, against the ion's metal [V]."""
+    standard_error: float | None
+    """Its standard error over the choices [V]."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Figures of the voltage, its steps among them."""
+    compared: Sequence[Row] = ()
+    """Its rows; none where a finished stage is read back."""
+    _large: ClassVar[frozenset[str]] = frozenset({"details", "compared"})
+
+    def figures(self) -> dict[str, Any]:
+        """Give those of the voltage, steps and all, beside these."""
+        return super().figures() | {"voltage": dict(self.details)}
+
+    def rows(self) -> list[Row]:
+        """Give voltage, capacity and energy."""
+        return list(self.compared)
+
+
+@dataclass(frozen=True)
+class Activation(Result):
+    """How diffusion grows with temperature."""
+
+    element: str
+    """Element of the ion."""
+    line: Arrhenius | None
+    """The line through the temperatures whose host stands; None where there is none."""
+    reason: str
+    """Why there is none."""
+    fallen_K: Sequence[float]
+    """Temperatures that the host does not survive [K]."""
+
+    @property
+    def text(self) -> str:
+        """Say it in one sentence."""
+        if self.line is None:
+            return f"no activation energy of {self.element}: {self.reason}"
+        return "; ".join(
+            f"{row['figure']} of {self.element} {row['value']:.3g} ({row['from']:.3g} to {row['to']:.3g})"
+            for row in self.line.table()
+        )
+
+    def rows(self) -> list[Row]:
+        """Give the activation energy, and D and diffusion length at room temperature."""
+        return [] if self.line is None else self.line.rows()

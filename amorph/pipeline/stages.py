@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from amorph.meltquench import check_sampling, judge, melt_pressures_GPa, named
 from amorph.pipeline import analyses
 from amorph.pipeline.recording import read_thermo, record_dynamics, record_relaxation, sampled_frames
 from amorph.pipeline.results import Analysed, Quench, References, Relaxation
-from amorph.reading import read_field, read_vasp_relaxed
+from amorph.reading import read_field, read_structure, read_vasp_relaxed
 from amorph.relaxation import relaxation
 from amorph.rocksalt import Built, build
 from amorph.run import Stage, Stopped, Work, make_folder, remove_unfinished
@@ -181,12 +182,17 @@ def substitute_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Substitute
 
 def reference_stage(stage: Stage, _: Atoms, setting: Setting) -> References:
     """Relax crystals of known volume: what the model does to volumes, and its own oxygen volume."""
-    oxides, work, model = stage.parameters["oxides"], setting.work, calculator_name(setting.calculator)
+    work, model = setting.work, calculator_name(setting.calculator)
+    asked = {Path(name).stem: _reference_crystal(name) for name in stage.parameters["oxides"]}
+    refused = {name: said for name, crystal in asked.items() if (said := _refusal(crystal, setting.calculator))}
+    for name, said in refused.items():
+        log.warning("%s cannot do %s, which is left out: %s", model, name, said)
     ratios: dict[str, float] = {}
     oxygen_volume, converged, steps = None, True, 0
-    with work.progress.task("reference crystals", len(oxides)) as update:
-        for count, name in enumerate(oxides):
-            crystal = crystals.BY_NAME[name].atoms()
+    with work.progress.task("reference crystals", len(asked) - len(refused)) as update:
+        for name, crystal in asked.items():
+            if name in refused:
+                continue
             frames = relaxation(
                 crystal, setting.calculator, cell="free", fmax=0.02, pressure_tolerance_GPa=0.1, max_steps=300
             )
@@ -200,8 +206,24 @@ def reference_stage(stage: Stage, _: Atoms, setting: Setting) -> References:
                 oxygen_volume = relaxed.volume / len(crystal)
             if abs(ratios[name] - 1) > VOLUME_TOLERANCE:
                 log.warning("%s makes %s %+.1f %% in volume against experiment", model, name, 100 * (ratios[name] - 1))
-            update(count + 1, name)
-    return References(model, converged, steps, ratios, oxygen_volume)
+            update(len(ratios), name)
+    return References(model, converged, steps, ratios, oxygen_volume, refused)
+
+
+def _reference_crystal(name: str) -> Atoms:
+    """Give a crystal of the table by its name, or one of a file."""
+    return crystals.BY_NAME[name].atoms() if name in crystals.BY_NAME else read_structure(name)
+
+
+def _refusal(crystal: Atoms, calculator: BaseCalculator) -> str:
+    """Ask a calculator for a crystal's forces; what it says where it cannot, in one line, and nothing where it can."""
+    trial = crystal.copy()
+    trial.calc = calculator
+    try:
+        trial.get_forces()
+    except Exception as error:  # each potential has its own way to say that it lacks an element
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    return ""
 
 
 def analysis_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Analysed:

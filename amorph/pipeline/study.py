@@ -10,6 +10,7 @@ from annotated_types import Ge, Interval
 
 from amorph.analysis.bvs import bvs_map
 from amorph.analysis.bvse import bvse_map
+from amorph.analysis.electrochemistry import voltage
 from amorph.analysis.isosurface import isosurface
 from amorph.analysis.voids import voids
 from amorph.analysis.voronoi import free_volume
@@ -17,13 +18,16 @@ from amorph.calculators import CHGNET, make_calculator
 from amorph.export import write_vasp_input
 from amorph.meltquench import QuenchSchedule, check_sampling, melt_quench, named
 from amorph.parameters import Fraction, Seed, Unit, checked, parse
+from amorph.pipeline.mobility import at_temperature, diffusion
 from amorph.reading import read_toml
 from amorph.relaxation import relax
-from amorph.rocksalt import build
+from amorph.rocksalt import build, parse_composition
 from amorph.run import toml_form
 from amorph.substitution import substitute
+from amorph.tables import crystals, parse_ion
 
-ReferenceOxide = Literal["MgO", "MoO2", "Li2TiO3"]
+FOLLOWED = ("MgO", "MoO2", "Li2TiO3", "LiCoO2", "MgAl2O4", "LiFePO4")
+"""Oxides of the table that stand for the elements of a study where it names none."""
 
 
 @checked
@@ -63,14 +67,16 @@ def control(*, crystal: bool = True, crystal_limit: Fraction | None = None) -> N
 
 
 @checked
-def reference(*, oxides: tuple[ReferenceOxide, ...] = ("MgO", "MoO2", "Li2TiO3")) -> None:
+def reference(*, oxides: tuple[str, ...] | None = None) -> None:
     """Choose the crystals whose relaxed volume, against experiment, says what the model does to volumes.
 
     Parameters
     ----------
     oxides
-        Crystals to relax with the calculator of the final relaxation. MgO also gives the oxygen volume of the same
-        potential.
+        Crystals to relax with the calculator of the final relaxation: names of the table (MgO, MoO2, ...), or files
+        whose volume is that of experiment. By default those of MgO, MoO2, Li2TiO3, LiCoO2, MgAl2O4 and LiFePO4 that
+        hold no other elements than the composition and the ions of the exchange. MgO also gives the oxygen volume of
+        the same potential. One that the calculator cannot do is left out, and a line says so.
     """
 
 
@@ -161,6 +167,8 @@ TABLES: Mapping[str, Table] = {
     "isosurface": Table(isosurface, {}),
     "export": Table(export, {}),
     "control": Table(control, {}),
+    "diffusion": Table(diffusion, {}, optional=True),
+    "voltage": Table(voltage, {}, optional=True, fixed={"metal_energy_eV": 0.0}, follows_exchange=True),
 }
 
 
@@ -182,6 +190,21 @@ class Study:
     def seed(self) -> int:
         """Seed of the run."""
         return int(self.tables["run"]["seed"])
+
+    @property
+    def reference_files(self) -> list[Path]:
+        """Files of its own reference crystals."""
+        return [Path(name) for name in self.tables["reference"]["oxides"] if name not in crystals.BY_NAME]
+
+    @property
+    def leaves_ion(self) -> bool:
+        """Whether the exchanged cell holds the ion whose motion is of interest: not after all of them were removed."""
+        return not _removes(self["substitute"]) or self["substitute"]["fraction"] < 1.0
+
+    @property
+    def mobile_ion(self) -> str:
+        """The ion of the exchanged cell: the one put in, or after a removal the one that left."""
+        return _mobile_ion(self["substitute"])
 
     @property
     def foreign_factories(self) -> tuple[str, ...]:
@@ -222,11 +245,11 @@ def resolve(content: Mapping[str, Any]) -> Study:
     if "factory" not in given["final_calculator"]:
         given["final_calculator"] = given["calculator"] | given["final_calculator"]
     substitution = parse(substitute, given["substitute"], table="substitute")
-    # After a plain removal the ion that left is the one whose sites are mapped.
-    removal = (substitution["by"] or "vacancy").strip().lower() == "vacancy"
-    inserted = substitution["ion"] if removal else substitution["by"]
+    inserted = _mobile_ion(substitution)
     for name in (name for name, table in TABLES.items() if table.follows_exchange):
         given[name].setdefault("ion", inserted)
+    if given["reference"].get("oxides") is None:
+        given["reference"]["oxides"] = _oxides_of(parse(build, given["build"], table="build"), substitution)
     tables: dict[str, Mapping[str, Any]] = {}
     for name, values in given.items():
         table = TABLES[name]
@@ -240,6 +263,14 @@ def resolve(content: Mapping[str, Any]) -> Study:
             whole["schedule"] = _schedule(name, whole)
         tables[name] = {key: value for key, value in whole.items() if key not in table.fixed}
     study = Study(tables)
+    if missing := [path for path in study.reference_files if not path.is_file()]:
+        raise ValueError(
+            f"oxides in [reference] names {missing[0]}, which is no file and no crystal of the table: "
+            f"{', '.join(crystals.BY_NAME)}"
+        )
+    if moving := tables["diffusion"]:
+        for kelvin in moving["temperatures_K"]:
+            at_temperature(moving, kelvin, inserted)
     free = [name for name in ("starting_relax", "relax", "final_relax") if tables[name]["cell"] == "free"]
     if "vti" in tables["export"]["fields"] and (free or tables["vasp"]):
         raise ValueError(
@@ -247,6 +278,23 @@ def resolve(content: Mapping[str, Any]) -> Study:
             "free; name vts"
         )
     return study
+
+
+def _oxides_of(built: Mapping[str, Any], substitution: Mapping[str, Any]) -> tuple[str, ...]:
+    """Choose the reference oxides that hold the elements of a study and no others."""
+    ions = [substitution["ion"], *([] if _removes(substitution) else [substitution["by"]])]
+    there = {*parse_composition(built["composition"])[0], *(parse_ion(ion).element for ion in ions), "O"}
+    sites = {name: {site[0] for site in crystals.BY_NAME[name].sites} for name in FOLLOWED}
+    return tuple(name for name, elements in sites.items() if elements <= there)
+
+
+def _removes(substitution: Mapping[str, Any]) -> bool:
+    return str(substitution["by"] or "vacancy").strip().lower() == "vacancy"
+
+
+def _mobile_ion(substitution: Mapping[str, Any]) -> str:
+    """Give the ion whose sites are mapped: after a plain removal the one that left."""
+    return str(substitution["ion"] if _removes(substitution) else substitution["by"])
 
 
 def _schedule(table: str, values: Mapping[str, Any]) -> QuenchSchedule:

@@ -10,7 +10,7 @@ from amorph.analysis.crystallinity import Crystallinity
 from amorph.figures import Result, Row
 from amorph.pipeline.chain import Chain
 from amorph.pipeline.order import stages_of
-from amorph.pipeline.results import Minimised
+from amorph.pipeline.results import Activation, Minimised, Mobility
 from amorph.pipeline.stages import VOLUME_TOLERANCE
 from amorph.pipeline.study import Study
 
@@ -27,6 +27,29 @@ class Branches:
     """The control; None where the study has none."""
     reference: Chain
     """The reference crystals."""
+    glass_host: Chain | None = None
+    """What was asked of the glass before the exchange; None where nothing was."""
+    crystal_host: Chain | None = None
+    """The same of the crystal."""
+
+    @property
+    def exchanged_names(self) -> list[str]:
+        """What to call each exchange of the glass."""
+        many = len(self.exchanged) > 1
+        return [f"replica {n}" if many else "the exchanged glass" for n in range(len(self.exchanged))]
+
+    @property
+    def named(self) -> list[tuple[str, Chain]]:
+        """Every row of stages, and what to call it."""
+        named = [
+            ("the glass", self.host),
+            *zip(self.exchanged_names, self.exchanged, strict=True),
+            ("the crystal", self.crystal),
+            ("the reference crystals", self.reference),
+            ("the unexchanged glass", self.glass_host),
+            ("the unexchanged crystal", self.crystal_host),
+        ]
+        return [(name, chain) for name, chain in named if chain is not None]
 
 
 @dataclass(frozen=True)
@@ -75,19 +98,12 @@ def summarize(study: Study, branches: Branches, final_model: str, forced: Sequen
     subjects = [("the glass", glass)]
     failed = [] if _is_glass(glass, limit) is not False else [f"not a glass: {glass.reason}"]
     was_glass = not failed
-    names = [f"replica {n}" if len(exchanged) > 1 else "the exchanged glass" for n in range(len(exchanged))]
-    for name, replica in zip(names, exchanged, strict=True):
+    for name, replica in zip(branches.exchanged_names, exchanged, strict=True):
         judged = replica.results["analysis"].crystallinity
         subjects.append((name, judged))
         if was_glass and _is_glass(judged, limit) is False:
             failed.append(f"{name} is no glass any more: {judged.reason}")
-    for name, chain in [
-        ("the glass", host),
-        *zip(names, exchanged, strict=True),
-        *([] if crystal is None else [("the crystal", crystal)]),
-        ("the reference crystals", branches.reference),
-    ]:
-        failed += _not_converged(name, chain)
+    failed += [fault for name, chain in branches.named for fault in _not_converged(name, chain)]
     notes = [
         f"{found.model} relaxes to V/V_exp = "
         + ", ".join(f"{ratio:.3f} ({name})" for name, ratio in found.volume_ratio.items())
@@ -95,9 +111,18 @@ def summarize(study: Study, branches: Branches, final_model: str, forced: Sequen
         for found in branches.reference.results.values()
         if found.volume_ratio
     ]
+    notes += [
+        f"{found.model} cannot do {name}, which is left out of the reference crystals: {said}"
+        for found in branches.reference.results.values()
+        for name, said in found.left_out.items()
+    ]
     notes += [f"{name}: {judged.verdict}: {judged.reason}" for name, judged in subjects if judged.is_glass is None]
+    notes += [note for name, chain in branches.named for note in _of_motion(name, chain)]
     notes += [f"continued by force: {changed}; what was finished before is as it was" for changed in forced]
     compared = [record.name for record in stages_of(study, "exchanged")]
+    comparison = side_by_side(
+        [_rows(chain, compared) for chain in exchanged], None if crystal is None else _rows(crystal, compared)
+    )
     return Summary(
         study["run"]["title"],
         host.results["melt_quench"].model,
@@ -106,14 +131,35 @@ def summarize(study: Study, branches: Branches, final_model: str, forced: Sequen
         glass.reason,
         failed,
         notes,
-        side_by_side(
-            [_rows(chain, compared) for chain in exchanged], None if crystal is None else _rows(crystal, compared)
-        ),
-        _figures(host),
+        comparison + _before_exchange(study, branches),
+        _figures(host) | _figures(branches.glass_host),
         [_figures(chain) for chain in exchanged],
-        None if crystal is None else _figures(crystal),
+        None if crystal is None else _figures(crystal) | _under("host", _figures(branches.crystal_host)),
         _figures(branches.reference),
     )
+
+
+def _before_exchange(study: Study, branches: Branches) -> list[dict[str, Any]]:
+    """Set what was asked of glass and crystal before the exchange side by side; replicas share it."""
+    asked = [record.name for record in stages_of(study, "host")]
+    glass, crystal = (
+        None if chain is None else _rows(chain, asked) for chain in (branches.glass_host, branches.crystal_host)
+    )
+    spread = {"± sd": None} if len(branches.exchanged) > 1 else {}
+    return [
+        row | {"figure": f"{row['figure']}, before the exchange"} | spread
+        for row in side_by_side([glass or []], crystal)
+    ]
+
+
+def _of_motion(name: str, chain: Chain) -> list[str]:
+    """Say at which temperatures the host does not stand, and what the line through the others gives."""
+    fallen = [
+        f"{name} does not survive {found.temperature_K:g} K: {found.reason}"
+        for found in chain.results.values()
+        if isinstance(found, Mobility) and not found.survives
+    ]
+    return fallen + [f"{name}: {found.text}" for found in chain.results.values() if isinstance(found, Activation)]
 
 
 def _is_glass(judged: Crystallinity, limit: float | None) -> bool | None:
@@ -177,14 +223,18 @@ def _not_converged(name: str, chain: Chain) -> list[str]:
     return failed
 
 
-def _figures(chain: Chain) -> dict[str, Any]:
-    return {name: found.figures for name, found in chain.found.items()}
+def _figures(chain: Chain | None) -> dict[str, Any]:
+    return {} if chain is None else {name: found.figures for name, found in chain.found.items()}
 
 
 def _rows(chain: Chain, stages: Iterable[str]) -> list[Row]:
     """Collect the rows of some stages; where an earlier version kept none, those of what is read back."""
     kept = {name: (chain.found[name].rows, chain.results.get(name)) for name in stages}
     return [row for rows, result in kept.values() for row in (rows or ([] if result is None else result.rows()))]
+
+
+def _under(name: str, figures: dict[str, Any]) -> dict[str, Any]:
+    return {name: figures} if figures else {}
 
 
 def _inherits(ratios: Iterable[float]) -> str:

@@ -20,7 +20,17 @@ from amorph.pipeline.stages import Setting, WaitingForVasp
 from amorph.pipeline.study import Study
 from amorph.pipeline.summary import Branches, Summary, summarize, summarize_melt
 from amorph.progress import Progress
-from amorph.run import SUMMARY, RunDirectory, Stage, StopRequest, Work, holds, stop_on_signal, write_json
+from amorph.run import (
+    SUMMARY,
+    RunDirectory,
+    Stage,
+    StopRequest,
+    Work,
+    holds,
+    holds_results,
+    stop_on_signal,
+    write_json,
+)
 
 
 def run_study(
@@ -62,13 +72,14 @@ def run_study(
     """
     stop = stop or StopRequest(max_hours=max_hours)
     _refuse_analyses_of_before(directory)
-    # Another study is refused without force, in words that need no trial.
-    new = not (directory / "run.toml").exists() or (force and not holds(directory, study.tables))
+    # Another study is refused without force where there are results, in words that need no trial.
+    may_change = force or not holds_results(directory)
+    new = not (directory / "run.toml").exists() or (may_change and not holds(directory, study.tables))
     cited = rehearse(study) if new else {}
     calculators = {table: make(**study[table]) for table in ("calculator", "final_calculator")}
     final_model = "VASP" if study["vasp"] else calculator_name(calculators["final_calculator"])
     work = Work(progress or Progress(), stop, checkpoint_minutes=study["run"]["checkpoint_minutes"])
-    files = [path for path in (study["bvs"]["parameters"],) if path is not None]
+    files = [path for path in (study["bvs"]["parameters"], *study.reference_files) if path is not None]
     made = [study[table] for table in calculators]
     made_by = provenance(*calculators.values(), inputs=files, made=made) | cited
     course = _Course(study, directory, calculators)
@@ -95,15 +106,16 @@ class _Course:
     directory: Path
     calculators: Mapping[str, BaseCalculator]
 
-    def go(self, chain: Chain, setting: Setting, *parts: Part, control: bool = False) -> None:
-        """Do the stages of some parts, one after the other; the control does those of the glass that it has."""
+    def go(self, chain: Chain, setting: Setting, part: Part, control: bool = False) -> None:
+        """Do the stages of a part, one after the other; the control does those of the glass that it has."""
         shared = self.study["melt"]
-        for record in stages_of(self.study, *parts):
+        for record in stages_of(self.study, part):
             if control and record.part == "glass" and not record.control:
                 continue
             setting = replace(setting, calculator=self.calculators[record.potential or "calculator"])
             work = _with(record, setting)
-            inputs = {name: chain.last.directory / name for name in record.reads} if chain.last else {}
+            read = {role: file.split("/") for role, file in record.reads.items()}
+            inputs = {role: chain.folders[stage] / name for role, (stage, name) in read.items()}
             if shared and record.part == "start":
                 work = shared_melt.inherit_stage
                 folder = self.directory / shared["run"] / f"{chain.number + 1}_{record.name}"
@@ -132,18 +144,23 @@ class _Course:
             setting = replace(setting, oxygen_volume=reference.results["relax"].oxygen_volume)
         replicas = self.study["run"]["replicas"]
         exchanged = [host.branch(f"replica_{n}" if replicas > 1 else "") for n in range(replicas)]
+        hosts = [(host.branch("host"), melted)]
         waiting = []
         for n, chain in enumerate([*exchanged, *([] if crystal is None else [crystal])]):
             try:
                 if chain is crystal:
-                    self.go(chain, setting, "glass", "exchanged", control=True)
+                    self.go(chain, setting, "glass", control=True)
+                    hosts.append((chain.branch("host"), False))
+                    self.go(chain, setting, "exchanged")
                 else:
                     self.go(chain, replace(setting, melted=melted, rng=_streams(self.study.seed, n)), "exchanged")
             except WaitingForVasp as error:  # the other branches' input is written too before the run stops
                 waiting.append(str(error))
         if waiting:
             raise WaitingForVasp("; ".join(waiting))
-        return Branches(host, exchanged, crystal, reference)
+        for chain, history in hosts:
+            self.go(chain, replace(setting, melted=history), "host")
+        return Branches(host, exchanged, crystal, reference, *(chain for chain, _ in hosts))
 
 
 def _refuse_analyses_of_before(directory: Path) -> None:

@@ -13,7 +13,7 @@ from .configuration import (
     write_json as write_json,
 )
 from .csv_files import csv_rows as csv_rows, write_csv as write_csv
-from .directory import SUMMARY as SUMMARY, RunDirectory as RunDirectory
+from .directory import SUMMARY as SUMMARY, RunDirectory as RunDirectory, holds_results as holds_results
 from .durable import (
     appended as appended,
     make_folder as make_folder,

@@ -101,6 +101,10 @@ class RunDirectory:
             made_by.setdefault(key, whole["provenance"][key])
         changed = difference(binding(stored), binding(whole))
         noted = "" if (self.path / SUMMARY).exists() else difference(_free(stored), _free(whole))
+        if changed and not holds_results(self.path):
+            log.info("%s holds no results yet: its study is replaced (%s)", self.path, changed)
+            write_atomically(path, tomli_w.dumps(whole).encode())
+            return ""
         if changed and not self.force:
             raise ValueError(
                 f"{self.path} holds a run with {changed}; use a new --dir, or continue it all the same with --force"
@@ -117,6 +121,11 @@ class RunDirectory:
             whole["provenance"] = made_by | whole["provenance"]
             write_atomically(path, tomli_w.dumps(whole).encode())
         return noted
+
+
+def holds_results(directory: Path) -> bool:
+    """Tell whether a stage of a run has written anything yet."""
+    return any(path.is_file() and path.name != "run.toml" and _foreign(path) for path in directory.rglob("*"))
 
 
 def _foreign(path: Path) -> bool:

@@ -175,3 +175,19 @@ def test_bad_input_ends_with_2_and_one_line(amorph, mgo, tmp_path, words, match)
     assert (called.status, called.out) == (2, "")
     assert match in called.err
     assert called.err.count("\n") == 1
+
+
+def test_a_path_is_relaxed_by_a_potential_and_a_hop_that_stops_early_is_told(amorph, tmp_path, mgo):
+    mgo.write(tmp_path / "mgo.extxyz")
+    sites = ("--from", *mgo.positions[0], "--to", *mgo.positions[1])
+    command = ("percolation", "mgo.extxyz", "--ion", "Mg2+", "--spacing", 0.5, *sites)
+    how = ("--refine", "--factory", "toys:Ions", "--images", 1, "--max-steps", 1)
+    called = amorph(*command, *how, "--json", "-q")
+    assert (called.status, called.err.count("\n")) == (4, 1), called.err
+    found = json.loads(called.out)["refined"]
+    assert (found["model"], found["converged"]) == ("Ions", False)
+    assert found["map_barrier_eV"] == pytest.approx(json.loads(called.out)["path"]["barrier"])
+    assert "barrier of the potential [eV]" in amorph(*command, *how).out
+    called = amorph("percolation", "mgo.extxyz", "--ion", "Mg2+", "--images", 3)
+    assert called.status == 2
+    assert "--images belongs to the potential" in called.err

@@ -139,9 +139,9 @@ def test_nve_conserves_energy_to_second_order():
     assert coarse / fine == pytest.approx(4.0, rel=0.3)
 
 
-@pytest.mark.parametrize("ensemble", ["NVT", "NPT", "NVE"])
+@pytest.mark.parametrize("ensemble", ["NVT", "NPT", "NVE", "Bussi"])
 def test_the_centre_of_mass_rests(ensemble):
-    # Springs pull on the whole; the three kinds of dynamics hold it against that.
+    # Springs pull on the whole; all kinds of dynamics hold it against that.
     crystal = Atoms("Ar4Kr4", positions=argon(1).repeat((2, 1, 1)).positions, cell=[10.8, 5.4, 5.4], pbc=True)
     calculator = Springs(crystal.positions + np.array([0.3, 0.0, 0.0]), 0.5)
     for frame in dynamics(crystal, calculator, one(ensemble, 300.0, 0.1), rng=rng()):
@@ -170,7 +170,7 @@ def test_a_ramp_draws_no_velocities():
 
 
 def test_one_evaluation_a_step():
-    for ensemble in ("NVT", "NVE", "NPT"):
+    for ensemble in ("NVT", "NVE", "NPT", "Bussi"):
         calculator = LennardJones(cutoff=6.0)
         list(dynamics(argon(1), calculator, one(ensemble, ps=0.02), rng=rng()))
         assert calculator.evaluations == 21
@@ -187,7 +187,7 @@ def test_a_row_of_thermodynamics_costs_one_evaluation():
 # invariance
 
 
-@pytest.mark.parametrize("ensemble", ["NVT", "NPT", "NVE"])
+@pytest.mark.parametrize("ensemble", ["NVT", "NPT", "NVE", "Bussi"])
 def test_the_same_seed_gives_the_same_bytes(ensemble):
     def last(seed):
         *_, frame = dynamics(sheared(argon(2)), LennardJones(cutoff=6.0), one(ensemble), rng=rng(seed))
@@ -225,6 +225,7 @@ MIXED = QuenchSchedule(
         Segment("cool", "NPT", 80.0, 40.0, 0.035, 0.0),
         Segment("watch", "NVE", 40.0, 40.0, 0.035),
         Segment("hold", "NVT", 40.0, 40.0, 0.035),
+        Segment("rescale", "Bussi", 40.0, 60.0, 0.035),
     ),
     timestep_fs=5.0,
 )
@@ -246,8 +247,8 @@ def test_continued_from_any_step_it_ends_with_the_same_bytes(generator):
         states.append(through_a_file(frame.state()))
         whole.append(arrays_of(frame))
         rows.append(frame.thermo())
-    assert len(whole) == 36
-    for start in range(36) if generator is np.random.PCG64 else (0, 3, 30):
+    assert len(whole) == 43
+    for start in range(43) if generator is np.random.PCG64 else (0, 3, 30, 40):
         rest = dynamics(
             crystal, LennardJones(cutoff=6.0), MIXED, rng=np.random.Generator(generator(99)), state=states[start]
         )
@@ -256,9 +257,9 @@ def test_continued_from_any_step_it_ends_with_the_same_bytes(generator):
             steps.append(frame.step)
             for ours, theirs in zip(arrays_of(frame), whole[frame.step], strict=True):
                 assert ours.tobytes() == theirs.tobytes(), f"continued from {start}, differs at {frame.step}"
-            if frame.step in (start, start + 1, 35):
+            if frame.step in (start, start + 1, 42):
                 assert asdict(frame.thermo()) == asdict(rows[frame.step])
-        assert steps == list(range(start, 36))
+        assert steps == list(range(start, 43))
 
 
 def test_continued_with_chgnet_it_ends_with_the_same_bytes():
@@ -305,7 +306,7 @@ class Moody(LennardJones):
             self.results["forces"] = self.results["forces"] * (1.0 + 1e-9)
 
 
-@pytest.mark.parametrize("ensemble", ["NVT", "NVE", "NPT"])
+@pytest.mark.parametrize("ensemble", ["NVT", "NVE", "NPT", "Bussi"])
 def test_looking_does_not_change_the_run(ensemble):
     def final(look_every):
         for frame in dynamics(argon(1), Moody(cutoff=6.0), one(ensemble, ps=0.02), rng=rng()):

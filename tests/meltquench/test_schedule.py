@@ -165,10 +165,12 @@ def test_names_stand_for_shipped_schedules(name):
         ({"start_K": -1.0}, r"start_K = -1\.0 K must be greater than or equal to 0"),
         ({"end_K": float("nan")}, "end_K = nan K must be a finite number"),
         ({"duration_ps": 0.0}, r"duration_ps = 0\.0 ps must be greater than 0"),
-        ({"ensemble": "NPH"}, "ensemble = 'NPH' must be 'NVT', 'NPT' or 'NVE'"),
+        ({"ensemble": "NPH"}, "ensemble = 'NPH' must be 'NVT', 'NPT', 'NVE' or 'Bussi'"),
         ({"ensemble": "NVE"}, "segment 'a' ramps from 3000 to 300 K in NVE"),
         ({"pressure_GPa": 1.0}, "segment 'a' asks for 1 GPa in NVT; only NPT"),
         ({"ensemble": "NPT", "end_K": 0.0}, "segment 'a' reaches 0 K in NPT"),
+        ({"ensemble": "Bussi", "end_K": 0.0}, "segment 'a' reaches 0 K in Bussi"),
+        ({"ensemble": "Bussi", "pressure_GPa": 1.0}, "segment 'a' asks for 1 GPa in Bussi; only NPT"),
     ],
 )
 def test_impossible_segments(values, message):

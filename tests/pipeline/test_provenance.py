@@ -39,7 +39,8 @@ def test_the_code_behind_a_factory_and_its_files_bind_a_run(tmp_path, monkeypatc
 
     def opened(force=False):
         made_by = provenance(made=[table])
-        with RunDirectory(tmp_path / "run", {}, made_by, force=force):
+        with RunDirectory(tmp_path / "run", {}, made_by, force=force) as run:
+            (run.stage("1_build", {}).directory / "structure.extxyz").touch()
             return made_by["code_sha256"]
 
     assert set(opened()) == {"mine", "mine file"}

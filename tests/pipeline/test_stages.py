@@ -127,6 +127,25 @@ def test_the_reference_crystals_give_the_ratio_of_volumes_and_the_oxygen_volume(
     assert "Swelling makes MgO +10.0 % in volume against experiment" in caplog.text
 
 
+def test_a_crystal_that_the_potential_cannot_do_is_left_out_with_one_line(tmp_path, caplog):
+    with RunDirectory(tmp_path / "run", {}, {}) as run:
+        stage = run.stage("1_relax", {"oxides": ("LiCoO2",)})
+        found = stages.reference_stage(stage, None, setting(Ions()))  # which looks Co up in a dict
+    assert (found.volume_ratio, found.converged) == ({}, True)
+    assert found.left_out == {"LiCoO2": "KeyError: 'Co'"}
+    assert "Ions cannot do LiCoO2, which is left out: KeyError: 'Co'" in caplog.text
+
+
+def test_a_crystal_of_a_file_has_the_volume_of_the_file(tmp_path):
+    crystal = BY_NAME["MgO"].atoms()
+    crystal.set_cell(1.1 * crystal.cell.array, scale_atoms=True)
+    crystal.write(tmp_path / "wide.cif")
+    with RunDirectory(tmp_path / "run", {}, {}) as run:
+        stage = run.stage("1_relax", {"oxides": (str(tmp_path / "wide.cif"),)})
+        found = stages.reference_stage(stage, None, setting(Swelling(crystal.get_volume())))
+    assert found.volume_ratio == {"wide": pytest.approx(1.0, rel=1e-3)}
+
+
 def test_without_reference_crystals_there_is_no_oxygen_volume(tmp_path):
     with RunDirectory(tmp_path / "run", {}, {}) as run:
         stage = run.stage("1_relax", {"oxides": ()})

@@ -36,7 +36,7 @@ def test_every_parameter_of_every_stage_has_its_default():
             for key, parameter in inspect.signature(table.function).parameters.items()
             if parameter.default is not parameter.empty and key in study[name]
         } | dict(table.defaults)
-        given = {"ion": "Mg2+", **LEAST.get(name, {})}
+        given = {"ion": "Mg2+", "oxides": ("MgO",), **LEAST.get(name, {})}
         for key, value in study[name].items():
             if key == "schedule":
                 assert value == named(defaults[key])
@@ -53,6 +53,29 @@ def test_the_two_calculators_are_one_unless_told_otherwise():
     assert two["final_calculator"]["model"] == "r2scan"
     other = resolve({**one, "final_calculator": {"factory": "module:function"}})
     assert other["final_calculator"]["model"] is None  # another factory has keys of its own
+
+
+@pytest.mark.parametrize(
+    ("composition", "exchange", "oxides"),
+    [
+        ("Li2Ti1/3Mo2/3O3", {}, ("MgO", "MoO2", "Li2TiO3")),
+        ("Li2Ti1/3Mo2/3O3", {"by": "vacancy"}, ("MoO2", "Li2TiO3")),
+        ("LiCoO2", {"by": "vacancy"}, ("LiCoO2",)),
+        ("Na2ZrO3", {"ion": "Na+", "by": "Ca2+"}, ()),
+    ],
+)
+def test_the_reference_crystals_follow_the_chemistry(composition, exchange, oxides):
+    build = {"composition": composition, "lattice_constant": 4.2}
+    assert resolve({"build": build, "substitute": exchange})["reference"]["oxides"] == oxides
+    named = resolve({"build": build, "substitute": exchange, "reference": {"oxides": ["TiO2_rutile"]}})
+    assert named["reference"]["oxides"] == ("TiO2_rutile",)
+
+
+def test_a_crystal_of_ones_own_is_a_file(tmp_path):
+    file = tmp_path / "own.cif"
+    file.write_text("data_own")
+    study = resolve({**LEAST, "reference": {"oxides": ["MgO", str(file)]}})
+    assert study.reference_files == [file]
 
 
 def test_the_relaxations_differ_in_their_cell():
@@ -131,7 +154,7 @@ def test_every_workflow_is_a_study(path):
         ({**LEAST, "relax": {"cell": "loose"}}, r"cell = 'loose' in \[relax\] must be 'fixed', 'isotropic' or 'free'"),
         ({**LEAST, "bvs": {"cutoff": -6.0}}, r"cutoff = -6\.0 Å in \[bvs\] must be greater than 0"),
         ({**LEAST, "bvs": {"grid": [0, 10, 10]}}, r"grid\[0\] = 0 in \[bvs\] must be greater than 0"),
-        ({**LEAST, "reference": {"oxides": ["CaO"]}}, r"oxides\[0\] = 'CaO' in \[reference\] must be 'MgO'"),
+        ({**LEAST, "reference": {"oxides": ["CaO"]}}, r"names CaO, which is no file and no crystal of the table: MgO"),
         ({**LEAST, "export": {"meshes": ["step"]}}, r"meshes\[0\] = 'step' in \[export\] must be 'ply'"),
         ({**LEAST, "control": {"crystal": "maybe"}}, r"crystal = 'maybe' in \[control\]"),
         ({**LEAST, "vasp": {"directory": "/tmp"}}, r"unknown key 'directory' in \[vasp\]; the run directory"),

@@ -215,8 +215,8 @@ def test_run_toml_says_everything_and_the_same_study_goes_on(tmp_path):
     ],
 )
 def test_another_study_is_refused_with_the_difference(tmp_path, config, provenance, said):
-    with opened(tmp_path / "run"):
-        pass
+    with opened(tmp_path / "run") as run:
+        (run.stage("1_build", {}).directory / "structure.extxyz").touch()
     before = (tmp_path / "run/run.toml").read_bytes()
     with (
         pytest.raises(ValueError, match=f"holds a run with {said}; use a new --dir"),
@@ -228,10 +228,20 @@ def test_another_study_is_refused_with_the_difference(tmp_path, config, provenan
         pass
 
 
+def test_a_corrected_study_goes_on_where_nothing_was_computed(tmp_path):
+    with opened(tmp_path / "run") as run:
+        run.stage("reference/1_relax", {})  # its folder, and nothing in it
+    with opened(tmp_path / "run", {**CONFIG, "bvs": {"cutoff": 5.0}}) as run:
+        assert not run.forced
+    stored = tomllib.loads((tmp_path / "run/run.toml").read_text())
+    assert stored["bvs"] == {"cutoff": 5.0}
+    assert "forced" not in stored["provenance"]
+
+
 @pytest.mark.parametrize("key", ["engine", "device"])
 def test_another_engine_or_device_is_refused(tmp_path, key):
-    with opened(tmp_path / "run", provenance=PROVENANCE | engine(1)):
-        pass
+    with opened(tmp_path / "run", provenance=PROVENANCE | engine(1)) as run:
+        (run.stage("1_build", {}).directory / "structure.extxyz").touch()
     other = engine(1)
     old, other["engines"]["CHGNet"][key] = other["engines"]["CHGNet"][key], "torch"
     with (

@@ -1,5 +1,6 @@
 from .order import (
     bond_harmonics as bond_harmonics,
+    displacements as displacements,
     harmonic_products as harmonic_products,
     nearest_pairs as nearest_pairs,
 )

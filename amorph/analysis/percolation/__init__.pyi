@@ -1,4 +1,5 @@
 from .paths import MigrationPath as MigrationPath, migration_path as migration_path
+from .refinement import RefinedHop as RefinedHop, RefinedPath as RefinedPath, refine_path as refine_path
 from .regions import (
     percolation as percolation,
     percolation_thresholds as percolation_thresholds,

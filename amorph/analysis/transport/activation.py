@@ -80,16 +80,9 @@ def arrhenius(measured: Sequence[Diffusion], element: str) -> Arrhenius:
     ------
     ValueError
         A trajectory without temperature or without the element; diffusion at fewer than two temperatures.
-
-    Notes
-    -----
-    :math:`\ln D` is fitted over :math:`1/k_B T` with the weights :math:`(D/s)^2` of the standard errors s. Errors are
-    those of the weights, times √(χ²/ν) where the line does not go through them. The interval at 300 K is of the line;
-    that nothing else happens on the way there is an assumption.
     """
-    from scipy.stats import norm
-
-    points, left_out = [], []
+    points: list[tuple[float, float, float]] = []
+    left_out: list[float] = []
     for one in measured:
         if one.temperature_K is None:
             raise ValueError("a trajectory has no temperature, which an activation energy needs; give temperature_K")
@@ -99,6 +92,36 @@ def arrhenius(measured: Sequence[Diffusion], element: str) -> Arrhenius:
             left_out.append(one.temperature_K)
         else:
             points.append((one.temperature_K, found.diffusivity_cm2_s, found.standard_error))
+    return fit_arrhenius(element, points, left_out)
+
+
+def fit_arrhenius(
+    element: str, points: Sequence[tuple[float, float, float]], left_out_K: Sequence[float] = ()
+) -> Arrhenius:
+    r"""Fit the activation energy of an element to its diffusion coefficients.
+
+    Parameters
+    ----------
+    element
+        The element that moves.
+    points
+        Temperature [K], diffusion coefficient and its standard error [cm²/s], in any order.
+    left_out_K
+        Temperatures at which there is no diffusion coefficient [K].
+
+    Raises
+    ------
+    ValueError
+        Fewer than two temperatures.
+
+    Notes
+    -----
+    :math:`\ln D` is fitted over :math:`1/k_B T` with the weights :math:`(D/s)^2` of the standard errors s. Errors are
+    those of the weights, times √(χ²/ν) where the line does not go through them. The interval at 300 K is of the line;
+    that nothing else happens on the way there is an assumption.
+    """
+    from scipy.stats import norm
+
     temperatures, values, errors = np.array(sorted(points)).reshape(-1, 3).T
     if len(np.unique(temperatures)) < 2:
         raise ValueError(
@@ -124,7 +147,7 @@ def arrhenius(measured: Sequence[Diffusion], element: str) -> Arrhenius:
     return Arrhenius(
         element=element,
         temperatures_K=tuple(temperatures.tolist()),
-        left_out_K=tuple(sorted(left_out)),
+        left_out_K=tuple(sorted(left_out_K)),
         activation_energy_eV=energy,
         activation_energy_interval_95=(energy - spread, energy + spread),
         prefactor_cm2_s=float(np.exp(best[0])),

@@ -1,0 +1,216 @@
+"""The motion of the ion in a study: what it finds, what it says of the host, and that it continues."""
+
+import itertools
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from dying import Runs
+from toy_run import BRIEF, assert_same, content, written
+from toys import Ions, Springs
+
+from amorph.figures import restored
+from amorph.pipeline import Setting, resolve
+from amorph.pipeline.mobility import MOBILITY, activation_stage, at_temperature, mobility_stage
+from amorph.pipeline.order import stages_of
+from amorph.pipeline.results import Mobility
+from amorph.rocksalt import build
+from amorph.run import RunDirectory, Work, write_json
+
+TABLE = {
+    "temperatures_K": [300, 600.0],
+    "duration_ps": 0.08,
+    "equilibration_ps": 0.02,
+    "sample_every": 1,
+}
+LEAST = {"build": {"composition": "Li2Ti1/3Mo2/3O3", "lattice_constant": 4.2}}
+
+
+def table(**changes):
+    return resolve({**LEAST, "diffusion": TABLE | changes})["diffusion"]
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+class Mortal(Ions):
+    """Dies at a force call."""
+
+    def __init__(self, at=math.inf):
+        super().__init__()
+        self.at = at
+
+    def evaluate(self, atoms):
+        if self.evaluations == self.at:
+            raise Killed
+        return super().evaluate(atoms)
+
+
+class Loose(Springs):
+    """Every atom on a spring, but for those of one element, which fly."""
+
+    def __init__(self, atoms, free):
+        super().__init__(atoms.positions, 5.0)
+        self.free = atoms.symbols == free
+
+    def evaluate(self, atoms):
+        u = np.where(self.free[:, None], 0.0, atoms.positions - self.sites)
+        return 0.5 * self.stiffness * float((u**2).sum()), -self.stiffness * u, np.zeros((3, 3))
+
+
+@pytest.fixture
+def atoms():
+    return build("MgO", supercell=(2, 2, 2), lattice_constant=4.3, rng=np.random.default_rng(0)).atoms
+
+
+def move(directory, atoms, calculator, *, kelvin=300.0, work=None, **changes):
+    with RunDirectory(directory, {}, {}) as run:
+        stage = run.stage("1_diffusion_300K", at_temperature(table(**changes), kelvin, "Mg2+"))
+        setting = Setting(calculator, work or Work(), lambda _: np.random.default_rng(1), melted=False)
+        return stage, stage.finish(mobility_stage(stage, atoms, setting), started=0.0).figures
+
+
+# known answers
+
+
+def test_ions_on_springs_do_not_diffuse_and_their_host_stands(tmp_path, atoms):
+    _, figures = move(
+        tmp_path, atoms, Springs(atoms.positions, 5.0), duration_ps=3.0, equilibration_ps=1.0, sample_every=4
+    )
+    assert figures["diffusivity_cm2_s"] is None
+    assert figures["upper_limit_cm2_s"] > 0.0
+    assert figures["survives"]
+    assert figures["temperature_K"] == 300.0
+    # u² = 3 kT/k of O, and the same again where a frame is seen from the sites: kT = 0.02585 eV
+    assert figures["host_moved_A2"] == {"O": pytest.approx(3 * 0.02585 / 5.0, rel=0.35)}
+    # √(2/189) of one frame, of which some fifteen are independent: three standard errors
+    assert figures["measured_K"] == pytest.approx(300.0, rel=0.08)
+
+
+def test_a_host_whose_atoms_fly_does_not_survive(tmp_path, atoms):
+    _, figures = move(tmp_path, atoms, Loose(atoms, "O"), duration_ps=0.17)
+    # (3 kT/m) t² is 1.4 Å² after 0.17 ps, above a quarter of (2.15 Å)²
+    assert not figures["survives"]
+    assert figures["reason"].startswith("O ")
+    _, figures = move(tmp_path / "ion", atoms, Loose(atoms, "Mg"), duration_ps=0.17)
+    assert figures["survives"]
+
+
+def mobility(kelvin, diffusivity, *, survives=True):
+    judged = {"verdict": "amorphous", "reason": "", "parent_order": None, "parent_order_limit": 0.1, "solid_share": 0.0}
+    judged |= {"n_frames": 1, "anions": ["O"], "melted": None, "space_group": None, "bragg_peak": None}
+    judged |= dict.fromkeys(("bragg_peak_limit", "mean_square_displacement", "required_displacement"))
+    found = {"model": "Toy", "element": "Mg", "temperature_K": kelvin, "measured_K": kelvin, "duration_ps": 1.0}
+    found |= {"diffusivity_cm2_s": diffusivity, "standard_error": None if diffusivity is None else 0.1 * diffusivity}
+    found |= {"interval_95": None, "upper_limit_cm2_s": 1e-8, "conductivity_S_per_cm": None, "host_moved_A2": {}}
+    return found | {"survives": survives, "reason": "", "crystallinity": judged}
+
+
+def activation(directory, *measured):
+    with RunDirectory(directory, {}, {}) as run:
+        inputs = {}
+        for number, one in enumerate(measured):
+            inputs[f"diffusion_{number}"] = directory / f"{number}.json"
+            write_json(inputs[f"diffusion_{number}"], restored(Mobility, one).figures())
+        stage = run.stage("2_activation", {"ion": "Mg2+"}, inputs)
+        return activation_stage(stage, None, Setting(None, Work(), None))
+
+
+def test_the_line_goes_through_the_temperatures_that_the_host_survives(tmp_path):
+    kT = {kelvin: 8.617333e-5 * kelvin for kelvin in (800.0, 1000.0, 1200.0)}
+    points = [mobility(kelvin, 1e-3 * np.exp(-0.5 / value)) for kelvin, value in kT.items()]
+    found = activation(tmp_path, *points, mobility(600.0, None), mobility(2000.0, 1.0, survives=False))
+    assert found.line.activation_energy_eV == pytest.approx(0.5, rel=1e-6)
+    assert found.line.diffusivity_300K_cm2_s == pytest.approx(1e-3 * np.exp(-0.5 / (8.617333e-5 * 300)), rel=1e-5)
+    assert found.line.left_out_K == (600.0,)
+    assert found.fallen_K == [2000.0]
+    assert next(row.figure for row in found.rows()) == "activation energy of Mg"
+
+
+def test_one_temperature_makes_no_line_and_says_why(tmp_path):
+    found = activation(tmp_path, mobility(600.0, 1e-6), mobility(2000.0, 1.0, survives=False))
+    assert found.line is None
+    assert "1 temperature" in found.reason
+    assert found.rows() == []
+
+
+# the stages of a study
+
+
+def names(study, part):
+    return [record.name for record in stages_of(study, part)]
+
+
+def test_a_study_moves_its_ion_where_it_has_the_table():
+    moving = ["diffusion_300K", "diffusion_600K", "activation"]
+    study = resolve({**LEAST, "diffusion": TABLE})
+    assert names(study, "exchanged")[-3:] == moving
+    assert names(study, "host") == moving
+    assert [stage.parameters(study)["ion"] for stage in stages_of(study, "exchanged", "host")[-6:]] == ["Mg2+"] * 3 + [
+        "Li+"
+    ] * 3
+    still = resolve(LEAST)
+    assert (names(still, "exchanged")[-1], names(still, "host")) == ("export", [])
+    emptied = resolve({**LEAST, "substitute": {"by": "vacancy"}, "diffusion": TABLE})
+    assert (names(emptied, "exchanged")[-1], names(emptied, "host")) == ("export", moving)
+    alone = resolve({**LEAST, "diffusion": TABLE | {"host": False}})
+    assert (names(alone, "exchanged")[-1], names(alone, "host")) == ("activation", [])
+
+
+# continuation
+
+
+@pytest.mark.parametrize("call", [1, 9, 10, 11, 30, 49])
+def test_motion_killed_at_any_force_call_ends_with_the_same_bytes(tmp_path, atoms, monkeypatch, call):
+    clock = SimpleNamespace(monotonic=itertools.count(0.0, 1.0).__next__)
+    monkeypatch.setattr("amorph.run.checkpoints.time", clock)
+    atoms.rattle(0.05, seed=3)
+    whole, expected = move(tmp_path / "whole", atoms, Mortal())
+    work = Work(checkpoint_minutes=5 / 60.0)
+    with pytest.raises(Killed):
+        move(tmp_path / "killed", atoms, Mortal(call), work=work)
+    stage, figures = move(tmp_path / "killed", atoms, Mortal(), work=work)
+    assert figures == expected
+    files = ("trajectory.extxyz", "thermo.csv", MOBILITY)
+    assert [(stage.directory / name).read_bytes() for name in files] == [
+        (whole.directory / name).read_bytes() for name in files
+    ]
+
+
+@pytest.mark.slow
+def test_a_whole_run_killed_again_and_again_ends_with_the_same_bytes(tmp_path):
+    text = (
+        BRIEF + "\n[diffusion]\n" + "\n".join(f"{key} = {value}" for key, value in TABLE.items()).replace("300, ", "")
+    )
+    study = written(tmp_path / "study.toml", text)
+    random, statuses = np.random.default_rng(0), []
+    with Runs() as runs:
+        assert runs(study, tmp_path / "whole").status == 4  # the brief toy is no glass
+        while not statuses or (statuses[-1] < 0 and len(statuses) < 60):
+            die = ("call", int(random.integers(30, 250)))
+            statuses.append(runs(study, tmp_path / "killed", die=die).status)
+    assert statuses[-1] == 4, statuses
+    assert len(statuses) > 5
+    files = content(tmp_path / "whole")
+    assert {"8_export", "9_diffusion_600K", "10_activation", "host", "crystal"} < {name.split("/")[0] for name in files}
+    assert_same(content(tmp_path / "killed"), files)
+
+
+# errors
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"duration_ps": 0.05}, r"duration_ps = 0\.05 in \[diffusion\] leaves 25 frames to measure, and 32 are"),
+        ({"temperatures_K": [0]}, r"temperatures_K\[0\] = 0"),
+        ({"temperatures_K": []}, r"temperatures_K = \[\] .*at least 1 item"),
+        ({"thermostat": "Langevin"}, "thermostat = 'Langevin'"),
+        ({"timestep": 1.0}, "unknown key 'timestep'"),
+    ],
+)
+def test_impossible_tables(changes, message):
+    with pytest.raises(ValueError, match=message):
+        table(**changes)
