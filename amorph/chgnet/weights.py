@@ -132,7 +132,7 @@ class _Unpickler(pickle.Unpickler):
         content = archive.read(f"{root}/data.pkl")
         for number, (code, argument, _) in enumerate(pickletools.genops(content)):
             # The table of what was met before is made as long as the largest number asks for.
-            if code.name in {"PUT", "BINPUT", "LONG_BINPUT"} and argument > number:
+            if code.name in {"PUT", "BINPUT", "LONG_BINPUT"} and int(argument or 0) > number:
                 raise ValueError("a number beyond what was read before")
         super().__init__(io.BytesIO(content))
         self._archive = archive
@@ -182,6 +182,7 @@ class _Rebuild:
     """
 
     __slots__ = ("_room",)
+    _room: _Room
 
     def __init__(self, room: _Room) -> None:
         object.__setattr__(self, "_room", room)

@@ -3,9 +3,10 @@
 Running, rehearsal, estimate and summary go through these records; another stage is one more of them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -20,13 +21,28 @@ from amorph.pipeline.shared_melt import melt_stage
 from amorph.pipeline.stages import Setting
 from amorph.pipeline.study import Study
 from amorph.rocksalt import build
-from amorph.run import Stage
+from amorph.run import Stage, begun
 from amorph.substitution import substitute
 
 Part = Literal["reference", "start", "melt", "glass", "exchanged"]
 """Where a stage belongs: reference crystals; the cell that melts; a melt for other runs; from the melt to the glass;
 from the exchange on, for every replica and the crystal control."""
 Potential = Literal["calculator", "final_calculator"]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of a study that a stage is made with."""
+
+    names: tuple[str, ...]
+    merged: bool = False
+    """Whether their keys stand side by side; else each table goes by its name."""
+
+    def __call__(self, study: Study) -> dict[str, Any]:
+        """Take them from a study."""
+        if self.merged:
+            return {key: value for name in self.names for key, value in study[name].items()}
+        return {name: study[name] for name in self.names}
 
 
 @dataclass(frozen=True)
@@ -38,7 +54,7 @@ class Record:
     part: Part
     work: Callable[[Stage, Atoms, Setting], Result]
     """What it does."""
-    parameters: Callable[[Study], Mapping[str, Any]]
+    parameters: Tables
     """What of the study it is made with."""
     kind: type[Result] | None = None
     """The result that its figures are read back as; None where nothing of the pipeline asks."""
@@ -54,12 +70,8 @@ class Record:
     """Tries on the built cell what could fail after hours, and hands the cell on."""
 
 
-def _table(name: str) -> Callable[[Study], Mapping[str, Any]]:
-    return lambda study: study[name]
-
-
-def _tables(*names: str) -> Callable[[Study], Mapping[str, Any]]:
-    return lambda study: {name: study[name] for name in names}
+def _table(*names: str) -> Tables:
+    return Tables(names, merged=True)
 
 
 def _try_build(study: Study, _: Atoms, rng: np.random.Generator) -> Atoms:
@@ -117,7 +129,7 @@ STAGES: tuple[Record, ...] = (
         "melt",
         "melt",
         melt_stage,
-        lambda study: study["melt_quench"] | study["snapshots"],
+        _table("melt_quench", "snapshots"),
         SharedMelt,
         potential="calculator",
         trial=partial(_try_verdict, "melt_quench"),
@@ -159,8 +171,8 @@ STAGES: tuple[Record, ...] = (
         Relaxation,
         wanted=lambda study: bool(study["vasp"]),
     ),
-    Record("analysis", "exchanged", stages.analysis_stage, _tables(*stages.ANALYSED), Analysed, trial=_try_analyses),
-    Record("export", "exchanged", stages.export_stage, _tables("isosurface", "export"), reads=("bvs.npz",)),
+    Record("analysis", "exchanged", stages.analysis_stage, Tables(stages.ANALYSED), Analysed, trial=_try_analyses),
+    Record("export", "exchanged", stages.export_stage, Tables(("isosurface", "export")), reads=("bvs.npz",)),
 )
 """Every stage that a run can have."""
 
@@ -169,3 +181,16 @@ def stages_of(study: Study, *parts: Part) -> list[Record]:
     """Give the stages of a study that belong to some parts, in order; the glass has none where the study only melts."""
     there: set[Part] = {"start", "melt"} if study["snapshots"] else {"reference", "start", "glass", "exchanged"}
     return [record for record in STAGES if record.part in there.intersection(parts) and record.wanted(study)]
+
+
+def tables_to_come(directory: Path) -> frozenset[str]:
+    """Name the tables of a study on which nothing in a run directory depends yet: their stages have not begun."""
+    there = {
+        (path.parent.name == "reference", path.name.partition("_")[2])
+        for path in directory.glob("**/[0-9]*_*")
+        if path.is_dir() and begun(path)
+    }
+    tables = {record: set(record.parameters.names) for record in STAGES}
+    bound = [tables[record] for record in STAGES if (record.part == "reference", record.name) in there]
+    # With snapshots or without, a run takes another course: that is another study.
+    return frozenset(set().union(*tables.values()) - set().union({"snapshots"}, *bound))

@@ -15,7 +15,7 @@ from amorph.meltquench import named
 from amorph.pipeline.recording import read_thermo, record_dynamics, sampled_frames
 from amorph.pipeline.results import SharedMelt, Snapshots
 from amorph.pipeline.stages import Setting
-from amorph.run import Finished, Stage, as_from, read_json, structure_text, write_atomically, write_json
+from amorph.run import Finished, Stage, as_from, read_json, refuse_links, structure_text, write_atomically, write_json
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +83,7 @@ class Inherited(Result):
 
 def inherited(folder: Path) -> Path:
     """Find the structure of another run's stage."""
+    refuse_links(folder.parent)
     structure = folder / "structure.extxyz"
     if not structure.exists():
         raise ValueError(f"{structure} is not there; run the melt first")

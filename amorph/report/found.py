@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from amorph.analysis.bvs import bvs_map_of
 from amorph.reading import read_field
-from amorph.run import read_json, read_structure
+from amorph.run import read_json, read_structure, refuse_links
 
 FRAMES: Final = 100
 """Frames of a movie at most."""
@@ -95,6 +95,7 @@ def found_run(directory: Path) -> FoundRun:
             + ("continue it with amorph run STUDY.toml --dir" if begun else "give the directory of amorph run")
             + (f" {directory}" if begun else "")
         )
+    refuse_links(directory)
     try:
         summary = read_json(mark)
         tables = tomllib.loads((directory / "run.toml").read_text(encoding="utf-8"))

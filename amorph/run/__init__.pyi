@@ -17,6 +17,7 @@ from .directory import SUMMARY as SUMMARY, RunDirectory as RunDirectory
 from .durable import (
     appended as appended,
     make_folder as make_folder,
+    refuse_links as refuse_links,
     remove_unfinished as remove_unfinished,
     sha256_of as sha256_of,
     write_atomically as write_atomically,
@@ -25,6 +26,7 @@ from .stage import (
     Finished as Finished,
     Stage as Stage,
     as_from as as_from,
+    begun as begun,
     read_structure as read_structure,
     structure_text as structure_text,
 )

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +35,14 @@ def _json(record: Mapping[str, Any]) -> bytes:
     return json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False).encode()
 
 
-def holds(directory: Path, config: Mapping[str, Any]) -> bool:
-    """Tell whether a directory holds a run of this configuration, whatever made it."""
+def holds(directory: Path, config: Mapping[str, Any], besides: Set[str] = frozenset()) -> bool:
+    """Tell whether a directory holds a run of this configuration, whatever made it; some tables may be others."""
     try:
         stored = tomllib.loads((directory / "run.toml").read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
         return False
-    return binding(stored | {"provenance": {}}) == binding(_whole(config, {}))
+    there, here = binding(stored | {"provenance": {}}), binding(_whole(config, {}))
+    return not difference(there, here, besides=besides)
 
 
 def _whole(config: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,12 +76,14 @@ def _of_engines(made_by: Mapping[str, Any], keys: Sequence[str]) -> dict[str, An
     }
 
 
-def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> str:
-    """Say in words where two configurations differ: "bvs.cutoff 6.0 there, 5.0 here"."""
+def difference(
+    old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "", besides: Set[str] = frozenset()
+) -> str:
+    """Say in words where two configurations differ besides some keys: "bvs.cutoff 6.0 there, 5.0 here"."""
     lines = []
     for key in [*old, *(key for key in new if key not in old)]:
         name, a, b = f"{prefix}{key}", old.get(key, _NOTHING), new.get(key, _NOTHING)
-        if a == b:
+        if a == b or key in besides:
             continue
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             lines.append(difference(a, b, f"{name}."))

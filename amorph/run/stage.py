@@ -18,6 +18,13 @@ from amorph.run.durable import HELD, sha256_of, sync, write_atomically
 log = logging.getLogger(__name__)
 
 
+def begun(folder: Path) -> bool:
+    """Tell whether a stage left what it goes on from: its mark, a checkpoint, a folder for another program."""
+    return any(
+        path.name == "stage.json" or path.name.startswith("checkpoint") or path.is_dir() for path in folder.iterdir()
+    )
+
+
 def structure_text(atoms: Atoms) -> bytes:
     """Extended XYZ of one structure, the form in which stages hand structures on."""
     text = io.StringIO()
@@ -125,7 +132,9 @@ class Stage:
         """Mark the stage finished: what this process wrote into its folder is an output, checkpoints excepted."""
         outputs = {}
         held = HELD.get()
-        for path, written in sorted(held.files.items() if held else ()):
+        if held is None or held.directory not in self.directory.parents:
+            raise RuntimeError(f"{self.directory} is finished only while its run directory is open in this thread")
+        for path, written in sorted(held.files.items()):
             if path.parent == self.directory and not path.name.startswith(("checkpoint", "stage.json")):
                 outputs[path.name] = sha256_of(path)
                 if written not in ("", outputs[path.name]):
