@@ -96,13 +96,15 @@ def show_pairs(pairs: Mapping[str, Any]) -> None:
 
 def say(text: str) -> None:
     """Print a line on stdout."""
-    sys.stdout.write(text + "\n")
+    try:
+        sys.stdout.write(text + "\n")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "standard output") from error
 
 
 def show_json(value: Any) -> None:
     """Print a result as JSON on stdout; what is not a number is null."""
-    text = json_module.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
-    sys.stdout.write(text + "\n")
+    say(json_module.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def text_of(value: Any, name: str = "") -> str:
