@@ -15,7 +15,17 @@ from amorph.meltquench import named
 from amorph.pipeline.recording import read_thermo, record_dynamics, sampled_frames
 from amorph.pipeline.results import SharedMelt, Snapshots
 from amorph.pipeline.stages import Setting
-from amorph.run import Finished, Stage, as_from, read_json, refuse_links, structure_text, write_atomically, write_json
+from amorph.run import (
+    Finished,
+    Stage,
+    as_from,
+    check_outputs,
+    read_json,
+    refuse_links,
+    structure_text,
+    write_atomically,
+    write_json,
+)
 
 log = logging.getLogger(__name__)
 
@@ -113,4 +123,5 @@ def snapshot(run: Path, number: int) -> tuple[bool, dict[str, Path]]:
             f"{run} has no snapshot {number}: it holds {found['number']}, the effective number of independent frames "
             f"being {found['effective_frames']:.1f}; melt for longer"
         )
+    check_outputs(folder)
     return bool(found["melted"]), {"structure": chosen, "melt": about}

@@ -9,6 +9,7 @@ from .configuration import (
     difference as difference,
     holds as holds,
     read_json as read_json,
+    read_run_toml as read_run_toml,
     toml_form as toml_form,
     write_json as write_json,
 )
@@ -27,6 +28,7 @@ from .stage import (
     Stage as Stage,
     as_from as as_from,
     begun as begun,
+    check_outputs as check_outputs,
     read_structure as read_structure,
     structure_text as structure_text,
 )

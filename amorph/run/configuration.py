@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from amorph.figures import plain
 from amorph.run.durable import write_atomically
 
@@ -35,11 +37,32 @@ def _json(record: Mapping[str, Any]) -> bytes:
     return json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False).encode()
 
 
+_SEAL = "# sha256 of the lines above: "
+
+
+def write_run_toml(directory: Path, content: Mapping[str, Any]) -> None:
+    """Write the configuration of a run, with its own checksum below it, whole or not at all."""
+    text = tomli_w.dumps(content)
+    write_atomically(directory / "run.toml", f"{text}{_SEAL}{hashlib.sha256(text.encode()).hexdigest()}\n".encode())
+
+
+def read_run_toml(directory: Path) -> dict[str, Any]:
+    """Read the configuration of a run back, or refuse one that is damaged; those of before had no checksum."""
+    path = directory / "run.toml"
+    try:
+        text, sealed, digest = path.read_bytes().decode().rpartition(_SEAL)
+        if sealed and digest.strip() != hashlib.sha256(text.encode()).hexdigest():
+            raise ValueError("its checksum does not match")
+        return tomllib.loads(text if sealed else digest)
+    except ValueError as error:  # of TOML and UTF-8 too
+        raise ValueError(f"{path} is damaged ({error}); use a new --dir") from None
+
+
 def holds(directory: Path, config: Mapping[str, Any], besides: Set[str] = frozenset()) -> bool:
     """Tell whether a directory holds a run of this configuration, whatever made it; some tables may be others."""
     try:
-        stored = tomllib.loads((directory / "run.toml").read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        stored = read_run_toml(directory)
+    except (OSError, ValueError):
         return False
     there, here = binding(stored | {"provenance": {}}), binding(_whole(config, {}))
     return not difference(there, here, besides=besides)

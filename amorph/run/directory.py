@@ -8,16 +8,13 @@ refuses to mix what does not match, and continues what is not.
 import contextlib
 import logging
 import time
-import tomllib
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-import tomli_w
-
-from amorph.run.configuration import _free, _whole, binding, difference
-from amorph.run.durable import HELD, UNFINISHED, Held, make_folder, refuse_links, remove_unfinished, write_atomically
+from amorph.run.configuration import _free, _whole, binding, difference, read_run_toml, write_run_toml
+from amorph.run.durable import HELD, UNFINISHED, Held, make_folder, refuse_links, remove_unfinished
 from amorph.run.lock import locked
 from amorph.run.log import kept_log
 from amorph.run.stage import Stage
@@ -91,14 +88,14 @@ class RunDirectory:
         """Write the run's configuration, or compare it with the one there; return what differs and does not bind."""
         whole = _whole(self.config, self.provenance)
         if not path.exists():
-            write_atomically(path, tomli_w.dumps(whole).encode())
+            write_run_toml(self.path, whole)
             return ""
+        stored = read_run_toml(self.path)
         try:
-            stored = tomllib.loads(path.read_text(encoding="utf-8"))
             made_by = stored.setdefault("provenance", {})
             self.forced = made_by.get("forced", [])
             binding(stored)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError, TypeError) as error:
+        except (AttributeError, TypeError) as error:
             raise ValueError(f"{path} is damaged ({error}); use a new --dir") from None
         for key in {"code_sha256", "processor"} & whole["provenance"].keys():  # a run of before does not say its own
             made_by.setdefault(key, whole["provenance"][key])
@@ -123,7 +120,7 @@ class RunDirectory:
         if changed or mended or noted:
             # What only the first call knew stays: the parameters that the study comes down to, say.
             whole["provenance"] = made_by | whole["provenance"]
-            write_atomically(path, tomli_w.dumps(whole).encode())
+            write_run_toml(self.path, whole)
         return noted
 
 

@@ -17,7 +17,17 @@ from ase.build import bulk
 from toys import Told
 
 from amorph.figures import Row
-from amorph.run import RunDirectory, Work, appended, read_json, sha256_of, stop_on_signal, write_checkpoint, write_json
+from amorph.run import (
+    RunDirectory,
+    Work,
+    appended,
+    read_json,
+    read_run_toml,
+    sha256_of,
+    stop_on_signal,
+    write_checkpoint,
+    write_json,
+)
 from amorph.run.durable import replacing
 
 ROWS = (Row("energy", -1.5, "eV/Å"),)
@@ -52,6 +62,24 @@ def test_a_flipped_bit_of_a_mark_is_told_or_without_effect(stage):
         except ValueError:
             told += 1
     assert told > 0.9 * len(whole)  # blanks between the words may be others
+
+
+def test_a_flipped_bit_of_run_toml_is_told_or_without_effect(tmp_path):
+    config = {"run": {"title": "Å", "checkpoint_minutes": 5.0}}
+    with RunDirectory(tmp_path, config, {"models": ["CHGNet"], "bond_valence": {"r0": 1.7}}):
+        pass
+    path = tmp_path / "run.toml"
+    whole, found = path.read_bytes(), read_run_toml(tmp_path)
+    told = 0
+    for content in flipped(whole):
+        path.write_bytes(content)
+        try:
+            assert read_run_toml(tmp_path) == found
+        except ValueError:
+            told += 1
+    assert told > whole.index(b"# sha256")
+    path.write_bytes(whole[: whole.index(b"# sha256")])  # one of before
+    assert read_run_toml(tmp_path) == found
 
 
 def test_an_edited_figure_of_a_mark_is_told_and_a_mark_of_before_is_read(stage):
