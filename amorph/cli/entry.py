@@ -122,6 +122,9 @@ def _run(tokens: Sequence[str], *, debug: bool) -> tuple[int, str]:
         return CHECK_FAILED, str(error)
     except Stopped as error:
         return STOPPED, str(error)
+    except SystemExit as error:  # its status would pass for the command's own
+        gone = isinstance(error.__context__, BrokenPipeError)  # the reader of a help page
+        return FAILED, "" if gone else f"code that was called ended Python (exit status {error.code}); mend it"
     except KeyboardInterrupt:
         return FAILED, "interrupted; the files written before are whole"
     except BrokenPipeError:
