@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from amorph.cli.app import _one_line, _verb, make_app
+from amorph.figures import printable
 
 DONE, FAILED, BAD_INPUT, STOPPED, CHECK_FAILED = range(5)
 
@@ -48,8 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for number, handler in handlers.items():
             if signal.getsignal(number) != handler:
                 signal.signal(number, handler)
-    # A file's words must not steer the terminal: what cannot be printed is shown as its code.
-    line = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in " ".join(message.split()))
+    line = printable(" ".join(message.split()))
     _end(f"amorph: {line}\n" if line else "")
     return status
 
