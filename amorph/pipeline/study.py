@@ -81,6 +81,7 @@ def export(
     fields: tuple[Literal["cube", "xsf", "vasp", "vti", "vts"], ...] = ("cube",),
     meshes: tuple[Literal["ply", "stl", "obj", "glb", "vtp"], ...] = ("ply",),
     picture: bool = True,
+    picture_width_px: Annotated[int, Interval(ge=200, le=4000), Unit("px")] = 800,
 ) -> None:
     """Choose what is exported for other programs.
 
@@ -94,6 +95,8 @@ def export(
         Formats of the isosurface.
     picture
         Draw structure and isosurface as PNG.
+    picture_width_px
+        Width of the picture: 800 fill a page on a screen, 1600 one in print.
     """
 
 

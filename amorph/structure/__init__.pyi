@@ -15,11 +15,17 @@ from .atoms import (
     to_pymatgen as to_pymatgen,
 )
 from .cells import recell as recell
-from .disorder import DisorderedCrystal as DisorderedCrystal, Share as Share, SharedSite as SharedSite
+from .disorder import (
+    Alternative as Alternative,
+    Assembly as Assembly,
+    DisorderedCrystal as DisorderedCrystal,
+    Share as Share,
+    SharedSite as SharedSite,
+)
 from .ordering import OrderedCells as OrderedCells, ordered_cells as ordered_cells
 from .oxidation_states import (
     resolve_oxidation_states as resolve_oxidation_states,
     with_oxidation_states as with_oxidation_states,
 )
-from .pairs import SKIN as SKIN, PairList as PairList, pair_list as pair_list
+from .pairs import SKIN as SKIN, PairList as PairList, half_list as half_list, pair_list as pair_list
 from .radii import Radii as Radii, atomic_radii as atomic_radii
