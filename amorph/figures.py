@@ -115,3 +115,8 @@ def restored(kind: type[Any], figures: Mapping[str, Any]) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def printable(text: str) -> str:
+    """Show what cannot be printed as its code, line ends and tabs apart: words of a file must not steer a terminal."""
+    return "".join(sign if sign.isprintable() or sign in "\n\t" else ascii(sign)[1:-1] for sign in text)

@@ -1,7 +1,7 @@
 """Kills and damaged files, counted: every run goes on, and ends with the bytes of one that nothing interrupted.
 
-Run ``python benchmarks/faults.py``; ``--quick`` does a tenth of it. The runs are those of the tests: a toy of
-ions through every stage, and a small one of CHGNet in processes of their own.
+Run ``python benchmarks/faults.py``; ``--quick`` does a tenth of it, ``--calls`` the faults at system calls alone. The
+runs are those of the tests: a toy of ions through every stage, and a small one of CHGNet in processes of their own.
 """
 
 import argparse
@@ -21,6 +21,7 @@ TESTS = Path(__file__).parent.parent / "tests"
 sys.path.insert(0, str(TESTS))
 
 from dying import Runs, kill_checkpoints  # noqa: E402 (they lie among the tests)
+from faulting import ACTS, OUTCOMES, Trials  # noqa: E402
 from fuzzing import KINDS  # noqa: E402
 from toy_run import BRIEF, assert_same, content, written  # noqa: E402
 
@@ -138,6 +139,20 @@ def kill_inside_checkpoints(folder: Path, kills: int) -> None:
     )
 
 
+def fail_calls(folder: Path, faults: int) -> None:
+    """Let one system call of a run go wrong, so many times, and print the table of faults against outcomes."""
+    tally: collections.Counter[tuple[str, str]] = collections.Counter()
+    with Trials(folder, seed=3) as trials:
+        for number in range(faults):
+            fault = trials.draw()
+            tally[fault.act, outcome := trials(fault)] += 1
+            sys.stderr.write(f"fault {number + 1}: {fault.call} {fault.place} {fault.act} {fault.error}: {outcome}\n")
+    sys.stdout.write(f"{faults} faults at system calls: all went on and ended with the same bytes\n\n")
+    lines = ["| a call | " + " | ".join(OUTCOMES) + " |", "|" + "---|" * (len(OUTCOMES) + 1)]
+    lines += [f"| {act} | " + " | ".join(str(tally[act, outcome]) for outcome in OUTCOMES) + " |" for act in ACTS]
+    sys.stdout.write("\n".join(lines) + "\n\n")
+
+
 def fuzz(number: int) -> None:
     """Read damaged files of every kind, each kind in a process of its own."""
     for kind in KINDS:
@@ -152,10 +167,15 @@ def fuzz(number: int) -> None:
 def main() -> None:
     """Run all, or a tenth of it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the kills and of the files")
-    share = 10 if parser.parse_args().quick else 1
+    parser.add_argument("--quick", action="store_true", help="a tenth of the faults, the kills and the files")
+    parser.add_argument("--calls", action="store_true", help="nothing but the faults at system calls")
+    chosen = parser.parse_args()
+    share = 10 if chosen.quick else 1
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        fail_calls(folder / "calls", 1000 // share)
+        if chosen.calls:
+            return
         show_tally(kill_toy(folder / "toy", 200 // share))
         kill_inside_checkpoints(folder / "checkpoints", 200 // share)
         sys.stdout.flush()

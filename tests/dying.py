@@ -3,6 +3,10 @@
 As a script, a process that has everything imported and forks one child per request, which spares each its start.
 """
 
+import contextlib
+import ctypes
+import gc
+import io
 import itertools
 import json
 import os
@@ -10,6 +14,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,11 +24,19 @@ WRITES = ("os.rename", "os.remove")
 
 
 class Runs:
-    """Runs ``amorph run STUDY --dir DIRECTORY`` and returns its exit status, negative for the signal it died of."""
+    """Runs ``amorph run STUDY --dir DIRECTORY`` and returns its exit status, negative for the signal it died of.
+
+    With a `library` made from faulty.c, file operations may fail (see faulting.py).
+    """
+
+    def __init__(self, library=None):
+        self.library = library
 
     def __enter__(self):
         # no repository: a commit in the middle of a test would count as another version of the code
         environment = {**os.environ, "GIT_DIR": "/nonexistent"}
+        if self.library is not None:
+            environment |= {"LD_PRELOAD": str(self.library), "FAULTY": str(self.library)}
         self.process = subprocess.Popen(
             [sys.executable, __file__],
             cwd=HERE,
@@ -39,12 +52,14 @@ class Runs:
         self.process.wait(30)
         self.process.stdout.close()
 
-    def __call__(self, study, directory, *, die=None, signals=("SIGKILL",), flags=()):
+    def __call__(self, study, directory, *, die=None, signals=("SIGKILL",), flags=(), fault=None):
         """Run, and send itself the signals at the n-th force call, before the n-th file operation, with a part of the
         n-th write on disk, or after n seconds: ("call", n), ("file", n), ("write", n), ("time", n). EACCES and ENOMEM
-        are no signals, but what :func:`befall` does.
+        are no signals, but what :func:`befall` does. With a plan of faults, what does not touch the directory's
+        promises is left out (the trial, the page), and the calls of each kind are counted.
         """
         request = {"study": str(study), "directory": str(directory), "die": die, "signals": signals, "flags": flags}
+        request |= {"fault": fault}
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         reply = json.loads(self.process.stdout.readline())
@@ -170,16 +185,31 @@ def kill_checkpoints(folder, number):
     return [(kind, int(status)) for kind, status in (line.split() for line in done.stdout.splitlines())]
 
 
-def child(request, output):
+def perform(request):
     from amorph.cli import main
     from amorph.run import checkpoints, stopping
 
-    sys.stdout = sys.stderr = os.fdopen(output, "w", encoding="utf-8")
     # A second passes between any two looks at the clock, so that checkpoints come after a number of steps.
     checkpoints.time = stopping.time = SimpleNamespace(monotonic=itertools.count(0.0, 1.0).__next__)
+    if request["fault"]:
+        import amorph.cli.run
+        from amorph.pipeline import provenance, whole
+
+        amorph.cli.run._page = lambda _: None
+        whole.rehearse, provenance.packages_distributions = lambda _: {}, dict
+        injector().fault_plan(request["directory"].encode(), *request["fault"])
     if request["die"]:
         die_at(*request["die"], request["signals"], request["directory"])
-    status = main(["run", request["study"], "--dir", request["directory"], "--quiet", *request["flags"]])
+    return main(["run", request["study"], "--dir", request["directory"], "--quiet", *request["flags"]])
+
+
+def injector():
+    return ctypes.CDLL(os.environ["FAULTY"])
+
+
+def child(request, output):
+    sys.stdout = sys.stderr = os.fdopen(output, "w", encoding="utf-8")
+    status = perform(request)
     sys.stderr.flush()
     os._exit(status)
 
@@ -192,8 +222,12 @@ def serve():
     import amorph.pipeline.order
 
     del matplotlib, toys, amorph
-    for line in sys.stdin:
+    for number, line in enumerate(sys.stdin):
         request = json.loads(line)
+        if request["fault"] and number == 0:
+            with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
+                perform({**request, "directory": folder})  # what is imported and loaded now spares every child that
+            gc.freeze()
         reading, writing = os.pipe()
         if (pid := os.fork()) == 0:
             os.close(reading)
@@ -202,7 +236,11 @@ def serve():
         with os.fdopen(reading, encoding="utf-8") as file:
             said = file.read()
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        sys.stdout.write(json.dumps({"status": status, "said": said}) + "\n")
+        reply = {"status": status, "said": said}
+        if request["fault"]:
+            seen = injector().fault_seen
+            reply |= {"calls": [seen(call) for call in range(10)], "met": seen(10)}
+        sys.stdout.write(json.dumps(reply) + "\n")
         sys.stdout.flush()
 
 

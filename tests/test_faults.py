@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dying import HERE, Runs, kill_checkpoints
+from faulting import Trials
 from toy_run import BRIEF, assert_same, content, written
 
 from amorph.run import read_checkpoint, write_checkpoint
@@ -69,6 +70,23 @@ def test_a_kill_while_the_input_of_vasp_is_written_is_mended(tmp_path):
     assert any("'POSCAR'" in line and "'INCAR'" not in line for line in killed)
     for number in range(1, 12):
         assert_same(content(tmp_path / str(number)), expected)
+
+
+# faults at system calls; benchmarks/faults.py draws a thousand
+
+
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory):
+    if shutil.which("cc") is None:
+        unable("there is no C compiler here")
+    with Trials(tmp_path_factory.mktemp("trials"), seed=0) as trials:
+        yield trials
+
+
+@pytest.mark.parametrize("number", [12, pytest.param(60, marks=pytest.mark.slow)])
+def test_a_call_that_goes_wrong_is_told_or_without_effect_and_costs_no_byte(trials, number):
+    seen = {(fault.act, trials(fault)) for fault in (trials.draw() for _ in range(number))}
+    assert len(seen) > 3  # kinds of fault with their outcomes
 
 
 # a disk of its own

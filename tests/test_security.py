@@ -7,6 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
+from ase.build import bulk
+from ase.io import write
 from toy_run import STUDY
 
 from amorph.cli import main
@@ -148,3 +150,14 @@ def test_no_word_of_a_file_steers_the_terminal(tmp_path, capsys):
     assert r"unknown key '\x1b]0;owned\x07\x1b[2J\u202e Å' in [run]" in said
     assert said.count("\n") == 1
     assert said[:-1].isprintable()
+
+
+def test_no_name_of_a_file_steers_the_terminal(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    name = "a\x1b]0;owned\x07\x9b2J\u202e.extxyz"
+    write(tmp_path / "a.cif", bulk("MgO", "rocksalt", a=4.2))
+    for flags in ([], ["--json"]):
+        assert main(["convert", "a.cif", name, *flags]) == 0
+        said = "".join(capsys.readouterr())
+        assert said.replace("\n", "").isprintable()
+        assert flags or r"a\x1b]0;owned\x07\x9b2J\u202e.extxyz" in said

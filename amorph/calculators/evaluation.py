@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, all_changes
 
@@ -19,3 +20,15 @@ def evaluate(atoms: Atoms, properties: Sequence[str]) -> None:
     if able and calculator.calculation_required(atoms, able):
         calculator.atoms, calculator.results = atoms.copy(), {}
         calculator.calculate(atoms, able, all_changes)
+        _check_shapes(calculator, able, len(atoms))
+
+
+def _check_shapes(calculator: BaseCalculator, names: Sequence[str], number: int) -> None:
+    """Refuse what cannot be the energy, the forces or the stress of so many atoms."""
+    shapes: dict[str, list[tuple[int, ...]]] = {"energy": [()], "forces": [(number, 3)], "stress": [(6,), (3, 3)]}
+    for name in set(names) & shapes.keys() & calculator.results.keys():
+        if (shape := np.shape(calculator.results[name])) not in shapes[name]:
+            raise RuntimeError(
+                f"{type(calculator).__name__} gave {name} of shape {shape} for {number} atoms; {shapes[name][0]} is "
+                "needed, mend the calculator"
+            )

@@ -5,6 +5,7 @@ import importlib.util
 import io
 import math
 import pickle
+import pickletools
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -31,6 +32,13 @@ KNOWN_SHA256 = {
 
 MAX_ELEMENT = 94
 """Plutonium, the heaviest element that CHGNet embeds."""
+
+
+_LARGEST_PICKLE = 2_000_000
+"""Size of the part of a file that says which tensors there are [bytes]; the known files have 70 000."""
+_MOST_PARTS = 100_000
+"""Files within the archive; the known ones have 520."""
+_MOST_AXES = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,16 +126,26 @@ _STORAGE_TYPES = {
 class _Unpickler(pickle.Unpickler):
     """Reads tensors as numpy arrays; nothing named in the file is imported or called."""
 
-    def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
-        super().__init__(archive.open(f"{root}/data.pkl"))
+    def __init__(self, archive: zipfile.ZipFile, root: str, size: int) -> None:
+        if archive.getinfo(f"{root}/data.pkl").file_size > _LARGEST_PICKLE:
+            raise ValueError("the list of tensors is too long")
+        content = archive.read(f"{root}/data.pkl")
+        for number, (code, argument, _) in enumerate(pickletools.genops(content)):
+            # The table of what was met before is made as long as the largest number asks for.
+            if code.name in {"PUT", "BINPUT", "LONG_BINPUT"} and int(argument or 0) > number:
+                raise ValueError("a number beyond what was read before")
+        super().__init__(io.BytesIO(content))
         self._archive = archive
         self._root = root
+        self._storages: dict[str, bytes] = {}
+        self._room = _Room(size)
+        self._rebuild = _Rebuild(_Room(size))
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module, name) in {("torch._utils", "_rebuild_tensor_v2"), ("torch._utils", "_rebuild_parameter")}:
-            return _Rebuild() if name == "_rebuild_tensor_v2" else _First()
+            return self._rebuild if name == "_rebuild_tensor_v2" else _First()
         if module == "torch" and name in _STORAGE_TYPES:
             return _STORAGE_TYPES[name]
         return _Inert
@@ -136,16 +154,41 @@ class _Unpickler(pickle.Unpickler):
         _, dtype, key, _, _ = pid
         if dtype is _Inert:  # a type that no weight has
             return _Inert()
-        return np.frombuffer(self._archive.read(f"{self._root}/data/{key}"), dtype=dtype)
+        if key not in self._storages:
+            self._room.take(self._archive.getinfo(f"{self._root}/data/{key}").file_size)
+            self._storages[key] = self._archive.read(f"{self._root}/data/{key}")
+        return np.frombuffer(self._storages[key], dtype=dtype)
+
+
+class _Room:
+    """What all storages of a file, or all tensors, may take together: what the file has [bytes]."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def take(self, size: int) -> None:
+        """Take a part, or refuse."""
+        self._left -= size
+        if self._left < 0:
+            raise ValueError("the tensors together are larger than the file")
 
 
 class _Rebuild:
     """Lays a tensor over its storage: no number of the file may reach memory beyond it, or take more than it holds.
 
-    An object without attributes, not a function: a pickle can set attributes of what it is given.
+    An object that takes no attributes, not a function: a pickle can set attributes of what it is given.
     """
 
-    __slots__ = ()
+    __slots__ = ("_room",)
+    _room: _Room
+
+    def __init__(self, room: _Room) -> None:
+        object.__setattr__(self, "_room", room)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError("a file sets nothing here")
 
     def __call__(
         self, storage: NDArray[Any] | _Inert, offset: int, shape: Any, stride: Any, *_: Any
@@ -155,11 +198,14 @@ class _Rebuild:
             return storage
         if not isinstance(storage, np.ndarray):
             raise TypeError("a tensor has no storage")
+        if max(len(shape), len(stride)) > _MOST_AXES:
+            raise ValueError("a tensor has too many axes")
         shape, stride = tuple(map(index, shape)), tuple(map(index, stride))
         if min((index(offset), *shape, *stride)) < 0 or math.prod(shape) > storage.size:
             raise ValueError("a tensor does not fit its storage")
         if 0 not in shape and offset + sum((n - 1) * s for n, s in zip(shape, stride, strict=True)) >= storage.size:
             raise ValueError("a tensor reaches beyond its storage")
+        self._room.take(math.prod(shape) * storage.itemsize)
         strides = tuple(s * storage.itemsize for s in stride)
         return np.lib.stride_tricks.as_strided(storage[offset:], shape, strides).copy()
 
@@ -176,11 +222,13 @@ class _First:
 
 def _read(path: Path, content: bytes) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
     try:
+        if content.count(b"PK\x01\x02") > _MOST_PARTS:
+            raise ValueError("an archive of too many parts")
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
                 raise TypeError("compressed, which torch never does: a small file could fill the memory")
             root = next(name for name in archive.namelist() if name.endswith("/data.pkl")).rpartition("/")[0]
-            model = _Unpickler(archive, root).load()["model"]
+            model = _Unpickler(archive, root, len(content)).load()["model"]
         arguments, state = dict(model["model_args"]), dict(model["state_dict"])
         if not all(isinstance(name, str) and isinstance(array, np.ndarray) for name, array in state.items()):
             raise TypeError("a weight is no tensor")
@@ -200,9 +248,14 @@ def _read(path: Path, content: bytes) -> tuple[dict[str, Any], dict[str, NDArray
 
 
 def _is_plain(value: Any) -> bool:
-    """Say whether a value is made of numbers, texts, lists and dicts alone."""
-    if isinstance(value, Mapping):
-        return all(_is_plain(part) for part in (*value.keys(), *value.values()))
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, bool | int | float | str)
+    """Say whether a value is made of numbers, texts, lists and dicts alone; each part is looked at once."""
+    seen, left = set(), [value]
+    while left:
+        part = left.pop()
+        if isinstance(part, Mapping | list | tuple):
+            if id(part) not in seen:
+                seen.add(id(part))
+                left += [*part.keys(), *part.values()] if isinstance(part, Mapping) else part
+        elif not (part is None or isinstance(part, bool | int | float | str)):
+            return False
+    return True

@@ -18,8 +18,8 @@ from amorph.export.plots import PLOT_WRITERS, plot_diffusion
 from amorph.figures import plain
 from amorph.parameters import arguments_of
 from amorph.progress import Progress
-from amorph.reading import read_toml, read_trajectory
-from amorph.run import make_folder, read_json, write_csv
+from amorph.reading import read_trajectory
+from amorph.run import make_folder, read_json, read_run_toml, write_csv
 
 log = logging.getLogger(__name__)
 
@@ -178,10 +178,10 @@ def _segments(folder: Path) -> list[dict[str, Any]]:
     """Read the schedule of a stage from its mark or, while it runs, from run.toml; none where this is no stage."""
     if (folder / "stage.json").exists():
         schedule = read_json(folder / "stage.json")["parameters"]["schedule"]
-    elif configured := [p / "run.toml" for p in list(folder.parents)[:3] if (p / "run.toml").exists()]:
+    elif configured := [p for p in list(folder.parents)[:3] if (p / "run.toml").exists()]:
         name = folder.name.partition("_")[2]
         # a melt that members of an ensemble share has the schedule of their quench
-        table = read_toml(configured[0], "a run's").get("melt_quench" if name == "melt" else name, {})
+        table = read_run_toml(configured[0]).get("melt_quench" if name == "melt" else name, {})
         schedule = table.get("schedule", {"segments": []})  # the table [diffusion] makes its own, without Langevin
     else:
         return []

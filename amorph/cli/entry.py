@@ -8,8 +8,10 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from amorph.cli.app import _one_line, _verb, make_app
+from amorph.figures import printable
 
 DONE, FAILED, BAD_INPUT, STOPPED, CHECK_FAILED = range(5)
 
@@ -20,6 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Without arguments the command is that of the process, which ends with it; a caller who gives them goes on, and finds
     the handlers of signals as they were.
     """
+    if arguments is None:
+        _open_streams()
+        _leave_in_order()
     handlers = {number: signal.getsignal(number) for number in signal.valid_signals()} if arguments is not None else {}
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in tokens
@@ -33,16 +38,65 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default" if debug else "ignore")
-            status, message = _run(tokens, debug=debug)
+            status, message = _printed(*_run(tokens, debug=debug))
+    except _Terminated as error:
+        _end("")
+        signal.signal(error.number, signal.SIG_DFL)
+        signal.raise_signal(error.number)  # whoever waits for this process learns what ended it
+        raise
     finally:
         logging.getLogger().removeHandler(silent)
         for number, handler in handlers.items():
             if signal.getsignal(number) != handler:
                 signal.signal(number, handler)
-    # A file's words must not steer the terminal: what cannot be printed is shown as its code.
-    line = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in " ".join(message.split()))
+    line = printable(" ".join(message.split()))
     _end(f"amorph: {line}\n" if line else "")
     return status
+
+
+def _open_streams() -> None:
+    """Put the null device in the place of closed streams: a file opened later would take number and words of one."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            try:
+                os.fstat(number)
+            except OSError:
+                os.dup2(null, number)
+            setattr(sys, name, os.fdopen(null, "w" if number else "r", encoding="utf-8"))
+
+
+class _Terminated(BaseException):
+    """The process was asked to end, where no run listens to that; what it holds open is put in order first."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def _leave_in_order() -> None:
+    """Let SIGTERM and SIGHUP end a command by way of its context managers, so that no temporary file stays."""
+
+    def leave(number: int, _frame: Any) -> None:
+        for each in ending:
+            signal.signal(each, signal.SIG_IGN)
+        raise _Terminated(number)
+
+    ending = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) == signal.SIG_DFL]
+    for each in ending:
+        signal.signal(each, leave)
+
+
+def _printed(status: int, message: str) -> tuple[int, str]:
+    """Send off what was printed; a command whose output did not arrive is not done."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at the end
+        if status in (DONE, CHECK_FAILED):
+            # The reader of our output (head, say) may have gone.
+            said = "" if isinstance(error, BrokenPipeError) else f"standard output cannot be written: {error.strerror}"
+            return FAILED, said
+    return status, message
 
 
 def _end(message: str) -> None:
@@ -64,16 +118,16 @@ def _run(tokens: Sequence[str], *, debug: bool) -> tuple[int, str]:
     try:
         verb = _verb(tokens)
         make_app(summaries=verb is None)(tokens, exit_on_error=False, print_error=False, result_action="return_value")
-        sys.stdout.flush()
     except CheckFailed as error:
         return CHECK_FAILED, str(error)
     except Stopped as error:
         return STOPPED, str(error)
+    except SystemExit as error:  # its status would pass for the command's own
+        gone = isinstance(error.__context__, BrokenPipeError)  # the reader of a help page
+        return FAILED, "" if gone else f"code that was called ended Python (exit status {error.code}); mend it"
     except KeyboardInterrupt:
         return FAILED, "interrupted; the files written before are whole"
     except BrokenPipeError:
-        # The reader of our output (head, say) has gone; Python would complain when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED, ""
     except Exception as error:
         if debug:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from amorph.figures import heading, plain
+from amorph.figures import heading, plain, printable
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -35,7 +35,7 @@ class _StandardError(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(OSError):
-            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.write(printable(self.format(record)) + "\n")
 
 
 def start(*, quiet: bool) -> None:
@@ -96,13 +96,21 @@ def show_pairs(pairs: Mapping[str, Any]) -> None:
 
 def say(text: str) -> None:
     """Print a line on stdout."""
-    sys.stdout.write(text + "\n")
+    _print(printable(text))
+
+
+def _print(text: str) -> None:
+    try:
+        sys.stdout.write(text + "\n")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "standard output") from error
 
 
 def show_json(value: Any) -> None:
     """Print a result as JSON on stdout; what is not a number is null."""
     text = json_module.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
-    sys.stdout.write(text + "\n")
+    # A code that JSON knows, for what it lets through.
+    _print("".join(sign if sign.isprintable() or sign == "\n" else json_module.dumps(sign)[1:-1] for sign in text))
 
 
 def text_of(value: Any, name: str = "") -> str:

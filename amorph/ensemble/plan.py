@@ -19,7 +19,7 @@ from amorph.ensemble.status import sealed
 from amorph.parameters import Count, Seed, Unit, checked, parse
 from amorph.pipeline import Study, read_study, rehearse, resolve
 from amorph.reading import read_toml
-from amorph.run import binding, difference, write_atomically, write_csv
+from amorph.run import binding, difference, refuse_links, write_atomically, write_csv
 from amorph.run.lock import locked
 
 MOST_MEMBERS: Final = 100_000
@@ -193,6 +193,7 @@ def prepare(plan: Ensemble, directory: Path) -> None:
         The directory holds other things, or members of another ensemble.
     """
     studies = directory / "studies"
+    refuse_links(directory)
     if directory.exists() and not directory.is_dir():
         raise ValueError(f"{directory} is a file; give the ensemble a directory")
     if directory.exists() and not studies.exists() and any(path.name != "lock" for path in directory.iterdir()):

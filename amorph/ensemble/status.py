@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from amorph.run import SUMMARY, csv_rows, read_json
+from amorph.run import SUMMARY, csv_rows, read_json, refuse_links
 
 State = Literal["waiting", "running", "interrupted", "done", "check failed"]
 
@@ -49,6 +49,7 @@ def member_rows(directory: Path) -> list[dict[str, str]]:
     ValueError
         The directory holds no ensemble.
     """
+    refuse_links(directory)
     try:
         with (directory / "members.csv").open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -89,6 +90,7 @@ def member_state(directory: Path, name: str) -> State:
 def member_status(directory: Path, name: str) -> MemberStatus:
     """Say where a member stands."""
     run = directory / name
+    refuse_links(run)
     state, note = _state(run)
     if state not in ("running", "interrupted"):
         return MemberStatus(name, state, "", None, note)

@@ -6,6 +6,7 @@ Running, rehearsal, estimate and summary go through these records; another stage
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -31,13 +32,27 @@ from amorph.pipeline.shared_melt import melt_stage
 from amorph.pipeline.stages import Setting
 from amorph.pipeline.study import Study
 from amorph.rocksalt import build
-from amorph.run import Stage
+from amorph.run import Stage, begun
 from amorph.substitution import substitute
 
 Part = Literal["reference", "start", "melt", "glass", "exchanged", "host"]
 """Where a stage belongs: reference crystals; the cell that melts; a melt for other runs; from the melt to the glass;
 from the exchange on, for every replica and the crystal control; what is asked of both before the exchange."""
 Potential = Literal["calculator", "final_calculator"]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What of a study a stage is made with."""
+
+    names: tuple[str, ...]
+    """The tables that it depends on."""
+    made: Callable[[Study], Mapping[str, Any]]
+    """How its parameters come out of them."""
+
+    def __call__(self, study: Study) -> Mapping[str, Any]:
+        """Take them from a study."""
+        return self.made(study)
 
 
 @dataclass(frozen=True)
@@ -49,7 +64,7 @@ class Record:
     part: Part
     work: Callable[[Stage, Atoms, Setting], Result]
     """What it does."""
-    parameters: Callable[[Study], Mapping[str, Any]]
+    parameters: Tables
     """What of the study it is made with."""
     kind: type[Result] | None = None
     """The result that its figures are read back as; None where nothing of the pipeline asks."""
@@ -69,12 +84,14 @@ class Record:
     """How many times it minimises."""
 
 
-def _table(name: str) -> Callable[[Study], Mapping[str, Any]]:
-    return lambda study: study[name]
+def _table(*names: str) -> Tables:
+    """Take the keys of tables, side by side."""
+    return Tables(names, lambda study: {key: value for name in names for key, value in study[name].items()})
 
 
-def _tables(*names: str) -> Callable[[Study], Mapping[str, Any]]:
-    return lambda study: {name: study[name] for name in names}
+def _tables(*names: str) -> Tables:
+    """Take tables by their names."""
+    return Tables(names, lambda study: {name: study[name] for name in names})
 
 
 def _try_build(study: Study, _: Atoms, rng: np.random.Generator) -> Atoms:
@@ -125,7 +142,10 @@ def _mobility(part: Part, potential: Potential) -> tuple[Record, Record]:
         return {kelvin: f"diffusion_{kelvin:g}K" for kelvin in study["diffusion"]["temperatures_K"]}
 
     def temperatures(record: Record, study: Study) -> list[Record]:
-        return [replace(record, name=name, parameters=partial(_at, part, k)) for k, name in names(study).items()]
+        return [
+            replace(record, name=name, parameters=Tables(record.parameters.names, partial(_at, part, kelvin)))
+            for kelvin, name in names(study).items()
+        ]
 
     def gathered(record: Record, study: Study) -> list[Record]:
         return [replace(record, reads={name: f"{name}/{MOBILITY}" for name in names(study).values()})]
@@ -135,7 +155,7 @@ def _mobility(part: Part, potential: Potential) -> tuple[Record, Record]:
         said(
             "diffusion",
             work=mobility_stage,
-            parameters=_table("diffusion"),
+            parameters=_table("diffusion", "substitute"),
             kind=Mobility,
             potential=potential,
             each=temperatures,
@@ -143,7 +163,7 @@ def _mobility(part: Part, potential: Potential) -> tuple[Record, Record]:
         said(
             "activation",
             work=activation_stage,
-            parameters=lambda study: {"ion": _ion(part, study)},
+            parameters=Tables(("diffusion", "substitute"), lambda study: {"ion": _ion(part, study)}),
             kind=Activation,
             each=gathered,
         ),
@@ -180,7 +200,7 @@ STAGES: tuple[Record, ...] = (
         "melt",
         "melt",
         melt_stage,
-        lambda study: study["melt_quench"] | study["snapshots"],
+        _table("melt_quench", "snapshots"),
         SharedMelt,
         potential="calculator",
         trial=partial(_try_verdict, "melt_quench"),
@@ -234,7 +254,7 @@ STAGES: tuple[Record, ...] = (
         "voltage",
         "exchanged",
         removal_stage,
-        lambda study: study["final_relax"] | {"voltage": study["voltage"]},
+        Tables(("final_relax", "voltage"), lambda study: study["final_relax"] | {"voltage": study["voltage"]}),
         Removal,
         wanted=lambda study: bool(study["voltage"]),
         potential="final_calculator",
@@ -253,3 +273,21 @@ def stages_of(study: Study, *parts: Part) -> list[Record]:
     there: set[Part] = {"start", "melt"} if study["snapshots"] else whole
     records = [record for record in STAGES if record.part in there.intersection(parts) and record.wanted(study)]
     return [stage for record in records for stage in record.each(record, study)]
+
+
+def tables_to_come(directory: Path) -> frozenset[str]:
+    """Name the tables of a study on which nothing in a run directory depends yet: their stages have not begun."""
+    there = {
+        (path.parent.name == "reference", path.name.partition("_")[2])
+        for path in directory.glob("**/[0-9]*_*")
+        if path.is_dir() and begun(path)
+    }
+    tables = {record: set(record.parameters.names) for record in STAGES}
+    bound = [
+        tables[record]
+        for record in STAGES
+        for reference, name in there
+        if reference == (record.part == "reference") and f"{name}_".startswith(f"{record.name}_")
+    ]
+    # With snapshots or without, a run takes another course: that is another study.
+    return frozenset(set().union(*tables.values()) - set().union({"snapshots"}, *bound))

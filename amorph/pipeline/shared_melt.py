@@ -15,7 +15,17 @@ from amorph.meltquench import named
 from amorph.pipeline.recording import read_thermo, record_dynamics, sampled_frames
 from amorph.pipeline.results import SharedMelt, Snapshots
 from amorph.pipeline.stages import Setting
-from amorph.run import Finished, Stage, as_from, read_json, structure_text, write_atomically, write_json
+from amorph.run import (
+    Finished,
+    Stage,
+    as_from,
+    check_outputs,
+    read_json,
+    refuse_links,
+    structure_text,
+    write_atomically,
+    write_json,
+)
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +93,7 @@ class Inherited(Result):
 
 def inherited(folder: Path) -> Path:
     """Find the structure of another run's stage."""
+    refuse_links(folder.parent)
     structure = folder / "structure.extxyz"
     if not structure.exists():
         raise ValueError(f"{structure} is not there; run the melt first")
@@ -112,4 +123,5 @@ def snapshot(run: Path, number: int) -> tuple[bool, dict[str, Path]]:
             f"{run} has no snapshot {number}: it holds {found['number']}, the effective number of independent frames "
             f"being {found['effective_frames']:.1f}; melt for longer"
         )
+    check_outputs(folder)
     return bool(found["melted"]), {"structure": chosen, "melt": about}

@@ -13,7 +13,7 @@ from amorph.calculators import calculator_name, make_calculator
 from amorph.figures import Result
 from amorph.pipeline import shared_melt
 from amorph.pipeline.chain import Chain
-from amorph.pipeline.order import Part, Record, stages_of
+from amorph.pipeline.order import Part, Record, stages_of, tables_to_come
 from amorph.pipeline.provenance import provenance
 from amorph.pipeline.rehearsal import rehearse
 from amorph.pipeline.stages import Setting, WaitingForVasp
@@ -72,9 +72,10 @@ def run_study(
     """
     stop = stop or StopRequest(max_hours=max_hours)
     _refuse_analyses_of_before(directory)
+    to_come = tables_to_come(directory)
     # Another study is refused without force where there are results, in words that need no trial.
-    may_change = force or not holds_results(directory)
-    new = not (directory / "run.toml").exists() or (may_change and not holds(directory, study.tables))
+    known = force or not holds_results(directory) or holds(directory, study.tables, to_come)
+    new = known and not holds(directory, study.tables)
     cited = rehearse(study) if new else {}
     calculators = {table: make(**study[table]) for table in ("calculator", "final_calculator")}
     final_model = "VASP" if study["vasp"] else calculator_name(calculators["final_calculator"])
@@ -84,7 +85,10 @@ def run_study(
     made_by = provenance(*calculators.values(), inputs=files, made=made) | cited
     course = _Course(study, directory, calculators)
     setting = Setting(calculators["calculator"], work, _streams(study.seed), melted=False, model=final_model)
-    with stop_on_signal(work), RunDirectory(directory, study.tables, made_by, force=force) as run:
+    if "bvs" in to_come:
+        to_come |= {"input_sha256"}
+    opened = RunDirectory(directory, study.tables, made_by, force=force, to_come=to_come)
+    with stop_on_signal(work), opened as run:
         reference, host = Chain(run, "reference/", stop=stop), Chain(run, stop=stop)
         course.go(reference, setting, "reference")
         course.go(host, setting, "start")

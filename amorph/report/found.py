@@ -1,7 +1,6 @@
 """What a finished run left in its directory, as the report reads it."""
 
 import csv
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from amorph.analysis.bvs import bvs_map_of
 from amorph.reading import read_field
-from amorph.run import read_json, read_structure
+from amorph.run import check_outputs, read_json, read_run_toml, read_structure, refuse_links
 
 FRAMES: Final = 100
 """Frames of a movie at most."""
@@ -100,9 +99,10 @@ def found_run(directory: Path) -> FoundRun:
             + ("continue it with amorph run STUDY.toml --dir" if begun else "give the directory of amorph run")
             + (f" {directory}" if begun else "")
         )
+    refuse_links(directory)
     try:
         summary = read_json(mark)
-        tables = tomllib.loads((directory / "run.toml").read_text(encoding="utf-8"))
+        tables = read_run_toml(directory)
         provenance = tables.pop("provenance")
         study = {name: table for name, table in tables.items() if table}
         exchanged, crystal = summary["exchanged"], summary["crystal"]
@@ -117,6 +117,8 @@ def found_run(directory: Path) -> FoundRun:
             f"{directory} holds no run that can be read: {type(error).__name__}: {error}; "
             "amorph run writes its summary anew when it is called on it again"
         ) from None
+    for mark in directory.glob("**/[0-9]*_*/stage.json"):
+        check_outputs(mark.parent, all_there=False)
     return FoundRun(directory, summary, study, provenance, branches)
 
 

@@ -9,6 +9,7 @@ from .configuration import (
     difference as difference,
     holds as holds,
     read_json as read_json,
+    read_run_toml as read_run_toml,
     toml_form as toml_form,
     write_json as write_json,
 )
@@ -17,6 +18,7 @@ from .directory import SUMMARY as SUMMARY, RunDirectory as RunDirectory, holds_r
 from .durable import (
     appended as appended,
     make_folder as make_folder,
+    refuse_links as refuse_links,
     remove_unfinished as remove_unfinished,
     sha256_of as sha256_of,
     write_atomically as write_atomically,
@@ -25,6 +27,8 @@ from .stage import (
     Finished as Finished,
     Stage as Stage,
     as_from as as_from,
+    begun as begun,
+    check_outputs as check_outputs,
     read_structure as read_structure,
     structure_text as structure_text,
 )

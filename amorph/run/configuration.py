@@ -4,9 +4,11 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
+
+import tomli_w
 
 from amorph.figures import plain
 from amorph.run.durable import write_atomically
@@ -35,13 +37,35 @@ def _json(record: Mapping[str, Any]) -> bytes:
     return json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False).encode()
 
 
-def holds(directory: Path, config: Mapping[str, Any]) -> bool:
-    """Tell whether a directory holds a run of this configuration, whatever made it."""
+_SEAL = "# sha256 of the lines above: "
+
+
+def write_run_toml(directory: Path, content: Mapping[str, Any]) -> None:
+    """Write the configuration of a run, with its own checksum below it, whole or not at all."""
+    text = tomli_w.dumps(content)
+    write_atomically(directory / "run.toml", f"{text}{_SEAL}{hashlib.sha256(text.encode()).hexdigest()}\n".encode())
+
+
+def read_run_toml(directory: Path) -> dict[str, Any]:
+    """Read the configuration of a run back, or refuse one that is damaged; those of before had no checksum."""
+    path = directory / "run.toml"
     try:
-        stored = tomllib.loads((directory / "run.toml").read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        text, sealed, digest = path.read_bytes().decode().rpartition(_SEAL)
+        if sealed and digest.strip() != hashlib.sha256(text.encode()).hexdigest():
+            raise ValueError("its checksum does not match")
+        return tomllib.loads(text if sealed else digest)
+    except ValueError as error:  # of TOML and UTF-8 too
+        raise ValueError(f"{path} is damaged ({error}); use a new --dir") from None
+
+
+def holds(directory: Path, config: Mapping[str, Any], besides: Set[str] = frozenset()) -> bool:
+    """Tell whether a directory holds a run of this configuration, whatever made it; some tables may be others."""
+    try:
+        stored = read_run_toml(directory)
+    except (OSError, ValueError):
         return False
-    return binding(stored | {"provenance": {}}) == binding(_whole(config, {}))
+    there, here = binding(stored | {"provenance": {}}), binding(_whole(config, {}))
+    return not difference(there, here, besides=besides)
 
 
 def _whole(config: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,12 +99,14 @@ def _of_engines(made_by: Mapping[str, Any], keys: Sequence[str]) -> dict[str, An
     }
 
 
-def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> str:
-    """Say in words where two configurations differ: "bvs.cutoff 6.0 there, 5.0 here"."""
+def difference(
+    old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "", besides: Set[str] = frozenset()
+) -> str:
+    """Say in words where two configurations differ besides some keys: "bvs.cutoff 6.0 there, 5.0 here"."""
     lines = []
     for key in [*old, *(key for key in new if key not in old)]:
         name, a, b = f"{prefix}{key}", old.get(key, _NOTHING), new.get(key, _NOTHING)
-        if a == b:
+        if a == b or key in besides:
             continue
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             lines.append(difference(a, b, f"{name}."))

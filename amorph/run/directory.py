@@ -8,16 +8,13 @@ refuses to mix what does not match, and continues what is not.
 import contextlib
 import logging
 import time
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-import tomli_w
-
-from amorph.run.configuration import _free, _whole, binding, difference
-from amorph.run.durable import HELD, UNFINISHED, Held, make_folder, remove_unfinished, write_atomically
+from amorph.run.configuration import _free, _whole, binding, difference, read_run_toml, write_run_toml
+from amorph.run.durable import HELD, UNFINISHED, Held, make_folder, refuse_links, remove_unfinished
 from amorph.run.lock import locked
 from amorph.run.log import kept_log
 from amorph.run.stage import Stage
@@ -43,6 +40,8 @@ class RunDirectory:
     provenance: Mapping[str, Any]
     force: bool = False
     """Continue a run of another configuration, and record the difference."""
+    to_come: Set[str] = frozenset()
+    """Keys of what binds on which nothing in the directory depends yet: they may differ."""
     forced: Sequence[Mapping[str, str]] = field(default=(), init=False)
     """When the run was continued by force, and with what."""
     _open: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, init=False, repr=False)
@@ -55,6 +54,7 @@ class RunDirectory:
         if self.path.exists() and not existing.exists() and any(map(_foreign, self.path.iterdir())):
             raise ValueError(f"{self.path} is not empty and holds no run.toml; give the run a directory of its own")
         make_folder(self.path)
+        refuse_links(self.path)
         with contextlib.ExitStack() as opened:
             left, folder = opened.enter_context(locked(self.path))
             before = HELD.set(Held(self.path, folder))
@@ -88,22 +88,24 @@ class RunDirectory:
         """Write the run's configuration, or compare it with the one there; return what differs and does not bind."""
         whole = _whole(self.config, self.provenance)
         if not path.exists():
-            write_atomically(path, tomli_w.dumps(whole).encode())
+            write_run_toml(self.path, whole)
             return ""
+        stored = read_run_toml(self.path)
         try:
-            stored = tomllib.loads(path.read_text(encoding="utf-8"))
             made_by = stored.setdefault("provenance", {})
             self.forced = made_by.get("forced", [])
             binding(stored)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError, TypeError) as error:
+        except (AttributeError, TypeError) as error:
             raise ValueError(f"{path} is damaged ({error}); use a new --dir") from None
         for key in {"code_sha256", "processor"} & whole["provenance"].keys():  # a run of before does not say its own
             made_by.setdefault(key, whole["provenance"][key])
         changed = difference(binding(stored), binding(whole))
+        mended = "" if difference(binding(stored), binding(whole), besides=self.to_come) else changed
+        changed = "" if mended else changed
         noted = "" if (self.path / SUMMARY).exists() else difference(_free(stored), _free(whole))
         if changed and not holds_results(self.path):
             log.info("%s holds no results yet: its study is replaced (%s)", self.path, changed)
-            write_atomically(path, tomli_w.dumps(whole).encode())
+            write_run_toml(self.path, whole)
             return ""
         if changed and not self.force:
             raise ValueError(
@@ -113,13 +115,16 @@ class RunDirectory:
         if changed:
             log.warning("%s is continued by force with %s", self.path, changed)
             self.forced = made_by["forced"] = [*self.forced, {"date": date, "changed": changed}]
+        if mended:
+            log.info("%s: %s; no stage made with it has begun", self.path, mended)
+            made_by["mended"] = [*made_by.get("mended", []), {"date": date, "changed": mended}]
         if noted:
             made_by["continued"] = [*made_by.get("continued", []), {"date": date, "changed": noted}]
         made_by.pop("commit", None)  # one that is not known here is not the one before
-        if changed or noted:
+        if changed or mended or noted:
             # What only the first call knew stays: the parameters that the study comes down to, say.
             whole["provenance"] = made_by | whole["provenance"]
-            write_atomically(path, tomli_w.dumps(whole).encode())
+            write_run_toml(self.path, whole)
         return noted
 
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -92,6 +93,28 @@ def remove_unfinished(directory: Path) -> None:
     for path in directory.iterdir():
         if path.is_file() and UNFINISHED.fullmatch(path.name):
             path.unlink()
+
+
+_OF_A_STAGE = re.compile(r"\d+_\w+")
+
+
+def refuse_links(directory: Path) -> None:
+    """Refuse a directory in which links, pipes or devices stand for files or folders: they may lead anywhere.
+
+    What lies in folders of a stage's folder is not the run's own, and left alone: input of another program, say.
+    """
+    left = [directory]
+    while left:
+        folder = left.pop()
+        within_stage = folder != directory and _OF_A_STAGE.fullmatch(folder.name)
+        for path in folder.iterdir() if folder.is_dir() else ():
+            with contextlib.suppress(FileNotFoundError):  # of a process that works there
+                mode = path.lstat().st_mode
+                if stat.S_ISDIR(mode) and not within_stage:
+                    left.append(path)
+                if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+                    what = "a link" if stat.S_ISLNK(mode) else "neither file nor folder"
+                    raise ValueError(f"{path} is {what}, which is not followed; put the file itself in its place")
 
 
 def sha256_of(path: Path) -> str:

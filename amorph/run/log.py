@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
 
+from amorph.figures import printable
+
 log = logging.getLogger(__name__)
 
 _AT_WORK: ContextVar[Path | None] = ContextVar("log of the run that this thread works in", default=None)
@@ -16,7 +18,7 @@ _AT_WORK: ContextVar[Path | None] = ContextVar("log of the run that this thread 
 def kept_log(path: Path) -> Iterator[None]:
     """Append what the package says to a file for the time of a block, whatever the caller listens to."""
     kept = _RunLog(path, encoding="utf-8")
-    kept.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    kept.setFormatter(_Lines("%(asctime)s %(levelname)s %(message)s"))
     # What no run says by itself (a shared force engine, a thread of an analysis) stands in every log.
     kept.addFilter(lambda _: _AT_WORK.get() in (None, path))
     logger = logging.getLogger("amorph")
@@ -32,6 +34,13 @@ def kept_log(path: Path) -> Iterator[None]:
         _AT_WORK.reset(before)
         with contextlib.suppress(OSError):  # it writes what the disk had no room for before
             kept.close()
+
+
+class _Lines(logging.Formatter):
+    """One line for each record, whatever the names in it hold."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record).replace("\n", " "))
 
 
 class _RunLog(logging.FileHandler):

@@ -18,6 +18,29 @@ from amorph.run.durable import HELD, sha256_of, sync, write_atomically
 log = logging.getLogger(__name__)
 
 
+def begun(folder: Path) -> bool:
+    """Tell whether a stage left what it goes on from: its mark, a checkpoint, a folder for another program."""
+    return any(
+        path.name == "stage.json" or path.name.startswith("checkpoint") or path.is_dir() for path in folder.iterdir()
+    )
+
+
+_REMEDY = "use a new --dir, or remove {} and the folders after it to redo them"
+
+
+def check_outputs(folder: Path, *, all_there: bool = True) -> None:
+    """Refuse a finished stage whose files, those that are there at least, are not what it wrote."""
+    mark, remedy = folder / "stage.json", _REMEDY.format(folder)
+    try:
+        outputs = dict(read_json(mark)["outputs"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{mark} is damaged ({error}); remove the folder {folder} to redo it") from None
+    for name, digest in outputs.items():
+        there = (folder / name).exists()
+        if sha256_of(folder / name) != digest if there else all_there:
+            raise ValueError(f"{folder / name} is missing or was changed since it was made; {remedy}")
+
+
 def structure_text(atoms: Atoms) -> bytes:
     """Extended XYZ of one structure, the form in which stages hand structures on."""
     text = io.StringIO()
@@ -94,13 +117,11 @@ class Stage:
             return None
         try:
             record = read_json(mark)
-            stored, inputs, outputs, figures = (
-                dict(record[key]) for key in ("parameters", "inputs", "outputs", "figures")
-            )
+            stored, inputs, _, figures = (dict(record[key]) for key in ("parameters", "inputs", "outputs", "figures"))
             rows = tuple(Row(**row) for row in record["rows"]) if "rows" in record else None
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{mark} is damaged ({error}); remove the folder {self.directory} to redo it") from None
-        remedy = f"use a new --dir, or remove {self.directory} and the folders after it to redo them"
+        remedy = _REMEDY.format(self.directory)
         now = self.made_for["parameters"]
         if stored != now and now not in (accepted := record.get("accepted_for", [])):
             if not self.force:
@@ -116,16 +137,16 @@ class Stage:
                 continue  # an earlier version did not read it: it is made from what that did read
             if inputs.get(role) != self.made_for["inputs"][role]:
                 raise ValueError(f"{self.directory} was made from another {path}; {remedy}")
-        for name, digest in outputs.items():
-            if not (self.directory / name).exists() or sha256_of(self.directory / name) != digest:
-                raise ValueError(f"{self.directory / name} is missing or was changed since it was made; {remedy}")
+        check_outputs(self.directory)
         return Finished(figures, rows)
 
     def finish(self, result: Result, *, started: float) -> Finished:
         """Mark the stage finished: what this process wrote into its folder is an output, checkpoints excepted."""
         outputs = {}
         held = HELD.get()
-        for path, written in sorted(held.files.items() if held else ()):
+        if held is None or held.directory not in self.directory.parents:
+            raise RuntimeError(f"{self.directory} is finished only while its run directory is open in this thread")
+        for path, written in sorted(held.files.items()):
             if path.parent == self.directory and not path.name.startswith(("checkpoint", "stage.json")):
                 outputs[path.name] = sha256_of(path)
                 if written not in ("", outputs[path.name]):

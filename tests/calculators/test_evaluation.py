@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from ase.build import bulk
-from toys import LennardJones
+from ase.calculators.calculator import all_changes
+from toys import LennardJones, Toy
 
 from amorph.calculators import evaluate
 
@@ -53,3 +54,17 @@ def test_what_a_calculator_cannot_do_is_passed_over():
     assert atoms.calc.evaluations == 1
     with pytest.raises(NotImplementedError):
         atoms.get_stress()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("energy", np.zeros(3)), ("forces", np.zeros((2, 2))), ("forces", 0.0), ("stress", np.zeros(5))]
+)
+def test_a_result_of_another_shape_is_refused(name, value):
+    class Odd(Toy):
+        def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+            self.results = {"energy": 0.0, "forces": np.zeros((2, 3)), "stress": np.zeros(6), name: value}
+
+    atoms = bulk("MgO", "rocksalt", a=4.2)
+    atoms.calc = Odd()
+    with pytest.raises(RuntimeError, match=rf"Odd gave {name} of shape .* for 2 atoms"):
+        evaluate(atoms, ["energy", "forces", "stress"])

@@ -2,6 +2,8 @@
 
 import io
 import pickle
+import resource
+import time
 import zipfile
 from collections import defaultdict
 from pathlib import Path
@@ -132,21 +134,21 @@ class Named:
 
 
 class Storage:
-    """Pickled as the reference to a storage of four numbers."""
+    """Pickled as the reference to the storage of a file."""
 
 
-def crafted(path, state, arguments=()):
+def crafted(path, state, arguments=(), numbers=4):
     """Write a file as chgnet does, with what no torch would write in it."""
 
     class Pickler(pickle.Pickler):
         def persistent_id(self, thing):
-            return ("storage", torch.FloatStorage, "0", "cpu", 4) if isinstance(thing, Storage) else None
+            return ("storage", torch.FloatStorage, "0", "cpu", numbers) if isinstance(thing, Storage) else None
 
     content = io.BytesIO()
     Pickler(content, protocol=2).dump({"model": {"model_args": dict(arguments), "state_dict": state}})
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("x/data.pkl", content.getvalue())
-        archive.writestr("x/data/0", np.arange(4, dtype=np.float32).tobytes())
+        archive.writestr("x/data/0", np.arange(numbers, dtype=np.float32).tobytes())
     return path
 
 
@@ -182,6 +184,53 @@ def test_a_tensor_is_read_within_its_storage_or_refused(tmp_path, weight, read):
             load_checkpoint(path, trust=True)
     else:
         np.testing.assert_array_equal(load_checkpoint(path, trust=True).arrays["w"], np.array(read, dtype=np.float32))
+
+
+def test_tensors_that_together_are_larger_than_the_file_are_refused(tmp_path):
+    laid = {f"w{k}": tensor(0, (1000,), (1,)) for k in range(30)}  # each over the same storage
+    few = dict(list(laid.items())[:1])
+    assert load_checkpoint(crafted(tmp_path / "a.pth.tar", few, numbers=1000), trust=True).arrays["w0"].size == 1000
+    with pytest.raises(ValueError, match="is no CHGNet model"):
+        load_checkpoint(crafted(tmp_path / "a.pth.tar", laid, numbers=1000), trust=True)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x02}r\x00\x00\x00\x40.",  # a table of 2³⁰ entries
+        b"\x80\x05\x96" + (10**13).to_bytes(8, "little") + b".",
+        b"\x80\x02" + b"}0" * 1_500_000 + b".",
+        # model_args of 60 pairs, each of the one before twice: 2⁶⁰ parts for who visits them all
+        b"\x80\x02}X\x05\x00\x00\x00model}(X\x0a\x00\x00\x00model_args}X\x01\x00\x00\x00a)"
+        + b"2\x86" * 60
+        + b"sX\x0a\x00\x00\x00state_dict}us.",
+        # a tensor of 1000 axes, each of 2⁴⁰⁰⁰
+        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n((X\x01\x00\x00\x00aK\x00t(" + b"\x8b" + b"\x01\x02\x00\x00"
+        + b"\x01" * 513 + b"2" * 1000 + b"t)tR.",
+    ],
+    ids=["memo", "bytes", "length", "doubling", "axes"],
+)  # fmt: skip
+def test_what_would_take_all_time_or_memory_is_read_or_refused_at_once(tmp_path, content):
+    with zipfile.ZipFile(tmp_path / "a.pth.tar", "w") as archive:
+        archive.writestr("x/data.pkl", content)
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 10**9, hard))
+    started = time.process_time()
+    try:
+        load_checkpoint(tmp_path / "a.pth.tar", trust=True)
+    except ValueError as error:
+        assert "is no CHGNet model" in str(error)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    assert time.process_time() - started < 5.0  # for ever without the bounds
+
+
+def test_parts_that_overlap_are_not_read_over_and_over(tmp_path):
+    path = crafted(tmp_path / "a.pth.tar", {"w": tensor(0, (4,), (1,))})
+    path.write_bytes(path.read_bytes() + 100_001 * b"PK\x01\x02")
+    with pytest.raises(ValueError, match="is no CHGNet model"):
+        load_checkpoint(path, trust=True)
 
 
 @pytest.mark.parametrize("argument", [Bomb(), [Bomb()], {"x": (Bomb(),)}, tensor(0, (1,), (1,))])

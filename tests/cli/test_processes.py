@@ -1,7 +1,9 @@
 """What only a process of its own can show: what is imported, how fast help is, what is compiled again."""
 
+import gzip
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +91,66 @@ def test_a_reader_of_stderr_that_has_gone_changes_no_status(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, stderr=writing, check=False)
     os.close(writing)
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("streams", "words", "status"),
+    [
+        (">&-", "--version", 0),  # nobody wants to read it
+        ("2>&-", "--version", 0),
+        ("<&- >&- 2>&-", "--version", 0),
+        ("2>&-", "bilud", 2),
+        ("2>/dev/full", "bilud", 2),
+        (">/dev/full", "--version", 1),
+    ],
+)
+def test_closed_and_full_streams_have_the_status_of_the_work(tmp_path, streams, words, status):
+    command = f"{sys.executable} -m amorph {words} {streams}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert done.stderr.count("\n") == (1 if status == 1 else 0), done.stderr
+    assert "No space left on device" in done.stderr or status != 1
+
+
+def test_no_file_takes_the_number_of_a_closed_stream(tmp_path):
+    code = """
+import os, sys
+from amorph.cli import main
+sys.argv = ["amorph", "bilud"]
+main()
+with open("mine", "w") as file:
+    os.write(1, b"said"), os.write(2, b"said")
+"""
+    command = ["bash", "-c", f"{sys.executable} -c '{code}' <&- >&- 2>&-"]
+    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
+    assert (tmp_path / "mine").read_text() == ""
+
+
+# The file is unpacked into a folder of its own, and there the process waits.
+UNPACKING = """
+import os, sys, time
+from amorph.cli import main
+from amorph.reading import packed
+
+packed._unmarked = lambda path: (os.write(1, b"unpacked\\n"), time.sleep(20))
+sys.argv = ["amorph", "convert", "a.extxyz.gz", "b.cif"]
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_a_verb_leaves_no_temporary_folder(tmp_path, number):
+    (tmp_path / "tmp").mkdir()
+    with gzip.open(tmp_path / "a.extxyz.gz", "wb") as file:
+        file.write(b"1\n\nO 0 0 0\n")
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
+    command = [sys.executable, "-c", UNPACKING]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "unpacked\n"
+        assert list((tmp_path / "tmp").iterdir())
+        process.send_signal(number)
+    assert process.returncode == -number
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 # Compiles the smallest kernel of the package at argv[1] and says how often it had to, and where it is kept.

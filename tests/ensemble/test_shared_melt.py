@@ -171,7 +171,7 @@ def test_a_quench_without_its_melt_or_from_another_snapshot_is_refused(whole, fo
     shutil.copytree(whole, folder / "copy")
     path = folder / "copy/melt_000/2_melt/snapshot_000.extxyz"
     path.write_text(path.read_text().replace("1", "2", 1))
-    with pytest.raises(ValueError, match=r"2_melt_quench was made from another .*snapshot_000\.extxyz"):
+    with pytest.raises(ValueError, match=r"snapshot_000\.extxyz is missing or was changed"):
         run(folder / "copy", "000_000")
 
 

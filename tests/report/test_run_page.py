@@ -141,6 +141,17 @@ def test_a_run_without_energies_and_control(finished, tmp_path):
     assert [tag for tag, _ in Reader(made).elements].count("figure") == 6
 
 
+@pytest.mark.parametrize("name", ["structure.extxyz", "bvs.npz", "stage.json"])
+def test_a_flipped_bit_of_a_file_behind_the_page_is_told(finished, tmp_path, name):
+    run = shutil.copytree(finished, tmp_path / "run")
+    [path] = run.glob(f"*_analysis/{name}")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name} is .*(changed|damaged)"):
+        write_report(run)
+
+
 def test_an_unfinished_run_is_told(finished, tmp_path):
     with pytest.raises(ValueError, match=r"no summary\.json"):
         write_report(tmp_path)

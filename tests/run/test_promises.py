@@ -1,5 +1,6 @@
 """What a run directory is trusted with: damage is told, another's files are left alone, whatever the locale."""
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -16,7 +17,17 @@ from ase.build import bulk
 from toys import Told
 
 from amorph.figures import Row
-from amorph.run import RunDirectory, Work, appended, read_json, sha256_of, stop_on_signal, write_checkpoint, write_json
+from amorph.run import (
+    RunDirectory,
+    Work,
+    appended,
+    read_json,
+    read_run_toml,
+    sha256_of,
+    stop_on_signal,
+    write_checkpoint,
+    write_json,
+)
 from amorph.run.durable import replacing
 
 ROWS = (Row("energy", -1.5, "eV/Å"),)
@@ -51,6 +62,24 @@ def test_a_flipped_bit_of_a_mark_is_told_or_without_effect(stage):
         except ValueError:
             told += 1
     assert told > 0.9 * len(whole)  # blanks between the words may be others
+
+
+def test_a_flipped_bit_of_run_toml_is_told_or_without_effect(tmp_path):
+    config = {"run": {"title": "Å", "checkpoint_minutes": 5.0}}
+    with RunDirectory(tmp_path, config, {"models": ["CHGNet"], "bond_valence": {"r0": 1.7}}):
+        pass
+    path = tmp_path / "run.toml"
+    whole, found = path.read_bytes(), read_run_toml(tmp_path)
+    told = 0
+    for content in flipped(whole):
+        path.write_bytes(content)
+        try:
+            assert read_run_toml(tmp_path) == found
+        except ValueError:
+            told += 1
+    assert told > whole.index(b"# sha256")
+    path.write_bytes(whole[: whole.index(b"# sha256")])  # one of before
+    assert read_run_toml(tmp_path) == found
 
 
 def test_an_edited_figure_of_a_mark_is_told_and_a_mark_of_before_is_read(stage):
@@ -148,6 +177,51 @@ def test_a_planted_link_is_not_written_through(tmp_path, monkeypatch):
     with pytest.raises(FileExistsError):
         write_json(tmp_path / "a.json", {})
     assert (tmp_path / "of another").read_text() == "years of work"
+
+
+@pytest.mark.parametrize(
+    "name", ["lock", "run.log", "run.toml", "1_relax", "1_relax/stage.json", "crystal/2_melt/thermo.csv", "reference"]
+)
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_links_and_pipes_in_a_directory_of_somebody_else_are_not_followed(tmp_path, name, kind):
+    of_mine = tmp_path / "of mine"
+    of_mine.write_text("years of work")
+    with RunDirectory(tmp_path / "run", {}, {}):
+        pass
+    planted = tmp_path / "run" / name
+    planted.unlink(missing_ok=True)
+    planted.parent.mkdir(parents=True, exist_ok=True)
+    planted.symlink_to(of_mine) if kind == "link" else os.mkfifo(planted)
+    if name == "run.toml" and kind == "link":
+        of_mine.write_text("[provenance]\n")
+    before = of_mine.read_text()
+    run = RunDirectory(tmp_path / "run", {}, {})
+    with pytest.raises(ValueError, match=rf"{name} is .*, which is not followed"), run:
+        pass
+    assert of_mine.read_text() == before
+
+
+def test_links_to_the_directory_and_in_the_folder_of_another_program_are_the_user_s(tmp_path):
+    with RunDirectory(tmp_path / "run", {}, {}) as run:
+        folder = run.stage("6_final_relax", {}).directory / "vasp"
+    folder.mkdir()
+    (folder / "POTCAR").symlink_to("/potentials/POTCAR")
+    (tmp_path / "latest").symlink_to(tmp_path / "run")
+    with RunDirectory(tmp_path / "latest", {}, {}) as run:
+        assert run.stage("6_final_relax", {}).directory.is_dir()
+
+
+def test_a_stage_is_finished_only_in_its_open_directory(tmp_path):
+    with RunDirectory(tmp_path / "run", {}, {}) as run:
+        stage = run.stage("1_relax", {})
+        stage.write_structure(bulk("MgO", "rocksalt", a=4.3))
+    for directory in (None, tmp_path / "another"):
+        with (
+            pytest.raises(RuntimeError, match="only while its run directory is open"),
+            RunDirectory(directory, {}, {}) if directory else contextlib.nullcontext(),
+        ):
+            stage.finish(Told(), started=0.0)
+    assert not (stage.directory / "stage.json").exists()
 
 
 def test_two_who_write_one_file_have_names_of_their_own(tmp_path):
