@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from amorph.cli.options import Json, MaxHours, Output, Quiet, check_output
-from amorph.cli.output import CheckFailed, say, show, show_json, start, text_of
+from amorph.cli.output import CheckFailed, say, show, show_json, start
+from amorph.figures import text_of
 from amorph.progress import Progress
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ Level = Annotated[
 ]
 
 
-@takes(surface_of, contour)
+@takes(surface_of, contour, skip=("value",))
 def isosurface(
     file: Annotated[Path, Parameter(help="Field: .npz that amorph wrote, or a CUBE, CHGCAR or LOCPOT.")],
     /,

@@ -33,13 +33,6 @@ Force = Annotated[
 ]
 
 
-def generator(seed: int) -> np.random.Generator:
-    """Make the random generator of a verb from its seed."""
-    if seed < 0:
-        raise ValueError(f"seed = {seed} must be a whole number of at least 0 (default 0)")
-    return np.random.default_rng(seed)
-
-
 def check_output(path: Path | None, writer: Callable[[Path], object]) -> None:
     """Refuse a file that cannot be written, before any work is done for it; `writer` refuses unknown suffixes."""
     if path is None:

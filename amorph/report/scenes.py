@@ -11,7 +11,7 @@ from amorph.analysis.isosurface import Mesh
 from amorph.analysis.percolation import MigrationPath
 from amorph.analysis.polyhedra import Polyhedron, coordination_polyhedra
 from amorph.export.picture import PATH_HIGH, PATH_LOW, SURFACE, Style, styles_of
-from amorph.report.packing import Array, packed, packed_points, packed_surface
+from amorph.report.packing import MOST_TRIANGLES, Array, packed, packed_points, packed_surface
 from amorph.tables import element_of
 
 _ON_A_FACE: Final = 1e-3
@@ -55,8 +55,8 @@ def structure_scene(name: str, atoms: Atoms, mobile: str | None) -> dict[str, An
     }
 
 
-def bare_scene(name: str) -> dict[str, Any]:
-    """Draw nothing yet: the place of a surface that comes without a structure."""
+def bare_scene(name: str, cell: Array | None = None) -> dict[str, Any]:
+    """Draw nothing yet but the cell: the place of what comes without a structure."""
     none = packed_points(_EMPTY) | {"kinds": "", "numbers": ""}
     parts: dict[str, Any] = {
         "elements": [],
@@ -66,11 +66,14 @@ def bare_scene(name: str) -> dict[str, Any]:
         "path": None,
         "movie": None,
     }
-    return {"name": name, "formula": "", "cell": None, **parts}
+    return {"name": name, "formula": "", "cell": None if cell is None else cell.round(6).tolist(), **parts}
 
 
-def surfaces_of(meshes: Sequence[Mesh], *, start: float | None = None) -> dict[str, Any]:
-    """Draw the surfaces of one field, one for each step of a slider, which starts nearest to the level `start`."""
+def surfaces_of(meshes: Sequence[Mesh], *, start: float | None = None, most: int = MOST_TRIANGLES) -> dict[str, Any]:
+    """Draw the surfaces of one field, one for each step of a slider, which starts nearest to the level `start`.
+
+    Each is thinned to at most so many triangles.
+    """
     symbol = meshes[0].quantity
     levels = [mesh.level for mesh in meshes]
     first = len(levels) // 2 if start is None else int(np.argmin([abs(level - start) for level in levels]))
@@ -78,7 +81,7 @@ def surfaces_of(meshes: Sequence[Mesh], *, start: float | None = None) -> dict[s
         "name": symbol,
         "color": _hex(SURFACE),
         "start": first,
-        "levels": [{"label": f"{mesh.level:.4g} {mesh.unit}".strip(), **_packed_mesh(mesh)} for mesh in meshes],
+        "levels": [{"label": f"{mesh.level:.4g} {mesh.unit}".strip(), **_packed_mesh(mesh, most)} for mesh in meshes],
     }
 
 
@@ -145,9 +148,9 @@ def _hulls(polyhedra: Sequence[Polyhedron]) -> dict[str, Any]:
     return {"panes": packed(panes, "f4"), "edges": packed(edges, "f4")}
 
 
-def _packed_mesh(mesh: Mesh) -> dict[str, Any]:
+def _packed_mesh(mesh: Mesh, most: int) -> dict[str, Any]:
     cut = mesh.cut()
-    return packed_surface(cut.vertices, cut.faces)
+    return packed_surface(cut.vertices, cut.faces, most)
 
 
 def _element(style: Style, count: int, *, mobile: bool) -> dict[str, Any]:

@@ -63,4 +63,4 @@ def write_view(
                 captions = [f"frame {number}" for number in range(0, len(frames), step)]
                 scene["movie"] = scenes.movie_of(frames[::step], captions, of=len(frames))
         made.append(scene)
-    write_page(path, "view.html", title=", ".join(file.name for file in files), scenes=made)
+    write_page(path, "view.html", title=", ".join(file.name for file in files), scenes=made, framed=False)

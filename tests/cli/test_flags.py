@@ -10,9 +10,8 @@ from amorph import build, bvs_map, bvs_maps, cli, free_volume, substitute
 from amorph.calculators import make_calculator
 from amorph.cli.app import make_app
 from amorph.cli.flags import takes
-from amorph.cli.output import text_of
 from amorph.export import write_vasp_input
-from amorph.figures import heading
+from amorph.figures import heading, text_of
 from amorph.parameters import arguments_of, model_of
 from amorph.relaxation import relax
 
