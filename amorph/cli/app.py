@@ -33,6 +33,7 @@ VERBS = (
     "run",
     "report",
     "view",
+    "plot",
     "ensemble run",
     "ensemble status",
     "ensemble summary",

@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from amorph.figures import heading, plain, text_of
 from amorph.progress import UNASKED
@@ -60,7 +60,7 @@ def show(rows: Iterable[Mapping[str, Any]], *, title: str | None = None) -> None
     rows = list(rows)
     if not rows:
         return
-    columns = []
+    columns: list[list[str]] = []
     for key in rows[0]:
         values = [row.get(key) for row in rows]
         name = heading(str(key))
@@ -70,8 +70,23 @@ def show(rows: Iterable[Mapping[str, Any]], *, title: str | None = None) -> None
         columns.append([cell.rjust(width) if right else cell.ljust(width) for cell in cells])
     if title:
         say(title)
-    for line in zip(*columns, strict=True):
-        say("  ".join(line).rstrip())
+    for block in _blocks(columns):
+        for line in zip(*block, strict=True):
+            say("  ".join(line).rstrip())
+
+
+def _blocks(columns: list[list[str]]) -> list[list[list[str]]]:
+    """Put the columns of a table that is too wide below one another, the first repeated each time."""
+    blocks = [columns[:1]]
+    for column in columns[1:]:
+        if len(blocks[-1]) > 1 and sum(len(each[0]) + 2 for each in [*blocks[-1], column]) - 2 > WIDEST:
+            blocks.append(columns[:1])
+        blocks[-1] = [*blocks[-1], column]
+    return blocks
+
+
+WIDEST: Final = 100
+"""Characters in a line of a table at most."""
 
 
 def named(file: Path, atoms: "Atoms") -> str:

@@ -16,8 +16,8 @@ from .material import (
 )
 from .motion import activation as activation, displacements as displacements
 from .plot import Plot as Plot
-from .results import charts_of as charts_of, columns_of as columns_of
-from .room import spheres as spheres, valences as valences, volumes as volumes
+from .results import charts_of as charts_of, columns_of as columns_of, table_charts as table_charts
+from .room import spheres as spheres, spread as spread, valences as valences, volumes as volumes
 from .running import course as course
 from .several import diffusion_charts as diffusion_charts, report_charts as report_charts
 from .style import PAPER as PAPER, Palette as Palette

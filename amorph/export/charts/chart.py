@@ -45,6 +45,8 @@ class Chart:
     """Height of a panel [inches]."""
     share_x: bool = False
     """Whether the panels share their horizontal axis."""
+    note: str = ""
+    """A line above the panels, of what must not be overlooked."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -82,6 +84,8 @@ def drawn(charts: Sequence[Chart], palette: Palette = PAPER) -> "Figure":
             axes = part.subplots(*chart.size, squeeze=False, sharex=chart.share_x).ravel()
             for unused in axes[chart.panels :]:
                 unused.remove()
+            if chart.note:
+                part.suptitle(chart.note, fontsize=8, wrap=True)
             chart.draw(list(axes[: chart.panels]), palette)
     return figure
 

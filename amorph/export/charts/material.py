@@ -13,7 +13,7 @@ from amorph.export.charts.words import beside, number
 
 _PANELS: Final = 8
 """Pairs of elements at most whose g(r) is drawn."""
-_SAME: Final = 0.02
+_SAME: Final = 0.1
 """Hops whose profiles differ by less than this share of the barrier, and lengths by less than this share, are one."""
 _POINTS_OF_A_HOP: Final = 41
 

@@ -10,7 +10,7 @@ from ase import units
 
 from amorph.analysis.electrochemistry import Voltage
 from amorph.analysis.transport import Arrhenius, Diffusion
-from amorph.export.charts.chart import Chart
+from amorph.export.charts.chart import Chart, Columns
 from amorph.export.charts.style import Palette
 
 
@@ -19,24 +19,33 @@ def displacements(measured: Mapping[str, Diffusion]) -> Chart:
     ions = {
         _named(name, one, element, measured): ion for name, one in measured.items() for element, ion in one.ions.items()
     }
+    fits = {}
+    for name, ion in ions.items():
+        if ion.start_ps is not None and ion.diffusivity_cm2_s is not None:
+            lag = ion.curves["lag_ps"]
+            straight = lag[lag >= ion.start_ps * (1.0 - 1e-9)]
+            fits[name] = (straight, ion.intercept_A2 + 6e4 * ion.diffusivity_cm2_s * straight)
+    return displacement_curves({name: ion.curves for name, ion in ions.items()}, fits)
+
+
+def displacement_curves(tables: Mapping[str, Columns], fits: Mapping[str, tuple[Any, Any]] | None = None) -> Chart:
+    """Draw curves `lag_ps`, `msd_A2` and `non_gaussian` by name, and the lines fitted to some of them."""
 
     def draw(panels: Sequence[Any], colors: Palette) -> None:
         first, second = panels
-        for number, (name, ion) in enumerate(ions.items()):
-            lag, look = ion.curves["lag_ps"], colors.line(number)
-            first.loglog(lag, ion.curves["msd_A2"], label=name, **look)
-            if ion.start_ps is not None and ion.diffusivity_cm2_s is not None:
-                straight = lag[lag >= ion.start_ps * (1.0 - 1e-9)]
-                fitted = ion.intercept_A2 + 6e4 * ion.diffusivity_cm2_s * straight
-                first.plot(straight, fitted, color=look["color"], linewidth=4, alpha=0.3)
-            second.semilogx(lag, ion.curves["non_gaussian"], **look)
+        for number, (name, curves) in enumerate(tables.items()):
+            look = colors.line(number)
+            first.loglog(curves["lag_ps"], curves["msd_A2"], label=name, **look)
+            if name in (fits or {}):
+                first.plot(*(fits or {})[name], color=look["color"], linewidth=4, alpha=0.3)
+            second.semilogx(curves["lag_ps"], curves["non_gaussian"], **look)
         first.set(xlabel="lag [ps]", ylabel="mean-square displacement [Å²]")
         first.legend()
         second.set(xlabel="lag [ps]", ylabel="non-Gaussian parameter α2")
 
-    text = "; ".join(f"{name} {ion.msd_A2:.3g} Å² at the longest lag" for name, ion in ions.items())
-    tables = {name: ion.curves for name, ion in ions.items()}
-    return Chart("displacements", "Mean-square displacement", f"{text}.", tables, draw, panels=2, height=3.0)
+    listed = "; ".join(f"{name} {curves['msd_A2'][-1]:.3g} Å² at the longest lag" for name, curves in tables.items())
+    fitted = " The broad line is the one fitted." if fits else ""
+    return Chart("displacements", "Mean-square displacement", f"{listed}.{fitted}", tables, draw, panels=2, height=3.0)
 
 
 def activation(line: Arrhenius, measured: Sequence[Diffusion] = ()) -> Chart:

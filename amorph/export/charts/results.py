@@ -17,7 +17,7 @@ from amorph.analysis.voids import ProbeCurve, Voids
 from amorph.analysis.voronoi import FreeVolume
 from amorph.export.charts.chart import Chart, Columns
 from amorph.export.charts.material import measured, powder, profile, radial, scattering, transformed
-from amorph.export.charts.motion import activation, displacements, voltages
+from amorph.export.charts.motion import activation, displacement_curves, displacements, voltages
 from amorph.export.charts.room import valences, volumes
 from amorph.export.charts.running import course
 from amorph.export.charts.style import Palette
@@ -43,7 +43,20 @@ def table_charts(name: str, table: Columns) -> list[Chart]:
         return [powder({"": table})]
     if {"species", "volume_A3"} <= table.keys():
         return [volumes({"": table})]
+    if {"element", "lag_ps", "msd_A2", "non_gaussian"} <= table.keys():
+        return [displacement_curves(_by_element(table))]
     return []
+
+
+def _by_element(table: Columns) -> dict[str, Columns]:
+    """Part a table of displacements by element, and by file where it is of several."""
+    files = table.get("file", np.full(len(table["element"]), ""))
+    several = len(set(files.tolist())) > 1
+    parts: dict[str, Columns] = {}
+    for file, element in dict.fromkeys(zip(files.tolist(), table["element"].tolist(), strict=True)):
+        mine = (table["element"] == element) & (files == file)
+        parts[f"{element}, {file}" if several else element] = {key: column[mine] for key, column in table.items()}
+    return parts
 
 
 def columns_of(rows: Sequence[dict[str, Any]]) -> Columns:

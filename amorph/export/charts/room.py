@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 from amorph.export.charts.chart import Chart, Columns
 from amorph.export.charts.style import Palette
 from amorph.export.charts.words import beside
+from amorph.fields import ScalarField
 
 Array = NDArray[np.floating[Any]]
 
 _BINS: Final = 40
+_NARROWEST_A3: Final = 1.0
+"""Range of volumes at least: in a crystal they are alike [Å³]."""
 
 
 def volumes(tables: Mapping[str, Columns]) -> Chart:
@@ -25,7 +28,9 @@ def volumes(tables: Mapping[str, Columns]) -> Chart:
     def draw(panels: Sequence[Any], colors: Palette) -> None:
         for axes, name in zip(panels, species, strict=True):
             both = np.concatenate(list(of(name).values()))
-            edges = np.linspace(both.min(), both.max() + 1e-9, min(_BINS, max(8, len(both) // 6)) + 1)
+            margin = max(0.0, _NARROWEST_A3 - np.ptp(both)) / 2 + 1e-9
+            bins = min(_BINS, max(8, len(both) // 6))
+            edges = np.linspace(both.min() - margin, both.max() + margin, bins + 1)
             _steps(axes, of(name), edges, colors)
             axes.set(title=name, xlabel="volume [Å³]", ylabel="share per Å³")
         if len(tables) > 1:
@@ -95,6 +100,23 @@ def spheres(sizes: Mapping[str, Mapping[str, float]]) -> Chart:
     )
     tables = {kind: {"sphere": names, "radius_A": list(found.values())} for kind, found in sizes.items()}
     return Chart("spheres", "Void sizes, the mobile ion removed", f"{listed}.", tables, draw, height=2.2)
+
+
+def spread(field: ScalarField) -> Chart:
+    """Draw how the values of a field spread over its points."""
+    finite = field.values[np.isfinite(field.values)]
+    edges = np.linspace(float(finite.min()), float(finite.max()) + 1e-9, 2 * _BINS + 1)
+
+    def draw(panels: Sequence[Any], colors: Palette) -> None:
+        (axes,) = panels
+        _steps(axes, {"": finite}, edges, colors)
+        per = f" per {field.unit}" if field.unit else ""
+        axes.set(xlabel=f"{field.quantity} [{field.unit}]".removesuffix(" []"), ylabel=f"share of the points{per}")
+
+    table = {"value": (edges[:-1] + edges[1:]) / 2, "density": _shares(finite, edges)}
+    low, high, mean = (f"{found:.4g}" for found in (finite.min(), finite.max(), finite.mean()))
+    text = f"From {low} to {high} {field.unit}, {mean} in the mean, at {finite.size} points of {field.values.size}."
+    return Chart("spread", f"Spread of the {field.quantity}", text, {"": table}, draw, height=2.8)
 
 
 def _steps(axes: Any, found: Mapping[str, Array], edges: Array, colors: Palette) -> None:
