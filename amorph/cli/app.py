@@ -34,6 +34,7 @@ VERBS = (
     "report",
     "view",
     "plot",
+    "picture",
     "ensemble run",
     "ensemble status",
     "ensemble summary",

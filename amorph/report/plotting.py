@@ -3,7 +3,7 @@
 import csv
 import logging
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -14,16 +14,12 @@ from amorph.analysis.percolation import migration_path
 from amorph.analysis.transport import diffusion
 from amorph.analysis.voronoi import tessellate
 from amorph.export.charts import Chart, charts_of, profile, spread, table_charts, volumes
-from amorph.reading import read_field, read_trajectory
+from amorph.reading import is_field, read_field, read_trajectory
 from amorph.report.curves import curves_of
 from amorph.report.found import columns, found_run
 from amorph.run import SUMMARY
 
 log = logging.getLogger(__name__)
-
-_FIELDS: Final = (".npz", ".cube", ".cub", ".xsf", ".vti", ".vts", ".vtk")
-_VOLUMETRIC: Final = ("CHGCAR", "AECCAR", "LOCPOT", "ELFCAR", "PARCHG")
-"""How the names of VASP's fields begin."""
 
 
 def charts_from(path: Path) -> list[Chart]:
@@ -38,7 +34,7 @@ def charts_from(path: Path) -> list[Chart]:
         charts = _of_folder(path)
     elif path.suffix.lower() == ".csv":
         charts = table_charts(path.name, _table(path))
-    elif path.suffix.lower() in _FIELDS or path.name.upper().startswith(_VOLUMETRIC):
+    elif is_field(path):
         charts = _of_field(path)
     else:
         charts = _of_frames(path, read_trajectory(path))

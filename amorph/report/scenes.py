@@ -10,12 +10,19 @@ from numpy.typing import NDArray
 from amorph.analysis.isosurface import Mesh
 from amorph.analysis.percolation import MigrationPath
 from amorph.analysis.polyhedra import Polyhedron, coordination_polyhedra
-from amorph.export.picture import PATH_HIGH, PATH_LOW, SURFACE, Style, styles_of
+from amorph.export.picture import (
+    PATH_HIGH,
+    PATH_LOW,
+    SURFACE,
+    Style,
+    drawn_atoms,
+    images_on_faces,
+    styles_of,
+    whole_polyhedra,
+)
 from amorph.report.packing import MOST_TRIANGLES, Array, packed, packed_points, packed_surface
 from amorph.tables import element_of
 
-_ON_A_FACE: Final = 1e-3
-"""Atoms this near to a face of the cell are drawn on the opposite one too, in lattice vectors."""
 _EMPTY: Final = np.zeros((0, 3))
 
 
@@ -27,9 +34,14 @@ def structure_scene(name: str, atoms: Atoms, mobile: str | None) -> dict[str, An
     atoms = atoms.copy()
     atoms.wrap()
     styles = styles_of(atoms, mobile or "H", None)
-    polyhedra = {style.element: coordination_polyhedra(atoms, [style.element]) for style in styles if style.ligands}
+    images = images_on_faces(atoms)
+    polyhedra = {
+        style.element: whole_polyhedra(coordination_polyhedra(atoms, [style.element]), images)
+        for style in styles
+        if style.ligands
+    }
     symbols = np.array(atoms.get_chemical_symbols())
-    numbers, places = _drawn(atoms, [each for found in polyhedra.values() for each in found])
+    numbers, places = drawn_atoms(atoms, images, [each for found in polyhedra.values() for each in found])
     kinds = [style.element for style in styles]
     element = element_of(mobile) if mobile else ""
     return {
@@ -121,24 +133,6 @@ def movie_of(frames: Sequence[Atoms], captions: Sequence[str], *, of: int) -> di
         "frames": len(frames),
         "of": of,
     }
-
-
-def _drawn(atoms: Atoms, polyhedra: Sequence[Polyhedron]) -> tuple[NDArray[np.int64], Array]:
-    """Number and place of every sphere: the atoms, their images on faces of the cell and at corners of polyhedra."""
-    numbers, places = [np.arange(len(atoms))], [atoms.positions]
-    fractions = atoms.get_scaled_positions(wrap=False)
-    for axis in range(3):
-        for side, shift in ((np.abs(fractions[:, axis]) < _ON_A_FACE, 1), (fractions[:, axis] > 1 - _ON_A_FACE, -1)):
-            for number, place in zip(list(numbers), list(places), strict=True):
-                on = side[number]
-                numbers.append(number[on])
-                places.append(place[on] + shift * atoms.cell.array[axis])
-    numbers += [each.ligands for each in polyhedra]
-    places += [each.corners for each in polyhedra]
-    all_numbers, all_places = np.concatenate(numbers), np.vstack(places)
-    _, once = np.unique(np.column_stack([all_numbers, all_places.round(3)]), axis=0, return_index=True)
-    once.sort()
-    return all_numbers[once], all_places[once]
 
 
 def _hulls(polyhedra: Sequence[Polyhedron]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from amorph.analysis.isosurface import nested_surfaces
-from amorph.reading import SURFACE_READERS, read_field, read_surface, read_trajectory
+from amorph.reading import SURFACE_READERS, is_field, read_field, read_surface, read_trajectory
 from amorph.report import scenes
 from amorph.report.found import FRAMES
 from amorph.report.page import write_page
@@ -41,7 +41,7 @@ def write_view(
     made: list[dict[str, Any]] = []
     for file in files:
         kind = file.suffix.lower()
-        if kind == ".npz":
+        if is_field(file):
             field, atoms = read_field(file)
             scene = scenes.structure_scene(file.name, atoms, ion or field.ion)
             scene["surfaces"] = [scenes.surfaces_of(nested_surfaces(field, atoms, levels=levels))]
