@@ -35,6 +35,7 @@ VERBS = (
     "view",
     "plot",
     "picture",
+    "completion",
     "ensemble run",
     "ensemble status",
     "ensemble summary",
