@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from amorph.tables.crystals import CRYSTALS, Crystal
+from amorph.tables.crystal import Crystal
+from amorph.tables.crystals import CRYSTALS
 
 FOLDER = Path(__file__).parent
 

@@ -8,8 +8,9 @@ import pytest
 import spglib
 from ase import Atoms
 
+from amorph import bond_valence_sums
 from amorph.reading import read_structure
-from amorph.structure import pair_list
+from amorph.structure import density_g_cm3, pair_list
 
 FOLDER = Path(__file__).parent.parent / "structures"
 _spec = importlib.util.spec_from_file_location("make_structures", FOLDER / "make.py")
@@ -39,7 +40,40 @@ EXPECTED = {
     "FeS2": ("Fe4S8", 158.96, {"Fe": (6, 2.26, 2.27)}),
     "CaCO3": ("Ca6C6O18", 367.6, {"Ca": (6, 2.35, 2.36), "C": (3, 1.28, 1.29)}),
     "Li3OCl": ("Li3OCl", 59.78, {"Li": (6, 1.955, 2.765)}),
-}
+    "MgF2": ("Mg2F4", 65.18, {"Mg": (6, 1.979, 1.998)}),
+    "MgH2": ("Mg2H4", 61.62, {"Mg": (6, 1.954, 1.956)}),
+    "MgCl2": ("Mg3Cl6", 202.3, {"Mg": (6, 2.487, 2.489)}),
+    "MgO2H2": ("MgO2H2", 40.99, {"Mg": (6, 2.099, 2.101), "H": (1, 0.919, 0.920)}),
+    "MgCO3": ("Mg6C6O18", 278.75, {"Mg": (6, 2.100, 2.102), "C": (3, 1.285, 1.286)}),
+    "MgS": ("Mg4S4", 140.88, {"Mg": (6, 2.601, 2.602)}),
+    "LiF": ("Li4F4", 64.83, {"Li": (6, 2.008, 2.009)}),
+    "Li2CO3": ("Li8C4O12", 233.8, {"Li": (4, 1.887, 2.026), "C": (3, 1.271, 1.287)}),
+    "Li3N": ("Li3N", 44.88, {}),  # one Li between two N, the others among three: see the sums
+    "Li3PO4": ("Li6P2O8", 155.56, {"Li": (4, 1.906, 2.018), "P": (4, 1.540, 1.550)}),
+    "Li3PS4": ("Li6P2S8", 309.13, {"Li": (4, 2.393, 2.474), "P": (4, 2.038, 2.050)}),
+    "Li7La3Zr2O12": ("Li56La24Zr16O96", 2184.4, {"La": (8, 2.480, 2.646), "Zr": (6, 2.109, 2.113)}),
+    "NaZr2P3O12": (
+        "Na6Zr12P18O72", 1527.8, {"Na": (6, 2.529, 2.531), "Zr": (6, 2.042, 2.081), "P": (4, 1.519, 1.554)}
+    ),
+    "NaCrS2": ("Na3Cr3S6", 212.08, {"Na": (6, 2.822, 2.824), "Cr": (6, 2.424, 2.426)}),
+    "Na3PS4": ("Na6P2S8", 353.37, {"Na": (4, 2.885, 2.887), "P": (4, 2.049, 2.051)}),
+    "Na2O": ("Na8O4", 170.95, {"Na": (4, 2.403, 2.404)}),
+    "NaF": ("Na4F4", 98.61, {"Na": (6, 2.310, 2.311)}),
+    "K2O": ("K8O4", 266.59, {"K": (4, 2.786, 2.788)}),
+    "KF": ("K4F4", 152.87, {"K": (6, 2.673, 2.674)}),
+    "KCl": ("K4Cl4", 249.23, {"K": (6, 3.146, 3.147)}),
+    "CaO": ("Ca4O4", 111.33, {"Ca": (6, 2.405, 2.406)}),
+    "CaO2H2": ("CaO2H2", 54.78, {"Ca": (6, 2.368, 2.370), "H": (1, 0.942, 0.943)}),
+    "Al2O3": ("Al12O18", 254.52, {"Al": (6, 1.854, 1.972)}),
+    "AlCl3": ("Al4Cl12", 353.4, {"Al": (6, 2.309, 2.316)}),
+}  # fmt: skip
+# Global instability indices above the 0.2 v.u. that stable crystals keep to [v.u.]: alkali in oxides and nitrides sums
+# low with parameters fitted to salts of oxoacids, alkali in wide layers of S high; LiCoO2 by r0 of Co3+; a disulfide's
+# S–S bond is no part of the sum.
+UNSTABLE = {
+    "Li2MoO3": 0.21, "LiCoO2": 0.28, "Li3OCl": 0.21, "Li3N": 0.35, "NaCrS2": 0.33, "Na2O": 0.29, "K2O": 0.45,
+    "FeS2": 1.96,
+}  # fmt: skip
 
 
 @pytest.fixture(params=make.CRYSTALS, ids=lambda entry: entry.name)
@@ -85,7 +119,30 @@ def test_nearest_distances(entry):
             assert bonds[coordination - 1] < longest + 1e-3
             # and a gap: the next neighbour is no bond
             assert len(bonds) == coordination or bonds[coordination] > longest + 0.2
-    assert pairs.d.min() > 1.25  # C–O of a carbonate
+    assert pairs.d.min() > (0.9 if "H" in atoms.symbols else 1.25)  # O–H of a hydroxide, C–O of a carbonate
+
+
+def test_bond_valence_sums_are_the_formal_valences(entry):
+    atoms = read(entry)
+    if entry.name == "Mg":
+        return  # a metal
+    assert bond_valence_sums(atoms).global_instability_index < UNSTABLE.get(entry.name, 0.2) + 0.005
+
+
+def test_the_densities_are_those_that_were_measured():
+    # [g/cm³], of the Handbook of Mineralogy, and of the powder patterns of Li3PS4 (ICSD 180318) and Li3PO4 (AMCSD)
+    measured = {
+        "MgF2": 3.15,
+        "MgO2H2": 2.39,
+        "MgCO3": 3.01,
+        "KCl": 1.99,
+        "Al2O3": 3.99,
+        "Li3PS4": 1.93,
+        "Li3PO4": 2.472,
+    }
+    for entry in make.CRYSTALS:
+        if entry.name in measured:
+            assert density_g_cm3(read(entry)) == pytest.approx(measured[entry.name], rel=0.015)
 
 
 def test_molybdenum_pairs_of_the_dioxide():

@@ -11,7 +11,8 @@ from ase import Atoms
 
 from amorph.reading.files import RefusedError, aside, note, text_of
 from amorph.reading.frames import plain_numbers
-from amorph.reading.sites import Operations, Row, cell_of, crystal_of, ion_of
+from amorph.reading.rows import Operations, Row
+from amorph.reading.sites import cell_of, crystal_of, ion_of
 from amorph.reading.symmetry import check_identity, composed, group_operations, operations_from
 from amorph.structure import DisorderedCrystal, Share, pair_list
 
@@ -168,10 +169,13 @@ def _rows(tags: Tags) -> list[Row]:
     symbols = tags.get("_atom_site_type_symbol", blank)
     occupancies = tags.get("_atom_site_occupancy", blank)
     flags = tags.get("_atom_site_calc_flag", blank)
+    assemblies = tags.get("_atom_site_disorder_assembly", blank)
+    groups = tags.get("_atom_site_disorder_group", blank)
     listed = zip(tags.get("_atom_type_symbol", []), tags.get("_atom_type_oxidation_number", []), strict=False)
     states = {symbol: number_of(state) for symbol, state in listed}
     rows, left_out = [], []
-    for label, symbol, occupancy, flag, *position in zip(labels, symbols, occupancies, flags, *xyz, strict=True):
+    columns = zip(labels, symbols, occupancies, flags, assemblies, groups, *xyz, strict=True)
+    for label, symbol, occupancy, flag, assembly, group, *position in columns:
         filled = 1.0 if occupancy in {"", "?", "."} else number_of(occupancy)
         if flag.lower() == "dum" or filled == 0:
             left_out.append(label or symbol)
@@ -182,7 +186,8 @@ def _rows(tags: Tags) -> list[Row]:
         if not np.isnan(known := states.get(symbol, float("nan"))):
             state = known
         x, y, z = map(number_of, position)
-        rows.append(Row(Share(element, filled, state, label or symbol), (x, y, z)))
+        share = Share(element, filled, state, label or symbol)
+        rows.append(Row(share, (x, y, z), _named_group(assembly), _named_group(group)))
     if left_out:
         note(
             f"left out: {', '.join(left_out[:5])}{' and more' if len(left_out) > 5 else ''}, of occupancy 0 or dummies"
@@ -190,6 +195,11 @@ def _rows(tags: Tags) -> list[Row]:
     if not rows:
         raise RefusedError("has no block with atoms; give a CIF with a structure")
     return rows
+
+
+def _named_group(text: str) -> str:
+    """Give the name of an assembly or group; a group 0 is none, as of what is not disordered."""
+    return "" if text in {"", "?", ".", "0"} else text
 
 
 def _species(label: str, symbol: str) -> tuple[str, float | None]:
@@ -213,7 +223,7 @@ def _implausibility(crystal: DisorderedCrystal, spread: float, tags: Tags) -> tu
     wrong = False
     if not crystal.partial and (formula := _formula(tags)) is not None:
         wrong = _mismatch(_content(crystal), *formula)[0]
-    positions = np.concatenate([site.positions for site in crystal.sites])
+    positions = crystal.positions
     atoms = Atoms(np.ones(len(positions)), scaled_positions=positions, cell=crystal.cell, pbc=True)
     shortest = next((float(d.min()) for cutoff in (1.0, 4.0) if (d := pair_list(atoms, cutoff).d).size), 4.0)
     return wrong, spread > 0.05 or shortest < 0.9, len(atoms), -shortest

@@ -6,7 +6,8 @@ from pathlib import Path
 from ase import Atoms
 
 from amorph.reading.files import RefusedError, note, text_of
-from amorph.reading.sites import Row, cell_of, crystal_of
+from amorph.reading.rows import Row
+from amorph.reading.sites import cell_of, crystal_of
 from amorph.reading.symmetry import group_operations
 from amorph.structure import Share
 

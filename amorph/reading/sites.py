@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -12,47 +11,18 @@ from ase.cell import Cell
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
+from amorph.reading.assemblies import assemblies_of
 from amorph.reading.files import RefusedError, note
+from amorph.reading.rows import MERGED, Operations, Row, special_position
 from amorph.structure import DisorderedCrystal, Share, SharedSite, pair_list, refuse_senseless
 
 _ION: Final = re.compile(r"([A-Za-z]{1,2})(?:(\d*\.?\d*)([+-])|([+-])(\d+\.?\d*))?")
-_MERGED: Final = 0.4
-"""Symmetry copies of an atom nearer than this are one atom on a special position [Å]."""
 _TOLD: Final = 1e-3
 """Spread of such copies from which on it is told [Å]; less is the rounding of four digits."""
 _MOST_ATOMS: Final = 5_000_000
 """Atoms that operations may make of the rows of a file."""
 _METRIC: Final = 0.05
 """Relative change of the metric tensor by an operation beyond which it is none of the lattice."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of atoms in a file."""
-
-    share: Share
-    """Species, occupancy and label."""
-    position: tuple[float, float, float]
-    """Fractional coordinates."""
-
-
-@dataclass(frozen=True, eq=False)
-class Operations:
-    """Symmetry operations x' = R x + t in fractional coordinates."""
-
-    rotations: NDArray[np.float64]
-    """(k, 3, 3) rotations R; the first is the identity."""
-    translations: NDArray[np.float64]
-    """(k, 3) translations t."""
-
-    def __len__(self) -> int:
-        return len(self.rotations)
-
-    def misfit(self, cell: NDArray[np.float64]) -> float:
-        """Give the largest change of the lattice's metric tensor by a rotation, relative to its largest entry."""
-        metric = cell @ cell.T
-        turned = np.swapaxes(self.rotations, 1, 2) @ metric @ self.rotations
-        return float(np.abs(turned - metric).max() / np.abs(metric).max())
 
 
 @lru_cache(maxsize=1000)
@@ -103,7 +73,10 @@ def crystal_of(
         refuse_senseless(Atoms("H", cell=cell, pbc=True))
     except ValueError as error:
         raise RefusedError(f"is no structure: {error}") from None
-    positions %= 1.0
+    rows, assemblies = assemblies_of(rows, operations, cell)
+    if not rows:
+        return DisorderedCrystal(cell, (), assemblies), 0.0
+    positions = np.array([row.position for row in rows], dtype=np.float64) % 1.0
     if len(operations) == 1:
         orbits, spread = list(positions[:, None]), 0.0
     else:
@@ -118,7 +91,7 @@ def crystal_of(
                 f"{copies} symmetry copies of {rows[worst].share.label} up to {spread:.3f} Å apart{others} are one atom"
             )
     sites = [SharedSite(orbits[group[0]], _shares([rows[k] for k in group])) for group in _sharing(rows, orbits, cell)]
-    return DisorderedCrystal(cell, tuple(sites)), spread
+    return DisorderedCrystal(cell, tuple(sites), assemblies), spread
 
 
 def _orbit(
@@ -128,16 +101,12 @@ def _orbit(
 
     Beside them the largest distance among the copies, and how many there are of one.
     """
-    images = operations.rotations @ position + operations.translations
-    near = images - position
-    near -= np.round(near)
-    distances = np.linalg.norm(near @ cell, axis=1)
-    same = distances < _MERGED
-    special = position + near[same].mean(axis=0)
+    special, distances = special_position(position, operations, cell)
+    same = distances < MERGED
     images = (operations.rotations @ special + operations.translations) % 1.0
     shifts = images[:, None] - images[None]
     shifts -= np.round(shifts)
-    is_first = np.argmax(np.linalg.norm(shifts @ cell, axis=2) < _MERGED, axis=1) == np.arange(len(images))
+    is_first = np.argmax(np.linalg.norm(shifts @ cell, axis=2) < MERGED, axis=1) == np.arange(len(images))
     return images[is_first], float(distances[same].max()), int(same.sum())
 
 
@@ -145,8 +114,8 @@ def _sharing(rows: Sequence[Row], orbits: Sequence[NDArray[np.float64]], cell: N
     """Group rows whose positions are the same, and drop rows that list an atom again."""
     owner = np.repeat(np.arange(len(orbits)), [len(orbit) for orbit in orbits])
     everything = Atoms(np.ones(len(owner)), scaled_positions=np.concatenate(orbits), cell=cell, pbc=True)
-    pairs = pair_list(everything, 2.0 * _MERGED)
-    close = (pairs.d < _MERGED) & (owner[pairs.i] > owner[pairs.j])
+    pairs = pair_list(everything, 2.0 * MERGED)
+    close = (pairs.d < MERGED) & (owner[pairs.i] > owner[pairs.j])
     group = np.arange(len(orbits))
     again: list[str] = []
     dropped = set()

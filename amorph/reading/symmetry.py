@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from amorph.reading.files import RefusedError, note
-from amorph.reading.sites import Operations
+from amorph.reading.rows import Operations
 
 _TERM: Final = re.compile(r"([+-]?)(?:(\d+/\d+|\d*\.?\d+)(?:\*?([xyz]))?|([xyz]))")
 _P1: Final = re.compile(r"p1?|c1|1|", re.I)

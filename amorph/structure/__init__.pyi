@@ -16,7 +16,13 @@ from .atoms import (
     to_pymatgen as to_pymatgen,
 )
 from .cells import recell as recell
-from .disorder import DisorderedCrystal as DisorderedCrystal, Share as Share, SharedSite as SharedSite
+from .disorder import (
+    Alternative as Alternative,
+    Assembly as Assembly,
+    DisorderedCrystal as DisorderedCrystal,
+    Share as Share,
+    SharedSite as SharedSite,
+)
 from .ordering import OrderedCells as OrderedCells, ordered_cells as ordered_cells
 from .oxidation_states import (
     resolve_oxidation_states as resolve_oxidation_states,

@@ -56,6 +56,37 @@ class SharedSite:
 
 
 @dataclass(frozen=True, eq=False)
+class Alternative:
+    """A group of atoms that are there together or not at all."""
+
+    name: str
+    """Name of the group in the file: "1", "2"; "-1" about a symmetry element."""
+    occupancy: float
+    """Share of the places that it fills, 0 to 1."""
+    shares: tuple[Share, ...]
+    """Its atoms at one place."""
+    positions: NDArray[np.float64]
+    """(m, n, 3) fractional coordinates of its n atoms at each of m equivalent places, in one piece across faces."""
+
+
+@dataclass(frozen=True, eq=False)
+class Assembly:
+    """Alternatives of which one at most is there at each place."""
+
+    name: str
+    """Name in the file; empty where it has none."""
+    alternatives: tuple[Alternative, ...]
+    """The groups."""
+
+    def __str__(self) -> str:
+        groups = ", ".join(
+            f"group {each.name} {each.occupancy:g} with {' '.join(dict.fromkeys(map(str, each.shares)))}"
+            for each in self.alternatives
+        )
+        return f"assembly {self.name or '.'}: {groups}"
+
+
+@dataclass(frozen=True, eq=False)
 class DisorderedCrystal:
     """Average content of a cell."""
 
@@ -63,11 +94,20 @@ class DisorderedCrystal:
     """(3, 3) lattice vectors as rows [Å]."""
     sites: tuple[SharedSite, ...]
     """Sites with their equivalent positions."""
+    assemblies: tuple[Assembly, ...] = ()
+    """Groups of disordered atoms that exclude each other."""
 
     @property
-    def partial(self) -> tuple[SharedSite, ...]:
-        """The sites that more or less than one element fills."""
-        return tuple(site for site in self.sites if not site.is_whole)
+    def partial(self) -> tuple[SharedSite | Assembly, ...]:
+        """The sites that more or less than one element fills, and the assemblies."""
+        return (*(site for site in self.sites if not site.is_whole), *self.assemblies)
+
+    @property
+    def positions(self) -> NDArray[np.float64]:
+        """(n, 3) fractional coordinates of every site and alternative."""
+        placed = [site.positions for site in self.sites]
+        placed += [each.positions.reshape(-1, 3) for found in self.assemblies for each in found.alternatives]
+        return np.concatenate(placed)
 
     def atoms(self) -> Atoms:
         """Give the crystal as atoms.
@@ -79,9 +119,8 @@ class DisorderedCrystal:
         """
         if partial := self.partial:
             more = f" and {len(partial) - 1} more" if len(partial) > 1 else ""
-            raise ValueError(
-                f"has a partly occupied site ({partial[0]}){more}; make ordered cells of it with amorph order"
-            )
+            what = "alternatives" if isinstance(partial[0], Assembly) else "a partly occupied site"
+            raise ValueError(f"has {what} ({partial[0]}){more}; make ordered cells of it with amorph order")
         numbers = [len(site.positions) for site in self.sites]
         atoms = Atoms(
             np.repeat([site.shares[0].element for site in self.sites], numbers).tolist(),

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 import numpy as np
 from ase import Atoms
@@ -14,9 +14,11 @@ from amorph.figures import Result
 from amorph.parameters import Count, Length, Rng, Supercell, checked, generator_of
 from amorph.structure.atoms import periodic_atoms
 from amorph.structure.cells import supercell_matrix
-from amorph.structure.disorder import DisorderedCrystal, Share, SharedSite
+from amorph.structure.disorder import Alternative, Assembly, DisorderedCrystal, Share, SharedSite
 from amorph.structure.oxidation_states import resolve_oxidation_states
 from amorph.structure.pairs import pair_list
+
+_HasShares = TypeVar("_HasShares", SharedSite, Alternative)
 
 _ATTEMPTS: Final = 200
 """Arrangements tried before it is said that none keeps close sites apart."""
@@ -93,6 +95,8 @@ def ordered_cells(
 
     Notes
     -----
+    The groups of an assembly of disorder exclude each other: every place gets one of them, with all its atoms, or none.
+
     Rows of one place each with the same species, as a file in P 1 has them, are one site. The number of each species on
     each site of the file is rounded down or up such that the sites stay as full as the
     occupancies say. Of these choices those are taken whose charge is nearest to the one by occupancy, and of them the
@@ -103,11 +107,13 @@ def ordered_cells(
     """
     rng = generator_of(rng)
     matrix = supercell_matrix(supercell)
-    sites = _pooled([_stated(site, oxidation_states or {}) for site in crystal.sites])
-    strangers = set(oxidation_states or {}) - {share.element for site in sites for share in site.shares}
-    if strangers:
+    states = oxidation_states or {}
+    choices = [_Choice.of_site(site) for site in _pooled([_stated(site, states) for site in crystal.sites])]
+    choices += [_Choice.of_assembly(_stated_assembly(found, states)) for found in crystal.assemblies]
+    elements = {share.element for choice in choices for shares in choice.alternatives for share in shares}
+    if strangers := set(states) - elements:
         raise ValueError(f"oxidation_states names {', '.join(sorted(strangers))}, which the crystal does not hold")
-    draft = _Draft(sites, crystal.cell, matrix, closest)
+    draft = _Draft(choices, crystal.cell, matrix, closest)
     charges, energies = None, None
     if trials > 1:
         charges = draft.charges(draft.draw(rng))
@@ -123,19 +129,19 @@ def ordered_cells(
         drawn.append(tried[best])
         energies = (*(energies or ()), found[best])
     cells = tuple(periodic_atoms(draft.atoms(kinds)) for kinds in drawn)
-    wanted: dict[str, float] = {}
-    for site, positions in zip(sites, draft.places, strict=True):
-        for share in site.shares:
-            wanted[share.element] = wanted.get(share.element, 0.0) + share.occupancy * len(positions)
     return OrderedCells(
-        cells, cells[0].get_chemical_formula("metal"), wanted, draft.wanted_charge, draft.charge, energies
+        cells, cells[0].get_chemical_formula("metal"), draft.fractions(), draft.wanted_charge, draft.charge, energies
     )
 
 
-def _stated(site: SharedSite, states: Mapping[str, float]) -> SharedSite:
-    """Give the species of a site the oxidation states that were asked for."""
-    shares = (replace(share, oxidation_state=states.get(share.element, share.oxidation_state)) for share in site.shares)
-    return replace(site, shares=tuple(shares))
+def _stated(found: _HasShares, states: Mapping[str, float]) -> _HasShares:
+    """Give the species of a site or group the oxidation states that were asked for."""
+    shares = (replace(s, oxidation_state=states.get(s.element, s.oxidation_state)) for s in found.shares)
+    return replace(found, shares=tuple(shares))
+
+
+def _stated_assembly(assembly: Assembly, states: Mapping[str, float]) -> Assembly:
+    return replace(assembly, alternatives=tuple(_stated(each, states) for each in assembly.alternatives))
 
 
 def _pooled(sites: Sequence[SharedSite]) -> list[SharedSite]:
@@ -147,74 +153,138 @@ def _pooled(sites: Sequence[SharedSite]) -> list[SharedSite]:
     return [replace(pool[0], positions=np.concatenate([site.positions for site in pool])) for pool in pools.values()]
 
 
+@dataclass(frozen=True, eq=False)
+class _Choice:
+    """Equivalent places, each filled by one of several alternatives or by none."""
+
+    alternatives: tuple[tuple[Share, ...], ...]
+    """The atoms of each alternative: one species of a site, a group of an assembly."""
+    occupancies: NDArray[np.float64]
+    """Share of the places that each fills."""
+    positions: tuple[NDArray[np.float64], ...]
+    """(m, n, 3) fractional coordinates for each alternative; one array for all species of a site."""
+    is_partial: bool
+    """Whether close atoms of it exclude each other."""
+
+    @classmethod
+    def of_site(cls, site: SharedSite) -> "_Choice":
+        """Take every species of a site for an alternative."""
+        occupancies = np.array([share.occupancy for share in site.shares])
+        alternatives = tuple((share,) for share in site.shares)
+        return cls(alternatives, occupancies, (site.positions[:, None],), site.occupancy < 1.0 - 1e-3)
+
+    @classmethod
+    def of_assembly(cls, assembly: Assembly) -> "_Choice":
+        """Take every group of an assembly for an alternative."""
+        groups = assembly.alternatives
+        occupancies = np.array([each.occupancy for each in groups])
+        return cls(tuple(each.shares for each in groups), occupancies, tuple(each.positions for each in groups), True)
+
+    @property
+    def charges(self) -> NDArray[np.float64] | None:
+        """Charge of each alternative [e]; None where a state is not known."""
+        states = [[share.oxidation_state for share in shares] for shares in self.alternatives]
+        if any(None in each for each in states):
+            return None
+        return np.array([sum(state for state in each if state is not None) for each in states], dtype=np.float64)
+
+
 class _Draft:
-    """The sites of a supercell, and how many of each species are put on them."""
+    """The places of a supercell, and how many of each alternative are put on them."""
 
     def __init__(
-        self, sites: Sequence[SharedSite], cell: NDArray[np.float64], matrix: NDArray[np.int64], closest: float
+        self, choices: Sequence[_Choice], cell: NDArray[np.float64], matrix: NDArray[np.int64], closest: float
     ) -> None:
         self.cell = np.asarray(matrix @ cell, dtype=np.float64)
         self._matrix = matrix
+        self._choices = choices
         self.shares: list[Share] = []
-        self._kinds: list[list[int]] = []  # of each site, the indices of its species among all
-        for site in sites:
-            self._kinds.append(list(range(len(self.shares), len(self.shares) + len(site.shares))))
-            self.shares += site.shares
-        self.places = [_repeated(site.positions, cell, matrix) for site in sites]
-        sizes = [len(positions) for positions in self.places]
-        self._counts = _rounded(sites, sizes)
-        states = [share.oxidation_state for share in self.shares]
+        self._kinds: list[list[list[int]]] = []  # of each choice and alternative, the numbers of its atoms among all
+        self._atoms: list[list[list[list[int]]]] = []  # of each choice, alternative and place, where its atoms stand
+        positions: list[NDArray[np.float64]] = []
+        places: list[NDArray[np.int64]] = []
+        partial: list[NDArray[np.bool_]] = []
+        count = start = 0
+        for choice in choices:
+            self._kinds.append([])
+            for shares in choice.alternatives:
+                self._kinds[-1].append(list(range(len(self.shares), len(self.shares) + len(shares))))
+                self.shares += shares
+            standing = []
+            for blocks in (_repeated(each, cell, matrix) for each in choice.positions):
+                size, atoms = blocks.shape[:2]
+                standing.append((start + np.arange(size * atoms)).reshape(size, atoms).tolist())
+                start += size * atoms
+                positions.append(blocks.reshape(-1, 3))
+                places.append(np.repeat(count + np.arange(size), atoms))
+                partial.append(np.full(size * atoms, choice.is_partial))
+            self._atoms.append(standing if len(standing) > 1 else standing * len(choice.alternatives))
+            count += len(standing[0])
+        self.sizes = [len(standing[0]) for standing in self._atoms]
+        charges = [choice.charges for choice in choices]
+        known = [each for each in charges if each is not None]
+        is_charged = len(known) == len(choices)
+        occupancies = [choice.occupancies for choice in choices]
+        uncharged = [np.zeros(len(each)) for each in occupancies]
+        self._counts = _rounded(occupancies, known if is_charged else uncharged, self.sizes)
         self.wanted_charge: float | None = None
         self.charge: float | None = None
-        if None not in states:
-            known = np.array(states, dtype=np.float64)
-            wanted = np.concatenate(
-                [[s.occupancy * size for s in site.shares] for site, size in zip(sites, sizes, strict=True)]
-            )
-            self.wanted_charge = round(float(known @ wanted), 6)
-            self.charge = round(float(known @ np.concatenate(self._counts)), 6)
-        self.owner = np.repeat(np.arange(len(sites)), sizes)
-        self.positions = np.concatenate(self.places)
-        self._excluded = self._neighbors(sites, closest)
+        if is_charged:
+            wanted = [each * size for each, size in zip(occupancies, self.sizes, strict=True)]
+            self.wanted_charge = round(float(np.concatenate(known) @ np.concatenate(wanted)), 6)
+            self.charge = round(float(np.concatenate(known) @ np.concatenate(self._counts)), 6)
+        self.positions = np.concatenate(positions)
+        self._excluded = self._neighbors(np.concatenate(places), np.concatenate(partial), closest)
 
-    def _neighbors(self, sites: Sequence[SharedSite], closest: float) -> dict[int, list[int]]:
-        """List for each place of a site that is not full the others of such sites that are too near."""
-        empty = np.array([site.occupancy < 1.0 - 1e-3 for site in sites])
+    def fractions(self) -> dict[str, float]:
+        """Give the number of each element that the occupancies ask for."""
+        wanted: dict[str, float] = {}
+        for choice, size in zip(self._choices, self.sizes, strict=True):
+            for shares, occupancy in zip(choice.alternatives, choice.occupancies.tolist(), strict=True):
+                for share in shares:
+                    wanted[share.element] = wanted.get(share.element, 0.0) + occupancy * size
+        return wanted
+
+    def _neighbors(self, places: NDArray[np.int64], partial: NDArray[np.bool_], closest: float) -> dict[int, list[int]]:
+        """List for each atom of a choice that is not full those of other places that are too near."""
         every = Atoms(np.ones(len(self.positions)), scaled_positions=self.positions, cell=self.cell, pbc=True)
         pairs = pair_list(every, max(closest, 0.5))
-        near = (pairs.d < closest) & empty[self.owner[pairs.i]] & empty[self.owner[pairs.j]] & (pairs.i != pairs.j)
+        near = (pairs.d < closest) & partial[pairs.i] & partial[pairs.j] & (places[pairs.i] != places[pairs.j])
         found: dict[int, list[int]] = {}
         for i, j in zip(pairs.i[near].tolist(), pairs.j[near].tolist(), strict=True):
             found.setdefault(i, []).append(j)
         return found
 
     def draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Draw the species on each place, −1 where it stays empty."""
-        starts = np.concatenate([[0], np.cumsum([len(positions) for positions in self.places])])
+        """Draw the species of each atom, −1 where it is not there."""
+        # places that are split closest have the least choice, and are filled first
+        order = sorted(
+            range(len(self._atoms)), key=lambda k: len(self._excluded.get(self._atoms[k][0][0][0], ())), reverse=True
+        )
         for _ in range(_ATTEMPTS):
             kinds = np.full(len(self.positions), -1)
-            blocked = np.zeros(len(self.positions), dtype=bool)
-            # sites that are split closest have the least choice, and are filled first
-            for k in sorted(
-                range(len(self.places)), key=lambda k: len(self._excluded.get(int(starts[k]), ())), reverse=True
-            ):
-                species = np.repeat(self._kinds[k], self._counts[k])
-                filled: list[int] = []
-                for place in (starts[k] + rng.permutation(len(self.places[k]))).tolist():
-                    if len(filled) == len(species):
-                        break
-                    if not blocked[place]:
-                        filled.append(place)
-                        blocked[self._excluded.get(place, [])] = True
-                if len(filled) < len(species):
-                    break
-                kinds[filled] = species
-            else:
+            blocked = bytearray(len(self.positions))
+            if all(self._fill(k, kinds, blocked, rng) for k in order):
                 return kinds
         raise ValueError(
             f"no arrangement in {_ATTEMPTS} keeps partly occupied sites apart as far as closest asks; give a larger "
             "supercell or a smaller distance"
         )
+
+    def _fill(self, k: int, kinds: NDArray[np.int64], blocked: bytearray, rng: np.random.Generator) -> bool:
+        """Put the alternatives of a choice on places at random; tells whether all found one."""
+        left = self._counts[k].tolist()
+        for place in rng.permutation(self.sizes[k]).tolist():
+            for alternative, standing in enumerate(self._atoms[k]):
+                atoms = standing[place]
+                if left[alternative] and not any(blocked[atom] for atom in atoms):
+                    left[alternative] -= 1
+                    kinds[atoms] = self._kinds[k][alternative]
+                    for atom in atoms:
+                        for other in self._excluded.get(atom, ()):
+                            blocked[other] = 1
+                    break
+        return not any(left)
 
     def atoms(self, kinds: NDArray[np.int64]) -> Atoms:
         """Make the atoms of an arrangement."""
@@ -242,22 +312,22 @@ class _Draft:
         return np.array([*states, 0.0], dtype=np.float64)
 
 
-def _repeated(
-    positions: NDArray[np.float64], cell: NDArray[np.float64], matrix: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Give the positions of a site in the supercell, in fractions of it."""
-    site = Atoms(np.ones(len(positions)), scaled_positions=positions, cell=cell, pbc=True)
-    return np.asarray(make_supercell(site, matrix).get_scaled_positions())
+def _repeated(blocks: NDArray[np.float64], cell: NDArray[np.float64], matrix: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Give (m, n, 3) positions of blocks of atoms in the supercell, in fractions of it; blocks stay in one piece."""
+    firsts = Atoms(np.ones(len(blocks)), scaled_positions=blocks[:, 0], cell=cell, pbc=True)
+    placed = np.asarray(make_supercell(firsts, matrix).get_scaled_positions())
+    within = (blocks - blocks[:, :1]) @ np.linalg.inv(matrix)
+    return placed[:, None] + np.tile(within, (len(placed) // len(blocks), 1, 1))
 
 
-def _rounded(sites: Sequence[SharedSite], sizes: Sequence[int]) -> list[NDArray[np.int64]]:
-    """Round the numbers of species on all sites, by the rule in the notes of :func:`ordered_cells`."""
-    known = all(share.oxidation_state is not None for site in sites for share in site.shares)
+def _rounded(
+    occupancies: Sequence[NDArray[np.float64]], charges: Sequence[NDArray[np.float64]], sizes: Sequence[int]
+) -> list[NDArray[np.int64]]:
+    """Round the numbers of all alternatives, by the rule in the notes of :func:`ordered_cells`."""
     target = 0.0
     reached: dict[float, tuple[float, tuple[NDArray[np.int64], ...]]] = {0.0: (0.0, ())}
-    for site, size in zip(sites, sizes, strict=True):
-        exact = np.array([share.occupancy * size for share in site.shares])
-        states = np.array([share.oxidation_state if known else 0.0 for share in site.shares], dtype=np.float64)
+    for shares, states, size in zip(occupancies, charges, sizes, strict=True):
+        exact = shares * size
         target += float(states @ exact)
         down = np.floor(exact + 1e-6).astype(int)
         ups = min(round(float(exact.sum())), size) - int(down.sum())

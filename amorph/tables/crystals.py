@@ -3,51 +3,14 @@
 ``structures/`` holds them as CIF, with what is verified of each.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from ase import Atoms
-from ase.spacegroup import Spacegroup, crystal
+
+from amorph.tables.crystal import AFLOW, Crystal
+from amorph.tables.film_crystals import FILM_CRYSTALS
 
 SQRT3: Final = 3**0.5
-
-
-@dataclass(frozen=True)
-class Crystal:
-    """A crystal by its space group, cell and asymmetric unit."""
-
-    name: str
-    """Stem of the file."""
-    group: int
-    """Number of the space group."""
-    symbol: str
-    """Hermann–Mauguin symbol with the setting that is used."""
-    cell: tuple[float, ...]
-    """a, b, c [Å], α, β, γ [°]."""
-    sites: tuple[tuple[str, int, float, float, float], ...]
-    """Element, oxidation state [e], fractional coordinates."""
-    source: str
-    """Where the parameters are published, or how they were derived."""
-    status: str
-    """What of it was opened: "verified", "reference", "corroborated" or "unverified"; explained in the README."""
-    setting: int = 1
-    """Setting of the space group in ASE: 2 is the origin at the centre of inversion."""
-
-    @property
-    def space_group(self) -> Spacegroup:
-        """Operations of the space group."""
-        return Spacegroup(self.group, self.setting)
-
-    def atoms(self) -> Atoms:
-        """Build the conventional cell."""
-        atoms: Atoms = crystal(
-            [site[0] for site in self.sites],
-            basis=[site[2:] for site in self.sites],
-            spacegroup=self.space_group,
-            cellpar=self.cell,
-        )
-        return atoms
 
 
 def _layered(a: float, c: float, oxygen_height: float) -> tuple[tuple[float, ...], float, float]:
@@ -61,8 +24,6 @@ def _layered(a: float, c: float, oxygen_height: float) -> tuple[tuple[float, ...
     z = oxygen_height / layer
     return (SQRT3 * a, 3 * a, float(np.hypot(layer, shift)), 90.0, beta, 90.0), 1 / 6 + z / 3, z
 
-
-_AFLOW: Final = "as in the AFLOW library of prototypes, doi:10.1016/j.commatsci.2017.01.017"
 
 _MOLYBDATE, _X, _Z = _layered(2.884, 14.834, 1.21)
 
@@ -140,13 +101,13 @@ CRYSTALS: Final = (
     Crystal(
         "TiO2_rutile", 136, "P 42/m n m", (4.5922, 4.5922, 2.9574, 90, 90, 90),
         (("Ti", 4, 0, 0, 0), ("O", -2, 0.30496, 0.30496, 0)),
-        f"Swope, Smyth & Larson, Am. Mineral. 80, 448 (1995), {_AFLOW}",
+        f"Swope, Smyth & Larson, Am. Mineral. 80, 448 (1995), {AFLOW}",
         "verified",
     ),
     Crystal(
         "TiO2_anatase", 141, "I 41/a m d:2", (3.785, 3.785, 9.514, 90, 90, 90),
         (("Ti", 4, 0, 0.75, 0.125), ("O", -2, 0, 0.75, 0.33306)),
-        f"Howard, Sabine & Dickson, Acta Cryst. B47, 462 (1991), {_AFLOW}",
+        f"Howard, Sabine & Dickson, Acta Cryst. B47, 462 (1991), {AFLOW}",
         "verified", 2,
     ),
     Crystal(
@@ -183,31 +144,31 @@ CRYSTALS: Final = (
     Crystal(
         "Mg", 194, "P 63/m m c", (3.2093, 3.2093, 5.2106, 90, 90, 120),
         (("Mg", 0, 1 / 3, 2 / 3, 0.25),),
-        f"von Batchelder & Raeuchle, Phys. Rev. 105, 59 (1957), {_AFLOW}",
+        f"von Batchelder & Raeuchle, Phys. Rev. 105, 59 (1957), {AFLOW}",
         "verified",
     ),
     Crystal(
         "NaCl", 225, "F m -3 m", (5.6393, 5.6393, 5.6393, 90, 90, 90),
         (("Na", 1, 0, 0, 0), ("Cl", -1, 0.5, 0.5, 0.5)),
-        f"Walker et al., Am. Mineral. 89, 204 (2004), {_AFLOW}",
+        f"Walker et al., Am. Mineral. 89, 204 (2004), {AFLOW}",
         "verified",
     ),
     Crystal(
         "CaF2", 225, "F m -3 m", (5.4631, 5.4631, 5.4631, 90, 90, 90),
         (("Ca", 2, 0, 0, 0), ("F", -1, 0.25, 0.25, 0.25)),
-        f"fluorite: Speziale & Duffy, Phys. Chem. Miner. 29, 465 (2002), {_AFLOW}",
+        f"fluorite: Speziale & Duffy, Phys. Chem. Miner. 29, 465 (2002), {AFLOW}",
         "verified",
     ),
     Crystal(
         "FeS2", 205, "P a -3", (5.417, 5.417, 5.417, 90, 90, 90),
         (("Fe", 2, 0, 0, 0), ("S", -1, 0.3851, 0.3851, 0.3851)),
-        f"pyrite, a disulfide: Bayliss, Am. Mineral. 62, 1168 (1977), {_AFLOW}",
+        f"pyrite, a disulfide: Bayliss, Am. Mineral. 62, 1168 (1977), {AFLOW}",
         "verified",
     ),
     Crystal(
         "CaCO3", 167, "R -3 c:H", (4.988, 4.988, 17.061, 90, 90, 120),
         (("Ca", 2, 0, 0, 0), ("C", 4, 0, 0, 0.25), ("O", -2, 0.2567, 0, 0.25)),
-        f"calcite: Markgraf & Reeder, Am. Mineral. 70, 590 (1985), {_AFLOW}",
+        f"calcite: Markgraf & Reeder, Am. Mineral. 70, 590 (1985), {AFLOW}",
         "verified",
     ),
     Crystal(
@@ -216,6 +177,7 @@ CRYSTALS: Final = (
         "antiperovskite; the cell of the check of sums over two anions",
         "reference",
     ),
+    *FILM_CRYSTALS,
 )  # fmt: skip
 
 BY_NAME: Final = {entry.name: entry for entry in CRYSTALS}

@@ -89,6 +89,25 @@ def test_soft_rows_are_those_of_both_packages_but_for_the_diverging_ones():
             assert float(row["b_A"]) == pytest.approx(1.0 / values["alpha"], abs=1e-5)
 
 
+def test_the_averaged_table_differs_where_authors_do():
+    # ions averages bvparm2020 over references, as Li–O to 1.273 Å and b 0.497: between authors everywhere, and no
+    # set of any, since r0 and b belong together
+    text = resources.files("ions.data").joinpath("bvparams2020-average.json").read_text(encoding="utf-8")
+    averages = json.loads(text)
+    listed = {}
+    for element, state, anion, charge, r0, b, _ in bvparm2020():
+        listed.setdefault((element, "9" if state == "any" else state, anion, str(charge)), []).append((r0, b))
+    differing = 0
+    for (element, state, anion, charge), rows in listed.items():
+        if (average := averages.get(element, {}).get(state, {}).get(anion, {}).get(charge)) is None:
+            continue
+        r0 = [row[0] for row in rows]
+        assert min(r0) - 1e-3 <= average["r0"] <= max(r0) + 1e-3
+        differing += len(set(r0)) > 1 and average["r0"] not in r0
+    assert differing > 100
+    assert averages["Li"]["1"]["O"]["-2"]["r0"] == pytest.approx((1.466 + 1.062 + 1.29) / 3, abs=1e-4)
+
+
 def test_estimates_come_near_the_values_fitted_in_the_same_year():
     # Brese & O'Keeffe's own extrapolations to N, S, Cl ... are of the same kind; the formula misses them by 0.05 Å
     off = []
