@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 QUICKSTART := runs/quickstart
 
-.PHONY: quickstart test slow benchmarks clean
+.PHONY: quickstart test slow docs benchmarks clean
 
 quickstart: .venv/installed
 	@$(BIN)/amorph run workflows/quickstart.toml --dir $(QUICKSTART) || test $$? -eq 4  # 4: done, with a check to look at
@@ -18,12 +18,18 @@ test: .venv/tested
 slow: .venv/tested
 	$(BIN)/python -m pytest -m slow
 
+# Warnings are errors; every example of the gallery is run. The pages: build/docs/index.html.
+docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	rm -rf docs/generated docs/auto_gallery
+	MPLBACKEND=Agg $(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going -b html docs build/docs
+
 benchmarks: .venv/tested
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmarks]'
 	$(BIN)/python benchmarks/grids.py
 
 clean:
-	rm -rf .venv runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv runs build dist docs/generated docs/auto_gallery *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null || \

@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, is_dataclass
 from types import UnionType
-from typing import Annotated, Any, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from annotated_types import Ge, Gt, Interval
@@ -184,6 +184,90 @@ def _found(kind: type[M], hint: Any) -> M | None:
         if (inner := _found(kind, argument)) is not None:
             return inner
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a parameter means and may be, in words, from its function's signature and docstring."""
+
+    meaning: str
+    """What it is for; empty where the docstring does not say."""
+    unit: str | None
+    kind: str
+    """What it may be, with its bounds: "number above 0"."""
+    bounds: str
+    """The bounds alone; empty where there are none."""
+    required: bool
+    default: Any = None
+
+
+def described(function: Callable[..., Any]) -> dict[str, Described]:
+    """Describe every parameter of a function, or every field of a dataclass, that a file can hold.
+
+    >>> def work(*, share: Fraction = 0.5) -> None: ...
+    >>> described(work)["share"].kind
+    'number from 0 to 1'
+    """
+    hints, said = get_type_hints(function, include_extras=True), meanings(function)
+    found = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name not in model_of(function).model_fields:
+            continue
+        whole: Any = Annotated[hints[name], None]
+        required = parameter.default is parameter.empty
+        default = None if required else parameter.default
+        found[name] = Described(
+            said.get(name, ""), unit_of(whole), _kind(hints[name]), _bounds(whole), required, default
+        )
+    return found
+
+
+_ROLE = re.compile(r":[a-z]+:(?=`)")
+
+
+def meanings(function: Callable[..., Any]) -> dict[str, str]:
+    """Read what a docstring says of each parameter, or of each field of a dataclass, as plain text."""
+    from docstring_parser import parse_from_object
+
+    return {
+        name.strip(): _ROLE.sub("", " ".join((parameter.description or "").split())).replace("`", "")
+        for parameter in parse_from_object(function).params
+        for name in parameter.arg_name.split(",")
+    }
+
+
+_KINDS = {bool: "true or false", int: "whole number", float: "number", str: "text", Any: "any value"}
+
+
+def _kind(hint: Any) -> str:
+    """Say in words what a type holds."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint in _KINDS:
+        return _KINDS[hint]
+    if origin is Annotated:
+        return f"{_kind(arguments[0])} {_bounds(Annotated[int, *arguments[1:]])}".strip()
+    if origin is Literal:
+        return " or ".join(f'"{choice}"' for choice in arguments)
+    if origin in (Union, UnionType):
+        return ", or ".join(dict.fromkeys(_kind(member) for member in arguments if member is not type(None)))
+    if origin is tuple and Ellipsis not in arguments:
+        one = _kind(arguments[0])
+        return f"{len(arguments)} " + (f"rows of {one}" if "numbers" in one else one.replace("number", "numbers"))
+    if inspect.isclass(origin) and issubclass(origin, Mapping):
+        return f"table of names, each with {_kind(arguments[1])}"
+    if inspect.isclass(origin) and issubclass(origin, Collection):
+        return f"list of {_kind(arguments[0])}"
+    return "table" if is_dataclass(hint) else "path"
+
+
+def _bounds(hint: Any) -> str:
+    """Say in words what bounds stand in an annotation, also inside a union or a tuple."""
+    interval = _found(Interval, hint) or Interval(
+        gt=getattr(_found(Gt, hint), "gt", None), ge=getattr(_found(Ge, hint), "ge", None)
+    )
+    words = {"above": interval.gt, "at least": interval.ge, "below": interval.lt, "at most": interval.le}
+    text = " and ".join(f"{word} {limit}" for word, limit in words.items() if limit is not None)
+    return re.sub("at least (.*) and at most", r"from \1 to", text)
 
 
 def _with_meanings(signature: inspect.Signature, docstring: str | None) -> str | None:

@@ -29,7 +29,7 @@ LARGEST_STRESS = 60.0
 """Component [GPa]; oxide melts at 3000 K and 24 GPa stay below 35."""
 ALIKE_FORCE = 1.0
 """Root mean square of the forces [eV/Å] below which atoms are on special places, whatever presses them."""
-ALIKE_STRESS = 30.0
+ALIKE_STRESS = 50.0
 """Component of the stress there [GPa]: alike atoms round alike, and nothing averages that."""
 
 

@@ -36,6 +36,8 @@ VERBS = (
     "plot",
     "picture",
     "completion",
+    "examples",
+    "cite",
     "ensemble run",
     "ensemble status",
     "ensemble summary",

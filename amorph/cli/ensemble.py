@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 
-Directory = Annotated[Path, Parameter(name="--dir", help="The ensemble's directory; made, or continued.")]
-
 
 def ensemble_run(
     file: Annotated[Path, Parameter(help="TOML file of the ensemble.")],
     /,
     *,
-    directory: Directory,
+    directory: Annotated[
+        Path | None, Parameter(name="--dir", help="The ensemble's directory; made, or continued.")
+    ] = None,
     engine: Annotated[
         Literal["local", "slurm", "parsl"],
         Parameter(
@@ -47,7 +47,9 @@ def ensemble_run(
         Parameter(help="Members that each process advances at a time, their structures evaluated as one batch."),
     ] = 1,
     max_hours: MaxHours = None,
-    dry_run: Annotated[bool, Parameter(negative="", help="List the members and what varies, and do nothing.")] = False,
+    dry_run: Annotated[
+        bool, Parameter(negative="", help="Check every study, list the members and what varies, and stop there.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -57,7 +59,7 @@ def ensemble_run(
     """
     from amorph.ensemble.engines.local import run_local
     from amorph.ensemble.engines.waiting import Outcome
-    from amorph.ensemble.plan import check_snapshots, prepare, read_ensemble
+    from amorph.ensemble.plan import check_snapshots, prepare, read_ensemble, rehearse_points
     from amorph.run import StopRequest, Work, stop_on_signal
 
     start(quiet=quiet)
@@ -65,12 +67,15 @@ def ensemble_run(
     stop = StopRequest(max_hours=max_hours, ends_process=True)
     plan = read_ensemble(file)
     if dry_run:
+        rehearse_points(plan.members)
         rows = [{"member": member.name, **member.varied, "seed": member.seed} for member in plan.members]
         if json:
             show_json(rows)
         else:
             show(rows, title=f"{plan.title}: {len(rows)} members")
         return
+    if directory is None:
+        raise ValueError("an ensemble needs a directory: give --dir DIR, or --dry-run to see its members")
     prepare(plan, directory)
     if engine == "slurm":
         _submit(plan, directory, workers, quiet=json or quiet)

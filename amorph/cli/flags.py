@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from cyclopts import Parameter, Token
-from docstring_parser import parse_from_object
 
-from amorph.parameters import model_of, unit_of
+from amorph.parameters import described, meanings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -19,7 +18,6 @@ _LAST = ("seed", "output", "json", "quiet")
 """Flags that every verb has in common, listed below its own."""
 _ASKING = "(with|give|pass|lower|raise|without|and)"
 """Words of a remedy before the parameter that it asks for."""
-_ROLE = re.compile(r":[a-z]+:(?=`)")
 
 
 def takes(*stages: Callable[..., Any], skip: Iterable[str] = ()) -> Callable[[F], F]:
@@ -32,9 +30,9 @@ def takes(*stages: Callable[..., Any], skip: Iterable[str] = ()) -> Callable[[F]
     def decorate(verb: F) -> F:
         own = inspect.signature(verb)
         hints = get_type_hints(verb, include_extras=True)
-        described = {name: text for stage in reversed(stages) for name, text in _descriptions(stage).items()}
+        said = {name: text for stage in reversed(stages) for name, text in meanings(stage).items()}
         taken = [
-            p.replace(annotation=_with_help(hints[name], described.get(name)))
+            p.replace(annotation=_with_help(hints[name], said.get(name)))
             for name, p in own.parameters.items()
             if p.kind is not p.VAR_KEYWORD
         ]
@@ -102,17 +100,18 @@ class _Flag:
 
 
 def _flags_of(stage: Callable[..., Any]) -> dict[str, _Flag]:
-    hints, bare = get_type_hints(stage, include_extras=True), get_type_hints(stage)
-    described = _descriptions(stage)
-    fields = model_of(stage).model_fields
+    bare, parameters = get_type_hints(stage), inspect.signature(stage).parameters
     flags = {}
-    for name, parameter in inspect.signature(stage).parameters.items():
-        if name not in fields or parameter.kind is not parameter.KEYWORD_ONLY:
+    for name, about in described(stage).items():
+        parameter = parameters[name]
+        if parameter.kind is not parameter.KEYWORD_ONLY:
             continue
         kind, convert, metavar = _written(bare[name])
-        text = described.get(name, "")
-        if (unit := unit_of(Annotated[hints[name], None])) and f"[{unit}]" not in text:
-            text = f"{text.removesuffix('.')} [{unit}]."
+        text = about.meaning
+        if about.unit and f"[{about.unit}]" not in text:
+            text = f"{text.removesuffix('.')} [{about.unit}]."
+        if about.bounds:
+            text = f"{text} [{about.bounds}]"
         options = Parameter(
             name=f"--{name.replace('_', '-').lower()}",
             help=text,
@@ -216,11 +215,3 @@ def _with_help(hint: Any, text: str | None) -> Any:
     if any(isinstance(entry, Parameter) and entry.help for entry in getattr(hint, "__metadata__", ())):
         return hint
     return Annotated[hint, Parameter(help=text)] if text else hint
-
-
-def _descriptions(stage: Callable[..., Any]) -> dict[str, str]:
-    return {
-        name.strip(): _ROLE.sub("", " ".join((parameter.description or "").split())).replace("`", "")
-        for parameter in parse_from_object(stage).params
-        for name in parameter.arg_name.split(",")
-    }

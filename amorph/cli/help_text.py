@@ -20,19 +20,19 @@ class PlainHelp:
             return
         lines = [f"{panel.title}:"]
         if panel.format == "command":
-            width = max(len(_labels(entry)) for entry in panel.entries)
+            width = max(len(labels(entry)) for entry in panel.entries)
             for entry in panel.entries:
-                text = f"{_labels(entry).ljust(width)}  {_text(entry.description)}"
+                text = f"{labels(entry).ljust(width)}  {plain_text(entry.description)}"
                 lines += _wrapped(text, console, first="  ", rest=" " * (width + 4))
         else:
             for entry in panel.entries:
-                lines.append(f"  {_labels(entry)}")
+                lines.append(f"  {labels(entry)}")
                 lines += _wrapped(_explanation(entry), console, first="      ", rest="      ")
         _print(console, lines)
 
     def render_usage(self, console: "Console", options: "ConsoleOptions", usage: Any) -> None:
         """Print how the verb is called."""
-        _print(console, [f"Usage: {_text(usage).removeprefix('Usage: ')}"])
+        _print(console, [f"Usage: {plain_text(usage).removeprefix('Usage: ')}"])
 
     def render_description(self, console: "Console", options: "ConsoleOptions", description: Any) -> None:
         """Print what the verb does, its paragraphs filled."""
@@ -40,22 +40,23 @@ class PlainHelp:
             _print(console, _wrapped(" ".join(paragraph.split()), console))
 
 
-def _labels(entry: "HelpEntry") -> str:
-    labels = ", ".join(entry.display_labels)
+def labels(entry: "HelpEntry") -> str:
+    """Give the names of a verb or flag, with what it takes."""
+    names = ", ".join(entry.display_labels)
     if entry.metavar is None or entry.positional_label:
-        return labels
-    return f"{labels} {entry.metavar.replace('CHOICE', '|'.join(entry.choices or ['CHOICE']))}"
+        return names
+    return f"{names} {entry.metavar.replace('CHOICE', '|'.join(entry.choices or ['CHOICE']))}"
 
 
 def _explanation(entry: "HelpEntry") -> str:
-    text = _text(entry.description)
+    text = plain_text(entry.description)
     if entry.required and not entry.positional_label:
         return f"{text} [required]"
     # a switch is off by default
     return f"{text} [default: {entry.default}]" if entry.default is not None and entry.metavar else text
 
 
-def _text(renderable: Any) -> str:
+def plain_text(renderable: Any) -> str:
     """Return the words of what cyclopts hands over, on one line."""
     return " ".join(_rendered(renderable).split())
 

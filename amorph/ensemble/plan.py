@@ -5,7 +5,7 @@ import difflib
 import itertools
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -198,14 +198,25 @@ def prepare(plan: Ensemble, directory: Path) -> None:
     if directory.exists() and not studies.exists() and any(path.name != "lock" for path in directory.iterdir()):
         raise ValueError(f"{directory} is not empty and holds no studies/; give the ensemble a directory of its own")
     fresh, _ = _to_be_written(plan, studies)
-    for point in {member.point: member for member in fresh if not member.study["snapshots"]}.values():
-        rehearse(point.study)
+    rehearse_points(fresh)
     for folder in (studies, directory / "logs"):
         folder.mkdir(parents=True, exist_ok=True)
     with locked(directory):  # another command may prepare other members there
         for member in itertools.chain(*_to_be_written(plan, studies)):
             write_atomically(studies / f"{member.name}.toml", member.text)
         write_csv(directory / "members.csv", sealed([_row(plan, member) for member in plan.members]))
+
+
+def rehearse_points(members: Iterable[Member]) -> None:
+    """Try what could fail after hours, once for each combination of the varied values.
+
+    Raises
+    ------
+    ValueError
+        A member cannot do what is asked.
+    """
+    for point in {member.point: member for member in members if not member.study["snapshots"]}.values():
+        rehearse(point.study)
 
 
 def _to_be_written(plan: Ensemble, studies: Path) -> tuple[list[Member], list[Member]]:

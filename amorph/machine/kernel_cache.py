@@ -1,4 +1,4 @@
-"""Where numba keeps compiled kernels, and the one line in the log when it has to compile them.
+"""Where numba keeps compiled kernels, and what the log says when it has to compile them.
 
 numba knows a compiled kernel by its own file only, but kernels call functions of other files. So kernels are kept in a
 folder whose name is a digest of every source of this package that imports numba: a change in any of them compiles anew.
@@ -72,13 +72,15 @@ def _temporary_folder() -> Path:
 
 @contextmanager
 def announced(kernels: list[Callable[..., Any]]) -> Iterator[None]:
-    """Log one line if kernels are compiled meanwhile: how many, how long, where they are kept.
+    """Log a line before kernels are first compiled, and one after: how many, how long, where they are kept.
 
     One thread of one process at a time: the others wait and read what the first one compiled. numba itself would let
     them all compile, and its index of what is kept loses entries that two processes write at once.
     """
     with _compiling, _one_process():
         before = [_misses(kernel) for kernel in kernels]
+        if kernels and not any(Path(kernels[0].stats.cache_path).glob("*.nbi")):  # type: ignore[attr-defined]
+            logger.info("compiling CHGNet's kernels, once in this installation; half a minute on an idle machine")
         start = time.perf_counter()
         yield
         compiled = sum(_misses(kernel) > misses for kernel, misses in zip(kernels, before, strict=True))

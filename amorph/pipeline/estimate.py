@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -119,11 +120,18 @@ def duration_text(seconds: float) -> str:
     return f"{seconds / 86400:.1f} days"
 
 
-def estimate(study: Study) -> Estimate:
+def estimate(study: Study, *, time_factory: bool = False) -> Estimate:
     """Build the cells of a study, measure its calculators on a small cell of the same composition, and scale.
 
     A calculator on a GPU is measured on the study's own cell: its launches take as long for few atoms as for many.
     Only amorph's own calculator is measured: to look at a study runs no code that the study names.
+
+    Parameters
+    ----------
+    study
+        What is to be run.
+    time_factory
+        Measure the calculators of foreign factories too, which calls their code.
 
     Raises
     ------
@@ -135,9 +143,10 @@ def estimate(study: Study) -> Estimate:
     host = built.atoms
     exchanged = host if study["snapshots"] else substitute(host, **study["substitute"], rng=rng).atoms
     trial = _trial_cell(host, built.lattice_constant, rng)
-    costs = {"calculator": _measure(trial, host, study["calculator"])}
+    measure = partial(_measure, trial, host, foreign=time_factory)
+    costs = {"calculator": measure(study["calculator"])}
     same = study["final_calculator"] == study["calculator"]
-    costs["final_calculator"] = costs["calculator"] if same else _measure(trial, host, study["final_calculator"])
+    costs["final_calculator"] = costs["calculator"] if same else measure(study["final_calculator"])
     planned = [
         _planned(f"{folder}{record.name}", record, study, exchanged if record.part == "exchanged" else host, costs)
         for folder, record in _records(study)
@@ -216,13 +225,13 @@ def _trial_cell(host: Atoms, lattice_constant: float, rng: np.random.Generator) 
     return atoms
 
 
-def _measure(trial: Atoms, host: Atoms, parameters: Mapping[str, Any]) -> _Cost:
+def _measure(trial: Atoms, host: Atoms, parameters: Mapping[str, Any], *, foreign: bool = False) -> _Cost:
     """Measure a calculator on the trial cell, after a first call that may compile, and on a cell twice as large.
 
     The smaller cell has taken its memory when the larger one is looked at, so the difference is that of the atoms. On a
     GPU the study's own cell is measured instead, which shows by itself that it fits in the memory there.
     """
-    if parameters["factory"] != CHGNET:
+    if parameters["factory"] != CHGNET and not foreign:
         return _Cost(parameters["factory"], np.nan, np.nan, np.nan)
     calculator = make_calculator(**parameters)
     on_gpu = getattr(getattr(calculator, "calculator", calculator), "device", "cpu") != "cpu"

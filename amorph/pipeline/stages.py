@@ -232,5 +232,6 @@ def export_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Mesh:
     if chosen["picture"]:
         blocking = f"{bvs.blocking} atoms block within {bvs.exclusion_radius:g} Å"
         caption = f"{atoms.get_chemical_formula(mode='metal')}, {setting.model}; {blocking}"
-        write_picture(stage.directory / "picture.png", atoms, mesh, mobile=bvs.ion, caption=caption)
+        width = chosen["picture_width_px"]
+        write_picture(stage.directory / "picture.png", atoms, mesh, mobile=bvs.ion, caption=caption, width=width)
     return mesh

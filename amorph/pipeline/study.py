@@ -81,6 +81,7 @@ def export(
     fields: tuple[Literal["cube", "xsf", "vasp", "vti", "vts"], ...] = ("cube",),
     meshes: tuple[Literal["ply", "stl", "obj", "glb", "vtp"], ...] = ("ply",),
     picture: bool = True,
+    picture_width_px: Annotated[int, Interval(ge=200, le=4000), Unit("px")] = 800,
 ) -> None:
     """Choose what is exported for other programs.
 
@@ -94,6 +95,8 @@ def export(
         Formats of the isosurface.
     picture
         Draw structure and isosurface as PNG.
+    picture_width_px
+        Width of the picture: 800 fill a page on a screen, 1600 one in print.
     """
 
 
@@ -132,6 +135,8 @@ class Table:
     """Left out of the resolved study unless the file has it."""
     fixed: Mapping[str, Any] = field(default_factory=dict)
     """Parameters that the pipeline sets; no key of the file."""
+    follows_exchange: bool = False
+    """Its `ion` is by default the one that the exchange puts in."""
 
 
 TABLES: Mapping[str, Table] = {
@@ -149,9 +154,9 @@ TABLES: Mapping[str, Table] = {
     "final_relax": Table(relax, {"cell": "free"}),
     "vasp": Table(write_vasp_input, {}, optional=True, fixed={"directory": "vasp"}),
     "reference": Table(reference, {}),
-    "free_volume": Table(free_volume, {}),
-    "bvs": Table(bvs_map, {}),
-    "bvse": Table(bvse_map, {}, optional=True),
+    "free_volume": Table(free_volume, {}, follows_exchange=True),
+    "bvs": Table(bvs_map, {}, follows_exchange=True),
+    "bvse": Table(bvse_map, {}, optional=True, follows_exchange=True),
     "voids": Table(voids, {"spacing": 0.2}),
     "isosurface": Table(isosurface, {}),
     "export": Table(export, {}),
@@ -220,9 +225,8 @@ def resolve(content: Mapping[str, Any]) -> Study:
     # After a plain removal the ion that left is the one whose sites are mapped.
     removal = (substitution["by"] or "vacancy").strip().lower() == "vacancy"
     inserted = substitution["ion"] if removal else substitution["by"]
-    given["bvs"].setdefault("ion", inserted)
-    given["bvse"].setdefault("ion", inserted)
-    given["free_volume"].setdefault("ion", inserted)
+    for name in (name for name, table in TABLES.items() if table.follows_exchange):
+        given[name].setdefault("ion", inserted)
     tables: dict[str, Mapping[str, Any]] = {}
     for name, values in given.items():
         table = TABLES[name]

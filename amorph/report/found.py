@@ -75,12 +75,17 @@ class FoundRun:
     directory: Path
     summary: Mapping[str, Any]
     """Its summary.json."""
-    study: str
-    """The study with every default, as its run.toml has it."""
+    tables: Mapping[str, Any]
+    """The study with every default, as its run.toml has it, without the tables that are not used."""
     provenance: Mapping[str, Any]
     """What made its numbers."""
     branches: Mapping[str, Branch]
     """"glass", the first of its replicas, and "crystal" where there is a control; none of a run that only melts."""
+
+    @property
+    def study(self) -> str:
+        """The study as a file."""
+        return tomli_w.dumps(self.tables)
 
     @property
     def dynamics(self) -> list[Path]:
@@ -109,7 +114,7 @@ def found_run(directory: Path) -> FoundRun:
         summary = read_json(mark)
         tables = tomllib.loads((directory / "run.toml").read_text(encoding="utf-8"))
         provenance = tables.pop("provenance")
-        study = tomli_w.dumps({name: table for name, table in tables.items() if table})
+        study = {name: table for name, table in tables.items() if table}
         exchanged, crystal = summary["exchanged"], summary["crystal"]
         branches = {}
         if exchanged:

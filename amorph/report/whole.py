@@ -8,7 +8,7 @@ from typing import Any, Final
 from amorph.analysis.isosurface import nested_surfaces
 from amorph.analysis.percolation import MigrationPath
 from amorph.report import scenes
-from amorph.report.citations import bibtex
+from amorph.report.citations import bibtex, keys_of_run
 from amorph.report.curves import curves_of
 from amorph.report.drawing import inlined
 from amorph.report.found import FoundRun, found_run, movie_frames
@@ -59,7 +59,7 @@ def write_report(directory: Path, path: Path | None = None) -> Path:
         provenance=run.provenance,
         study=run.study,
         command=f"amorph run study.toml --dir {shlex.quote(directory.name)}-again",
-        bibtex=bibtex(run.provenance.get("models", ())),
+        bibtex=bibtex(keys_of_run(run)),
     )
     return path
 

@@ -28,5 +28,5 @@ from .oxidation_states import (
     resolve_oxidation_states as resolve_oxidation_states,
     with_oxidation_states as with_oxidation_states,
 )
-from .pairs import SKIN as SKIN, PairList as PairList, pair_list as pair_list
+from .pairs import SKIN as SKIN, PairList as PairList, half_list as half_list, pair_list as pair_list
 from .radii import Radii as Radii, atomic_radii as atomic_radii

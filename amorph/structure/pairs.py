@@ -62,6 +62,37 @@ def pair_list(atoms: Atoms, cutoff: float) -> PairList:
     return PairList(i[order].astype(np.int64), j[order].astype(np.int64), S[order].astype(np.int64), D[order], d[order])
 
 
+def half_list(atoms: Atoms, cutoff: float) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
+    """List each pair of a periodic structure once, in a third of the time of :func:`pair_list`, without lengths.
+
+    Returns
+    -------
+    (m,) first atoms i; (m,) second atoms j; (m, 3) cell shifts of these. Sorted by i, j and shift; i < j, or i = j with
+    a shift whose first component that is not 0 is positive.
+
+    Raises
+    ------
+    ValueError
+        A cell too elongated to be searched.
+    """
+    _check_bins(atoms, cutoff)
+    calculator = _vesin().NeighborList(cutoff=float(np.nextafter(cutoff, np.inf)), full_list=False)
+    i, j, S = calculator.compute(points=atoms.positions, box=atoms.cell.array, periodic=True, quantities="ijS")
+    i, j, S = i.astype(np.int64), j.astype(np.int64), S.astype(np.int64)
+    first = np.where(S[:, 0] != 0, S[:, 0], np.where(S[:, 1] != 0, S[:, 1], S[:, 2]))
+    turned = (i > j) | ((i == j) & (first < 0))
+    i, j, S = np.where(turned, j, i), np.where(turned, i, j), np.where(turned[:, None], -S, S)
+    # Shifts of one pair of atoms sort as those between the atoms in the cell, which are small: one number holds all.
+    home = np.floor(atoms.cell.scaled_positions(atoms.positions)).astype(np.int64)
+    near = S + home[j] - home[i]
+    near -= near.min(axis=0, initial=0)
+    key = i * len(atoms) + j
+    for axis in range(3):
+        key = key * (near[:, axis].max(initial=0) + 1) + near[:, axis]
+    order = np.argsort(key)
+    return i[order].astype(np.int32), j[order].astype(np.int32), S[order].astype(np.float64)
+
+
 def _check_bins(atoms: Atoms, cutoff: float) -> None:
     """Refuse a cell so elongated that vesin divides by zero, which ends the process.
 

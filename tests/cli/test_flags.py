@@ -55,7 +55,7 @@ def test_help_is_plain_text_without_markup_and_names_the_common_flags(amorph, ve
 def test_help_shows_choices_defaults_units_and_shapes(amorph):
     text = " ".join(amorph("bvs", "--help").out.split())
     assert "--blocking all|framework" in text
-    assert "--cutoff FLOAT Anions at this distance or nearer count [Å]. [default: 6.0]" in text
+    assert "--cutoff FLOAT Anions at this distance or nearer count [Å]. [above 0] [default: 6.0]" in text
     assert "--grid INT INT INT" in text
     assert '--ion STR... The mobile ion: "Mg2+"; once for each of several.' in text
     text = " ".join(amorph("build", "--help").out.split())

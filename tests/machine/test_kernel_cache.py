@@ -82,14 +82,14 @@ def test_a_folder_that_everybody_may_write_to_keeps_no_kernels(tmp_path):
     assert not kernel_cache._writable(tmp_path / "kernels")
 
 
-def kernel():
-    return SimpleNamespace(stats=SimpleNamespace(cache_misses=Counter(), cache_path="there"))
+def kernel(folder):
+    return SimpleNamespace(stats=SimpleNamespace(cache_misses=Counter(), cache_path=str(folder)))
 
 
-def test_compiling_is_told_in_one_line_whoever_waited_for_it(caplog, monkeypatch, tmp_path):
+def test_compiling_is_told_before_and_after_whoever_waited_for_it(caplog, monkeypatch, tmp_path):
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "not yet there"))
     caplog.set_level(logging.INFO)
-    kernels, at_once = [kernel(), kernel(), kernel()], Counter()
+    kernels, at_once = [kernel(tmp_path) for _ in range(3)], Counter()
 
     def first_use():
         with kernel_cache.announced(kernels):
@@ -99,6 +99,7 @@ def test_compiling_is_told_in_one_line_whoever_waited_for_it(caplog, monkeypatch
             if not kernels[0].stats.cache_misses:
                 for compiled in kernels[:2]:
                     compiled.stats.cache_misses["signature"] += 1
+                (tmp_path / "kernel.nbi").touch()
             at_once["now"] -= 1
 
     threads = [threading.Thread(target=first_use) for _ in range(3)]
@@ -106,8 +107,9 @@ def test_compiling_is_told_in_one_line_whoever_waited_for_it(caplog, monkeypatch
         thread.start()
     for thread in threads:
         thread.join()
-    (record,) = caplog.records
-    assert re.fullmatch(r"compiled 2 CHGNet kernels in \d+ s; later runs read them from there", record.message)
+    before, after = caplog.records
+    assert "once in this installation" in before.message
+    assert re.fullmatch(rf"compiled 2 CHGNet kernels in \d+ s; later runs read them from {tmp_path}", after.message)
     assert at_once["most"] == 1
 
 

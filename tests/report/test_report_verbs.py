@@ -1,6 +1,7 @@
 """The verbs report and view, and the page at the end of amorph run."""
 
 import json
+import re
 
 import pytest
 
@@ -14,6 +15,14 @@ def test_report_writes_where_it_is_told(finished, tmp_path, capsys):
     assert main(["report", str(finished), "-o", str(tmp_path / "page.html")]) == 0
     assert "page.html" in capsys.readouterr().out
     assert (tmp_path / "page.html").stat().st_size > 500_000
+
+
+def test_a_run_is_cited_by_what_it_used(finished, capsys):
+    assert main(["cite", str(finished)]) == 0
+    said = capsys.readouterr().out
+    used = {"amorph", "kawaguchi2025", "vandeneijnden2006", "brown1985", "waasmaier1995", "rego2015"}
+    used |= {"chen2019", "cordero2008"}
+    assert set(re.findall(r"@\w+\{(\w+),", said)) == used  # a toy: no CHGNet, no NPT
 
 
 @pytest.mark.parametrize(

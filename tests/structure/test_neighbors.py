@@ -11,7 +11,7 @@ from ase.build import bulk
 from ase.neighborlist import neighbor_list
 from hypothesis import given, settings, strategies as st
 
-from amorph.structure import pair_list
+from amorph.structure import half_list, pair_list
 
 
 def rows(pairs):
@@ -57,6 +57,16 @@ def test_without_periodicity_only_the_atoms_themselves():
 
 
 # conservation
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32), cutoff=st.floats(0.5, 7.0), apart=st.sampled_from([0, 1000]))
+def test_half_of_the_list_has_each_pair_once_in_the_same_order(seed, cutoff, apart):
+    atoms = cell_of(seed)
+    atoms.positions[:2] += np.array([apart, 0, -apart]) @ atoms.cell.array
+    i, j, S = half_list(atoms, cutoff)
+    own = [(a, b, shift) for a, b, shift in rows(pair_list(atoms, cutoff)) if (a, (0, 0, 0)) < (b, shift)]
+    assert list(zip(i.tolist(), j.tolist(), map(tuple, S.astype(int).tolist()), strict=True)) == own
 
 
 @settings(max_examples=40, deadline=None)

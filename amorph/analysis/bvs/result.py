@@ -16,9 +16,9 @@ Blocking = Literal["all", "framework"]
 
 @dataclass(frozen=True, eq=False)
 class BvsMap(Result, Plottable):
-    """Bond-valence sums of one ion on a grid, and how the points share out.
+    r"""Bond-valence sums of one ion on a grid, and how the points share out.
 
-    A point is excluded, under-bonded (v ≤ V − window), in the window (|v − V| < window) or over-bonded
+    A point is excluded, under-bonded (v ≤ V − window), in the window (\|v − V\| < window) or over-bonded
     (v ≥ V + window), where V is the valence of the ion; the four shares of the cell add up to one. The window is not
     the free volume: roomy points are under-bonded.
     """
@@ -107,7 +107,7 @@ class BvsMap(Result, Plottable):
 
     @property
     def mismatch(self) -> ScalarField:
-        """|v − V| at every point [v.u.], NaN where excluded."""
+        r"""\|v − V\| at every point [v.u.], NaN where excluded."""
         signed = self.signed_mismatch
         np.abs(signed.values, out=signed.values)
         return replace(signed, quantity=f"bond valence mismatch of {self.ion}", kind="bond_valence_mismatch")

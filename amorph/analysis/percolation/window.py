@@ -24,10 +24,10 @@ def bond_valence_window(made: BvsMap, *, threads: int | None = None, progress: T
 
 
 def window_width(signed: ScalarField) -> ScalarField:
-    """Give the half width w at which each point first lies in a window, |v − V| ≤ w.
+    r"""Give the half width w at which each point first lies in a window, \|v − V\| ≤ w.
 
     Where v − V changes sign between two neighbors along an axis, the surface v = V passes between them, and the nearer
-    one stands for it: its half width is 0. With |v − V| alone the thresholds of a window that contains a surface that
+    one stands for it: its half width is 0. With \|v − V\| alone the thresholds of a window that contains a surface that
     runs through the crystal would be the spacing of the grid times the slope, where they are 0. Of every cube that the
     surface cuts a corner is inside, and the corners of a cube are neighbors, so the points hang together as it does.
 

@@ -1,7 +1,7 @@
 """Atom convolution: a_i += L Σ_j φ(a_i, e_ij, a_j) · w_ij, forward and backward.
 
-A tile holds 24 bonds, each as two rows: the message to i from j (rows 0–23) and to j from i (rows 24–47). Sums over the
-bonds of an atom go to a buffer that belongs to the chunk of bonds alone.
+A tile holds 24 bonds, each as two rows: the message to i from j, and to j from i. Sums over the bonds of an atom go to
+a buffer that belongs to the chunk of bonds alone.
 
 Notation of one row as in `gated`; the message is m = φ · w. Deng et al. (2023), doi:10.1038/s42256-023-00716-3:
 
@@ -23,8 +23,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from amorph.chgnet.cpu.gated import second_backward, second_forward, through_norm
-from amorph.chgnet.cpu.simd import ONE, load, logistic, splat, store, tabulated, tabulated_slope, total, zero
+from amorph.chgnet.cpu.gated import keep_inverses, kept_inverses, second_backward, second_forward, through_norm
+from amorph.chgnet.cpu.simd import ONE, load, logistic, splat, store, stream, tabulated, tabulated_slope, total, zero
 from amorph.chgnet.folding import Array
 
 TILE = 24
@@ -135,8 +135,9 @@ def first_backward(first, last, g, elements, step, upstream, slope, scratch):
 
 
 @njit(cache=True, nogil=True)
-def _hidden(first, count, g, layer, u, du, want_slope):
-    """Compute u = silu(h) of a tile, and du = silu'(h) where wanted."""
+def _hidden(first, count, g, layer, u, du, kept):
+    """Compute u = silu(h) of a tile, and silu'(h): to where it is kept, or to du."""
+    keeps = kept.slope.size > 0
     i, j, short, knot, t = g
     atoms, bonds, table = layer
     for r in range(count):
@@ -150,44 +151,58 @@ def _hidden(first, count, g, layer, u, du, want_slope):
             h_i = own + load(atoms, at_i + k) + load(atoms, at_j + 128 + k)
             h_j = own + load(atoms, at_j + k) + load(atoms, at_i + 128 + k)
             s_i, s_j = logistic(h_i), logistic(h_j)
-            to_i, to_j = r * 128 + k, (TILE + r) * 128 + k
+            to_i, to_j = 2 * r * 128 + k, (2 * r + 1) * 128 + k
             u_i, u_j = h_i * s_i, h_j * s_j
             store(u, to_i, u_i)
             store(u, to_j, u_j)
-            if want_slope:
-                # silu' = σ + h σ (1 − σ)
-                store(du, to_i, s_i + u_i * (ONE - s_i))
-                store(du, to_j, s_j + u_j * (ONE - s_j))
+            # silu' = σ + h σ (1 − σ)
+            slope_i, slope_j = s_i + u_i * (ONE - s_i), s_j + u_j * (ONE - s_j)
+            if keeps:
+                stream(kept.slope, 2 * first * 128 + to_i, slope_i)
+                stream(kept.slope, 2 * first * 128 + to_j, slope_j)
+            else:
+                store(du, to_i, slope_i)
+                store(du, to_j, slope_j)
 
 
 @njit(cache=True, nogil=True)
-def forward(first, last, g, layer, second, sums, scratch):
+def forward(first, last, g, layer, second, sums, kept, scratch):
     """Sum the messages of atom convolution 1, 2 or 3 (or 0, for many elements) over a chunk of bonds."""
     i, j, _, knot, t = g
     table, vectors = layer.table, second.vectors
-    u, n, inverses = scratch[:_FULL], scratch[_FULL : 2 * _FULL], scratch[3 * _FULL :]
+    u, n, du = scratch[:_FULL], scratch[_FULL : 2 * _FULL], scratch[2 * _FULL : 3 * _FULL]
+    inverses, keeps = scratch[3 * _FULL :], kept.n.size > 0
     for b0 in range(first, last, TILE):
         count = min(TILE, last - b0)
-        _hidden(b0, count, g, layer, u, u, False)
+        _hidden(b0, count, g, layer, u, du, kept)
         second_forward(_ROWS, u, second, n, inverses)
+        if keeps:
+            keep_inverses(2 * b0, 2 * count, _ROWS, inverses, kept)
         for r in range(count):
             b = b0 + r
             place, part = _coarse(knot[b], t[b])
             x = splat(part)
-            row_i, row_j = r * 128, (TILE + r) * 128
-            at_i, at_j = np.int64(i[b]) * 64, np.int64(j[b]) * 64
+            row_i, row_j = 2 * r * 128, (2 * r + 1) * 128
+            at_i, at_j, tile = np.int64(i[b]) * 64, np.int64(j[b]) * 64, 2 * np.int64(b0) * 128
             for k in range(0, 64, 16):
                 w = tabulated(table, place + 128 + k, 192, x)
                 scale_c, scale_g = load(vectors, 128 + k), load(vectors, 192 + k)
                 shift_c, shift_g = load(vectors, 256 + k), load(vectors, 320 + k)
-                c_i, g_i = load(n, row_i + k) * scale_c + shift_c, load(n, row_i + 64 + k) * scale_g + shift_g
-                c_j, g_j = load(n, row_j + k) * scale_c + shift_c, load(n, row_j + 64 + k) * scale_g + shift_g
+                n_ci, n_gi = load(n, row_i + k), load(n, row_i + 64 + k)
+                n_cj, n_gj = load(n, row_j + k), load(n, row_j + 64 + k)
+                if keeps:
+                    stream(kept.n, tile + row_i + k, n_ci)
+                    stream(kept.n, tile + row_i + 64 + k, n_gi)
+                    stream(kept.n, tile + row_j + k, n_cj)
+                    stream(kept.n, tile + row_j + 64 + k, n_gj)
+                c_i, g_i = n_ci * scale_c + shift_c, n_gi * scale_g + shift_g
+                c_j, g_j = n_cj * scale_c + shift_c, n_gj * scale_g + shift_g
                 store(sums, at_i + k, load(sums, at_i + k) + c_i * logistic(c_i) * logistic(g_i) * w)
                 store(sums, at_j + k, load(sums, at_j + k) + c_j * logistic(c_j) * logistic(g_j) * w)
 
 
 @njit(cache=True, nogil=True)
-def backward(first, last, g, layer, second, step, upstream, slope, atom_gradient, bond_gradient, scratch):
+def backward(first, last, g, layer, second, step, upstream, slope, atom_gradient, bond_gradient, kept, scratch):
     """Go back through the messages of a chunk of bonds, given dE/d(sum of messages).
 
     Adds dE/dd to `slope`, the gradient of the first layer's atom part (center | neighbor) to `atom_gradient`; writes
@@ -198,21 +213,27 @@ def backward(first, last, g, layer, second, step, upstream, slope, atom_gradient
     u, n, du = scratch[:_FULL], scratch[_FULL : 2 * _FULL], scratch[2 * _FULL : 3 * _FULL]
     inverses, zeros = scratch[3 * _FULL : 3 * _FULL + 2 * _INVERSES], scratch[-64:]
     zeros[:] = 0
+    keeps = kept.n.size > 0
+    n_from, du_from = (kept.n, kept.slope) if keeps else (n, du)
     for b0 in range(first, last, TILE):
         count = min(TILE, last - b0)
-        _hidden(b0, count, g, layer, u, du, True)
-        second_forward(_ROWS, u, second, n, inverses)
+        tile = 2 * np.int64(b0) * 128 if keeps else 0
+        if keeps:
+            kept_inverses(2 * b0, 2 * count, _ROWS, kept, inverses)
+        else:
+            _hidden(b0, count, g, layer, u, du, kept)
+            second_forward(_ROWS, u, second, n, inverses)
         for r in range(count):
             b = b0 + r
             place, part = _coarse(knot[b], t[b])
             x = splat(part)
             result = zero(n)
             for side in range(2):
-                line = r + TILE * side
+                line = 2 * r + side
                 row, at = line * 128, np.int64(i[b] if side == 0 else j[b]) * 64
                 along_c, along_g = zero(n), zero(n)
                 for k in range(0, 64, 16):
-                    n_c, n_g = load(n, row + k), load(n, row + 64 + k)
+                    n_c, n_g = load(n_from, tile + row + k), load(n_from, tile + row + 64 + k)
                     scale_c, scale_g = load(vectors, 128 + k), load(vectors, 192 + k)
                     y_c, y_g = n_c * scale_c + load(vectors, 256 + k), n_g * scale_g + load(vectors, 320 + k)
                     s_c, s_g = logistic(y_c), logistic(y_g)
@@ -225,7 +246,8 @@ def backward(first, last, g, layer, second, step, upstream, slope, atom_gradient
                     store(u, row + k, d_c)
                     store(u, row + 64 + k, d_g)
                     along_c, along_g = along_c + d_c * n_c, along_g + d_g * n_g
-                through_norm(u, n, row, inverses[line], inverses[_INVERSES + line], along_c, along_g)
+                core, gate = inverses[line], inverses[_INVERSES + line]
+                through_norm(u, row, n_from, tile + row, core, gate, along_c, along_g)
             slope[b] += np.float64(total(result)) / step
         second_backward(_ROWS, u, second, zeros, n)
         for r in range(count):
@@ -234,11 +256,11 @@ def backward(first, last, g, layer, second, step, upstream, slope, atom_gradient
             s = np.int64(short[b]) * 128
             place, part = _coarse(knot[b], t[b])
             x = splat(part)
-            row_i, row_j = r * 128, (TILE + r) * 128
+            row_i, row_j = 2 * r * 128, (2 * r + 1) * 128
             result = zero(n)
             for k in range(0, 128, 16):
-                to_i = load(n, row_i + k) * load(du, row_i + k)
-                to_j = load(n, row_j + k) * load(du, row_j + k)
+                to_i = load(n, row_i + k) * load(du_from, tile + row_i + k)
+                to_j = load(n, row_j + k) * load(du_from, tile + row_j + k)
                 store(atom_gradient, at_i + k, load(atom_gradient, at_i + k) + to_i)
                 store(atom_gradient, at_j + 128 + k, load(atom_gradient, at_j + 128 + k) + to_i)
                 store(atom_gradient, at_j + k, load(atom_gradient, at_j + k) + to_j)

@@ -1,4 +1,4 @@
-"""Where the network works: its threads, their working memory, and the buffers that are kept between steps."""
+"""Where the network works: its threads, their working memory, and the buffers that stay between steps."""
 
 import itertools
 import os
@@ -11,8 +11,11 @@ from amorph.chgnet.cpu.workspace import Workspace, whole_rows
 from amorph.chgnet.folding import Array
 from amorph.machine.wide_vectors import aligned
 
-_SERIAL = 20_000_000
+_SERIAL = 10_000_000
 """Multiplications below which a second thread costs more than it saves."""
+
+_SERIAL_ROWS = 2_000
+"""The same of rows that are only added."""
 
 
 class Bench:
@@ -24,7 +27,7 @@ class Bench:
 
     def __init__(self, threads: int, scratch: int, dtype: Any, *, serial: bool = False) -> None:
         self.threads = threads
-        self.space = Workspace(dtype)
+        self.space, self.kept = Workspace(dtype), Workspace(dtype)
         self._pool = None if serial or threads == 1 else ThreadPoolExecutor(threads)
         self._process = os.getpid()
         self._scratch = [aligned(scratch, dtype) for _ in range(1 if self._pool is None else threads)]
@@ -55,6 +58,12 @@ class Bench:
         kernel(*chunks[0], self._scratch[0])
         for other in others:
             other.result()
+
+    def rows(self, kernel: Callable[..., None], count: int, *arguments: Any) -> None:
+        """Run a kernel over `count` rows, none of which depends on another."""
+        parts = self.threads if count > _SERIAL_ROWS else 1
+        bounds = [count * part // parts for part in range(parts + 1)]
+        self.run(kernel, [(a, b, *arguments) for a, b in itertools.pairwise(bounds)])
 
     def linear(self, x: Array, rows: int, weights: Array, bias: Array | None, y: Array, *, add: bool = False) -> None:
         """Compute y = x W + b, or add x W to y, over `rows` rows."""

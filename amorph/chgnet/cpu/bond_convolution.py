@@ -10,7 +10,7 @@ computed.
 
 Sums and gradients are kept per directed short edge; w_ij is taken out of the sum over k, and the gradient of a
 center's part is the sum over its edges (`linear.add_edges`). Products work on whole tiles; what a tile holds beyond its
-last angle is never used.
+last angle is never used. `tile` is where its rows start in arrays that may hold those of all angles.
 
 Notation as in `gated`. Deng et al. (2023), doi:10.1038/s42256-023-00716-3, with i the center of the angle:
 
@@ -32,7 +32,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from amorph.chgnet.cpu.gated import second_backward, second_forward, through_norm
+from amorph.chgnet.cpu.gated import keep_inverses, kept_inverses, second_backward, second_forward, through_norm
 from amorph.chgnet.cpu.simd import (
     EPSILON,
     MEAN,
@@ -43,6 +43,7 @@ from amorph.chgnet.cpu.simd import (
     product,
     splat,
     store,
+    stream,
     tabulated,
     tabulated_slope,
     total,
@@ -114,8 +115,12 @@ def _times(source, source_width, weights, inputs, columns, start, start_width, t
 
 
 @njit(cache=True, nogil=True)
-def _hidden(a0, count, level, g, layer, p_angle, u, du, want_slope):
-    """Compute u = silu(h) of a tile, and du = silu'(h) where wanted; `p_angle` holds the angle's part at level > 0."""
+def _hidden(a0, count, level, g, layer, p_angle, u, du, kept):
+    """Compute u = silu(h) of a tile, and silu'(h): to where it is kept, or to du.
+
+    `p_angle` holds the angle's part at level > 0.
+    """
+    keeps = kept.slope.size > 0
     angle_edges, knot, t, edge_bond, edge_center = g
     bonds, atoms, table, _, _ = layer
     for r in range(count):
@@ -130,9 +135,11 @@ def _hidden(a0, count, level, g, layer, p_angle, u, du, want_slope):
             s = logistic(h)
             active = h * s
             store(u, r * 128 + k, active)
-            if want_slope:
-                # silu' = σ + h σ (1 − σ)
-                store(du, r * 128 + k, s + active * (ONE - s))
+            slope = s + active * (ONE - s)  # silu' = σ + h σ (1 − σ)
+            if keeps:
+                stream(kept.slope, (np.int64(a0) + r) * 128 + k, slope)
+            else:
+                store(du, r * 128 + k, slope)
 
 
 @njit(cache=True, nogil=True)
@@ -174,13 +181,18 @@ def _update_normed(a0, count, level, g, update, angles, n, inverses):
 
 
 @njit(cache=True, nogil=True)
-def _update(count, n, norms, angles):
+def _update(a0, count, n, norms, angles, kept):
     """Add the angle update to the angle features of a tile."""
+    keeps, tile = kept.n.size > 0, np.int64(a0) * 128
     for r in range(count):
         row, at = r * 128, r * 64
         for k in range(0, 64, 16):
-            y_c = load(n, row + k) * load(norms, k) + load(norms, 128 + k)
-            y_g = load(n, row + 64 + k) * load(norms, 64 + k) + load(norms, 192 + k)
+            n_c, n_g = load(n, row + k), load(n, row + 64 + k)
+            if keeps:
+                stream(kept.n, tile + row + k, n_c)
+                stream(kept.n, tile + row + 64 + k, n_g)
+            y_c = n_c * load(norms, k) + load(norms, 128 + k)
+            y_g = n_g * load(norms, 64 + k) + load(norms, 192 + k)
             store(angles, at + k, load(angles, at + k) + y_c * logistic(y_c) * logistic(y_g))
 
 
@@ -208,16 +220,22 @@ def _write(tile, a0, count, target):
 
 
 @njit(cache=True, nogil=True)
-def forward(first, last, level, g, update, norms, old_angles, new_angles, layer, second, w, sums, scratch):
+def forward(
+    first, last, first_edge, last_edge, level, g, update, norms, old_angles, new_angles, layer, second, w, sums,
+    kept, kept_update, scratch,
+):  # fmt: skip
     """Update the angles and sum the bond convolution over the angles `first` to `last`, whole centers.
 
-    `sums` (directed edges, 64) must be zero at the start; what it holds at the end lacks the factor w_ij.
+    `first_edge` to `last_edge` are the edges of these centers; what their `sums` (edges, 64) hold at the end lacks the
+    factor w_ij.
     """
     vectors = second.vectors
     u, n, p_angle = scratch[:_FULL], scratch[_FULL : 2 * _FULL], scratch[2 * _FULL : 3 * _FULL]
-    angles = scratch[4 * _FULL : 4 * _FULL + _HALF]
+    du, angles = scratch[3 * _FULL : 4 * _FULL], scratch[4 * _FULL : 4 * _FULL + _HALF]
     inverses, zeros = scratch[-2 * _INVERSES - 128 : -128], scratch[-128:]
     zeros[:] = 0
+    keeps = kept.n.size > 0
+    sums[first_edge * 64 : last_edge * 64] = 0
     for a0 in range(first, last, TILE):
         count = min(TILE, last - a0)
         if level > 0:
@@ -226,23 +244,31 @@ def forward(first, last, level, g, update, norms, old_angles, new_angles, layer,
             else:
                 _read(old_angles, a0, count, angles)
             _update_normed(a0, count, level, g, update, angles, n, inverses)
-            _update(count, n, norms, angles)
+            if kept_update.n.size > 0:
+                keep_inverses(a0, count, TILE, inverses, kept_update)
+            _update(a0, count, n, norms, angles, kept_update)
             _write(angles, a0, count, new_angles)
             _times(angles, 64, layer.matrix, 64, 128, zeros, 0, p_angle)
-        _hidden(a0, count, level, g, layer, p_angle, u, u, False)
+        _hidden(a0, count, level, g, layer, p_angle, u, du, kept)
         second_forward(TILE, u, second, n, inverses)
+        if keeps:
+            keep_inverses(a0, count, TILE, inverses, kept)
         for r in range(count):
             e1, e2 = g.edges[a0 + r, 0], g.edges[a0 + r, 1]
-            at, s2, row = np.int64(e1) * 64, np.int64(g.bond[e2]) * 64, r * 128
+            at, s2, row, tile = np.int64(e1) * 64, np.int64(g.bond[e2]) * 64, r * 128, np.int64(a0) * 128
             for k in range(0, 64, 16):
-                y_c = load(n, row + k) * load(vectors, 128 + k) + load(vectors, 256 + k)
-                y_g = load(n, row + 64 + k) * load(vectors, 192 + k) + load(vectors, 320 + k)
+                n_c, n_g = load(n, row + k), load(n, row + 64 + k)
+                if keeps:
+                    stream(kept.n, tile + row + k, n_c)
+                    stream(kept.n, tile + row + 64 + k, n_g)
+                y_c = n_c * load(vectors, 128 + k) + load(vectors, 256 + k)
+                y_g = n_g * load(vectors, 192 + k) + load(vectors, 320 + k)
                 message = y_c * logistic(y_c) * logistic(y_g)
                 store(sums, at + k, load(sums, at + k) + message * load(w, s2 + k))
 
 
 @njit(cache=True, nogil=True)
-def _second_backward(a0, count, g, second, w, upstream, weight_gradient, u, n, inverses):
+def _second_backward(a0, count, g, second, w, upstream, weight_gradient, u, n, tile, inverses):
     """Go back from the messages of a tile to z: u becomes dE/dz; dE/dw_ik is added to `weight_gradient`."""
     vectors = second.vectors
     for r in range(count):
@@ -251,7 +277,7 @@ def _second_backward(a0, count, g, second, w, upstream, weight_gradient, u, n, i
         at2, row = np.int64(e2) * 64, r * 128
         along_c, along_g = zero(n), zero(n)
         for k in range(0, 64, 16):
-            n_c, n_g = load(n, row + k), load(n, row + 64 + k)
+            n_c, n_g = load(n, tile + row + k), load(n, tile + row + 64 + k)
             scale_c, scale_g = load(vectors, 128 + k), load(vectors, 192 + k)
             y_c, y_g = n_c * scale_c + load(vectors, 256 + k), n_g * scale_g + load(vectors, 320 + k)
             s_c, s_g = logistic(y_c), logistic(y_g)
@@ -264,11 +290,11 @@ def _second_backward(a0, count, g, second, w, upstream, weight_gradient, u, n, i
             store(u, row + k, d_c)
             store(u, row + 64 + k, d_g)
             along_c, along_g = along_c + d_c * n_c, along_g + d_g * n_g
-        through_norm(u, n, row, inverses[r], inverses[_INVERSES + r], along_c, along_g)
+        through_norm(u, row, n, tile + row, inverses[r], inverses[_INVERSES + r], along_c, along_g)
 
 
 @njit(cache=True, nogil=True)
-def _hidden_backward(a0, count, level, g, table, angle_step, bond_gradient, slope, n, du):
+def _hidden_backward(a0, count, level, g, table, angle_step, bond_gradient, slope, n, du, tile):
     """Go back from dE/du, in n, to the first layer of the convolution: n becomes dE/dh at level > 0."""
     for r in range(count):
         e1, e2 = g.edges[a0 + r, 0], g.edges[a0 + r, 1]
@@ -277,7 +303,7 @@ def _hidden_backward(a0, count, level, g, table, angle_step, bond_gradient, slop
         x = splat(g.t[a0 + r])
         result = zero(n)
         for k in range(0, 128, 16):
-            back = load(n, r * 128 + k) * load(du, r * 128 + k)
+            back = load(n, r * 128 + k) * load(du, tile + r * 128 + k)
             store(bond_gradient, at1 + k, load(bond_gradient, at1 + k) + back)
             store(bond_gradient, at2 + k, load(bond_gradient, at2 + k) + back)
             if level == 0:
@@ -289,13 +315,15 @@ def _hidden_backward(a0, count, level, g, table, angle_step, bond_gradient, slop
 
 
 @njit(cache=True, nogil=True)
-def _update_backward(a0, count, level, g, table, norms, angle_step, bond_gradient, slope, up_angles, u, n, inverses):
+def _update_backward(
+    a0, count, level, g, table, norms, angle_step, bond_gradient, slope, up_angles, u, n, tile, inverses
+):  # fmt: skip
     """Go back through the angle update of a tile, given dE/d(new angles): u becomes dE/d(first layer)."""
     for r in range(count):
         row = r * 128
         along_c, along_g = zero(n), zero(n)
         for k in range(0, 64, 16):
-            n_c, n_g = load(n, row + k), load(n, row + 64 + k)
+            n_c, n_g = load(n, tile + row + k), load(n, tile + row + 64 + k)
             scale_c, scale_g = load(norms, k), load(norms, 64 + k)
             y_c, y_g = n_c * scale_c + load(norms, 128 + k), n_g * scale_g + load(norms, 192 + k)
             s_c, s_g = logistic(y_c), logistic(y_g)
@@ -306,7 +334,7 @@ def _update_backward(a0, count, level, g, table, norms, angle_step, bond_gradien
             store(u, row + k, d_c)
             store(u, row + 64 + k, d_g)
             along_c, along_g = along_c + d_c * n_c, along_g + d_g * n_g
-        through_norm(u, n, row, inverses[r], inverses[_INVERSES + r], along_c, along_g)
+        through_norm(u, row, n, tile + row, inverses[r], inverses[_INVERSES + r], along_c, along_g)
         e1, e2 = g.edges[a0 + r, 0], g.edges[a0 + r, 1]
         at1, at2 = np.int64(e1) * 256, np.int64(e2) * 256 + 128
         place = np.int64(g.knot[a0 + r]) * 1152
@@ -326,14 +354,14 @@ def _update_backward(a0, count, level, g, table, norms, angle_step, bond_gradien
 
 @njit(cache=True, nogil=True)
 def backward(
-    first, last, level, g, update, norms, old_angles, new_angles, layer, second, w, angle_step, upstream, gradients,
-    scratch,
+    first, last, first_edge, last_edge, level, g, update, norms, old_angles, new_angles, layer, second, w, angle_step,
+    upstream, gradients, kept, kept_update, scratch,
 ):  # fmt: skip
     """Go back through bond convolution `level` and angle update `level` − 1.
 
-    `upstream` is dE/d(sum of messages) · w_ij of each bond. The gradients of the first layers' bond parts and of w_ik
-    are added per directed edge. At level 2 `new_angles` becomes dE/d(old angles); at level 1 `old_angles` holds that
-    gradient and `new_angles` the angles; at level 0 and 1 dE/dθ is added.
+    `upstream` is dE/d(sum of messages) · w_ij of each bond. The gradients of the first layers' bond parts are written
+    for the edges `first_edge` to `last_edge`, that of w_ik is added. At level 2 `new_angles` becomes dE/d(old angles);
+    at level 1 `old_angles` holds that gradient and `new_angles` the angles; at level 0 and 1 dE/dθ is added.
     """
     slope, bond_gradient, update_bond_gradient, weight_gradient = gradients
     u, n, p_angle = scratch[:_FULL], scratch[_FULL : 2 * _FULL], scratch[2 * _FULL : 3 * _FULL]
@@ -341,16 +369,26 @@ def backward(
     up = scratch[4 * _FULL + _HALF : 4 * _FULL + 2 * _HALF]
     inverses, zeros = scratch[-2 * _INVERSES - 128 : -128], scratch[-128:]
     zeros[:] = 0
+    bond_gradient[first_edge * 256 : last_edge * 256] = 0
+    if level > 0:
+        update_bond_gradient[first_edge * 256 : last_edge * 256] = 0
+    keeps, keeps_update = kept.n.size > 0, kept_update.n.size > 0
+    n_from, du_from = (kept.n, kept.slope) if keeps else (n, du)
+    update_from = kept_update.n if keeps_update else n
     for a0 in range(first, last, TILE):
         count = min(TILE, last - a0)
-        if level > 0:
-            _read(new_angles, a0, count, angles)
-            _times(angles, 64, layer.matrix, 64, 128, zeros, 0, p_angle)
-        _hidden(a0, count, level, g, layer, p_angle, u, du, True)
-        second_forward(TILE, u, second, n, inverses)
-        _second_backward(a0, count, g, second, w, upstream, weight_gradient, u, n, inverses)
+        tile = np.int64(a0) * 128 if keeps else 0
+        if keeps:
+            kept_inverses(a0, count, TILE, kept, inverses)
+        else:
+            if level > 0:
+                _read(new_angles, a0, count, angles)
+                _times(angles, 64, layer.matrix, 64, 128, zeros, 0, p_angle)
+            _hidden(a0, count, level, g, layer, p_angle, u, du, kept)
+            second_forward(TILE, u, second, n, inverses)
+        _second_backward(a0, count, g, second, w, upstream, weight_gradient, u, n_from, tile, inverses)
         second_backward(TILE, u, second, zeros, n)
-        _hidden_backward(a0, count, level, g, layer.table, angle_step, bond_gradient, slope, n, du)
+        _hidden_backward(a0, count, level, g, layer.table, angle_step, bond_gradient, slope, n, du_from, tile)
         if level == 0:
             continue
         # dE/d(new angles): what this convolution sends, and at level 1 what later layers sent.
@@ -359,11 +397,17 @@ def backward(
             _times(n, 128, layer.back, 128, 64, up, 64, up)
         else:
             _times(n, 128, layer.back, 128, 64, zeros, 0, up)
-            _read(old_angles, a0, count, angles)
-        _update_normed(a0, count, level, g, update, angles, n, inverses)
+        if keeps_update:
+            kept_inverses(a0, count, TILE, kept_update, inverses)
+        else:
+            if level == 2:
+                _read(old_angles, a0, count, angles)
+            _update_normed(a0, count, level, g, update, angles, n, inverses)
+        tile = np.int64(a0) * 128 if keeps_update else 0
         _update_backward(
-            a0, count, level, g, update.table, norms, angle_step, update_bond_gradient, slope, up, u, n, inverses
-        )
+            a0, count, level, g, update.table, norms, angle_step, update_bond_gradient, slope, up, u, update_from, tile,
+            inverses,
+        )  # fmt: skip
         if level == 2:
             _times(u, 128, update.back, 128, 64, up, 64, up)
             _write(up, a0, count, new_angles)

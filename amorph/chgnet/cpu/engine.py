@@ -73,9 +73,9 @@ class Engine:
     def _compute(self, atoms: Atoms, properties: set[str]) -> tuple[graph.Graph, dict[str, Any]]:
         """Go through the network and back in the precision of this engine."""
         g = self._list.graph(atoms)
-        self._memory.check_graph(g, len(atoms), threads=self.threads, itemsize=self.bench.space.itemsize)
-        table, kind = self._messages(atoms.numbers)
-        step = Network(self.model, self.tables, self.transposes, self.bench, g, atoms.numbers, table, kind)
+        keep = self._memory.check_graph(g, len(atoms), threads=self.threads, itemsize=self.bench.space.itemsize)
+        given = self.model, self.tables, self.transposes, self.bench, g, atoms.numbers
+        step = Network(*given, *self._messages(atoms.numbers), keep=keep)
         energies, moments = step.forward("magmoms" in properties)
         energy = float(energies.sum() + self.model.reference[atoms.numbers - 1].sum())
         bond_slope, angle_slope = step.backward()

@@ -8,9 +8,39 @@ n = z / rms(z), y = n · scale + shift, φ = silu(y_core) · σ(y_gate). W and W
 # mypy: disable-error-code="no-untyped-def"
 # numba infers the types of its kernels.
 
+from typing import NamedTuple
+
 from numba import njit
 
 from amorph.chgnet.cpu.simd import MEAN, load, normed_product, product, splat, store, total
+from amorph.chgnet.folding import Array
+
+
+class Kept(NamedTuple):
+    """What the way forward leaves for the way back; all empty where that computes it again, to the same bits."""
+
+    n: Array
+    """(rows, 128)"""
+    slope: Array
+    """(rows, 128) silu'(h)."""
+    inverses: Array
+    """(rows, 2) 1 / rms(z) of core and gate."""
+
+
+@njit(cache=True, nogil=True)
+def keep_inverses(first, count, rows, inverses, kept):
+    """Keep 1 / rms of the first `count` rows of a tile of `rows` as those from row `first` on."""
+    for row in range(count):
+        place = 2 * (first + row)
+        kept.inverses[place], kept.inverses[place + 1] = inverses[row], inverses[rows + 16 + row]
+
+
+@njit(cache=True, nogil=True)
+def kept_inverses(first, count, rows, kept, inverses):
+    """Bring them back to where `second_forward` writes them."""
+    for row in range(count):
+        place = 2 * (first + row)
+        inverses[row], inverses[rows + 16 + row] = kept.inverses[place], kept.inverses[place + 1]
 
 
 @njit(cache=True, nogil=True)
@@ -35,12 +65,13 @@ def second_backward(rows, gradient, second, zeros, target):
 
 
 @njit(cache=True, nogil=True)
-def through_norm(d, n, row, core, gate, along_core, along_gate):
+def through_norm(d, row, n, at, core, gate, along_core, along_gate):
     """Go back through the norms of one row: d becomes dE/dz = (dE/dn − n mean(n · dE/dn)) / rms(z).
 
-    `core` and `gate` are 1 / rms; `along_...` the lanes whose sum is that of n · dE/dn.
+    `row` and `at` are the places of the row in d and in n; `core` and `gate` are 1 / rms; `along_...` the lanes whose
+    sum is that of n · dE/dn.
     """
     mean_core, mean_gate = splat(total(along_core) * MEAN), splat(total(along_gate) * MEAN)
     for k in range(0, 64, 16):
-        store(d, row + k, (load(d, row + k) - load(n, row + k) * mean_core) * core)
-        store(d, row + 64 + k, (load(d, row + 64 + k) - load(n, row + 64 + k) * mean_gate) * gate)
+        store(d, row + k, (load(d, row + k) - load(n, at + k) * mean_core) * core)
+        store(d, row + 64 + k, (load(d, row + 64 + k) - load(n, at + 64 + k) * mean_gate) * gate)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from amorph.chgnet.cpu.tables import RADIAL_INTERVALS, RADIAL_START, angular_step
 from amorph.chgnet.guards import refuse_close, refuse_isolated
-from amorph.structure import pair_list
+from amorph.structure import half_list
 
 COSINE_SCALE = 1 - 1e-6
 """CHGNet shortens the cosine so that the slope of its arc cosine stays finite."""
@@ -126,14 +126,7 @@ class VerletList:
         return bool(smallest * (self.cutoff + self.skin) - 2 * np.sqrt((u**2).sum(axis=1).max()) >= self.cutoff)
 
     def _rebuild(self, atoms: Atoms, positions: NDArray[np.float64], cell: NDArray[np.float64]) -> None:
-        pairs = pair_list(atoms, self.cutoff + self.skin)
-        first = pairs.S[np.arange(len(pairs.S)), (pairs.S != 0).argmax(axis=1)]
-        half = (pairs.i < pairs.j) | ((pairs.i == pairs.j) & (first > 0))
-        self._pairs = (
-            pairs.i[half].astype(np.int32),
-            pairs.j[half].astype(np.int32),
-            pairs.S[half].astype(np.float64),
-        )
+        self._pairs = half_list(atoms, self.cutoff + self.skin)
         self._positions, self._inverse = positions.copy(), np.linalg.inv(cell)
         self.rebuilds += 1
 

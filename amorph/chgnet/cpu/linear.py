@@ -1,4 +1,4 @@
-"""Products of features with matrices, for atoms and short bonds."""
+"""Products of features with matrices, and sums of them, for atoms and short bonds: rows `first` to `last` of each."""
 
 # mypy: disable-error-code="no-untyped-def"
 # numba infers the types of its kernels.
@@ -29,9 +29,9 @@ def linear(first, last, x, inputs, weights, bias, outputs, y, add, scratch):
 
 
 @njit(cache=True, nogil=True)
-def add_parts(parts, size, total):
-    """Add the private sums of all chunks of work, in their order."""
-    for k in range(0, size, 16):
+def add_parts(first, last, parts, size, total, scratch):
+    """Add the private sums of all chunks of work, in their order, over vectors of 16 from `first` to `last`."""
+    for k in range(first * 16, last * 16, 16):
         value = load(parts, k)
         for part in range(1, parts.size // size):
             value = value + load(parts, part * size + k)
@@ -39,18 +39,18 @@ def add_parts(parts, size, total):
 
 
 @njit(cache=True, nogil=True)
-def add_ends(values, width, ends, total):
+def add_ends(first, last, values, width, ends, total, scratch):
     """Add what the two directed edges of each short bond hold."""
-    for s in range(ends.shape[0]):
+    for s in range(first, last):
         a, b = np.int64(ends[s, 0]) * width, np.int64(ends[s, 1]) * width
         for k in range(0, width, 16):
             store(total, s * width + k, load(values, a + k) + load(values, b + k))
 
 
 @njit(cache=True, nogil=True)
-def add_edges(values, edge_start, total):
+def add_edges(first, last, values, edge_start, total, scratch):
     """Add the first 128 of the 256 columns of all directed edges of each center."""
-    for center in range(edge_start.size - 1):
+    for center in range(first, last):
         for k in range(0, 128, 16):
             value = zero(values)
             for e in range(edge_start[center], edge_start[center + 1]):
@@ -59,9 +59,9 @@ def add_edges(values, edge_start, total):
 
 
 @njit(cache=True, nogil=True)
-def weigh(sums, ends, weights, plain, messages):
+def weigh(first, last, sums, ends, weights, plain, messages, scratch):
     """Add the sums of the two directed edges of each short bond, and multiply them with the bond's weights."""
-    for s in range(ends.shape[0]):
+    for s in range(first, last):
         a, b = np.int64(ends[s, 0]) * 64, np.int64(ends[s, 1]) * 64
         for k in range(0, 64, 16):
             value = load(sums, a + k) + load(sums, b + k)
@@ -70,9 +70,9 @@ def weigh(sums, ends, weights, plain, messages):
 
 
 @njit(cache=True, nogil=True)
-def weigh_backward(plain, ends, weights, upstream, weight_gradient):
+def weigh_backward(first, last, plain, ends, weights, upstream, weight_gradient, scratch):
     """Add dE/dw of `weigh` to the first directed edge of each short bond; `upstream` becomes dE/d(sums)."""
-    for s in range(ends.shape[0]):
+    for s in range(first, last):
         at = np.int64(ends[s, 0]) * 64
         for k in range(0, 64, 16):
             up = load(upstream, s * 64 + k)

@@ -19,6 +19,12 @@ PER_LISTED_PAIR = 200
 """Bytes of a directed pair while the Verlet list is rebuilt."""
 PER_SHORT_EDGE = 6_700
 PER_ANGLE = 600
+KEPT_PER_BOND = 8_300
+"""Bytes more where activations are kept for the way back: four atom convolutions with two rows of 2 · 128 each."""
+KEPT_PER_ANGLE = 3_650
+"""The same of an angle: three bond convolutions with a row of 2 · 128 each and an angle update with one of 128."""
+KEPT_SHARE = 0.5
+"""Activations are kept where they take at most this share of what is free; else they are computed again."""
 STOCK_PER_ANGLE = 64_000
 """Bytes of the chgnet package for an angle, which are most of what it takes: 15 GB for 1000 atoms of an oxide."""
 TABLES = 295_000_000
@@ -47,8 +53,13 @@ def bytes_of(
     return int(TABLES + parts * itemsize / 4)
 
 
+def kept_bytes(*, bonds: float, angles: float, itemsize: int = 4) -> int:
+    """Count the memory of activations that are kept for the way back, beyond :func:`bytes_of`."""
+    return int((bonds * KEPT_PER_BOND + angles * KEPT_PER_ANGLE) * itemsize / 4)
+
+
 def estimate_bytes(atoms: int, volume: float, *, threads: int = 1, package: bool = False) -> int:
-    """Estimate the memory of one evaluation in a cell of some volume [Å³], before anything is listed.
+    """Estimate the least memory of one evaluation in a cell of some volume [Å³], before anything is listed.
 
     From the mean number of neighbors 4/3 π r³ ρ within 6 Å and 3 Å; those within 3 Å come in shells, so the number
     varies: 1.2 covers oxides. A structure that fills its cell unevenly (a slab) needs more:
@@ -72,18 +83,28 @@ class MemoryGuard:
     """
 
     def __init__(self, granted: int = 0) -> None:
-        self._granted = granted
+        self._granted, self._kept = granted, 0
 
     def check(self, atoms: int, volume: float, *, threads: int = 1, package: bool = False) -> None:
         """Refuse a structure whose estimate, less what was granted before, is more than what is free."""
         need = estimate_bytes(atoms, volume, threads=threads, package=package)
         self._grant(need, f"{atoms} atoms in {volume:.0f} Å³")
 
-    def check_graph(self, graph: "Graph", atoms: int, *, threads: int, itemsize: int) -> None:
-        """Refuse a structure whose bonds and angles, now counted, would not fit."""
-        edges, angles = graph.edge_bond.size, graph.angle_knot.size
-        need = bytes_of(atoms, bonds=graph.i.size, edges=edges, angles=angles, threads=threads, itemsize=itemsize)
+    def check_graph(self, graph: "Graph", atoms: int, *, threads: int, itemsize: int) -> bool:
+        """Refuse a structure whose bonds and angles, now counted, would not fit.
+
+        Returns
+        -------
+        Whether there is memory to keep activations too; where not, those kept before are to be given back.
+        """
+        bonds, edges, angles = graph.i.size, graph.edge_bond.size, graph.angle_knot.size
+        need = bytes_of(atoms, bonds=bonds, edges=edges, angles=angles, threads=threads, itemsize=itemsize)
+        kept = kept_bytes(bonds=bonds, angles=angles, itemsize=itemsize)
+        more = max(0, need - self._granted) + kept - self._kept
+        keep = more <= 0 or more <= KEPT_SHARE * available_memory()
         self._grant(need, f"{atoms} atoms with {angles} angles between bonds")
+        self._kept = max(kept, self._kept) if keep else 0
+        return keep
 
     def _grant(self, need: int, what: str) -> None:
         if need <= self._granted:

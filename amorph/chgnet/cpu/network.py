@@ -1,6 +1,7 @@
 """The network on one graph: embed, three blocks of bond convolution and atom convolution, readout; and the way back.
 
-Nothing but a few vectors per atom, bond and angle is kept between the two.
+What the gated MLPs leave for the way back is kept where memory allows; else it is computed again, tile by tile, to the
+same bits, and nothing but a few vectors per atom, bond and angle stays.
 """
 
 import itertools
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from amorph.chgnet.cpu import atom_convolution, bond_convolution, bonds, graph, readout
 from amorph.chgnet.cpu.bench import Bench
+from amorph.chgnet.cpu.gated import Kept
 from amorph.chgnet.cpu.graph import Graph
 from amorph.chgnet.cpu.linear import add_edges, add_ends, add_parts, linear, weigh, weigh_backward
 from amorph.chgnet.cpu.tables import Tables, angular_step
@@ -66,15 +68,20 @@ class Network:
         numbers: NDArray[np.int64],
         table: Array | None,
         kind: NDArray[np.int32],
+        *,
+        keep: bool,
     ) -> None:
         """Lay out one evaluation.
 
         `table` holds the messages of the first atom convolution and `kind` each atom's place in it; without a table
-        that convolution is computed.
+        that convolution is computed. `keep` tells whether there is memory to keep activations.
         """
         self.model, self.tables, self.back, self.bench = model, tables, back, bench
         self.graph, self.numbers, self.table, self.kind = g, numbers, table, kind
-        self.space = bench.space
+        self.space, self.keep = bench.space, keep
+        self.nothing = Kept(*[bench.space.empty("nothing", 0)] * 3)
+        if not keep:
+            bench.kept.clear()
         self.atoms, self.shorts, self.edges = len(numbers), g.bond.size, g.edge_bond.size
         self.angles = g.angle_knot.size
         self.kinds = int(self.kind.max()) + 1
@@ -86,7 +93,11 @@ class Network:
         self.bond_chunks = [(int(a), int(b)) for a, b in itertools.pairwise(bounds)]
         # Chunks of angles end between centers: the sums of one center belong to one thread.
         cuts = g.angle_start[np.searchsorted(g.angle_start, np.linspace(0, self.angles, parts + 1))]
-        self.angle_chunks = [(int(a), int(b)) for a, b in itertools.pairwise(cuts)]
+        firsts = np.searchsorted(g.angle_start, cuts)
+        firsts[0], firsts[-1] = 0, self.atoms
+        pairs = zip(itertools.pairwise(cuts.tolist()), itertools.pairwise(g.edge_start[firsts].tolist()), strict=True)
+        self.angle_chunks = [(*angles, *edges) for angles, edges in pairs]
+        """First and last angle of each chunk, and first and last edge of its centers."""
         n, s = self.atoms, self.shorts
         self.a = [self._new(f"a{layer}", n, 64) for layer in range(5)]
         self.e = [self._new(f"e{layer}", s, 64) for layer in range(4)]
@@ -99,6 +110,21 @@ class Network:
 
     def _zeros(self, name: str, rows: int, width: int) -> Array:
         return self.space.zeros(name, whole_rows(rows) * width)
+
+    def _kept(self, name: str, rows: int) -> Kept:
+        """Room for what one gated MLP leaves for the way back; what it left, on the way back."""
+        if not self.keep:
+            return self.nothing
+        widths = {"n": 128, "slope": 128, "inverses": 2}
+        return Kept(*(self.bench.kept.empty(f"{name} {part}", rows * width) for part, width in widths.items()))
+
+    def _kept_angles(self, layer: int) -> tuple[Kept, Kept]:
+        """The same of bond convolution `layer` and of the angle update before it.
+
+        Of updates the second alone: the first has no matrix that is worth the memory.
+        """
+        convolution = self._kept(f"bond convolution {layer}", self.angles)
+        return convolution, self.nothing if layer < 2 else self._kept("angle update", self.angles)
 
     def forward(self, want_moments: bool) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """Return the energy of each atom without its reference [eV], and the magnetic moments [μB] where wanted."""
@@ -118,64 +144,73 @@ class Network:
         bench.run(readout.readout, [(0, self.atoms, self.a[4], self.model.readout, energies, self.gradient)])
         return energies, moments
 
-    def _atom_parts(self, layer: int) -> tuple[atom_convolution.Bonds, atom_convolution.FirstLayer]:
+    def _atom_parts(self, layer: int, *, products: bool) -> tuple[atom_convolution.Bonds, atom_convolution.FirstLayer]:
         """The bonds with the number of each short one, and the first layer of an atom convolution."""
-        convolution = self.model.atom_convolutions[layer]
-        products = self._new("atom products", self.atoms, 256)
-        self.bench.linear(self.a[layer], self.atoms, convolution.atom, convolution.atom_bias, products)
-        bond_products = self._new("bond products", self.shorts, 128)
+        convolution, g = self.model.atom_convolutions[layer], self.atom_graph
+        table = self.tables.convolution[layer - 1] if layer else self.tables.first_convolution
+        atoms, bonds = self._new("atom products", self.atoms, 256), self._new("bond products", self.shorts, 128)
+        if products:
+            self.bench.linear(self.a[layer], self.atoms, convolution.atom, convolution.atom_bias, atoms)
         if layer == 0:
-            no_short = self.atom_graph._replace(short=np.full_like(self.graph.short, -1))
-            return no_short, atom_convolution.FirstLayer(products, bond_products, self.tables.first_convolution)
-        self.bench.linear(self.e[layer], self.shorts, convolution.bond, None, bond_products)
-        return self.atom_graph, atom_convolution.FirstLayer(products, bond_products, self.tables.convolution[layer - 1])
+            g = g._replace(short=np.full_like(self.graph.short, -1))
+        elif products:
+            self.bench.linear(self.e[layer], self.shorts, convolution.bond, None, bonds)
+        return g, atom_convolution.FirstLayer(atoms, bonds, table)
 
     def _atom_convolution(self, layer: int) -> None:
         convolution = self.model.atom_convolutions[layer]
         size = whole_rows(self.atoms) * 64
         sums = self.space.zeros("message sums", size * self.bench.threads)
+        parts = [sums[k * size : (k + 1) * size] for k in range(self.bench.threads)]
+        chunks = list(zip(self.bond_chunks, parts, strict=True))
         if layer == 0 and self.table is not None:
             elements = atom_convolution.Elements(self.kind, self.kinds, self.table)
-            kernel, given = atom_convolution.first_forward, [self.atom_graph, elements]
+            work = [(*chunk, self.atom_graph, elements, part) for chunk, part in chunks]
+            self.bench.run(atom_convolution.first_forward, work)
         else:
-            kernel, given = atom_convolution.forward, [*self._atom_parts(layer), convolution.output]
-        chunks = enumerate(self.bond_chunks)
-        self.bench.run(kernel, [(*chunk, *given, sums[k * size : (k + 1) * size]) for k, chunk in chunks])
+            given = *self._atom_parts(layer, products=True), convolution.output
+            kept = self._kept(f"atom convolution {layer}", 2 * self.graph.i.size)
+            self.bench.run(atom_convolution.forward, [(*chunk, *given, part, kept) for chunk, part in chunks])
         messages = self.space.empty("messages", size)
-        add_parts(sums, size, messages)
+        self.bench.rows(add_parts, size // 16, sums, size, messages)
         self.a[layer + 1][:] = self.a[layer]
         self.bench.linear(messages, self.atoms, convolution.mix, None, self.a[layer + 1], add=True)
 
-    def _bond_parts(self, layer: int) -> tuple[bond_convolution.FirstLayer, Array, bond_convolution.FirstLayer]:
-        """First layer and norms of the angle update, and first layer of the bond convolution."""
+    def _bond_layer(self, layer: int, *, products: bool) -> bond_convolution.FirstLayer:
+        """First layer of a bond convolution."""
         convolution = self.model.bond_convolutions[layer]
-        products = self._new("bond products", self.shorts, 256)
-        self.bench.linear(self.e[layer], self.shorts, convolution.bonds, None, products)
-        atoms = self._new("atom products", self.atoms, 128)
-        self.bench.linear(self.a[layer + 1], self.atoms, convolution.atom, convolution.atom_bias, atoms)
-        back = self.back.bond[layer]["angle"].ravel()
-        first = bond_convolution.FirstLayer(products, atoms, self.tables.angle_in_bond, convolution.angle.ravel(), back)
+        bonds, atoms = self._new("bond products", self.shorts, 256), self._new("atom products", self.atoms, 128)
+        if products:
+            self.bench.linear(self.e[layer], self.shorts, convolution.bonds, None, bonds)
+            self.bench.linear(self.a[layer + 1], self.atoms, convolution.atom, convolution.atom_bias, atoms)
+        matrix, back = convolution.angle.ravel(), self.back.bond[layer]["angle"].ravel()
+        return bond_convolution.FirstLayer(bonds, atoms, self.tables.angle_in_bond, matrix, back)
+
+    def _update_layer(self, layer: int, *, products: bool) -> tuple[bond_convolution.FirstLayer, Array]:
+        """First layer and norms of the angle update before bond convolution `layer`."""
+        table = self.tables.angle_in_angle
         if layer == 0:
-            empty = products[:0]
-            return bond_convolution.FirstLayer(empty, empty, self.tables.angle_in_angle, empty, empty), empty, first
+            empty = self.w[:0]
+            return bond_convolution.FirstLayer(empty, empty, table, empty, empty), empty
         update = self.model.angle_updates[layer - 1]
-        update_products = self._new("update bond products", self.shorts, 256)
-        self.bench.linear(self.e[layer], self.shorts, update.bonds, None, update_products)
-        update_atoms = self._new("update atom products", self.atoms, 128)
-        self.bench.linear(self.a[layer], self.atoms, update.atom, update.atom_bias, update_atoms)
-        back = self.back.angle[layer - 1]["angle"].ravel()
-        table, matrix = self.tables.angle_in_angle, update.angle.ravel()
-        return bond_convolution.FirstLayer(update_products, update_atoms, table, matrix, back), update.norms, first
+        bonds = self._new("update bond products", self.shorts, 256)
+        atoms = self._new("update atom products", self.atoms, 128)
+        if products:
+            self.bench.linear(self.e[layer], self.shorts, update.bonds, None, bonds)
+            self.bench.linear(self.a[layer], self.atoms, update.atom, update.atom_bias, atoms)
+        matrix, back = update.angle.ravel(), self.back.angle[layer - 1]["angle"].ravel()
+        return bond_convolution.FirstLayer(bonds, atoms, table, matrix, back), update.norms
 
     def _bond_convolution(self, layer: int) -> None:
         g, convolution = self.graph, self.model.bond_convolutions[layer]
-        update, norms, first = self._bond_parts(layer)
-        sums = self._zeros("edge sums", self.edges, 64)
+        first, update = self._bond_layer(layer, products=True), self._update_layer(layer, products=True)
+        sums = self._new("edge sums", self.edges, 64)
         angles = self.alpha[max(layer - 1, 0)], self.alpha[layer]
-        what = (layer, self.bond_graph, update, norms, *angles, first, convolution.output, self.w, sums)
+        given = (layer, self.bond_graph, *update, *angles, first, convolution.output, self.w, sums)
+        what = (*given, *self._kept_angles(layer))
         self.bench.run(bond_convolution.forward, [(*chunk, *what) for chunk in self.angle_chunks])
         messages = self._new("short messages", self.shorts, 64)
-        weigh(sums, g.ends, self.w, self.plain[layer], messages)
+        self.bench.rows(weigh, self.shorts, sums, g.ends, self.w, self.plain[layer], messages)
         self.e[layer + 1][:] = self.e[layer]
         self.bench.linear(messages, self.shorts, convolution.mix, None, self.e[layer + 1], add=True)
 
@@ -199,7 +234,7 @@ class Network:
 
     def _atom_convolution_backward(self, layer: int) -> None:
         """From dE/da[layer + 1] to dE/da[layer], dE/de[layer] and the slopes of the bonds."""
-        bench = self.bench
+        g, bench = self.graph, self.bench
         upstream = self._new("messages", self.atoms, 64)
         bench.linear(self.gradient, self.atoms, self.back.atom[layer]["mix"], None, upstream)
         if layer == 0 and self.table is not None:
@@ -208,18 +243,18 @@ class Network:
             bench.run(atom_convolution.first_backward, [(*chunk, *what) for chunk in self.bond_chunks])
             return
         output, step = self.model.atom_convolutions[layer].output, self.tables.coarse_step
-        given = (*self._atom_parts(layer), output, step, upstream, self.slope)
+        given = (*self._atom_parts(layer, products=not self.keep), output, step, upstream, self.slope)
         size = whole_rows(self.atoms) * 256
         sums = self.space.zeros("gradient sums", size * bench.threads)
-        bond_sums = self._new("bond gradient sums", self.shorts, 128)
-        chunks = enumerate(self.bond_chunks)
-        kernel = atom_convolution.backward
-        bench.run(kernel, [(*chunk, *given, sums[k * size : (k + 1) * size], bond_sums) for k, chunk in chunks])
+        parts = [sums[k * size : (k + 1) * size] for k in range(bench.threads)]
+        rest = self._new("bond gradient sums", self.shorts, 128), self._kept(f"atom convolution {layer}", 2 * g.i.size)
+        chunks = zip(self.bond_chunks, parts, strict=True)
+        bench.run(atom_convolution.backward, [(*chunk, *given, part, *rest) for chunk, part in chunks])
         if layer == 0:
             return
-        add_parts(sums, size, sums[:size])
+        bench.rows(add_parts, size // 16, sums, size, sums[:size])
         bench.linear(sums[:size], self.atoms, self.back.atom[layer]["atom"], None, self.gradient, add=True)
-        bench.linear(bond_sums, self.shorts, self.back.atom[layer]["bond"], None, self.bond_gradient, add=True)
+        bench.linear(rest[0], self.shorts, self.back.atom[layer]["bond"], None, self.bond_gradient, add=True)
         if self.update_gradient is not None:
             turned = self.back.angle[layer - 1]["atom"]
             bench.linear(self.update_gradient, self.atoms, turned, None, self.gradient, add=True)
@@ -230,24 +265,25 @@ class Network:
         g, bench = self.graph, self.bench
         upstream = self._new("short messages", self.shorts, 64)
         bench.linear(self.bond_gradient, self.shorts, self.back.bond[layer]["mix"], None, upstream)
-        weigh_backward(self.plain[layer], g.ends, self.w, upstream, self.weight_gradient)
-        update, norms, first = self._bond_parts(layer)
-        edge_sums = self._zeros("edge gradient", self.edges, 256)
-        update_edges = self._zeros("update edge gradient", self.edges, 256) if layer else edge_sums
+        bench.rows(weigh_backward, self.shorts, self.plain[layer], g.ends, self.w, upstream, self.weight_gradient)
+        first = self._bond_layer(layer, products=not self.keep)
+        update = self._update_layer(layer, products=layer == 1 or not self.keep)
+        edge_sums = self._new("edge gradient", self.edges, 256)
+        update_edges = self._new("update edge gradient", self.edges, 256) if layer else edge_sums
         gradients = bond_convolution.Gradients(self.angle_slope, edge_sums, update_edges, self.weight_gradient)
         # Level 2 leaves dE/dα[1] in the place of α[2]; level 1 finds it there.
         angles = self.alpha[1] if layer == 2 else self.alpha[2], self.alpha[layer]
-        given = (layer, self.bond_graph, update, norms, *angles, first, self.model.bond_convolutions[layer].output)
-        what = (*given, self.w, angular_step(), upstream, gradients)
+        given = (layer, self.bond_graph, *update, *angles, first, self.model.bond_convolutions[layer].output)
+        what = (*given, self.w, angular_step(), upstream, gradients, *self._kept_angles(layer))
         bench.run(bond_convolution.backward, [(*chunk, *what) for chunk in self.angle_chunks])
         atom_sums = self._new("center gradient", self.atoms, 128)
-        add_edges(edge_sums, g.edge_start, atom_sums)
+        bench.rows(add_edges, self.atoms, edge_sums, g.edge_start, atom_sums)
         bench.linear(atom_sums, self.atoms, self.back.bond[layer]["atom"], None, self.gradient, add=True)
         both = self._new("bond gradient", self.shorts, 256)
-        add_ends(edge_sums, 256, g.ends, both)
+        bench.rows(add_ends, self.shorts, edge_sums, 256, g.ends, both)
         bench.linear(both, self.shorts, self.back.bond[layer]["bonds"], None, self.bond_gradient, add=True)
         if layer:
-            add_ends(update_edges, 256, g.ends, both)
+            bench.rows(add_ends, self.shorts, update_edges, 256, g.ends, both)
             bench.linear(both, self.shorts, self.back.angle[layer - 1]["bonds"], None, self.bond_gradient, add=True)
             self.update_gradient = self._new("update center gradient", self.atoms, 128)
-            add_edges(update_edges, g.edge_start, self.update_gradient)
+            bench.rows(add_edges, self.atoms, update_edges, g.edge_start, self.update_gradient)

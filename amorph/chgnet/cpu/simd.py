@@ -156,6 +156,23 @@ def store(typing_context: Any, array: Any, offset: Any, value: Any) -> Any:
 
 
 @intrinsic
+def stream(typing_context: Any, array: Any, offset: Any, value: Any) -> Any:
+    """Write 16 elements past the caches, to a place that starts a cache line.
+
+    Such writes may arrive late: a lock, as between two steps of work in threads, waits for them.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address = _address(context, builder, signature.args[0], *arguments[:2])
+        written = builder.store(arguments[2], builder.bitcast(address, vector.llvm.as_pointer()), align=64)
+        written.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(_INT, 1)]))
+        return context.get_dummy_value()
+
+    vector = _vector_of(array)
+    return types.void(array, types.intp, vector), codegen
+
+
+@intrinsic
 def splat(typing_context: Any, scalar: Any) -> Any:
     """Copy one number to all lanes."""
 

@@ -93,6 +93,15 @@ class Tables:
                 self._messages.popitem(last=False)
             return self._messages[key]
 
+    def _known(self, center: int, neighbor: int) -> Array | None:
+        """Find the messages of a pair in the tables of other sets."""
+        for elements, table in self._messages.items():
+            if center in elements and neighbor in elements:
+                size = table.size // len(elements) ** 2
+                place = elements.index(center) * len(elements) + elements.index(neighbor)
+                return table[place * size : (place + 1) * size]
+        return None
+
     def _pairs(self, elements: tuple[int, ...]) -> Array:
         # What all pairs share is computed once.
         fine = self.step / REFINEMENT
@@ -104,13 +113,14 @@ class Tables:
             places = _extended(knots, step)
             zones.append((self._map_first_layer(places), self._weight(places), step))
         intervals = sum(len(hidden[0]) - 3 for hidden, _, _ in zones)
-        table = aligned(len(elements) ** 2 * intervals * 6 * WIDTH, self._dtype)
-        end = 0
-        for center, neighbor in itertools.product(elements, repeat=2):
-            for hidden, weight, step in zones:
-                part = quintics(*self._message(center, neighbor, hidden, weight), step, self._dtype)
-                start, end = end, end + part.size
-                table[start:end] = part
+        size = intervals * 6 * WIDTH
+        table = aligned(len(elements) ** 2 * size, self._dtype)
+        for place, (center, neighbor) in enumerate(itertools.product(elements, repeat=2)):
+            known = self._known(center, neighbor)
+            if known is None:
+                messages = ((*self._message(center, neighbor, *curves), step) for *curves, step in zones)
+                known = np.concatenate([quintics(*curve, self._dtype) for curve in messages])
+            table[place * size : (place + 1) * size] = known
         return table
 
     def _bond_in_atom_convolution(self, layer: int) -> Array:

@@ -1,4 +1,4 @@
-"""Memory of the CPU engine: named buffers that are kept between steps."""
+"""Memory of the CPU engine: named buffers that stay between steps."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from amorph.machine.wide_vectors import aligned
 
 
 class Workspace:
-    """Named buffers of one precision that only grow, kept between steps."""
+    """Named buffers of one precision that only grow, and stay between steps."""
 
     def __init__(self, dtype: Any) -> None:
         self._dtype = dtype
@@ -23,6 +23,10 @@ class Workspace:
         if buffer is None or buffer.size < count:
             buffer = self._buffers[name] = aligned(int(count * 1.1) + 64, self._dtype)
         return buffer[:count]
+
+    def clear(self) -> None:
+        """Give all buffers back."""
+        self._buffers.clear()
 
     def zeros(self, name: str, count: int) -> Array:
         """Return `count` zeros."""

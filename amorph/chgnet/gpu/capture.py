@@ -19,19 +19,25 @@ from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
-KEPT = 8
-"""Kinds of evaluation that are remembered of the same inputs, the last used ones."""
+KEPT = 12
+"""Kinds of evaluation that are remembered of the same inputs, the last used ones.
+
+The counts, and the eight rooms of three sizes that each go up and down across the end of a bucket, with some to spare.
+"""
 
 
 class Compiled:
-    """A function compiled for all sizes on a GPU; on a CPU, where a compiler may be missing, the function itself."""
+    """A function compiled for all sizes on a GPU; on a CPU, where a compiler may be missing, the function itself.
 
-    def __init__(self, function: Callable[..., Any], device: torch.device) -> None:
+    Not in float64 (`wanted`): the few structures that need it would wait for a compiler in the middle of a run.
+    """
+
+    def __init__(self, function: Callable[..., Any], device: torch.device, *, wanted: bool = True) -> None:
         self._function = function
         self._device = device
         self._compiled: Callable[..., Any] | None = None
         self._announced = False
-        if device.type == "cuda":
+        if wanted and device.type == "cuda":
             self._compiled = torch.compile(function, dynamic=True, options=_options())
 
     @property
@@ -42,8 +48,7 @@ class Compiled:
     def __call__(self, *inputs: Any) -> Any:
         if self._compiled is None:
             return self._function(*inputs)
-        if self._announced:
-            return self._compiled(*inputs)
+        # Sizes that break an assumption of the first call are compiled for again, so every call has its settings.
         started = time.perf_counter()
         for rows in inputs:
             if isinstance(rows, Tensor) and rows.dim() == 2:  # any number of them, but all as wide
@@ -59,8 +64,9 @@ class Compiled:
             logger.warning("CHGNet runs on %s without torch.compile: %s", self._device, _first_line(error))
             self._compiled = None
             return self._function(*inputs)
+        if not self._announced:
+            logger.info("compiled CHGNet for %s in %.0f s", self._device, time.perf_counter() - started)
         self._announced = True
-        logger.info("compiled CHGNet for %s in %.0f s", self._device, time.perf_counter() - started)
         return result
 
 
@@ -93,6 +99,7 @@ class Captures:
         self._stream: torch.cuda.Stream | None = None
         self._graphs: WeakKeyDictionary[Any, OrderedDict[Hashable, tuple[torch.cuda.CUDAGraph, Tensor] | None]]
         self._graphs = WeakKeyDictionary()
+        self._too_large: WeakKeyDictionary[Any, set[Hashable]] = WeakKeyDictionary()
 
     @property
     def on(self) -> bool:
@@ -133,6 +140,11 @@ class Captures:
             What the shapes inside the evaluation depend on.
         evaluation
             Asks the device for nothing.
+
+        Raises
+        ------
+        torch.OutOfMemoryError
+            Memory is exhausted, and not by a capture alone.
         """
         if not self._on:
             return _to_host(evaluation())
@@ -142,25 +154,35 @@ class Captures:
         graphs.move_to_end(kind)
         if len(graphs) > KEPT:
             graphs.popitem(last=False)
-        if not known:
+        if not known or kind in self._too_large.get(inputs, ()):
             return _to_host(evaluation())
         if captured is None:
-            try:
-                captured = graphs[kind] = self._capture(evaluation)
-            except torch.OutOfMemoryError:
-                raise
-            except RuntimeError as error:
+            captured = self._tried(inputs, kind, evaluation)
+            if captured is None:
+                return _to_host(evaluation())  # out of the call that failed, whose tensors are gone now
+            graphs[kind] = captured
+        graph, output = captured
+        graph.replay()
+        return _to_host(output)
+
+    def _tried(
+        self, inputs: Any, kind: Hashable, evaluation: Callable[[], Tensor]
+    ) -> tuple[torch.cuda.CUDAGraph, Tensor] | None:
+        """Capture, or drop all graphs and return None; what exhausts memory is not tried again for these inputs."""
+        try:
+            return self._capture(evaluation)
+        except RuntimeError as error:
+            if _exhausted(error):
+                self._too_large.setdefault(inputs, set()).add(kind)
+            else:
                 logger.warning(
                     "CHGNet runs on %s without a CUDA graph, with a launch for each operation: %s",
                     self._device,
                     _first_line(error),
                 )
                 self._on = False
-                self.clear()
-                return _to_host(evaluation())
-        graph, output = captured
-        graph.replay()
-        return _to_host(output)
+        self.clear()
+        return None
 
     def _capture(self, evaluation: Callable[[], Tensor]) -> tuple[torch.cuda.CUDAGraph, Tensor]:
         # Graphs run one at a time and their results are copied at once, so they can share memory.
@@ -176,6 +198,13 @@ class Captures:
 def _to_host(values: Tensor) -> NDArray[np.float64]:
     array: NDArray[np.float64] = values.cpu().numpy()
     return array
+
+
+def _exhausted(error: BaseException | None) -> bool:
+    """Tell whether an error says that memory is exhausted, or came up while such a one ended a capture."""
+    while error is not None and not isinstance(error, torch.OutOfMemoryError) and "out of memory" not in str(error):
+        error = error.__context__
+    return error is not None
 
 
 def _first_line(error: Exception) -> str:

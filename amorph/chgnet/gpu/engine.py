@@ -34,6 +34,9 @@ from amorph.structure import MINIMUM_DISTANCE, SKIN
 
 logger = logging.getLogger(__name__)
 
+PATIENCE = 500
+"""Evaluations that compute layers twice before it is looked again whether what they leave would fit."""
+
 KEPT = 4
 """Batches of different composition whose lists and captured graphs are kept, the last used ones."""
 
@@ -62,7 +65,7 @@ class TorchEngine:
         self._reference = np.asarray(checkpoint.arrays["composition_model.fc.weight"], dtype=np.float64).ravel()
         self._skin = skin
         self._padded = self.device.type == "cuda"
-        self._network = Compiled(layers.network, self.device)
+        self._network = Compiled(layers.network, self.device, wanted=dtype == torch.float32)
         self._captures = Captures(self.device)
         self._replicas: OrderedDict[Any, Replicas] = OrderedDict()
         self._precise = Precise(lambda: TorchEngine(checkpoint, device, dtype=torch.float64, skin=skin))
@@ -150,12 +153,14 @@ class TorchEngine:
         """Evaluate, with less kept for the way back where the device's memory is exhausted all the same."""
         self._grant(replicas, inputs, room)
         values = self._tried(replicas, inputs, room)
+        # Each time out of the call that failed, whose tensors are gone then.
         if values is None:
-            # Out of the call that failed, whose tensors are gone now.
+            self._captures.clear()  # they hold memory that an evaluation cannot use
+            values = self._tried(replicas, inputs, room)
+        if values is None and not replicas.recompute:
             self._captures.clear()
-            if not replicas.recompute:
-                self._compute_twice(replicas)
-                values = self._tried(replicas, inputs, room)
+            self._compute_twice(replicas)
+            values = self._tried(replicas, inputs, room)
         if values is None:
             self._captures.clear()
             itemsize = self.weights.embedding.element_size()
@@ -170,8 +175,13 @@ class TorchEngine:
             return None
 
     def _grant(self, replicas: Replicas, inputs: Inputs, room: Sizes) -> None:
-        """Check, before a larger room is used, that it fits in memory, and choose what is kept for the way back."""
-        if all(new <= old for new, old in zip(room, replicas.granted, strict=True)):
+        """Check, before a larger room is used, that it fits in memory, and choose what is kept for the way back.
+
+        Where layers are computed twice it is checked again after some evaluations: memory may have come free.
+        """
+        look_again = replicas.twice == 1
+        replicas.twice = max(0, replicas.twice - 1)
+        if not look_again and all(new <= old for new, old in zip(room, replicas.granted, strict=True)):
             return
         twice = choose_recompute(
             self.device,
@@ -181,13 +191,15 @@ class TorchEngine:
             itemsize=self.weights.embedding.element_size(),
             release=self._captures.clear,
         )
-        if twice and not replicas.recompute:
+        if twice:
             self._compute_twice(replicas)
         replicas.granted = Sizes(*map(max, room, replicas.granted))
 
     def _compute_twice(self, replicas: Replicas) -> None:
-        replicas.recompute = True
-        logger.info("CHGNet computes its layers twice, uncompiled: what they leave would not fit on %s", self.device)
+        if not replicas.told:
+            what = "CHGNet computes its layers twice, uncompiled: what they leave would not fit on %s"
+            logger.info(what, self.device)
+        replicas.twice, replicas.told = PATIENCE, True
 
     def _values(self, inputs: Inputs, room: Sizes, recompute: bool) -> Tensor:
         """Forces, moments, energies and virials, in one float64 array on the device."""

@@ -87,7 +87,7 @@ class VerletLists:
             self._inverses[number] = np.linalg.inv(cells[number])
             self._lists[number] = make_pairs(
                 torch.from_numpy(positions[rows]).to(self._device),
-                torch.from_numpy(cells[number]).to(self._device),
+                cells[number],
                 self._cutoff + self._skin,
             )
         self.rebuilds += stale.size
@@ -109,25 +109,27 @@ class VerletLists:
         return holds
 
 
-def make_pairs(positions: Tensor, cell: Tensor, cutoff: float) -> Pairs:
+def make_pairs(positions: Tensor, lattice: NDArray[np.float64], cutoff: float) -> Pairs:
     """List all directed pairs of one structure within a cutoff, with linked cells.
 
     Each atom is compared with those of the bins around its own; where the cell is smaller than the cutoff, a bin is
-    the cell and its periodic images are bins of their own.
+    the cell and its periodic images are bins of their own. What follows from the lattice vectors alone is computed on
+    the host: a device loads a library, and waits, for one matrix of nine.
     """
     atoms, device = len(positions), positions.device
-    fractional = positions @ torch.linalg.inv(cell)
+    inverse = np.linalg.inv(lattice)
+    heights = 1 / np.linalg.norm(inverse, axis=0)
+    n = np.clip(np.floor(heights / cutoff), 1, 512).astype(np.int64)
+    reach = np.ceil(cutoff / (heights / n)).astype(np.int64).tolist()
+    cell, bins = torch.from_numpy(lattice).to(device), torch.from_numpy(n).to(device)
+    fractional = positions @ torch.from_numpy(inverse).to(device)
     wrap = fractional.floor()
     inside = fractional - wrap
-    normals = torch.linalg.cross(cell[[1, 2, 0]], cell[[2, 0, 1]])
-    heights = torch.linalg.det(cell).abs() / normals.norm(dim=1)
-    bins = (heights / cutoff).floor().clamp(1, 512).long()
-    reach = (cutoff / (heights / bins)).ceil().long().tolist()
     place = torch.minimum((inside * bins).long(), bins - 1)
     strides = torch.stack([bins[1] * bins[2], bins[2], torch.ones_like(bins[0])])
     number = (place * strides).sum(dim=1)
     by_bin = torch.argsort(number, stable=True)
-    population = torch.bincount(number, minlength=int(bins.prod()))
+    population = torch.bincount(number, minlength=int(n.prod()))
     first = population.cumsum(0) - population
     ranges = [torch.arange(-r, r + 1, device=device) for r in reach]
     offsets = torch.cartesian_prod(*ranges)

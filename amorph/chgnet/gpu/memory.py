@@ -32,10 +32,16 @@ def needed_bytes(atoms: int, pairs: int, sizes: Sizes, *, itemsize: int, recompu
 
 
 def free_bytes(device: torch.device) -> int:
-    """Return what new tensors may take."""
+    """Return what new tensors may take: what nobody has, and what torch's own cache holds idle.
+
+    The cache of captured graphs does not count: only what they run may lie in it.
+    """
     if device.type == "cpu":
         return available_memory()
-    return int(torch.cuda.mem_get_info(device)[0])
+    index = torch.cuda.current_device() if device.index is None else device.index
+    segments = torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]
+    own = [part for part in segments if part["device"] == index and tuple(part["segment_pool_id"]) == (0, 0)]
+    return int(torch.cuda.mem_get_info(device)[0]) + sum(part["total_size"] - part["active_size"] for part in own)
 
 
 def choose_recompute(

@@ -62,10 +62,18 @@ class Replicas:
         self._reach = cutoff, skin
         self.granted = Sizes(0, 0, 0)
         """Room that was found to fit in the device's memory."""
-        self.recompute = False
-        """Whether it fits only where layers are computed again on the way back."""
+        self.twice = 0
+        """Evaluations for which layers are computed twice, because what they leave would not fit, until it is looked
+        again."""
+        self.told = False
+        """Whether the log has it."""
         self._device, self._padded = device, padded
         self._inputs: Inputs | None = None
+
+    @property
+    def recompute(self) -> bool:
+        """Whether layers are computed again on the way back."""
+        return self.twice > 0
 
     def inputs(self, structures: Sequence[Atoms]) -> Inputs:
         """Bring positions, cells and, where they no longer hold, lists to the device."""

@@ -87,7 +87,8 @@ def write_picture(
     caption
         Line below the legend; by default formula and cell.
     width
-        Width of the picture; that of a tall one is less, so that it is no higher than 5/4 of this, legend apart.
+        Width of the picture: 1600 fill a page in print, 800 one on a screen, in a third of the time. A tall picture is
+        narrower, so that it is no higher than 5/4 of this, legend apart.
     azimuth
         Angle about z from which the structure is seen; at 0 the viewer looks along y.
     elevation

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import itertools
 from collections import OrderedDict
 
 import numpy as np
@@ -127,6 +128,38 @@ def test_forces_do_not_depend_on_the_age_of_the_list(engine):
     assert old._list.rebuilds == 1
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_activations_that_are_kept_and_those_computed_again_give_the_same_bits(engine, dtype, monkeypatch):
+    kept = engine if dtype == np.float32 else engine._precise.engine("asked for by a test")
+    again = kept.serial_copy()
+    monkeypatch.setattr("amorph.chgnet.cpu.memory.KEPT_SHARE", -1.0)
+    for atoms in (melt(24), skewed(), rocksalt(2, 0.1)):
+        if dtype == np.float64 and len(atoms) > 24:
+            continue
+        found = again.evaluate(atoms, EVERYTHING)
+        assert not again.bench.kept._buffers
+        with monkeypatch.context() as patch:
+            patch.setattr("amorph.chgnet.cpu.memory.KEPT_SHARE", 1.0)
+            reference = kept.evaluate(atoms, EVERYTHING)
+        assert kept.bench.kept._buffers
+        for name, value in reference.items():
+            assert np.array_equal(found[name], value), name
+
+
+def test_activations_are_given_back_where_memory_runs_short(engine, monkeypatch):
+    twin = engine.serial_copy()
+    twin.evaluate(melt(24), {"forces"})
+    assert twin.bench.kept._buffers
+    larger = rocksalt(2, 0.1)
+    with monkeypatch.context() as patch:
+        # Enough for the evaluation (8 MB), not for what it could keep (80 MB).
+        patch.setattr("amorph.chgnet.cpu.memory.available_memory", lambda: 30_000_000)
+        twin.evaluate(larger, {"forces"})
+        assert not twin.bench.kept._buffers
+    twin.evaluate(larger, {"forces"})
+    assert twin.bench.kept._buffers
+
+
 def test_one_thread_agrees_with_two(engine):
     atoms = rocksalt(2, 0.1)
     one = copy.copy(engine)
@@ -222,6 +255,18 @@ def test_the_envelope_has_the_power_of_the_file_whole_or_not():
     np.testing.assert_allclose(slope, (ahead - behind) / (2 * step), atol=1e-4)
 
 
+def test_pairs_of_elements_that_were_tabulated_before_are_taken_over(engine, monkeypatch):
+    tables, made, message = engine.tables, [], engine.tables._message
+    monkeypatch.setattr(tables, "_messages", OrderedDict())
+    monkeypatch.setattr(tables, "_message", lambda *asked: made.append(asked[:2]) or message(*asked))
+    tables.messages(np.array([3, 8]))
+    known = len(made)
+    table = tables.messages(np.array([3, 8, 12])).reshape(3, 3, -1)
+    assert set(made[known:]) == {(12, 12), (3, 12), (12, 3), (8, 12), (12, 8)}
+    monkeypatch.setattr(tables, "_messages", OrderedDict())
+    assert np.array_equal(table, tables.messages(np.array([3, 8, 12])).reshape(3, 3, -1))
+
+
 def test_tables_are_kept_up_to_a_size_whatever_their_number(engine, monkeypatch):
     tables, made = engine.tables, []
     size = tables.messages(np.array([8])).size
@@ -267,15 +312,19 @@ def test_results_come_from_what_was_written_and_nothing_is_written_outside(dtype
     monkeypatch.setattr("amorph.chgnet.cpu.engine.FEWEST_ATOMS", 0)
     wall, threads = GuardedWorkspace.WALL, 2
     engine = Engine(load_checkpoint("0.3.0"), threads=threads, dtype=dtype)
-    for atoms in (two_atoms(), rocksalt(1, 0.1, seed=4), melt(24)):
+    for keep, atoms in itertools.product((False, True), (two_atoms(), rocksalt(1, 0.1, seed=4), melt(24))):
+        monkeypatch.setattr("amorph.chgnet.cpu.memory.KEPT_SHARE", 1.0 if keep else -1.0)
         engine.bench.space = Workspace(dtype)
         reference = engine.evaluate(atoms, {"forces", "magmoms"})
-        engine.bench.space, scratch = GuardedWorkspace(dtype), [walled(SCRATCH, dtype) for _ in range(threads)]
+        engine.bench.space, engine.bench.kept = GuardedWorkspace(dtype), GuardedWorkspace(dtype)
+        scratch = [walled(SCRATCH, dtype) for _ in range(threads)]
         with monkeypatch.context() as patch:
             patch.setattr(engine.bench, "_scratch", [buffer[wall : wall + SCRATCH] for buffer in scratch])
             result = engine.evaluate(atoms, {"forces", "magmoms"})
         for name, value in reference.items():
             assert np.array_equal(result[name], value), name
-        for buffer in (*engine.bench.space._buffers.values(), *scratch):
+        kept = engine.bench.kept._buffers
+        assert bool(kept) == keep
+        for buffer in (*engine.bench.space._buffers.values(), *kept.values(), *scratch):
             assert (buffer[:wall] == 7).all()
             assert (buffer[-wall:] == 7).all()

@@ -5,6 +5,7 @@ A captured graph of the stand-in runs the evaluation again when it is replayed. 
 
 import contextlib
 import gc
+import itertools
 import logging
 import re
 import weakref
@@ -15,7 +16,7 @@ import torch
 from float64_stock import melt, rocksalt
 
 from amorph.chgnet import CHGNetBatch, CHGNetCalculator
-from amorph.chgnet.gpu import memory as torch_memory
+from amorph.chgnet.gpu import engine as torch_engine, memory as torch_memory
 from amorph.chgnet.gpu.capture import Captures, Compiled
 from amorph.chgnet.gpu.engine import TorchEngine
 from amorph.chgnet.gpu.graph import Sizes
@@ -30,7 +31,7 @@ class Gpu:
 
     def __init__(self, monkeypatch):
         self.streams, self.evaluations, self.captures, self.replays = 0, 0, 0, 0
-        self.capturing, self.refuses = False, False
+        self.capturing, self.refuses, self.exhausts = False, False, lambda: False
         self.current = ["default"]
         gpu = self
 
@@ -62,7 +63,14 @@ class Gpu:
             gpu.captures += 1
             gpu.capturing = True
             try:
-                yield
+                try:
+                    if gpu.exhausts():
+                        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nand more")
+                    yield
+                except torch.OutOfMemoryError:
+                    # The end of a capture finds it broken, and its error takes the place of the first one.
+                    gpu.current.append("left behind")
+                    raise RuntimeError("CUDA error: operation failed due to a previous error during capture")  # noqa: B904
                 if gpu.refuses:
                     gpu.current.append("left behind")  # as torch does where the end of a capture fails
                     raise RuntimeError("operation not permitted when stream is capturing\nand more")
@@ -178,6 +186,39 @@ def test_a_capture_that_fails_is_told_and_tried_once(cpu, gpu, caplog):
     assert not twin.captured
 
 
+def test_a_capture_that_exhausts_memory_goes_without_and_the_others_go_on(cpu, gpu, caplog):
+    engine, atoms = gpu.engine(cpu), rocksalt(1, 0.1)
+    other = atoms.copy()
+    other.numbers[0] = 12
+    engine.evaluate(atoms, FORCES)
+    counts = iter([False, True])  # the first graph, of the counts, has room, the second has not
+    gpu.exhausts = lambda: next(counts, False)
+    first = engine.evaluate(atoms, FORCES)["forces"]
+    assert not graphs_of(engine)  # they gave way
+    for _ in range(3):
+        assert np.array_equal(engine.evaluate(atoms, FORCES)["forces"], first)
+    assert len(graphs_of(engine)) == 1  # the counts again
+    for _ in range(2):
+        engine.evaluate(other, FORCES)
+    assert len(graphs_of(engine)) == 3
+    assert engine.captured
+    assert not caplog.records
+    assert gpu.current == ["default"]
+
+
+def test_sizes_that_flip_between_rooms_are_captured_once(cpu, gpu, monkeypatch):
+    engine, atoms, flips = gpu.engine(cpu), rocksalt(1, 0.1), list(itertools.product((0, 64), repeat=3))
+    rooms, room_for = itertools.cycle(flips), torch_engine.room_for
+
+    def flipping(sizes, *, padded):
+        return Sizes(*np.add(room_for(sizes, padded=padded), next(rooms)).tolist())
+
+    monkeypatch.setattr(torch_engine, "room_for", flipping)
+    for _ in range(2 * len(flips) + 2):
+        engine.evaluate(atoms, FORCES)
+    assert gpu.captures == len(flips) + 1
+
+
 def test_a_member_that_is_away_for_a_step_costs_no_graph_and_no_list(cpu, gpu):
     engine, rng = gpu.engine(cpu), np.random.default_rng(0)
     members = [rocksalt(1, 0.1, seed=seed) for seed in range(3)]
@@ -234,9 +275,43 @@ def test_exhausted_memory_is_tried_again_with_less_kept(cpu, gpu):
     assert np.abs(result - cpu.twin().evaluate(larger, FORCES)["forces"]).max() < 5e-6
 
 
+def test_memory_that_came_free_is_used_again(cpu, gpu, monkeypatch):
+    monkeypatch.setattr(torch_engine, "PATIENCE", 3)
+    engine, atoms = gpu.engine(cpu), rocksalt(1, 0.1)
+    short, seen, values = [True], [], engine._values
+
+    def limited(inputs, room, recompute):
+        if short[0] and not recompute:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        seen.append(recompute)
+        return values(inputs, room, recompute)
+
+    engine._values = limited
+    engine.evaluate(atoms, FORCES)
+    short[0] = False
+    for _ in range(3):
+        engine.evaluate(atoms, FORCES)
+    assert seen[0]
+    assert not seen[-1]
+
+
+def test_idle_memory_of_torch_counts_as_free_unless_graphs_hold_it(monkeypatch):
+    segments = [
+        {"device": 0, "segment_pool_id": (0, 0), "total_size": 100, "active_size": 30},
+        {"device": 0, "segment_pool_id": (0, 1), "total_size": 1000, "active_size": 0},
+        {"device": 1, "segment_pool_id": (0, 0), "total_size": 10000, "active_size": 0},
+    ]
+    monkeypatch.setattr(torch.cuda, "memory_snapshot", lambda: segments)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (5, 0))
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    assert torch_memory.free_bytes(torch.device("cuda")) == 75
+    assert torch_memory.free_bytes(torch.device("cuda:1")) == 10005
+
+
 def test_graphs_are_dropped_before_a_structure_is_refused(monkeypatch):
     """What torch has reserved counts as taken until it is given back: graphs may hold it, where nothing else can go."""
-    device, sizes, released = torch.device("cuda"), Sizes(100, 900, 4000), []
+    device, sizes, released = torch.device("cuda:0"), Sizes(100, 900, 4000), []
+    monkeypatch.setattr(torch.cuda, "memory_snapshot", list)
     stored, twice = (torch_memory.needed_bytes(50, 9000, sizes, itemsize=4, recompute=r) for r in (False, True))
 
     def choose(free, freed):
@@ -277,6 +352,17 @@ def test_says_once_where_a_network_does_not_compile(caplog):
     assert [record.message for record in caplog.records] == [
         "CHGNet runs on cpu without torch.compile: RuntimeError: no compiler"
     ]
+
+
+def test_only_float32_is_compiled_and_every_call_has_the_settings(monkeypatch):
+    made = []
+    monkeypatch.setattr(torch, "compile", lambda function, **settings: made.append(settings) or function)
+    assert not Compiled(abs, torch.device("cuda"), wanted=False).compiled
+    assert not made
+    network = Compiled(lambda x: torch.fx.experimental._config.use_duck_shape, torch.device("cuda"))
+    assert network.compiled
+    assert len(made) == 1
+    assert [network(1), network(2)] == [False, False]  # the second would be a recompilation
 
 
 def test_says_once_how_long_the_network_took_to_compile(caplog):
