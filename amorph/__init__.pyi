@@ -2,12 +2,20 @@ from . import (
     analysis as analysis,
     calculators as calculators,
     chgnet as chgnet,
+    ensemble as ensemble,
     export as export,
+    fields as fields,
+    figures as figures,
+    machine as machine,
     meltquench as meltquench,
+    parameters as parameters,
     pipeline as pipeline,
+    progress as progress,
     reading as reading,
     relaxation as relaxation,
+    report as report,
     rocksalt as rocksalt,
+    run as run,
     structure as structure,
     substitution as substitution,
     tables as tables,
@@ -16,7 +24,15 @@ from .analysis.bvs import bond_valence_sums as bond_valence_sums, bvs_map as bvs
 from .analysis.bvse import bvse_map as bvse_map
 from .analysis.crystallinity import crystallinity as crystallinity
 from .analysis.distance import distance_map as distance_map
-from .analysis.isosurface import isosurface as isosurface
+from .analysis.electrochemistry import voltage as voltage
+from .analysis.isosurface import contour as contour, isosurface as isosurface
+from .analysis.percolation import (
+    migration_path as migration_path,
+    percolation as percolation,
+    percolation_thresholds as percolation_thresholds,
+)
+from .analysis.transport import arrhenius as arrhenius, diffusion as diffusion
+from .analysis.voids import voids as voids
 from .analysis.voronoi import (
     face_coordination as face_coordination,
     free_volume as free_volume,

@@ -56,6 +56,10 @@ class ScalarField:
         if not finite or not abs(np.linalg.det(self.cell)) > 0:
             raise ValueError(f"a scalar field needs three independent lattice vectors, got {self.cell!r}")
 
+    def __repr__(self) -> str:
+        unit = f" [{self.unit}]" if self.unit else ""
+        return f"ScalarField({self.quantity}{unit}, {' × '.join(map(str, self.grid))} points)"
+
     @property
     def grid(self) -> tuple[int, int, int]:
         """Number of points along each lattice vector."""

@@ -1,11 +1,13 @@
 """What a result says of itself: figures ready for JSON, a table, and the rows that a summary sets side by side."""
 
+import math
+import reprlib
+import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
-
-import numpy as np
 
 SUFFIXES: Final = {
     "per_A": "1/Å", "g_cm3": "g/cm³", "cm2_s": "cm²/s", "S_per_cm": "S/cm", "mAh_per_g": "mAh/g",
@@ -13,6 +15,13 @@ SUFFIXES: Final = {
     "nm": "nm", "V": "V", "K": "K", "ps": "ps", "vu": "v.u.", "deg2": "°²", "deg": "°",
 }  # fmt: skip
 """How the key of a table's column or of a figure ends, and the unit that this says; longer ends first."""
+
+
+_DUST: Final = 1e-9
+"""What rounding leaves of 0, in Å, eV, shares and the like, whose scale is 1, and beside larger numbers."""
+
+_DECADES: Final = ("cm²/s", "S/cm")
+"""Units of what has no scale: a diffusion coefficient of 1e-13 is small, and not 0."""
 
 
 def keyed(name: str, unit: str) -> str:
@@ -59,6 +68,19 @@ class Result:
     _derived: ClassVar[tuple[str, ...]] = ()
     """Properties that are figures too."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # in the class itself, where the decorator of dataclasses leaves it alone: its own would write every array out
+        cls.__repr__ = Result.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        held = [f"{entry.name}={_brief(getattr(self, entry.name))}" for entry in fields(self)]  # type: ignore[arg-type]
+        text = f"{type(self).__name__}({', '.join(held)})"
+        return text if len(text) <= _LONGEST_REPR else f"{text[: _LONGEST_REPR - 2]}…)"
+
+    def _repr_html_(self) -> str:
+        return str(_displays().html_of(self))
+
     def figures(self) -> dict[str, Any]:
         """Give every figure by name, in plain values that JSON holds."""
         kept = [entry.name for entry in fields(self) if entry.name not in self._large]  # type: ignore[arg-type]
@@ -73,6 +95,52 @@ class Result:
         return []
 
 
+class Plottable:
+    """Base of the results that are curves."""
+
+    def plot(self) -> Any:
+        """Plot it: a notebook shows what comes back, ``.write(path)`` makes a file, ``.figure`` is matplotlib's."""
+        return _displays().plot_of(self)
+
+
+def shown_by(module: str) -> None:
+    """Name the module whose ``html_of`` and ``plot_of`` show results.
+
+    It is imported when something is to be shown: display stands on a floor above, and none may be imported here.
+    """
+    _SHOWN_BY[:] = [module]
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if shell is not None:  # a structure is of ASE, and shows itself here all the same
+        by_type = shell.display_formatter.formatters["text/html"]
+        by_type.for_type_by_name("ase.atoms", "Atoms", lambda atoms: _displays().html_of(atoms))
+
+
+_SHOWN_BY: Final[list[str]] = []
+
+
+def _displays() -> Any:
+    return import_module(_SHOWN_BY[0])
+
+
+def _brief(value: Any) -> str:
+    """Say in a few letters what a field holds."""
+    if isinstance(value, Result):
+        return f"{type(value).__name__}(…)"
+    if (shape := getattr(value, "shape", None)) and not isinstance(value, str):
+        return f"array({' × '.join(map(str, shape))})"
+    if hasattr(value, "get_chemical_formula"):
+        return f"Atoms({value.get_chemical_formula()})"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return _SHORT.repr(value)
+
+
+_LONGEST_REPR: Final = 240
+_SHORT: Final = reprlib.Repr()
+_SHORT.maxstring, _SHORT.maxother, _SHORT.maxlevel = 60, 60, 2
+_SHORT.maxtuple = _SHORT.maxlist = _SHORT.maxdict = 3
+
+
 def plain(value: Any) -> Any:
     """Reduce a value to what JSON holds: of a result its figures, for what is not a number None.
 
@@ -81,6 +149,8 @@ def plain(value: Any) -> Any:
     TypeError
         It has no such form.
     """
+    import numpy as np  # here, so that `import amorph` stays fast
+
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
     if isinstance(value, float):
@@ -98,6 +168,36 @@ def plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def text_of(value: Any, name: str = "") -> str:
+    """Write a value as a person reads it; what is left of 0 by rounding, 1e-9 of the largest beside it or 1, is 0.
+
+    A unit in its name that knows no such scale keeps every value as it is.
+
+    >>> text_of(0.35678), text_of(-1.7e-14), text_of([1.0, 2.0]), text_of(None), text_of(True)
+    ('0.3568', '0', '1 2', '–', 'yes')
+    """
+    import numpy as np
+
+    if value is None or (isinstance(value, float | np.floating) and math.isnan(value)):
+        return "–"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        if abs(number) < _DUST and not any(unit in name for unit in _DECADES):
+            return "0"
+        return f"{number:.4g}" if abs(number) < 1000 else f"{number:.1f}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {text_of(entry, name)}" for key, entry in value.items())
+    if isinstance(value, (list, tuple, np.ndarray)):
+        largest = max((abs(entry) for entry in value if isinstance(entry, float) and math.isfinite(entry)), default=0.0)
+        return " ".join(
+            text_of(0.0 if isinstance(entry, float) and abs(entry) < _DUST * largest else entry, name)
+            for entry in value
+        )
+    return str(value)
 
 
 def restored(kind: type[Any], figures: Mapping[str, Any]) -> Any:

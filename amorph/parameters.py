@@ -26,7 +26,8 @@ from pydantic import (
     WrapValidator,
     create_model,
 )
-from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUndefinedAnnotation, PydanticUserError
+from pydantic.json_schema import GenerateJsonSchema
 
 
 def arguments_of(stage: Callable[..., Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,6 +66,8 @@ Valence = Annotated[float, Gt(0), Unit("v.u.")]
 Fraction = Annotated[float, Interval(ge=0, le=1)]
 Count = Annotated[int, Gt(0)]
 Seed = Annotated[int, Ge(0)]
+Rng = np.random.Generator | int
+"""A random generator, or the seed of a new one."""
 Threads = Annotated[
     Count, Meaning("Threads to work in, by default one for each processor; the result is the same to the last bit.")
 ]
@@ -88,6 +91,15 @@ Supercell = Annotated[
 _CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True, validate_default=True)
 
 
+class _WholeSchema(GenerateJsonSchema):
+    """Refuses a union of which no file can hold one member; pydantic itself would leave that member out."""
+
+    def emit_warning(self, kind: Any, detail: str) -> None:
+        if kind == "skipped-choice":
+            raise PydanticInvalidForJsonSchema(detail)
+        super().emit_warning(kind, detail)
+
+
 @functools.cache
 def model_of(function: Callable[..., Any]) -> type[BaseModel]:
     """Make the pydantic model of a stage's parameters from its signature.
@@ -101,7 +113,7 @@ def model_of(function: Callable[..., Any]) -> type[BaseModel]:
             continue
         try:
             # the JSON schema fails for a callable, which pydantic itself would take
-            TypeAdapter(hints[name], config=_CONFIG).json_schema()
+            TypeAdapter(hints[name], config=_CONFIG).json_schema(schema_generator=_WholeSchema)
         except (PydanticUserError, PydanticUndefinedAnnotation):
             continue
         default = ... if parameter.default is parameter.empty else parameter.default
@@ -144,6 +156,21 @@ def unit_of(hint: Any) -> str | None:
     """Find the unit in an annotation, also inside a union or a tuple."""
     unit = _found(Unit, hint)
     return None if unit is None else unit.symbol
+
+
+def generator_of(rng: Rng) -> np.random.Generator:
+    """Give a random generator as it is, or make one from a seed.
+
+    Raises
+    ------
+    ValueError
+        A seed that is no whole number of at least 0.
+    """
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if isinstance(rng, bool) or not isinstance(rng, int | np.integer) or rng < 0:
+        raise ValueError(f"seed = {rng!r} must be a whole number of at least 0, or a numpy.random.Generator")
+    return np.random.default_rng(rng)
 
 
 M = TypeVar("M")

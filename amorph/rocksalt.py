@@ -14,10 +14,9 @@ from ase.data import atomic_masses, atomic_numbers
 from numpy.typing import NDArray
 
 from amorph.figures import Result
-from amorph.parameters import Density, Length, Supercell, checked
-from amorph.structure import periodic_atoms
+from amorph.parameters import Density, Length, Rng, Supercell, checked, generator_of
+from amorph.structure import G_CM3_PER_U_A3, periodic_atoms
 from amorph.tables import ANION_CHARGES, ion_name, likeliest_states, radius
-from amorph.units import G_CM3_PER_U_A3
 
 NEUTRAL = 0.02
 """Charge per anion below which oxidation states count as balanced [e]; Li0.67Ti0.11Mo0.22O carries 0.01."""
@@ -83,7 +82,7 @@ def build(
     lattice_constant: Length | Literal["relaxed"] | None = None,
     density_g_cm3: Density | None = None,
     oxidation_states: Mapping[str, float] | None = None,
-    rng: np.random.Generator,
+    rng: Rng,
 ) -> Built:
     r"""Build a rocksalt supercell with the cations at random on the cation sublattice.
 
@@ -103,7 +102,7 @@ def build(
     oxidation_states
         Oxidation state of each element [e]; those not given are worked out.
     rng
-        Random generator that places the ions.
+        Random generator that places the ions, or its seed.
 
     Raises
     ------
@@ -129,6 +128,7 @@ def build(
     >>> built.formula, built.residual_charge
     ('Li333Ti56Mo111O500', 1.0)
     """
+    rng = generator_of(rng)
     amounts, rounding = parse_composition(composition)
     anions = _anions(composition, amounts, oxidation_states)
     shares = _balanced(composition, amounts, rounding, anions)

@@ -10,7 +10,7 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from amorph.figures import Result
-from amorph.parameters import Count, Fraction, NonNegativeLength, checked
+from amorph.parameters import Count, Fraction, NonNegativeLength, Rng, checked, generator_of
 from amorph.structure import pair_list, periodic_atoms
 from amorph.tables import Ion, parse_ion
 
@@ -83,7 +83,7 @@ def substitute(
     by: str | None = "Mg2+",
     fraction: Fraction = 1.0,
     minimum_distance: NonNegativeLength = 0.0,
-    rng: np.random.Generator,
+    rng: Rng,
 ) -> Substituted:
     r"""Exchange ions at random so that the charge that leaves is the charge that comes.
 
@@ -101,7 +101,7 @@ def substitute(
     minimum_distance
         Least distance between two new ions, periodic images included [Å].
     rng
-        Random generator that chooses the sites.
+        Random generator that chooses the sites, or its seed.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def substitute(
     >>> exchanged.n_new, exchanged.n_vacancies, len(exchanged.atoms), exchanged.residual_charge
     (166, 167, 833, 0.0)
     """
-    atoms = periodic_atoms(atoms)
+    atoms, rng = periodic_atoms(atoms), generator_of(rng)
     old, new = _ions(ion, by)
     sites = _sites(atoms, old)
     states = atoms.arrays.get("oxidation_states")
@@ -183,7 +183,7 @@ def substitute_replicas(
     by: str | None = "Mg2+",
     fraction: Fraction = 1.0,
     minimum_distance: NonNegativeLength = 0.0,
-    rng: np.random.Generator,
+    rng: Rng,
 ) -> list[Substituted]:
     """Exchange ions in several independent ways; the parameters are those of :func:`substitute`.
 
@@ -191,7 +191,7 @@ def substitute_replicas(
     """
     return [
         substitute(atoms, ion=ion, by=by, fraction=fraction, minimum_distance=minimum_distance, rng=child)
-        for child in rng.spawn(replicas)
+        for child in generator_of(rng).spawn(replicas)
     ]
 
 

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "amorph"
 
 FLOORS = [
-    {"units", "parameters", "fields", "figures", "progress", "tables", "machine"},
+    {"parameters", "fields", "figures", "progress", "tables", "machine"},
     {"structure", "run"},
     {"calculators", "chgnet", "rocksalt", "substitution", "reading", "analysis"},
     {"meltquench", "relaxation", "export"},

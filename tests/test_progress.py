@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import sys
 import threading
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import rich.progress
 
 from amorph import progress
 from amorph.cli.output import finish, start
-from amorph.progress import Progress
+from amorph.progress import Progress, task_of
 
 
 @pytest.fixture
@@ -189,3 +190,58 @@ def test_a_terminal_that_goes_away_ends_nothing_and_hides_nothing(terminal, monk
     with terminal, pytest.raises(ValueError, match="what ended"), Progress(visible=True).task("melt", 10) as update:
         update(1, "")
         raise ValueError("what ended the task")
+
+
+# unasked
+
+
+def test_unasked_it_waits_and_then_appears_on_a_terminal(terminal, clock):
+    with terminal, task_of(None)("map", 100) as update:
+        update(1, "")
+        clock.now += 1.0
+        update(50, "")
+        clock.now += 1.5
+        update(75, "")
+    drawn = terminal.drawn()
+    assert "75/100" in drawn
+    assert "50/100" not in drawn
+
+
+def test_unasked_nothing_is_said_off_a_terminal(lines, clock):
+    with task_of(None)("map", 100) as update:
+        clock.now += 60.0
+        update(50, "")
+    assert not lines.messages
+
+
+def test_what_is_shown_already_is_shown_once(terminal, clock):
+    with terminal, Progress(visible=True).task("outer", 10), task_of(None)("inner", 100) as update:
+        clock.now += 60.0
+        update(50, "")
+    assert "inner" not in terminal.drawn()
+
+
+def test_true_shows_it_at_once_and_false_never(lines, clock):
+    with task_of(True)("loud", 10) as loud, task_of(False)("silent", 10) as silent:
+        loud(10, "")
+        silent(10, "")
+    assert [line.partition(":")[0] for line in lines.messages] == ["loud"]
+
+
+def test_a_notebook_shows_a_bar_that_goes_away(monkeypatch, clock):
+    shown = []
+    handle = SimpleNamespace(update=shown.append)
+    display = SimpleNamespace(HTML=str, display=lambda made, display_id: shown.append(made) or handle)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=1)))
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    with task_of(None)("a < b", 100) as update:
+        clock.now += 3.0
+        update(40, "")
+        clock.now += 1.0
+        update(50, "300 K")
+    first, second, last = shown
+    assert 'value="40" max="100"' in first
+    assert "a &lt; b" in first
+    assert "50 of 100" in second
+    assert "300 K" in second
+    assert last == ""

@@ -35,7 +35,7 @@ from amorph.analysis.scattering import (
     structure_factor,
 )
 from amorph.analysis.scattering.powder import Broadening, LineWidth, Polarization, TwoTheta, Wavelength
-from amorph.figures import Result, Row
+from amorph.figures import Plottable, Result, Row
 from amorph.parameters import Length, Unit, checked
 
 Criterion = Literal["primitive", "king", "guttman"]
@@ -43,7 +43,7 @@ Probe = Literal["neutron", "xray"]
 
 
 @dataclass(frozen=True)
-class StructureReport(Result):
+class StructureReport(Result, Plottable):
     """Order and scattering of independent structures, each a frame or many."""
 
     distributions: PairDistributions

@@ -1,10 +1,14 @@
 """Asking a calculator for several properties in one go."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 from ase.calculators.calculator import BaseCalculator, all_changes
+
+GPA_PER_EV_A3: Final = 1.0 / units.GPa
+"""Pressure of one eV/Å³ in GPa."""
 
 
 def evaluate(atoms: Atoms, properties: Sequence[str]) -> None:

@@ -5,11 +5,11 @@ from typing import Any
 from amorph import rocksalt
 from amorph.calculators import make_calculator
 from amorph.cli.flags import takes
-from amorph.cli.options import Json, Output, Quiet, Seed, check_output, generator
+from amorph.cli.options import Json, Output, Quiet, Seed, check_output
 from amorph.cli.output import CheckFailed, say, show, show_json, show_pairs, start
 from amorph.cli.relax import relaxed_figures, relaxed_with_progress
 from amorph.export import structure_writer, write_structure
-from amorph.parameters import arguments_of, parse
+from amorph.parameters import arguments_of, generator_of, parse
 from amorph.progress import Progress
 from amorph.relaxation import relax
 
@@ -37,7 +37,7 @@ def build(
     if for_relaxing and not to_relax:
         name, value = next(iter(for_relaxing.items()))
         raise ValueError(f"{name} = {value} is for a relaxation; leave it out or give --lattice-constant relaxed")
-    built = rocksalt.build(composition, **arguments_of(rocksalt.build, parameters), rng=generator(seed))
+    built = rocksalt.build(composition, **arguments_of(rocksalt.build, parameters), rng=generator_of(seed))
     atoms, figures = built.atoms, built.figures()
     relaxed = None
     if to_relax:

@@ -9,13 +9,14 @@ from cyclopts import Parameter
 
 from amorph.analysis.bvs import BvsMap, bond_valence_sums, bvs_map, bvs_maps
 from amorph.cli.flags import takes
-from amorph.cli.options import File, Json, Output, Quiet, check_field, check_output
+from amorph.cli.options import File, Json, Output, Quiet, check_field, check_output, check_table
 from amorph.cli.output import named, say, show, show_json, show_pairs, start
 from amorph.export import writer_for
 from amorph.export.fields import FIELD_WRITERS, write_field
 from amorph.parameters import arguments_of
 from amorph.progress import Progress
 from amorph.reading import read_structure
+from amorph.run import write_csv
 from amorph.structure import with_oxidation_states
 from amorph.tables import BondValence
 
@@ -60,14 +61,15 @@ def bvs(
     """Map the bond valence sum that an ion would have at every point of a grid over the cell.
 
     Without --ion it shows the bond valence sum of every atom beside its oxidation state, and the global instability
-    index.
+    index; -o FILE.csv keeps that of every atom.
 
     The name of --output chooses the format: npz (which amorph isosurface and percolation read), cube, xsf, CHGCAR, vti,
     vts. With several ions each has its file: of -o bvs.npz, bvs_Mg2+.npz and bvs_Ca2+.npz.
     """
     start(quiet=quiet)
-    check_output(output, lambda path: writer_for(path, FIELD_WRITERS, "field"))
-    if not ion:
+    if ion:
+        check_output(output, lambda path: writer_for(path, FIELD_WRITERS, "field"))
+    else:
         _sums(file, output, json=json, quiet=quiet, parameters=parameters)
         return
     if len(ion) > 1 and (given := [name for name in ("r0", "b") if parameters.get(name) is not None]):
@@ -93,13 +95,19 @@ def bvs(
 def _sums(file: Path, output: Path | None, *, json: bool, quiet: bool, parameters: Mapping[str, Any]) -> None:
     """Show the bond valence sums of the atoms themselves."""
     known = {**arguments_of(read_structure, parameters), **arguments_of(bond_valence_sums, parameters)}
-    if (strangers := [name for name, value in parameters.items() if name not in known and value is not None]) or output:
-        flag = strangers[0].replace("_", "-") if strangers else "output"
+    if strangers := [name for name, value in parameters.items() if name not in known and value is not None]:
+        flag = strangers[0].replace("_", "-")
         raise ValueError(f"--{flag} belongs to a map: give the ion that is mapped, as in --ion Mg2+")
+    try:
+        check_table(output)
+    except ValueError as error:
+        raise ValueError(f"{error}; a map needs its ion, as in --ion Mg2+") from None
     atoms = read_structure(file, **arguments_of(read_structure, parameters))
     made = bond_valence_sums(atoms, **arguments_of(bond_valence_sums, parameters))
+    if output is not None:
+        write_csv(output, made.per_atom_table())
     if json:
-        show_json(made.figures())
+        show_json(made.figures() | {"file": output})
     elif not quiet:
         show(made.table(), title=f"bond valence sums of the atoms in {named(file, made.atoms)}")
         say("")
@@ -110,6 +118,7 @@ def _sums(file: Path, output: Path | None, *, json: bool, quiet: bool, parameter
                 **bond_pairs(made.parameters),
             }
         )
+        say(f"written to {output}" if output else "nothing written: -o FILE.csv keeps the sum of every atom")
 
 
 def bond_pairs(parameters: Iterable[BondValence]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from amorph.cli.flags import takes
 from amorph.cli.options import Json, Output, Quiet, check_output
 from amorph.cli.output import say, show, show_json, start
 from amorph.export import writer_for
-from amorph.export.plots import PLOT_WRITERS, plot_diffusion
+from amorph.export.charts import CHART_WRITERS, diffusion_charts, write_charts
 from amorph.figures import plain
 from amorph.parameters import arguments_of
 from amorph.progress import Progress
@@ -61,7 +61,7 @@ def diffusion(
     of the figure: pdf, svg or png.
     """
     start(quiet=quiet)
-    check_output(output, lambda path: writer_for(path, PLOT_WRITERS, "figure"))
+    check_output(output, lambda path: writer_for(path, CHART_WRITERS, "figure"))
     if temperature_k is not None and len(temperature_k) != len(files):
         raise ValueError(f"{len(temperature_k)} temperatures for {len(files)} files; give one for each")
     if skip_ps < 0.0:
@@ -93,7 +93,7 @@ def diffusion(
         for name, rows in _curves(measured).items():
             write_csv(curves / f"{name}.csv", rows)
     if output is not None:
-        plot_diffusion(output, measured, line)
+        write_charts(output, diffusion_charts(measured, line))
     if json:
         figures = found[0].figures() if len(found) == 1 else {"files": {k: v.figures() for k, v in measured.items()}}
         show_json(figures | ({} if line is None else line.figures()) | {"file": output, "curves": curves})

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from amorph.cli.options import Json, MaxHours, Output, Quiet, check_output
-from amorph.cli.output import CheckFailed, say, show, show_json, start, text_of
+from amorph.cli.output import CheckFailed, say, show, show_json, start
+from amorph.figures import text_of
 from amorph.progress import Progress
 
 if TYPE_CHECKING:
@@ -216,23 +217,38 @@ def ensemble_summary(
     directory: Annotated[Path, Parameter(help="The ensemble's directory.")],
     /,
     *,
+    figures: Annotated[
+        list[str] | None,
+        Parameter(
+            consume_multiple=True,
+            negative_iterable=(),
+            help='Figures to show and draw, each by how its name begins: density "f_V". By default every one is '
+            "listed, and a figure draws at most nine.",
+        ),
+    ] = None,
+    include_failed: Annotated[
+        bool, Parameter(negative="", help="Count members that failed a check too, and mark them.")
+    ] = False,
     output: Output = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Average every figure over the members of an ensemble: mean, standard deviation, standard error, 95 % interval.
+    """Average every figure over the members of an ensemble: mean, standard error, 95 % interval.
 
-    Members that are no glass or did not converge are listed apart and count nowhere. The suffix of --output chooses a
-    table (csv) or a plot (png, pdf, svg).
+    Members that are no glass or did not converge are listed apart and count nowhere, unless they are asked for. The
+    suffix of --output chooses a table of everything (csv) or a figure with each member's point (png, pdf, svg).
+    Intervals are Student's; those of shares are taken on the logit scale, and stay between 0 and 1.
     """
     from amorph.ensemble.plot import check_suffix, write_summary
     from amorph.ensemble.summary import summarize_ensemble
 
     start(quiet=quiet)
     check_output(output, check_suffix)
-    summary = summarize_ensemble(directory)
+    summary = summarize_ensemble(directory, include_failed=include_failed)
+    if figures is not None:
+        summary = summary.of(figures)
     if output is not None:
-        write_summary(output, summary)
+        write_summary(output, summary if output.suffix.lower() == ".csv" or figures else summary.of(None))
     if json:
         show_json(
             {
@@ -243,14 +259,19 @@ def ensemble_summary(
             }
         )
     elif not quiet:
-        show(summary.table())
+        for point in dict.fromkeys(tuple(entry.point.items()) for entry in summary.statistics):
+            rows = [entry.short_row() for entry in summary.statistics if tuple(entry.point.items()) == point]
+            show(rows, title=", ".join(f"{key} {value}" for key, value in point) or None)
+            say("")
+        if any(entry.structure == "difference" for entry in summary.statistics):
+            say("Δ is glass less crystal of the same member")
         for name, found in summary.melts.items():
             say(
                 f"{name}: {found['number']} snapshots {found['spacing_ps']:.3g} ps apart, worth "
                 f"{found['effective_frames']:.1f} independent ones; the errors of the glass count that"
             )
         for name, reason in summary.apart.items():
-            say(f"apart: {name}: {reason}")
+            say(f"{'counted, though a check failed' if include_failed else 'apart'}: {name}: {reason}")
         if summary.missing:
             say(f"not done: {', '.join(summary.missing)}")
         if output is not None:

@@ -16,6 +16,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _LAST = ("seed", "output", "json", "quiet")
 """Flags that every verb has in common, listed below its own."""
+_ASKING = "(with|give|pass|lower|raise|without|and)"
+"""Words of a remedy before the parameter that it asks for."""
 
 
 def takes(*stages: Callable[..., Any], skip: Iterable[str] = ()) -> Callable[[F], F]:
@@ -75,11 +77,17 @@ def _in_flags(message: str, names: Iterable[str]) -> str:
 
     >>> _in_flags("cutoff = -1 is no cutoff; leave exclusion_radius out", ["cutoff", "exclusion_radius"])
     '--cutoff = -1 is no cutoff; leave --exclusion-radius out'
+    >>> _in_flags("no S here; pass r0 and b, name one with anion, or choose cell='fixed'", ["r0", "b", "anion", "cell"])
+    'no S here; pass --r0 and --b, name one with --anion, or choose --cell fixed'
     """
     for name in names:
+        flag = f"--{name.replace('_', '-').lower()}"
+        message = re.sub(rf"(?<![\w./-]){name}='([^']*)'", rf"{flag} \1", message)
+        # a word that a remedy asks for, and not one that happens to be a parameter's name
+        message = re.sub(rf"\b{_ASKING} {name}(?= \(now| and | as well|[;,.]|$)", rf"\1 {flag}", message)
         # a word without _ may be any word, but where it has a value
         sought = rf"(?<![\w./-]){name}\b" + ("" if "_" in name else r"(?=(\.\w+)? = )")
-        message = re.sub(sought, f"--{name.replace('_', '-').lower()}", message)
+        message = re.sub(sought, flag, message)
     return message
 
 

@@ -8,10 +8,11 @@ from cyclopts import Parameter
 from amorph.analysis import voronoi
 from amorph.analysis.voronoi import FaceCoordination, Tessellation, face_coordination, tessellate
 from amorph.cli.flags import takes
-from amorph.cli.options import File, Json, Quiet
+from amorph.cli.options import File, Json, Output, Quiet, check_table
 from amorph.cli.output import named, say, show, show_json, show_pairs, start
 from amorph.parameters import arguments_of
 from amorph.reading import read_structure
+from amorph.run import write_csv
 
 
 @takes(tessellate, voronoi.free_volume, face_coordination, read_structure, skip=("threads",))
@@ -23,12 +24,14 @@ def free_volume(
         bool,
         Parameter(negative="", help="List the volume, faces and neighbours of every atom, and coordination by face."),
     ] = False,
+    output: Output = None,
     json: Json = False,
     quiet: Quiet = False,
     **parameters: Any,
 ) -> None:
-    """Measure the volume that the atoms leave free, from Voronoi volumes."""
+    """Measure the volume that the atoms leave free, from Voronoi volumes; -o FILE.csv keeps that of every atom."""
     start(quiet=quiet)
+    check_table(output)
     coordinating = arguments_of(face_coordination, parameters)
     if coordinating and not per_atom:
         raise ValueError("--smallest-share belongs to the coordination that --per-atom lists; give both")
@@ -36,8 +39,10 @@ def free_volume(
     measured = voronoi.free_volume(atoms, **arguments_of(voronoi.free_volume, parameters))
     cells = tessellate(atoms, **arguments_of(tessellate, parameters)) if per_atom else None
     coordination = None if cells is None else face_coordination(cells, **coordinating)
+    if output is not None:
+        write_csv(output, measured.per_atom_table())
     if json:
-        figures = measured.figures()
+        figures = measured.figures() | {"file": output}
         if cells is not None and coordination is not None:
             by_faces = coordination.figures()
             figures |= {"smallest_share": by_faces["smallest_share"], "coordination": by_faces["pairs"]}

@@ -18,6 +18,7 @@ from amorph.export import MESH_WRITERS, write_mesh, writer_for
 from amorph.fields import ScalarField
 from amorph.parameters import arguments_of
 from amorph.reading import read_field
+from amorph.tables import element_of
 
 Level = Annotated[
     float | None,
@@ -25,7 +26,7 @@ Level = Annotated[
 ]
 
 
-@takes(surface_of, contour)
+@takes(surface_of, contour, skip=("value",))
 def isosurface(
     file: Annotated[Path, Parameter(help="Field: .npz that amorph wrote, or a CUBE, CHGCAR or LOCPOT.")],
     /,
@@ -54,6 +55,8 @@ def isosurface(
         remarks = {"excluded": exclusion_of(made)}
         if not len(mesh.faces):
             remarks["note"] = "no point lies within the window, and no surface runs through the cell"
+            if made.blocking == "all" and (made.atoms.symbols == element_of(made.ion)).any():
+                remarks["note"] += "; its sites are occupied: map them with --blocking framework"
     else:
         if parameters.get("window") is not None:
             raise ValueError(f"--level {level:g} and --window {parameters['window']:g}: give one of them")

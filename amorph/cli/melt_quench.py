@@ -9,12 +9,12 @@ from amorph import meltquench
 from amorph.analysis.crystallinity import crystallinity
 from amorph.calculators import make_calculator
 from amorph.cli.flags import takes
-from amorph.cli.options import File, Force, Json, MaxHours, Output, Quiet, Seed, check_output, generator
+from amorph.cli.options import File, Force, Json, MaxHours, Output, Quiet, Seed, check_output
 from amorph.cli.output import CheckFailed, say, show, show_json, show_pairs, start
 from amorph.export import structure_writer, write_structure
 from amorph.figures import restored
 from amorph.meltquench import SHIPPED, QuenchSchedule, named
-from amorph.parameters import arguments_of, parse
+from amorph.parameters import arguments_of, generator_of, parse
 from amorph.pipeline import general, stages
 from amorph.pipeline.results import Quench
 from amorph.pipeline.single import run_stage
@@ -53,7 +53,7 @@ def melt_quench(
     """
     start(quiet=quiet)
     check_output(output, structure_writer)
-    generator(seed)  # refuses a bad seed
+    generator_of(seed)  # refuses a bad seed
     atoms = read_structure(file, **arguments_of(read_structure, parameters))
     chosen = {"schedule": _schedule(schedule), **arguments_of(meltquench.melt_quench, parameters)}
     how = parse(meltquench.melt_quench, chosen)

@@ -9,6 +9,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from amorph.cli.flags import whole_numbers
+from amorph.export import writer_for
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -33,13 +34,6 @@ Force = Annotated[
 ]
 
 
-def generator(seed: int) -> np.random.Generator:
-    """Make the random generator of a verb from its seed."""
-    if seed < 0:
-        raise ValueError(f"seed = {seed} must be a whole number of at least 0 (default 0)")
-    return np.random.default_rng(seed)
-
-
 def check_output(path: Path | None, writer: Callable[[Path], object]) -> None:
     """Refuse a file that cannot be written, before any work is done for it; `writer` refuses unknown suffixes."""
     if path is None:
@@ -51,6 +45,11 @@ def check_output(path: Path | None, writer: Callable[[Path], object]) -> None:
         raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
     if not os.access(path.parent, os.W_OK):
         raise ValueError(f"cannot write {path}: the folder {path.parent} is read-only; choose another")
+
+
+def check_table(path: Path | None) -> None:
+    """Refuse a file of a table that is no CSV or cannot be written."""
+    check_output(path, lambda path: writer_for(path, {".csv": None}, "table"))
 
 
 def check_field(path: Path | None, atoms: "Atoms", parameters: Mapping[str, Any]) -> None:

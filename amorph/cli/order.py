@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from amorph.cli.flags import takes, whole_numbers
-from amorph.cli.options import Json, Output, Quiet, Seed, check_output, generator
+from amorph.cli.options import Json, Output, Quiet, Seed, check_output
 from amorph.cli.output import say, show, show_json, show_pairs, start
 from amorph.export import structure_writer, write_structures
-from amorph.parameters import arguments_of
+from amorph.parameters import arguments_of, generator_of
 from amorph.reading import read_disordered
 from amorph.structure import ordered_cells
 
@@ -35,7 +35,7 @@ def order(
     start(quiet=quiet)
     check_output(output, lambda path: structure_writer(path, number))
     crystal = read_disordered(file, **arguments_of(read_disordered, parameters))
-    made = ordered_cells(crystal, number=number, **arguments_of(ordered_cells, parameters), rng=generator(seed))
+    made = ordered_cells(crystal, number=number, **arguments_of(ordered_cells, parameters), rng=generator_of(seed))
     if output is not None:
         write_structures(output, made.cells)
     if json:

@@ -3,24 +3,16 @@
 import contextlib
 import json as json_module
 import logging
-import math
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from amorph.figures import heading, plain, printable
+from amorph.figures import heading, plain, printable, text_of
+from amorph.progress import UNASKED
 
 if TYPE_CHECKING:
     from ase import Atoms
-
-_DUST = 1e-9
-"""What rounding leaves of 0, in Å, eV, shares and the like, whose scale is 1, and beside larger numbers."""
-
-_DECADES = ("cm²/s", "S/cm")
-"""Units of what has no scale: a diffusion coefficient of 1e-13 is small, and not 0."""
 
 
 class CheckFailed(Exception):
@@ -46,6 +38,7 @@ def start(*, quiet: bool) -> None:
     handler = _StandardError(logging.ERROR if quiet else logging.INFO)
     handler.setFormatter(logging.Formatter("%(message)s"))
     finish()
+    UNASKED.set(not quiet)
     logger = logging.getLogger("amorph")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -54,6 +47,7 @@ def start(*, quiet: bool) -> None:
 
 def finish() -> None:
     """Leave the log as it was before :func:`start`."""
+    UNASKED.set(True)
     logger = logging.getLogger("amorph")
     for handler in [handler for handler in logger.handlers if isinstance(handler, _StandardError)]:
         logger.removeHandler(handler)
@@ -66,7 +60,7 @@ def show(rows: Iterable[Mapping[str, Any]], *, title: str | None = None) -> None
     rows = list(rows)
     if not rows:
         return
-    columns = []
+    columns: list[list[str]] = []
     for key in rows[0]:
         values = [row.get(key) for row in rows]
         name = heading(str(key))
@@ -76,8 +70,23 @@ def show(rows: Iterable[Mapping[str, Any]], *, title: str | None = None) -> None
         columns.append([cell.rjust(width) if right else cell.ljust(width) for cell in cells])
     if title:
         say(title)
-    for line in zip(*columns, strict=True):
-        say("  ".join(line).rstrip())
+    for block in _blocks(columns):
+        for line in zip(*block, strict=True):
+            say("  ".join(line).rstrip())
+
+
+def _blocks(columns: list[list[str]]) -> list[list[list[str]]]:
+    """Put the columns of a table that is too wide below one another, the first repeated each time."""
+    blocks = [columns[:1]]
+    for column in columns[1:]:
+        if len(blocks[-1]) > 1 and sum(len(each[0]) + 2 for each in [*blocks[-1], column]) - 2 > WIDEST:
+            blocks.append(columns[:1])
+        blocks[-1] = [*blocks[-1], column]
+    return blocks
+
+
+WIDEST: Final = 100
+"""Characters in a line of a table at most."""
 
 
 def named(file: Path, atoms: "Atoms") -> str:
@@ -111,28 +120,3 @@ def show_json(value: Any) -> None:
     text = json_module.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
     # A code that JSON knows, for what it lets through.
     _print("".join(sign if sign.isprintable() or sign == "\n" else json_module.dumps(sign)[1:-1] for sign in text))
-
-
-def text_of(value: Any, name: str = "") -> str:
-    """Write a value as a person reads it; what is left of 0 by rounding, 1e-9 of the largest beside it or 1, is 0.
-
-    A unit in its name that knows no such scale keeps every value as it is.
-    """
-    if value is None or (isinstance(value, float | np.floating) and math.isnan(value)):
-        return "–"
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else "no"
-    if isinstance(value, float | np.floating):
-        number = float(value)
-        if abs(number) < _DUST and not any(unit in name for unit in _DECADES):
-            return "0"
-        return f"{number:.4g}" if abs(number) < 1000 else f"{number:.1f}"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {text_of(entry, name)}" for key, entry in value.items())
-    if isinstance(value, (list, tuple, np.ndarray)):
-        largest = max((abs(entry) for entry in value if isinstance(entry, float) and math.isfinite(entry)), default=0.0)
-        return " ".join(
-            text_of(0.0 if isinstance(entry, float) and abs(entry) < _DUST * largest else entry, name)
-            for entry in value
-        )
-    return str(value)

@@ -13,7 +13,7 @@ from amorph.cli.flags import takes
 from amorph.cli.options import Json, Output, Quiet, check_output
 from amorph.cli.output import say, show, show_json, show_pairs, start
 from amorph.export import writer_for
-from amorph.export.plots import PLOT_WRITERS, plot_report
+from amorph.export.charts import CHART_WRITERS, report_charts, write_charts
 from amorph.parameters import arguments_of
 from amorph.progress import Progress
 from amorph.reading import read_columns, read_structure, read_trajectory
@@ -59,7 +59,7 @@ def structure(
     The name of --output chooses the format of the figure: pdf, svg or png.
     """
     start(quiet=quiet)
-    check_output(output, lambda path: writer_for(path, PLOT_WRITERS, "figure"))
+    check_output(output, lambda path: writer_for(path, CHART_WRITERS, "figure"))
     if (experiment is None) != (curve is None):
         raise ValueError(
             f"--{'as' if curve is None else 'experiment'} is missing; give the measured file and what it is"
@@ -86,7 +86,7 @@ def structure(
         for name, rows in report.curves().items():
             write_csv(curves / f"{name}.csv", rows)
     if output is not None:
-        plot_report(output, report, compared, curve or "sq", lines)
+        write_charts(output, report_charts(report, compared, curve or "sq", lines))
     if json:
         about = {} if compared is None else {"experiment": {"file": experiment, "as": curve, **compared.figures()}}
         about |= {} if lines is None else {"crystal": {"file": crystal, **lines.figures()}}

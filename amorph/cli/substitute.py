@@ -7,10 +7,10 @@ from cyclopts import Parameter
 
 from amorph import substitution
 from amorph.cli.flags import takes, whole_numbers
-from amorph.cli.options import File, Json, Output, Quiet, Seed, check_output, generator
+from amorph.cli.options import File, Json, Output, Quiet, Seed, check_output
 from amorph.cli.output import say, show, show_json, start
 from amorph.export import structure_writer, write_structure
-from amorph.parameters import arguments_of
+from amorph.parameters import arguments_of, generator_of
 from amorph.reading import read_structure
 
 
@@ -40,9 +40,9 @@ def substitute(
     atoms = read_structure(file, **arguments_of(read_structure, parameters))
     how = arguments_of(substitution.substitute, parameters)
     if replicas is None:
-        made = [substitution.substitute(atoms, **how, rng=generator(seed))]
+        made = [substitution.substitute(atoms, **how, rng=generator_of(seed))]
     else:
-        made = substitution.substitute_replicas(atoms, replicas, **how, rng=generator(seed))
+        made = substitution.substitute_replicas(atoms, replicas, **how, rng=generator_of(seed))
     if output is not None:
         for path, substituted in zip(outputs, made, strict=True):
             assert path is not None  # all or none

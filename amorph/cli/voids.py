@@ -10,11 +10,11 @@ from amorph.analysis.spread import LocalFreeVolume, Uniformity, local_free_volum
 from amorph.analysis.voids import Voids, probe_curve, voids as voids_of
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Json, Output, Quiet, check_field, check_output
-from amorph.cli.output import named, say, show, show_json, show_pairs, start, text_of
+from amorph.cli.output import named, say, show, show_json, show_pairs, start
 from amorph.export import writer_for
 from amorph.export.fields import FIELD_WRITERS, write_field
 from amorph.fields import ScalarField
-from amorph.figures import heading
+from amorph.figures import heading, text_of
 from amorph.parameters import arguments_of
 from amorph.reading import read_structure
 from amorph.run import write_csv

@@ -6,9 +6,9 @@ from typing import Any
 from amorph.analysis.electrochemistry import Voltage, metal_crystal, moments_by, voltage as measure
 from amorph.calculators import calculator_name, make_calculator
 from amorph.cli.flags import takes
-from amorph.cli.options import File, Json, Quiet, Seed, generator
+from amorph.cli.options import File, Json, Quiet, Seed
 from amorph.cli.output import CheckFailed, say, show, show_json, show_pairs, start
-from amorph.parameters import arguments_of
+from amorph.parameters import arguments_of, generator_of
 from amorph.progress import Progress
 from amorph.reading import read_structure
 from amorph.relaxation import MovingCell, relax as minimize
@@ -44,7 +44,7 @@ def voltage(
         atoms,
         partial(minimize, calculator=calculator, **how | {"cell": cell}),
         metal_energy_eV=metal.energy_eV / len(reference),
-        rng=generator(seed),
+        rng=generator_of(seed),
         moments=moments_by(calculator, metal.atoms),
         progress=None if quiet else Progress(visible=True).task,
         **given,

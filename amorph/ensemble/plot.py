@@ -1,13 +1,17 @@
-"""The summary of an ensemble as a table in CSV or as a plot."""
+"""The summary of an ensemble as a table in CSV or as a figure."""
 
-import io
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from amorph.ensemble.summary import EnsembleSummary, Statistics
-from amorph.run import write_atomically, write_csv
+from amorph.export.charts import CHART_WRITERS, Chart, Palette, columns_of, write_charts
+from amorph.run import write_csv
 
-_KNOWN: Final = (".csv", ".png", ".pdf", ".svg")
+_KNOWN: Final = (".csv", *CHART_WRITERS)
+_TITLE: Final = 24
+"""Letters in a line of a panel's title."""
 
 
 def check_suffix(path: Path) -> None:
@@ -17,7 +21,7 @@ def check_suffix(path: Path) -> None:
 
 
 def write_summary(path: Path, summary: EnsembleSummary) -> None:
-    """Write the table as ``.csv``, or a plot of every figure as ``.png``, ``.pdf`` or ``.svg``.
+    """Write the table as ``.csv``, or a figure with a panel for each figure as ``.png``, ``.pdf`` or ``.svg``.
 
     Raises
     ------
@@ -30,46 +34,63 @@ def write_summary(path: Path, summary: EnsembleSummary) -> None:
     if path.suffix.lower() == ".csv":
         write_csv(path, summary.table())
     else:
-        content = io.BytesIO()
-        _figure(summary).savefig(content, format=path.suffix.lower()[1:], dpi=150)
-        write_atomically(path, content.getvalue())
+        write_charts(path, [ensemble_chart(summary)])
 
 
-def _figure(summary: EnsembleSummary) -> Any:
-    """Draw a panel for each figure: the mean of each combination with its 95 % interval, every member as a dot."""
-    from matplotlib.figure import Figure
-
+def ensemble_chart(summary: EnsembleSummary) -> Chart:
+    """Draw a panel for each figure: the mean of each combination with its 95 % interval, every member as a point."""
     names = list(dict.fromkeys((entry.figure, entry.unit) for entry in summary.statistics))
     points = list(dict.fromkeys(tuple(entry.point.items()) for entry in summary.statistics))
-    columns = 3
-    rows = -(-len(names) // columns)
-    figure = Figure(figsize=(4.2 * columns, 2.6 * rows), layout="constrained")
+    sides = list(dict.fromkeys(e.structure for e in summary.statistics if e.structure != "difference"))
+
+    def draw(panels: Sequence[Any], colors: Palette) -> None:
+        for axes, (name, unit) in zip(panels, names, strict=True):
+            axes.set_title(textwrap.fill(name, _TITLE), fontsize=9)
+            axes.set_ylabel(unit)
+            for entry in summary.statistics:
+                if (entry.figure, entry.unit) == (name, unit) and entry.structure in sides:
+                    side = sides.index(entry.structure)
+                    place = points.index(tuple(entry.point.items())) + 0.24 * side - 0.12 * (len(sides) - 1)
+                    _members(axes, entry, place, side, colors)
+            axes.set_xlim(-0.6, len(points) - 0.4)
+            axes.set_xticks(range(len(points)), ["\n".join(dict(point).values()) for point in points], fontsize=8)
+        first = panels[0]
+        handles = dict(zip(*reversed(first.get_legend_handles_labels()), strict=True))
+        first.legend(handles.values(), handles.keys(), fontsize=8)
+
+    counted = any(any(entry.failed) for entry in summary.statistics)
+    notes = [f"by {', '.join(key for key, _ in points[0])}"] if points[0] else []
     if summary.apart:
-        figure.suptitle(f"not counted, a check failed: {', '.join(summary.apart)}", fontsize=8, wrap=True)
-    for k, (name, unit) in enumerate(names):
-        axes = figure.add_subplot(rows, columns, k + 1)
-        axes.set_title(name, fontsize=9)
-        axes.set_ylabel(unit or "–", fontsize=8)
-        for entry in summary.statistics:
-            if (entry.figure, entry.unit) == (name, unit) and entry.structure != "difference":
-                _draw(axes, entry, points.index(tuple(entry.point.items())))
-        axes.set_xlim(-0.6, len(points) - 0.4)
-        axes.set_xticks(range(len(points)), ["\n".join(dict(point).values()) for point in points], fontsize=7)
-        axes.tick_params(axis="y", labelsize=7)
-        if k == 0:
-            handles, labels = axes.get_legend_handles_labels()
-            first = dict(zip(reversed(labels), reversed(handles), strict=True))
-            axes.legend(first.values(), first.keys(), fontsize=7)
-    if points[0]:
-        figure.supxlabel("values of " + ", ".join(key for key, _ in points[0]), fontsize=8)
-    return figure
+        notes.append(
+            f"{'counted (×) although' if counted else 'not counted,'} a check failed: {', '.join(summary.apart)}"
+        )
+    text = "; ".join(
+        f"{entry.figure} of the {entry.structure} {entry.mean:.4g} {entry.unit}".rstrip()
+        for entry in summary.statistics
+        if entry.structure != "difference"
+    )
+    return Chart(
+        "ensemble",
+        "Every figure over the members",
+        f"{text}.",
+        {"": columns_of(summary.table())},
+        draw,
+        panels=len(names),
+        columns=3,
+        height=2.3,
+        note="; ".join(notes),
+    )
 
 
-def _draw(axes: Any, entry: Statistics, place: int) -> None:
-    is_glass = entry.structure == "glass"
-    color, x = ("tab:blue", place - 0.12) if is_glass else ("tab:gray", place + 0.12)
-    axes.plot([x] * len(entry.values), entry.values, ".", color=color, alpha=0.4, markersize=4)
+def _members(axes: Any, entry: Statistics, place: float, side: int, colors: Palette) -> None:
+    """Draw the members of one combination side by side, those that failed as crosses, and their mean."""
+    look = {"color": colors.series[side], "linestyle": ""}
+    count = len(entry.values)
+    for number, value in enumerate(entry.values):
+        failed = bool(entry.failed) and entry.failed[number]
+        at = place - 0.09 + 0.06 * (number / max(count - 1, 1) - 0.5)
+        axes.plot(at, value, marker="x" if failed else ".", alpha=0.5, markersize=5, **look)
     low, high = entry.interval or (entry.mean, entry.mean)
-    error = [[entry.mean - low], [high - entry.mean]]
-    shape = "o" if is_glass else "s"
-    axes.errorbar(x, entry.mean, error, fmt=shape, color=color, capsize=3, markersize=4, label=entry.structure)
+    error = [[max(entry.mean - low, 0.0)], [max(high - entry.mean, 0.0)]]
+    mark = {"fmt": "s" if side else "o", "capsize": 3, "markersize": 4, "color": colors.series[side]}
+    axes.errorbar(place, entry.mean, error, label=entry.structure, **mark)

@@ -1,9 +1,10 @@
 """Every figure of the chain over the members of an ensemble: mean, spread, and how sure the mean is."""
 
+import difflib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -21,6 +22,22 @@ _PLACE: Final = {"member", "seed", "melt", "snapshot"}
 
 CONFIDENCE = 0.95
 """Probability that the interval holds the mean of infinitely many members, if the figure is normally distributed."""
+
+TELLING: Final = (
+    "density",
+    "volume per anion",
+    "f_V, reference",
+    "window share of the cell, ion removed",
+    "room v ≤",
+    "v below which room percolates, 3D",
+    "migration barrier (BVSE), 3D",
+    "largest free sphere",
+    "mean pore radius",
+)
+"""How the figures begin that a picture of an ensemble shows unasked."""
+
+MOST_FIGURES: Final = 9
+"""Panels of such a picture at most."""
 
 LEAST = 1.5
 """Independent members below which no standard error is given: it would rest on less than half a degree of freedom."""
@@ -44,6 +61,8 @@ class Statistics:
     """Effective number of independent members, where they quenched snapshots of one melt; else all are independent."""
     apart: int = 0
     """Members of the combination that are done and do not count."""
+    failed: tuple[bool, ...] = ()
+    """Of each value, whether a check of its member failed; empty where no such member counts."""
 
     @property
     def independent(self) -> float:
@@ -67,14 +86,32 @@ class Statistics:
         return None if sd is None or self.independent < LEAST else sd / math.sqrt(self.independent)
 
     @property
+    def limits(self) -> tuple[float, float] | None:
+        """What the mean cannot pass: 0 and 1 for a share, −1 and 1 for the difference of two; None for others."""
+        if self.unit or ("share" not in self.figure and "fraction" not in self.figure):
+            return None
+        limits = (-1.0, 1.0) if self.structure == "difference" else (0.0, 1.0)
+        return limits if all(limits[0] <= value <= limits[1] for value in self.values) else None
+
+    @property
     def interval(self) -> tuple[float, float] | None:
-        """95 % interval of the mean by Student's t with n − 1 degrees of freedom for n independent members."""
-        from scipy.special import stdtrit
+        r"""95 % interval of the mean by Student's t with n − 1 degrees of freedom for n independent members.
+
+        Of a share it is that of :math:`\ln[p/(1 - p)]`, turned back: it ends within 0 and 1. The standard error
+        of this logit is :math:`s / [p(1 - p)]` with the standard error s of the mean p.
+        """
+        from scipy.special import expit, logit, stdtrit
 
         if self.standard_error is None:
             return None
         half = float(stdtrit(self.independent - 1, (1 + CONFIDENCE) / 2)) * self.standard_error
-        return self.mean - half, self.mean + half
+        if self.limits is None or half == 0.0:
+            return self.mean - half, self.mean + half
+        low, high = self.limits
+        share = (self.mean - low) / (high - low)
+        reach = half / (high - low) / (share * (1.0 - share))
+        ends = (low + (high - low) * float(expit(logit(share) + sign * reach)) for sign in (-1, 1))
+        return next(ends), next(ends)
 
     def row(self) -> dict[str, Any]:
         """Give the row of a table."""
@@ -87,11 +124,25 @@ class Statistics:
             "n": len(self.values),
             "independent": self.independent,
             "apart": self.apart,
+            "failed": sum(self.failed),
             "mean": self.mean,
             "sd": self.standard_deviation,
             "standard error": self.standard_error,
             "low 95 %": low,
             "high 95 %": high,
+            "interval by": "t" if self.limits is None else "t of the logit",
+        }
+
+    def short_row(self) -> dict[str, Any]:
+        """Give the row of a combination's table that a terminal has room for."""
+        low, high = self.interval or (None, None)
+        return {
+            "figure": f"{self.figure} [{self.unit}]" if self.unit else self.figure,
+            "of": "Δ" if self.structure == "difference" else self.structure,
+            "n": len(self.values),
+            "mean": self.mean,
+            "95 % from": low,
+            "to": high,
         }
 
 
@@ -102,7 +153,7 @@ class EnsembleSummary:
     statistics: tuple[Statistics, ...]
     """Each figure of each combination, over the members that are done with every check passed."""
     apart: Mapping[str, str]
-    """Members that are done and not counted, and the check that failed: no glass, not converged."""
+    """Members that are done and failed a check, and which; they count only where that was asked for."""
     missing: tuple[str, ...]
     """Members that are not done."""
     melts: Mapping[str, Mapping[str, Any]]
@@ -112,9 +163,35 @@ class EnsembleSummary:
         """One row per combination, figure and structure."""
         return [entry.row() for entry in self.statistics]
 
+    def of(self, names: Sequence[str] | None) -> "EnsembleSummary":
+        """Keep the figures whose name begins with one of these; by default those that say most, nine at most.
 
-def summarize_ensemble(directory: Path) -> EnsembleSummary:
+        Raises
+        ------
+        ValueError
+            No figure has such a name.
+        """
+        known = list(dict.fromkeys(entry.figure for entry in self.statistics))
+        if names is None:
+            first = [name for start in TELLING for name in known if name.startswith(start)]
+            chosen = [*dict.fromkeys([*first, *known])][:MOST_FIGURES]
+        else:
+            found = {given: [name for name in known if name.lower().startswith(given.lower())] for given in names}
+            if strangers := [given for given, matches in found.items() if not matches]:
+                near = difflib.get_close_matches(strangers[0], known, n=1, cutoff=0.3)
+                remedy = f"did you mean '{near[0]}'?" if near else "the summary without names lists them"
+                raise ValueError(f"no figure's name begins with '{strangers[0]}'; {remedy}")
+            chosen = [name for matches in found.values() for name in matches]
+        kept = sorted(
+            (entry for entry in self.statistics if entry.figure in chosen), key=lambda entry: chosen.index(entry.figure)
+        )
+        return replace(self, statistics=tuple(kept))
+
+
+def summarize_ensemble(directory: Path, *, include_failed: bool = False) -> EnsembleSummary:
     """Average every figure over the members that are done and passed their checks.
+
+    With `include_failed` those count too that failed a check, and each value says so.
 
     Raises
     ------
@@ -124,7 +201,7 @@ def summarize_ensemble(directory: Path) -> EnsembleSummary:
     apart: dict[str, str] = {}
     missing = []
     apart_at: Counter[Point] = Counter()
-    collected: dict[tuple[Point, str, str, Structure], list[tuple[float, dict[str, str]]]] = {}
+    collected: dict[tuple[Point, str, str, Structure], list[tuple[float, dict[str, str], bool]]] = {}
     for member in member_rows(directory):
         name = member["member"]
         point = tuple((key, value) for key, value in member.items() if key not in _PLACE)
@@ -132,14 +209,17 @@ def summarize_ensemble(directory: Path) -> EnsembleSummary:
         summary = summary_of(directory / name)
         if status.state not in FINISHED or summary is None:
             missing.append(name)
-        elif status.state == "check failed":
+            continue
+        failed = status.state == "check failed"
+        if failed:
             apart[name] = status.note
+        if failed and not include_failed:
             apart_at[point] += 1
-        else:
-            for row in summary["comparison"]:
-                for structure, value in _values(row).items():
-                    key = (point, row["figure"], row["unit"], structure)
-                    collected.setdefault(key, []).append((value, member))
+            continue
+        for row in summary["comparison"]:
+            for structure, value in _values(row).items():
+                key = (point, row["figure"], row["unit"], structure)
+                collected.setdefault(key, []).append((value, member, failed))
     melts = {name: found for name in melt_names(directory) if (found := snapshots_of(directory / name)) is not None}
     lost = {
         row["melt"] for row in member_rows(directory) if row.get("melt") and row["member"] not in {*missing, *apart}
@@ -155,10 +235,11 @@ def summarize_ensemble(directory: Path) -> EnsembleSummary:
             figure,
             unit,
             structure,
-            tuple(value for value, _ in found),
+            tuple(value for value, *_ in found),
             # The crystal never melted: what its members share is the cell, and they differ by the exchange alone.
-            None if structure == "crystal" else _independent([member for _, member in found], melts),
+            None if structure == "crystal" else _independent([member for _, member, _ in found], melts),
             apart_at[point],
+            tuple(failed for *_, failed in found) if include_failed else (),
         )
         for (point, figure, unit, structure), found in collected.items()
     ]

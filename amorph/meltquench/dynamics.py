@@ -14,16 +14,15 @@ from ase.md.velocitydistribution import thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 from numpy.typing import NDArray
 
-from amorph.calculators import evaluate
+from amorph.calculators import GPA_PER_EV_A3, evaluate
 from amorph.figures import plain
 from amorph.meltquench.barostat import IsotropicNPT
 from amorph.meltquench.rescaling import Bussi
 from amorph.meltquench.schedule import QuenchSchedule, Schedule, Segment, named
 from amorph.meltquench.stability import Stability, temperature_K
-from amorph.parameters import checked
+from amorph.parameters import Rng, checked, generator_of
 from amorph.run import State
 from amorph.structure import periodic_atoms
-from amorph.units import GPA_PER_EV_A3
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def dynamics(
     calculator: BaseCalculator,
     schedule: Schedule,
     *,
-    rng: np.random.Generator,
+    rng: Rng,
     state: DynamicsState | None = None,
 ) -> Iterator[Frame]:
     r"""Run molecular dynamics along a schedule.
@@ -147,7 +146,7 @@ def dynamics(
     schedule
         Segments to follow, or the name of a shipped schedule.
     rng
-        Source of the velocities and of the thermostat's noise. On continuation it takes the state saved.
+        Source of the velocities and of the thermostat's noise, or its seed. On continuation it takes the state saved.
     state
         State to continue from, made by :meth:`Frame.state`.
 
@@ -181,6 +180,7 @@ def dynamics(
     >>> [frame.target_K for frame in frames][:3]
     [300.0, 330.0, 360.0]
     """
+    rng = generator_of(rng)
     schedule = named(schedule)
     work = periodic_atoms(atoms)
     if len(work) < 2:

@@ -10,10 +10,11 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
 from amorph.analysis.crystallinity import Crystallinity, crystallinity, settled_frames
-from amorph.figures import Result
+from amorph.figures import Plottable, Result
 from amorph.meltquench.dynamics import Frame, Thermo, dynamics
 from amorph.meltquench.schedule import QuenchSchedule, Schedule, named
-from amorph.parameters import Count, Supercell, checked
+from amorph.parameters import Count, Rng, Supercell, checked
+from amorph.progress import Task, task_of
 from amorph.structure import periodic_atoms
 
 FRAMES = 10
@@ -41,7 +42,7 @@ class Judgement:
 
 
 @dataclass(frozen=True, eq=False)
-class Quenched(Result):
+class Quenched(Result, Plottable):
     """The outcome of a melt-quench."""
 
     atoms: Atoms
@@ -73,11 +74,12 @@ def melt_quench(
     calculator: BaseCalculator,
     schedule: Schedule = "kawaguchi2025",
     *,
-    rng: np.random.Generator,
+    rng: Rng,
     sample_every: Count = 50,
     supercell: Supercell | None = None,
     anion: str | None = None,
     on_frame: OnFrame | None = None,
+    progress: Task | bool | None = None,
 ) -> Quenched:
     """Melt a structure, quench it, and judge whether it melted and became a glass.
 
@@ -90,7 +92,7 @@ def melt_quench(
     schedule
         Name of a shipped schedule (kawaguchi2025, kawaguchi2025_equilibrate, short, short_equilibrate) or its segments.
     rng
-        Source of the velocities and of the thermostat's noise: the same seed gives the same bytes.
+        Source of the velocities and of the thermostat's noise, or its seed: the same seed gives the same bytes.
     sample_every
         Steps between the frames kept.
     supercell
@@ -99,6 +101,8 @@ def melt_quench(
         The anion whose sublattice is searched for crystal order; found from the structure if not given.
     on_frame
         Called with every step.
+    progress
+        Whether to show progress, or what shows it; by default where somebody watches, after two seconds.
 
     Raises
     ------
@@ -121,24 +125,22 @@ def melt_quench(
     schedule = named(schedule)
     start = periodic_atoms(atoms)
     check_sampling(schedule, sample_every)
-    # What the judgement would refuse at the end is better known now.
-    crystallinity(start, supercell=supercell, anion=anion)
+    crystallinity(start, supercell=supercell, anion=anion)  # what would be refused at the end is better known now
     frames: list[Atoms] = []
     thermo: list[Thermo] = []
-    for frame in dynamics(start, calculator, schedule, rng=rng):
-        if frame.step % sample_every == 0 or frame.step == schedule.steps:
-            thermo.append(frame.thermo())
-            frames.append(frame.snapshot())
-            frames[-1].info["step"] = frame.step
-        if on_frame is not None:
-            on_frame(frame)
+    with task_of(progress)("melt-quench", schedule.steps) as update:
+        for frame in dynamics(start, calculator, schedule, rng=rng):
+            if frame.step % sample_every == 0 or frame.step == schedule.steps:
+                thermo.append(frame.thermo())
+                frames.append(frame.snapshot())
+                frames[-1].info["step"] = frame.step
+            if on_frame is not None:
+                on_frame(frame)
+            update(frame.step, f"{frame.target_K:.0f} K")
     judgement = judge(frames, [row.step for row in thermo], schedule, start=start, supercell=supercell, anion=anion)
     pressure, virial_pressure = melt_pressures_GPa(thermo, schedule) or (None, None)
-    final = frames[-1].copy()
-    final.wrap()
-    del final.info["step"]
     return Quenched(
-        atoms=final,
+        atoms=_wrapped(frames[-1]),
         melt=judgement.melt,
         glass=judgement.glass,
         melt_pressure_GPa=pressure,
@@ -147,6 +149,14 @@ def melt_quench(
         frames=tuple(frames),
         schedule=schedule,
     )
+
+
+def _wrapped(frame: Atoms) -> Atoms:
+    """Give the structure of a sampled frame, within the cell."""
+    atoms = frame.copy()
+    atoms.wrap()
+    del atoms.info["step"]
+    return atoms
 
 
 def judge(

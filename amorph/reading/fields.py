@@ -76,6 +76,11 @@ def read_field(path: str | Path) -> tuple[ScalarField, Atoms]:
     return field, sound(path, atoms)
 
 
+def is_field(path: Path) -> bool:
+    """Tell by its name whether a file holds a field."""
+    return path.suffix.lower() == ".npz" or is_grid_text(path.name)
+
+
 def _kind(content: dict[str, NDArray[Any]]) -> FieldKind:
     if "kind" not in content:
         return kind_of(str(content["quantity"]))

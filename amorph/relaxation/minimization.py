@@ -1,7 +1,6 @@
 """Energy minimisation with a fixed, isotropic or free cell; forces and stress are judged apart."""
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
@@ -12,15 +11,15 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
 from numpy.typing import NDArray
 
-from amorph.calculators import evaluate
+from amorph.calculators import GPA_PER_EV_A3, evaluate
 from amorph.figures import Result
 from amorph.parameters import Count, Force, Unit, checked
+from amorph.progress import Task, task_of
 from amorph.relaxation.deformation import Deformation, MovingCell
 from amorph.relaxation.guard import MinimizationGuard
 from amorph.relaxation.lbfgs import Lbfgs
 from amorph.run import State
 from amorph.structure import periodic_atoms
-from amorph.units import GPA_PER_EV_A3
 
 logger = logging.getLogger(__name__)
 
@@ -138,6 +137,7 @@ def relax(
     fmax: Force = 0.005,
     pressure_tolerance_GPa: PressureTolerance = 0.05,
     max_steps: Count = 1000,
+    progress: Task | bool | None = None,
 ) -> Relaxed:
     """Minimise the energy of a structure.
 
@@ -155,6 +155,8 @@ def relax(
         Largest pressure (isotropic cell) or stress component (free cell) of a converged structure, of either sign.
     max_steps
         Steps after which an unconverged minimisation gives up, and says so.
+    progress
+        Whether to show progress, or what shows it; by default on a terminal or in a notebook, after two seconds.
 
     Returns
     -------
@@ -178,8 +180,10 @@ def relax(
     (True, 3.59)
     """
     rules: dict[str, Any] = {"fmax": fmax, "pressure_tolerance_GPa": pressure_tolerance_GPa, "max_steps": max_steps}
-    (last,) = deque(relaxation(atoms, calculator, cell=cell, **rules), maxlen=1)
-    return last.result()
+    with task_of(progress)("relax", max_steps) as update:
+        for frame in relaxation(atoms, calculator, cell=cell, **rules):
+            update(frame.step, f"largest force {frame.max_force:.3g} eV/Å")
+    return frame.result()
 
 
 @checked

@@ -14,6 +14,7 @@ from ase.io import read
 from numpy.typing import NDArray
 
 from amorph.analysis.bvs import bvs_map_of
+from amorph.analysis.percolation import MigrationPath, migration_path
 from amorph.reading import read_field
 from amorph.run import check_outputs, read_json, read_run_toml, read_structure, refuse_links
 
@@ -50,6 +51,15 @@ class Branch:
     def ion(self) -> str:
         """The mobile ion: "Mg2+"."""
         return str(self.figures["analysis"]["bvs"]["all"]["ion"])
+
+    @cached_property
+    def way(self) -> MigrationPath | None:
+        """The path of the lowest barrier through its site energies, else through its mismatch; None without one."""
+        field = self.bvs.mismatch if self.energies is None else self.energies
+        try:
+            return migration_path(field)
+        except ValueError:  # none runs through the crystal: the page then shows none
+            return None
 
     def table(self, name: str) -> dict[str, Any] | None:
         """Read one of the analysis's tables by column; None where it made none."""

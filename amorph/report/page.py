@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from amorph.export import replacing
+from amorph.export.charts import number, share
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -17,7 +18,14 @@ _LIBRARY: Final = "3Dmol/3Dmol-min.js"
 
 
 def write_page(path: Path, template: str, **content: Any) -> None:
-    """Render a template into one file that needs no other, and no network.
+    """Render a template into one file that needs no other, and no network."""
+    text = page_text(template, **content)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def page_text(template: str, **content: Any) -> str:
+    """Render a template into the text of a page that needs no other file, and no network.
 
     The scripts are allowed by their digests alone, so that no word of a user's file can become one; nothing may be
     fetched from anywhere.
@@ -29,36 +37,9 @@ def write_page(path: Path, template: str, **content: Any) -> None:
         "form-action 'none'"
     )
     page = _templates().get_template(template)
-    text = page.render(
+    return page.render(
         **content, policy=policy, scripts=scripts, style=_text("style.css"), licence=_text("3Dmol/LICENSE")
     )
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def share(value: Any) -> str:
-    """Write a share in percent.
-
-    >>> share(0.033), share(0.2108), share(1.0)
-    ('3.30', '21.1', '100')
-    """
-    return f"{100 * value:#.3g}".removesuffix(".")
-
-
-def number(value: Any) -> str:
-    """Write a value as a person reads it.
-
-    >>> number(0.35678), number(-1.7e-14), number(None), number(True), number("glass")
-    ('0.3568', '0', '–', 'yes', 'glass')
-    """
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        text = f"{value:.4g}" if abs(value) < 1000 else f"{value:.1f}"
-        return "0" if abs(value) < 1e-12 else text.replace("-", "−", 1)
-    return str(value)
 
 
 @cache

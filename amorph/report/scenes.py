@@ -10,12 +10,19 @@ from numpy.typing import NDArray
 from amorph.analysis.isosurface import Mesh
 from amorph.analysis.percolation import MigrationPath
 from amorph.analysis.polyhedra import Polyhedron, coordination_polyhedra
-from amorph.export.picture import PATH_HIGH, PATH_LOW, SURFACE, Style, styles_of
-from amorph.report.packing import Array, packed, packed_points, packed_surface
+from amorph.export.picture import (
+    PATH_HIGH,
+    PATH_LOW,
+    SURFACE,
+    Style,
+    drawn_atoms,
+    images_on_faces,
+    styles_of,
+    whole_polyhedra,
+)
+from amorph.report.packing import MOST_TRIANGLES, Array, packed, packed_points, packed_surface
 from amorph.tables import element_of
 
-_ON_A_FACE: Final = 1e-3
-"""Atoms this near to a face of the cell are drawn on the opposite one too, in lattice vectors."""
 _EMPTY: Final = np.zeros((0, 3))
 
 
@@ -27,9 +34,14 @@ def structure_scene(name: str, atoms: Atoms, mobile: str | None) -> dict[str, An
     atoms = atoms.copy()
     atoms.wrap()
     styles = styles_of(atoms, mobile or "H", None)
-    polyhedra = {style.element: coordination_polyhedra(atoms, [style.element]) for style in styles if style.ligands}
+    images = images_on_faces(atoms)
+    polyhedra = {
+        style.element: whole_polyhedra(coordination_polyhedra(atoms, [style.element]), images)
+        for style in styles
+        if style.ligands
+    }
     symbols = np.array(atoms.get_chemical_symbols())
-    numbers, places = _drawn(atoms, [each for found in polyhedra.values() for each in found])
+    numbers, places = drawn_atoms(atoms, images, [each for found in polyhedra.values() for each in found])
     kinds = [style.element for style in styles]
     element = element_of(mobile) if mobile else ""
     return {
@@ -55,8 +67,8 @@ def structure_scene(name: str, atoms: Atoms, mobile: str | None) -> dict[str, An
     }
 
 
-def bare_scene(name: str) -> dict[str, Any]:
-    """Draw nothing yet: the place of a surface that comes without a structure."""
+def bare_scene(name: str, cell: Array | None = None) -> dict[str, Any]:
+    """Draw nothing yet but the cell: the place of what comes without a structure."""
     none = packed_points(_EMPTY) | {"kinds": "", "numbers": ""}
     parts: dict[str, Any] = {
         "elements": [],
@@ -66,11 +78,14 @@ def bare_scene(name: str) -> dict[str, Any]:
         "path": None,
         "movie": None,
     }
-    return {"name": name, "formula": "", "cell": None, **parts}
+    return {"name": name, "formula": "", "cell": None if cell is None else cell.round(6).tolist(), **parts}
 
 
-def surfaces_of(meshes: Sequence[Mesh], *, start: float | None = None) -> dict[str, Any]:
-    """Draw the surfaces of one field, one for each step of a slider, which starts nearest to the level `start`."""
+def surfaces_of(meshes: Sequence[Mesh], *, start: float | None = None, most: int = MOST_TRIANGLES) -> dict[str, Any]:
+    """Draw the surfaces of one field, one for each step of a slider, which starts nearest to the level `start`.
+
+    Each is thinned to at most so many triangles.
+    """
     symbol = meshes[0].quantity
     levels = [mesh.level for mesh in meshes]
     first = len(levels) // 2 if start is None else int(np.argmin([abs(level - start) for level in levels]))
@@ -78,7 +93,7 @@ def surfaces_of(meshes: Sequence[Mesh], *, start: float | None = None) -> dict[s
         "name": symbol,
         "color": _hex(SURFACE),
         "start": first,
-        "levels": [{"label": f"{mesh.level:.4g} {mesh.unit}".strip(), **_packed_mesh(mesh)} for mesh in meshes],
+        "levels": [{"label": f"{mesh.level:.4g} {mesh.unit}".strip(), **_packed_mesh(mesh, most)} for mesh in meshes],
     }
 
 
@@ -120,24 +135,6 @@ def movie_of(frames: Sequence[Atoms], captions: Sequence[str], *, of: int) -> di
     }
 
 
-def _drawn(atoms: Atoms, polyhedra: Sequence[Polyhedron]) -> tuple[NDArray[np.int64], Array]:
-    """Number and place of every sphere: the atoms, their images on faces of the cell and at corners of polyhedra."""
-    numbers, places = [np.arange(len(atoms))], [atoms.positions]
-    fractions = atoms.get_scaled_positions(wrap=False)
-    for axis in range(3):
-        for side, shift in ((np.abs(fractions[:, axis]) < _ON_A_FACE, 1), (fractions[:, axis] > 1 - _ON_A_FACE, -1)):
-            for number, place in zip(list(numbers), list(places), strict=True):
-                on = side[number]
-                numbers.append(number[on])
-                places.append(place[on] + shift * atoms.cell.array[axis])
-    numbers += [each.ligands for each in polyhedra]
-    places += [each.corners for each in polyhedra]
-    all_numbers, all_places = np.concatenate(numbers), np.vstack(places)
-    _, once = np.unique(np.column_stack([all_numbers, all_places.round(3)]), axis=0, return_index=True)
-    once.sort()
-    return all_numbers[once], all_places[once]
-
-
 def _hulls(polyhedra: Sequence[Polyhedron]) -> dict[str, Any]:
     """Put the polyhedra of one element into one mesh with loose corners, so that faces stay flat, and their edges."""
     panes = np.concatenate([np.zeros((0, 3, 3)), *(each.corners[each.faces] for each in polyhedra)])
@@ -145,9 +142,9 @@ def _hulls(polyhedra: Sequence[Polyhedron]) -> dict[str, Any]:
     return {"panes": packed(panes, "f4"), "edges": packed(edges, "f4")}
 
 
-def _packed_mesh(mesh: Mesh) -> dict[str, Any]:
+def _packed_mesh(mesh: Mesh, most: int) -> dict[str, Any]:
     cut = mesh.cut()
-    return packed_surface(cut.vertices, cut.faces)
+    return packed_surface(cut.vertices, cut.faces, most)
 
 
 def _element(style: Style, count: int, *, mobile: bool) -> dict[str, Any]:

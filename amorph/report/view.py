@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from amorph.analysis.isosurface import nested_surfaces
-from amorph.reading import SURFACE_READERS, read_field, read_surface, read_trajectory
+from amorph.reading import SURFACE_READERS, is_field, read_field, read_surface, read_trajectory
 from amorph.report import scenes
 from amorph.report.found import FRAMES
 from amorph.report.page import write_page
@@ -41,7 +41,7 @@ def write_view(
     made: list[dict[str, Any]] = []
     for file in files:
         kind = file.suffix.lower()
-        if kind == ".npz":
+        if is_field(file):
             field, atoms = read_field(file)
             scene = scenes.structure_scene(file.name, atoms, ion or field.ion)
             scene["surfaces"] = [scenes.surfaces_of(nested_surfaces(field, atoms, levels=levels))]
@@ -63,4 +63,4 @@ def write_view(
                 captions = [f"frame {number}" for number in range(0, len(frames), step)]
                 scene["movie"] = scenes.movie_of(frames[::step], captions, of=len(frames))
         made.append(scene)
-    write_page(path, "view.html", title=", ".join(file.name for file in files), scenes=made)
+    write_page(path, "view.html", title=", ".join(file.name for file in files), scenes=made, framed=False)

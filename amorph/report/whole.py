@@ -5,16 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from amorph.analysis.bvs import sum_as_mapped
 from amorph.analysis.isosurface import nested_surfaces
-from amorph.analysis.percolation import MigrationPath, migration_path
-from amorph.report import charts, scenes
+from amorph.analysis.percolation import MigrationPath
+from amorph.report import scenes
 from amorph.report.citations import bibtex, keys_of_run
-from amorph.report.drawing import Drawing
-from amorph.report.found import Branch, FoundRun, columns, found_run, movie_frames
+from amorph.report.curves import curves_of
+from amorph.report.drawing import inlined
+from amorph.report.found import FoundRun, found_run, movie_frames
 from amorph.report.page import write_page
 from amorph.run import read_structure
-from amorph.tables import element_of
 
 REPORT: Final = "report.html"
 """Name of the page in a run directory."""
@@ -42,7 +41,7 @@ def write_report(directory: Path, path: Path | None = None) -> Path:
     """
     run = found_run(directory)
     path = directory / REPORT if path is None else path
-    way = None if not run.branches else _way(run.branches["glass"])
+    way = None if not run.branches else run.branches["glass"].way
     rows = [{**row, "share": _is_share(row)} for row in run.summary["comparison"]]
     write_page(
         path,
@@ -56,22 +55,13 @@ def write_report(directory: Path, path: Path | None = None) -> Path:
         rows=rows,
         replicas=len(run.summary["exchanged"]),
         scenes=_scenes(run, way),
-        sections=_sections(run, way),
+        sections=_sections(run),
         provenance=run.provenance,
         study=run.study,
         command=f"amorph run study.toml --dir {shlex.quote(directory.name)}-again",
         bibtex=bibtex(keys_of_run(run)),
     )
     return path
-
-
-def _way(branch: Branch) -> MigrationPath | None:
-    """Find the path of the lowest barrier through the glass's site energies, or through the mismatch of its map."""
-    field = branch.bvs.mismatch if branch.energies is None else branch.energies
-    try:
-        return migration_path(field)
-    except ValueError:  # none runs through the crystal: the page then shows none
-        return None
 
 
 def _scenes(run: FoundRun, way: MigrationPath | None) -> list[dict[str, Any]]:
@@ -100,55 +90,11 @@ def _scenes(run: FoundRun, way: MigrationPath | None) -> list[dict[str, Any]]:
     return made
 
 
-def _sections(run: FoundRun, way: MigrationPath | None) -> list[dict[str, Any]]:
+def _sections(run: FoundRun) -> list[dict[str, Any]]:
     """Draw every figure, by section."""
-    course = [
-        charts.course(f"course-{folder.name}", f"Stage {folder.name.replace('_', ' ')}", columns(folder / "thermo.csv"))
-        for folder in run.dynamics
-    ]
-    sections = [("course", "Melt and quench", course)]
-    if run.branches:
-        sections += [("structure", "Structure", _order(run)), ("room", "Volumes, valences and voids", _room(run, way))]
-    return [{"name": name, "title": title, "drawings": made} for name, title, made in sections if made]
-
-
-def _order(run: FoundRun) -> list[Drawing]:
-    tables = {name: _both(run, name) for name in ("g_r", "s_q", "pattern")}
-    if "glass" not in tables["g_r"]:  # a cell too small for bonds to be measured
-        return []
-    anion = run.branches["glass"].figures["analysis"]["bvs"]["all"]["anion"]
-    return [charts.radial(tables["g_r"], anion), charts.scattering(tables["s_q"]), charts.powder(tables["pattern"])]
-
-
-def _room(run: FoundRun, way: MigrationPath | None) -> list[Drawing]:
-    bvs = run.branches["glass"].bvs
-    values, ions, sizes = {}, {}, {}
-    for name, branch in run.branches.items():
-        values[name] = branch.bvs.field.values[branch.bvs.field.values > 0]
-        places = branch.atoms.positions[branch.atoms.symbols == element_of(branch.ion)]
-        ions[name] = sum_as_mapped(branch.bvs, places)
-        voids = branch.figures["analysis"]["voids"]["framework"]
-        sizes[name] = {
-            "largest that fits": voids["largest_included_radius"],
-            **{f"largest that passes, {each['dimension']}D": each["radius"] for each in voids["passages"]},
-            "mean pore": voids["mean_pore_radius"],
-        }
-    known = set.intersection(*(set(each) for each in sizes.values()))
-    sizes = {name: {key: value for key, value in each.items() if key in known} for name, each in sizes.items()}
-    made = [
-        charts.volumes(_both(run, "voronoi_atoms")),
-        charts.valences(values, ions, bvs.ion, bvs.target_valence, bvs.window),
-        charts.spheres(sizes),
-    ]
-    if way is not None:
-        name = "site energy" if way.unit == "eV" else "mismatch"
-        made.append(charts.profile(way.lengths, way.values, way.sites, way.unit, name))
-    return made
-
-
-def _both(run: FoundRun, name: str) -> dict[str, Any]:
-    found = {kind: branch.table(name) for kind, branch in run.branches.items()}
-    return {kind: table for kind, table in found.items() if table is not None}
+    titles = {"course": "Melt and quench", "structure": "Structure", "room": "Volumes, valences and voids"}
+    made = {name: [inlined(chart) for chart in charts] for name, charts in curves_of(run).items()}
+    return [{"name": name, "title": titles[name], "drawings": drawings} for name, drawings in made.items() if drawings]
 
 
 def _exchange(run: FoundRun) -> Mapping[str, Any] | None:

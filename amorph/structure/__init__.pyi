@@ -6,6 +6,7 @@ from .anions import (
     written as written,
 )
 from .atoms import (
+    G_CM3_PER_U_A3 as G_CM3_PER_U_A3,
     MINIMUM_DISTANCE as MINIMUM_DISTANCE,
     anion_mask as anion_mask,
     density_g_cm3 as density_g_cm3,

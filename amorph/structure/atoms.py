@@ -4,12 +4,11 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from amorph.structure.pairs import pair_list
-from amorph.units import G_CM3_PER_U_A3
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -25,6 +24,8 @@ def poscar_order(atoms: Atoms) -> NDArray[np.int64]:
     return np.argsort(first[element], kind="stable")
 
 
+G_CM3_PER_U_A3: Final = 1e24 / units.mol
+"""Density of one atomic mass unit per Å³ in g/cm³."""
 MINIMUM_DISTANCE = 0.5
 """Closest approach of two atoms that is still a structure [Å]; H–H in H2 is 0.74 Å."""
 MAXIMUM_LENGTH = 1e6

@@ -11,7 +11,7 @@ from ase.build import make_supercell
 from numpy.typing import NDArray
 
 from amorph.figures import Result
-from amorph.parameters import Count, Length, Supercell, checked
+from amorph.parameters import Count, Length, Rng, Supercell, checked, generator_of
 from amorph.structure.atoms import periodic_atoms
 from amorph.structure.cells import supercell_matrix
 from amorph.structure.disorder import Alternative, Assembly, DisorderedCrystal, Share, SharedSite
@@ -62,7 +62,7 @@ def ordered_cells(
     trials: Count = 1,
     closest: Length = 1.0,
     oxidation_states: Mapping[str, float] | None = None,
-    rng: np.random.Generator,
+    rng: Rng,
 ) -> OrderedCells:
     r"""Make ordered cells from partial occupancies: whole atoms, at random or with little Coulomb energy.
 
@@ -81,7 +81,7 @@ def ordered_cells(
     oxidation_states
         States of elements [e], as in Ni=3; by default those of the file, or formal ones.
     rng
-        Random generator.
+        Random generator, or its seed.
 
     Returns
     -------
@@ -105,6 +105,7 @@ def ordered_cells(
     The Coulomb energy is the Ewald sum of the oxidation states,
     :math:`E = \sum_{ij} q_i q_j M_{ij}`, the matrix M summed once for all sites.
     """
+    rng = generator_of(rng)
     matrix = supercell_matrix(supercell)
     states = oxidation_states or {}
     choices = [_Choice.of_site(site) for site in _pooled([_stated(site, states) for site in crystal.sites])]

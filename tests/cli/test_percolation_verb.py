@@ -10,9 +10,9 @@ from amorph.analysis.bvs import bvs_map
 from amorph.analysis.bvse import bvse_map
 from amorph.analysis.distance import distance_map
 from amorph.analysis.percolation import bond_valence_window, migration_path, percolation, percolation_thresholds
-from amorph.cli.output import text_of
 from amorph.export.fields import write_field
 from amorph.fields import ScalarField
+from amorph.figures import text_of
 from amorph.reading import read_structure
 
 CRYSTAL = Path(__file__).parents[2] / "structures/LiFePO4.cif"

@@ -66,11 +66,13 @@ def test_the_picture_shows_the_tube(tmp_path, atoms, pathway):
     assert share_of_hue(tmp_path / "without.png", 30, 60) == 0.0
     assert share_of_hue(tmp_path / "with.png", 30, 60) > 0.005
     parts = SceneParts(1.0)
-    parts.add_path(pathway.positions, np.linspace(0, 1, len(pathway.values)), pathway.sites)
-    [(centers, radii, colors)] = parts.spheres
-    np.testing.assert_array_equal(centers, pathway.positions)
+    parts.add_path(pathway.positions, np.linspace(0, 1, len(pathway.values)), pathway.sites, pathway.cell)
+    steps = [centers for centers, _, _ in parts.spheres]
+    np.testing.assert_allclose([end - start for start, end in steps], np.diff(pathway.positions, axis=0), atol=1e-9)
+    colors, radii = (np.concatenate([each[k] for each in parts.spheres]) for k in (2, 1))
     np.testing.assert_allclose(colors[[0, -1]], [linear_color(*PATH_LOW), linear_color(*PATH_HIGH)])
-    assert np.flatnonzero(radii == radii.max()).tolist() == list(pathway.sites)
+    sites = {n for n, pair in enumerate(radii.reshape(-1, 2)) if pair[0] == radii.max()}
+    assert sites == set(pathway.sites[:-1])
     assert len(parts.triangles) == len(pathway.values) - 1
     write_path(tmp_path / "path.png", pathway, atoms)
     with Image.open(tmp_path / "path.png") as image:

@@ -86,8 +86,6 @@ def bvs_map(
         "float64", or "float32" for half the memory: sums good to 4e-6 of themselves or of 1 v.u. at b = 0.37 Å.
     threads
         Threads to work in, by default one for each processor; the result is the same to the last bit.
-    progress
-        Where to show the progress of a long map, ``Progress(visible=True).task``; nowhere by default.
 
     Raises
     ------

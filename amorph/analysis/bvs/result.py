@@ -7,7 +7,7 @@ import numpy as np
 from ase import Atoms
 
 from amorph.fields import ScalarField
-from amorph.figures import Result
+from amorph.figures import Plottable, Result
 from amorph.machine.memory import refuse_beyond_memory
 from amorph.tables import BondValence, element_of
 
@@ -15,7 +15,7 @@ Blocking = Literal["all", "framework"]
 
 
 @dataclass(frozen=True, eq=False)
-class BvsMap(Result):
+class BvsMap(Result, Plottable):
     r"""Bond-valence sums of one ion on a grid, and how the points share out.
 
     A point is excluded, under-bonded (v ≤ V − window), in the window (\|v − V\| < window) or over-bonded

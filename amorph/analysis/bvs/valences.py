@@ -56,6 +56,15 @@ class BondValenceSums(Result):
             )
         return rows
 
+    def per_atom_table(self) -> list[dict[str, Any]]:
+        """Give one row for each atom: its sum beside its oxidation state [v.u., e]."""
+        states = self.atoms.arrays["oxidation_states"].tolist()
+        columns = zip(self.atoms.get_chemical_symbols(), states, self.sums_vu.tolist(), strict=True)
+        return [
+            {"atom": number, "species": symbol, "oxidation_state": state, "sum_vu": total}
+            for number, (symbol, state, total) in enumerate(columns)
+        ]
+
     def table(self) -> list[dict[str, Any]]:
         """Give mean and spread of the sums, one row for each species."""
         return self.species

@@ -146,8 +146,6 @@ def bvse_map(
         Points nearer than this to an atom of the framework are excluded [Å]; 0 excludes none.
     threads
         Threads to work in, by default one for each processor; the result is the same to the last bit.
-    progress
-        Where to show the progress of a long map, ``Progress(visible=True).task``; nowhere by default.
 
     Raises
     ------

@@ -14,9 +14,9 @@ from amorph.analysis.bvs import bond_valence_sums
 from amorph.analysis.electrochemistry.capacities import MAH_PER_MOL, capacity_mAh_per_g
 from amorph.analysis.electrochemistry.metals import METALS, metal_crystal
 from amorph.analysis.grids import Task
-from amorph.figures import Result, Row
-from amorph.parameters import Count, Fraction, checked
-from amorph.progress import Progress
+from amorph.figures import Plottable, Result, Row
+from amorph.parameters import Count, Fraction, Rng, checked, generator_of
+from amorph.progress import task_of
 from amorph.structure import periodic_atoms, resolve_oxidation_states
 from amorph.tables import Ion, parse_ion
 
@@ -74,7 +74,7 @@ class VoltageStep(Result):
 
 
 @dataclass(frozen=True, eq=False)
-class Voltage(Result):
+class Voltage(Result, Plottable):
     """The voltage of an ion in a structure, against its metal."""
 
     ion: str
@@ -147,7 +147,7 @@ def voltage(
     removed: tuple[Fraction, ...] = (0.0, 0.25, 0.5, 0.75, 1.0),
     choices: Count = 3,
     pick: Pick = "mean",
-    rng: np.random.Generator,
+    rng: Rng,
     moments: Moments | None = None,
     progress: Task | None = None,
 ) -> Voltage:
@@ -171,11 +171,9 @@ def voltage(
     pick
         Energy of a step: mean of the choices, or lowest of them.
     rng
-        Random generator that chooses the ions.
+        Random generator that chooses the ions, or its seed.
     moments
         Gives the magnetic moments of a structure [μB].
-    progress
-        Where progress goes: :meth:`amorph.progress.Progress.task`.
 
     Raises
     ------
@@ -189,6 +187,7 @@ def voltage(
     z in the cell. Energies at 0 K stand for free energies; pressure times volume and entropy are left out, some
     hundredths of a volt.
     """
+    rng = generator_of(rng)
     atoms = periodic_atoms(atoms)
     mobile = _ion_of_metal(ion)
     sites = np.flatnonzero(atoms.numbers == atomic_numbers[mobile.element])
@@ -198,7 +197,7 @@ def voltage(
     table: list[list[_Choice]] = []
     total = sum(_ways(count, len(sites), choices) for count in counts)
     done = 0
-    with (progress or Progress().task)("relaxations", total) as update:
+    with task_of(progress)("relaxations", total) as update:
         for count in counts:
             made: list[_Choice] = []
             for order in orders[: _ways(count, len(sites), choices)]:

@@ -3,25 +3,28 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from typing import Annotated, Any, Final
 
 from numpy.typing import NDArray
 
+import amorph.progress
 from amorph.machine.processors import available_processors
 from amorph.parameters import Meaning
-from amorph.progress import Update
+from amorph.progress import task_of
 
 _FEW_POINTS: Final = 100_000
 """A grid of fewer points is not worth a second thread."""
-_LONG: Final = 3.0
+_LONG: Final = 2.0
 """A map that takes longer shows its progress [s]."""
 
 Task = Annotated[
-    Callable[[str, int], AbstractContextManager[Update]],
-    Meaning("Where to show the progress of long work, ``Progress(visible=True).task``; nowhere by default."),
+    amorph.progress.Task | bool,
+    Meaning(
+        "Whether to show progress, or what shows it, ``Progress(visible=True).task``; by default, on a terminal and in "
+        "a notebook, where it takes more than two seconds."
+    ),
 ]
-"""What opens a display of progress for a label and a number of steps: :meth:`amorph.progress.Progress.task`."""
+"""How a function is told to show its progress."""
 
 
 def over_slabs(
@@ -54,8 +57,8 @@ def _followed(results: Iterator[Any], total: int, progress: Task | None, label: 
     for result in results:
         kept.append(result)
         left = total - len(kept)
-        if progress is not None and (time.monotonic() - begun) / (len(kept) - 1) * left > _LONG:
-            with progress(label, total) as update:
+        if (time.monotonic() - begun) / (len(kept) - 1) * left > _LONG:
+            with task_of(progress)(label, total) as update:
                 for later in results:
                     kept.append(later)
                     update(len(kept), "")

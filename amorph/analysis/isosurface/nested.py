@@ -1,7 +1,6 @@
 """Surfaces of one field at several levels, one within the other, for a viewer's slider."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -10,7 +9,7 @@ from ase import Atoms
 from amorph.analysis.bvs import bvs_map_of
 from amorph.analysis.isosurface.marching import contour
 from amorph.analysis.isosurface.mesh import Mesh
-from amorph.analysis.isosurface.window import isosurface
+from amorph.analysis.isosurface.window import isosurface, without_gaps
 from amorph.fields import ScalarField
 
 _STEPS: Final = (0.25, 0.5, 0.75, 1.0, 1.25)
@@ -46,13 +45,11 @@ def nested_surfaces(
         bvs = bvs_map_of(field, atoms)
         windows = [bvs.window * step for step in _STEPS] if levels is None else levels
         return [isosurface(bvs, window=window) for window in windows]
+    whole = without_gaps(field)
     finite = field.values[np.isfinite(field.values)]
-    if not finite.size:
-        raise ValueError(f"the {field.quantity} has no value at any point; give a field that has some")
     if levels is None and opens is not None:
         low = float(finite.min())
         levels = [low + step * (opens - low) for step in _STEPS]
     elif levels is None:
         levels = np.unique(np.quantile(finite, _SHARES)).tolist()
-    whole = replace(field, values=np.where(np.isfinite(field.values), field.values, finite.max()))
     return [contour(whole, level) for level in levels]

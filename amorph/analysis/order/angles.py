@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from amorph.analysis.grids import Task
 from amorph.analysis.order.bonds import Bonds, Cutoffs, bonds_of, pairs_of_bonds, resolve_cutoffs
 from amorph.analysis.order.samples import Measured, Samples, Structures, samples_of
-from amorph.figures import Result
+from amorph.figures import Plottable, Result
 from amorph.parameters import Unit, checked
 
 
@@ -33,7 +33,7 @@ class Angles(Result):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class BondAngles(Measured):
+class BondAngles(Measured, Plottable):
     """Distributions of bond angles."""
 
     angle_deg: NDArray[np.float64]

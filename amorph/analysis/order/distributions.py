@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from amorph.analysis.grids import Task, make_bins
 from amorph.analysis.order.samples import Average, Measured, Samples, Structures, average, samples_of
+from amorph.figures import Plottable
 from amorph.parameters import Length, checked
-from amorph.progress import Progress
+from amorph.progress import task_of
 
 Curves = dict[str, NDArray[np.float64]]
 
@@ -26,7 +27,7 @@ _RISE: Final = 0.2
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class PairDistributions(Measured):
+class PairDistributions(Measured, Plottable):
     """Partial and total pair distribution functions, means over independent structures, with their standard errors."""
 
     r: NDArray[np.float64]
@@ -110,7 +111,7 @@ def distributions(samples: Samples, r_max: float, bin_width: float, progress: Ta
     kinds = len(samples.species)
     curves, numbers, totals = [], [], []
     done, expected = 0, np.zeros((kinds, kinds))
-    with (progress or Progress().task)("pair distances", sum(map(len, samples.frames))) as update:
+    with task_of(progress)("pair distances", sum(map(len, samples.frames))) as update:
         for frames in samples.frames:
             g, running, total = np.zeros((kinds, kinds, bins)), np.zeros((kinds, kinds, bins)), np.zeros(bins)
             for atoms in frames:

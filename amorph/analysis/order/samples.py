@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from amorph.analysis.grids import Task
 from amorph.figures import Result
 from amorph.parameters import Meaning
-from amorph.progress import Progress
+from amorph.progress import task_of
 from amorph.structure import anion_mask, density_g_cm3, periodic_atoms
 
 Structures = Annotated[
@@ -78,7 +78,7 @@ class Samples:
         self, measure: Callable[[Atoms], NDArray[np.float64]], label: str = "", progress: Task | None = None
     ) -> "Average":
         """Measure every frame; average the frames of each structure, then the structures."""
-        with (progress or Progress().task)(label, sum(map(len, self.frames))) as update:
+        with task_of(progress)(label, sum(map(len, self.frames))) as update:
             done = 0
 
             def measured(atoms: Atoms) -> NDArray[np.float64]:

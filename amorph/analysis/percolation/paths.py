@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from amorph.analysis.percolation.regions import STEPS, percolation, percolation_thresholds, points_in_order
 from amorph.analysis.percolation.result import Percolation, Side
 from amorph.fields import ScalarField
-from amorph.figures import Result, keyed, plain
+from amorph.figures import Plottable, Result, keyed, plain
 from amorph.machine.memory import refuse_beyond_memory
 from amorph.parameters import checked
 
@@ -41,7 +41,7 @@ _ALLOWANCE: Final = 0.01
 
 
 @dataclass(frozen=True, eq=False)
-class MigrationPath(Result):
+class MigrationPath(Result, Plottable):
     """A path between two sites, or from a site to an image of itself."""
 
     positions: Array

@@ -20,7 +20,7 @@ from amorph.analysis.grids import Task
 from amorph.analysis.percolation.paths import MigrationPath
 from amorph.figures import Result, Row
 from amorph.parameters import Count, Force, checked
-from amorph.progress import Progress
+from amorph.progress import task_of
 from amorph.structure import periodic_atoms
 from amorph.tables import parse_ion
 
@@ -164,7 +164,7 @@ def refine_path(
     element = parse_ion(path.ion).element
     stops = _stops(path, whole, element)
     hops: list[RefinedHop] = []
-    with (progress or Progress().task)("hops", len(stops) - 1) as update:
+    with task_of(progress)("hops", len(stops) - 1) as update:
         for first, last in pairwise(stops):
             hops.append(_Hop(path, (first, last), whole, element, calculator, relax, fmax, max_steps).relaxed(images))
             update(len(hops), f"{hops[-1].barrier_eV:.3f} eV")

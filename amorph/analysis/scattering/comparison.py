@@ -7,7 +7,7 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import ArrayLike, NDArray
 
-from amorph.figures import Result
+from amorph.figures import Plottable, Result
 from amorph.parameters import checked
 
 Terms = Annotated[int, Ge(0)]
@@ -26,7 +26,7 @@ class LinearFit(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison(Result):
+class Comparison(Result, Plottable):
     """A measured curve, and the computed one with scale and background on its points."""
 
     _derived = ("residual",)

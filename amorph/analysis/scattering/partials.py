@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from amorph.analysis.grids import Task
 from amorph.analysis.order.samples import Structures, average, samples_of
 from amorph.analysis.scattering.vectors import pairs_of, shells_of
-from amorph.figures import Result, plain
+from amorph.figures import Plottable, Result, plain
 from amorph.parameters import Meaning, Unit, checked
 from amorph.tables import form_factor, scattering_length
 
@@ -30,7 +30,7 @@ _CANCELLED: Final = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
-class StructureFactor(Result):
+class StructureFactor(Result, Plottable):
     """S(q) at the reciprocal vectors of the cells, in shells of their length; nothing below the shortest of them."""
 
     elements: tuple[str, ...]

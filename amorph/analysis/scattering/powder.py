@@ -20,7 +20,7 @@ from amorph.analysis.grids import Task
 from amorph.analysis.order.samples import Structures, average, samples_of
 from amorph.analysis.scattering.partials import FormFactors, form_factors_of
 from amorph.analysis.scattering.vectors import Shells, pairs_of, shells_of
-from amorph.figures import Result
+from amorph.figures import Plottable, Result
 from amorph.parameters import Fraction, Length, Meaning, Unit, checked
 from amorph.tables import WAVELENGTHS
 
@@ -49,7 +49,7 @@ _PROMINENT: Final = 0.005
 
 
 @dataclass(frozen=True, eq=False)
-class PowderPattern(Result):
+class PowderPattern(Result, Plottable):
     """Coherent intensity of X-rays per atom against the angle, of every orientation alike."""
 
     two_theta_deg: NDArray[np.float64]

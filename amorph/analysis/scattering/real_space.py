@@ -8,7 +8,7 @@ from annotated_types import Gt
 from numpy.typing import ArrayLike, NDArray
 
 from amorph.analysis.scattering.partials import InverseLength
-from amorph.figures import Result
+from amorph.figures import Plottable, Result
 from amorph.parameters import Length, Unit, checked
 
 Window = Literal["lorch", "none"]
@@ -21,7 +21,7 @@ REAL_SPACE_CONVENTION: Final = (
 
 
 @dataclass(frozen=True, eq=False)
-class PairFunction(Result):
+class PairFunction(Result, Plottable):
     """G(r) by sine transform of S(q), with the resolution that its end and its window leave."""
 
     _derived = ("t_r",)

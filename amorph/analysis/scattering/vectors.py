@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from amorph.analysis.grids import Task
 from amorph.analysis.order.samples import Samples
 from amorph.machine.memory import refuse_beyond_memory
-from amorph.progress import Progress
+from amorph.progress import task_of
 
 _ATOMS_AT_ONCE: Final = 8192
 """Atoms whose phases are in memory at once."""
@@ -115,7 +115,7 @@ def _add(
 
     last_h = math.floor(q_max * np.linalg.norm(cell[0]) / (2.0 * np.pi) + 1e-9)
     work = [rows for h in range(last_h + 1) for rows in _rows(metric, q_max, h)]
-    with (progress or Progress().task)("reciprocal vectors", len(work)) as update:
+    with task_of(progress)("reciprocal vectors", len(work)) as update:
         for done, (h, k_first, middles, columns) in enumerate(work):
             products = np.zeros((2, n_kinds, 2 * len(middles), columns))
             few = max(_PRODUCT // (2 * len(middles) * columns), 1)

@@ -9,7 +9,7 @@ from ase import units
 
 from amorph.analysis.transport.motion import Diffusion
 from amorph.analysis.transport.regression import CONFIDENCE
-from amorph.figures import Result, Row
+from amorph.figures import Plottable, Result, Row
 
 ROOM_K: Final = 300.0
 HOUR_S: Final = 3600.0
@@ -17,7 +17,7 @@ NM_PER_CM: Final = 1e7
 
 
 @dataclass(frozen=True, eq=False)
-class Arrhenius(Result):
+class Arrhenius(Result, Plottable):
     """Diffusion of one element over temperatures, D = D0 exp(−E_a / k_B T)."""
 
     element: str

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from amorph.analysis.grids import Task
 from amorph.analysis.transport.paths import Paths, unwrapped_paths
 from amorph.analysis.transport.regression import CONFIDENCE, FEWEST_FRAMES, Line, fit_line, lags_of
-from amorph.figures import Result, Row
+from amorph.figures import Plottable, Result, Row
 from amorph.parameters import Duration, Unit, checked
-from amorph.progress import Progress
+from amorph.progress import task_of
 
 Floats = NDArray[np.float64]
 Kelvin = Annotated[float, Gt(0), Unit("K")]
@@ -78,7 +78,7 @@ class Tracer(Result):
 
 
 @dataclass(frozen=True, eq=False)
-class Diffusion(Result):
+class Diffusion(Result, Plottable):
     """How the ions of a trajectory move."""
 
     ions: dict[str, Tracer]
@@ -148,8 +148,6 @@ def diffusion(
         Temperature, for the conductivity.
     charges
         Charge of the ions of each element [e], for the conductivity: Li=1.
-    progress
-        Where progress goes: :meth:`amorph.progress.Progress.task`.
 
     Raises
     ------
@@ -185,7 +183,7 @@ def motion(
     if unknown := [element for element in charges if element not in elements]:
         raise ValueError(f"charges names {unknown[0]}, which is not there; the elements are {', '.join(elements)}")
     ions = {}
-    with (progress or Progress().task)("displacements", len(elements)) as update:
+    with task_of(progress)("displacements", len(elements)) as update:
         for number, element in enumerate(elements):
             ions[element] = _tracer(paths, element, interval_ps, temperature_K, charges.get(element))
             update(number + 1, element)

@@ -14,7 +14,7 @@ from amorph.analysis.distance import distance_map
 from amorph.analysis.percolation import Percolation, percolation
 from amorph.analysis.voids.holes import Holes, find_holes
 from amorph.fields import ScalarField
-from amorph.figures import Result, plain
+from amorph.figures import Plottable, Result, plain
 from amorph.parameters import GridPoints, NonNegativeLength, Spacing, Threads, checked
 from amorph.structure import Radii, periodic_atoms
 
@@ -27,7 +27,7 @@ _BYTES_PER_POINT: Final = 8 * 6
 
 
 @dataclass(frozen=True, eq=False)
-class Voids(Result):
+class Voids(Result, Plottable):
     """The void space between atoms, or between spheres around them.
 
     The void is where the distance to the nearest atom (sphere) is above 0. A probe is a sphere: its center fits where
@@ -142,7 +142,7 @@ class Voids(Result):
 
 
 @dataclass(frozen=True, eq=False)
-class ProbeCurve(Result):
+class ProbeCurve(Result, Plottable):
     """How the volume that a probe reaches shrinks as the probe grows; every share is of the cell."""
 
     probe_radii: NDArray[np.float64]

@@ -69,6 +69,9 @@ class Tessellation:
     radii_set: str | None
     """Name of the radii of a power tessellation; "given" for radii passed as numbers."""
 
+    def __repr__(self) -> str:
+        return f"Tessellation({len(self.volumes)} cells, {len(self.i)} faces, {self.tessellation})"
+
     @functools.cached_property
     def surfaces(self) -> NDArray[np.float64]:
         """(n,) surface of each cell [Å²]."""

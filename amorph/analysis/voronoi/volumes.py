@@ -11,7 +11,7 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from amorph.analysis.voronoi.cells import Kind, cut_cells
-from amorph.figures import Result, Row
+from amorph.figures import Plottable, Result, Row
 from amorph.parameters import Volume, checked
 from amorph.structure import Radii, anion_mask, periodic_atoms
 from amorph.tables import element_of
@@ -44,7 +44,7 @@ class SpeciesVolume:
 
 
 @dataclass(frozen=True, eq=False)
-class FreeVolume(Result):
+class FreeVolume(Result, Plottable):
     """The part of a cell that its atoms do not fill, each cation at its mean volume and each anion at a reference."""
 
     cell_volume: float

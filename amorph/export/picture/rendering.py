@@ -31,6 +31,8 @@ _CHUNK: Final = 1 << 18
 """Points that a thread lights at a time."""
 _SHINE: Final = 0.18
 _SHINE_EXPONENT: Final = 40.0
+_TALLEST: Final = 1.25
+"""Height of an image over the width that it is asked for, at most."""
 _OUTLINE_GAP: Final = 0.6
 """Step in depth [Å] from which on an outline is drawn."""
 _OUTLINE: Final = 0.75
@@ -134,15 +136,16 @@ class Camera:
 
     @classmethod
     def framing(cls, scene: Scene, axes: Array, target: Array, *, distance: float, width: int) -> "Camera":
-        """Choose the image so that a scene fills its width."""
+        """Choose the image so that a scene fills its width; a tall one is narrower, no higher than 5/4 of that."""
         wide = cls(axes, target, distance, (0.0, 0.0), 1.0, 0, 0)
         seen = scene.turned(axes, target)
         margin = seen.spheres.radii.max(initial=0.0) + 0.3
         points = [seen.triangles.vertices, seen.spheres.centers, seen.panes.corners.reshape(-1, 3)]
         projected = wide.project(np.vstack(points))
         low, high = projected[:, :2].min(axis=0) - margin, projected[:, :2].max(axis=0) + margin
-        scale = width / float(high[0] - low[0])
-        height = round(float(high[1] - low[1]) * scale)
+        across, upright = (float(side) for side in high - low)
+        scale = width / max(across, upright / _TALLEST)
+        width, height = (round(float(side) * scale) for side in high - low)
         return replace(wide, corner=(float(low[0]), float(low[1])), pixels_per_A=scale, width=width, height=height)
 
     def project(self, seen: Array) -> Array:

@@ -1,6 +1,6 @@
 """Scenes of atoms, coordination polyhedra, surfaces and cells."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Final
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from amorph.analysis.isosurface import Mesh
 from amorph.analysis.polyhedra import Polyhedron, coordination_polyhedra
+from amorph.export.picture.periodic import drawn_atoms, images_on_faces, whole_polyhedra, within
 from amorph.export.picture.rendering import Array, Panes, Scene, Spheres, Triangles, linear_color
 
 SURFACE: Final = (250, 204, 60)
@@ -41,6 +42,8 @@ class Style:
     """Radius of the sphere [Å]."""
     ligands: tuple[str, ...] = ()
     """Elements of the anions, where the element is drawn as polyhedra."""
+    corners: int = 0
+    """How many corners most of its polyhedra have."""
 
     @property
     def label(self) -> str:
@@ -57,49 +60,52 @@ class SceneParts:
     spheres: list[tuple[Array, Array, Array]] = field(default_factory=list)
     panes: list[tuple[Array, Array]] = field(default_factory=list)
 
-    def add_surface(self, mesh: Mesh) -> None:
-        """Add a surface, cut at the cell faces."""
+    def add_surface(self, mesh: Mesh, corners: Sequence[Any] = (0.0,)) -> None:
+        """Add a surface, cut at the cell faces, in cells with these corners."""
         mesh = mesh.cut()
-        self.triangles.append((mesh.vertices, mesh.normals, mesh.faces, linear_color(*SURFACE)))
+        for corner in corners:
+            self.triangles.append((mesh.vertices + corner, mesh.normals, mesh.faces, linear_color(*SURFACE)))
 
-    def add_path(self, positions: Array, heights: Array, sites: Sequence[int]) -> None:
-        """Add a path as a tube with its sites as spheres; `heights` runs from 0 to 1 at its barrier."""
+    def add_path(self, positions: Array, heights: Array, sites: Sequence[int], cell: Array) -> None:
+        """Add a path as a tube within a cell with its sites as spheres; `heights` runs from 0 to 1 at its barrier."""
         low, high = linear_color(*PATH_LOW), linear_color(*PATH_HIGH)
         colors = low + np.outer(heights, high - low)
-        for start, end, color in zip(positions[:-1], positions[1:], colors[:-1] / 2 + colors[1:] / 2, strict=True):
-            if not np.array_equal(start, end):
-                self.add_rod(start, end, _PATH, color, sides=12)
         sizes = np.full(len(positions), _PATH)
         sizes[list(sites)] = _SITE
-        self.spheres.append((positions, sizes, colors))
+        for number, (start, end) in enumerate(within(positions, cell)):
+            if not np.array_equal(start, end):
+                self.add_rod(start, end, _PATH, colors[number] / 2 + colors[number + 1] / 2, sides=12)
+            both = slice(number, number + 2)
+            self.spheres.append((np.stack([start, end]), sizes[both], colors[both]))
 
-    def add_cell(self, cell: Array) -> None:
-        """Add the twelve edges of the cell."""
-        for axis in range(3):
-            others = [k for k in range(3) if k != axis]
-            for shift in product((0, 1), repeat=2):
-                start = np.array(shift) @ cell[others]
-                self.add_rod(start, start + cell[axis], _CELL_EDGE, linear_color(*_CELL), sides=16)
-        self.add_spheres(np.array(list(product((0, 1), repeat=3))) @ cell, _CELL_EDGE, _CELL)
+    def add_cell(self, cell: Array, corners: Sequence[Any] = (0.0,)) -> None:
+        """Add the twelve edges of each cell with one of these corners."""
+        for corner in corners:
+            for axis in range(3):
+                others = [k for k in range(3) if k != axis]
+                for shift in product((0, 1), repeat=2):
+                    start = corner + np.array(shift) @ cell[others]
+                    self.add_rod(start, start + cell[axis], _CELL_EDGE, linear_color(*_CELL), sides=16)
+            self.add_spheres(corner + np.array(list(product((0, 1), repeat=3))) @ cell, _CELL_EDGE, _CELL)
 
-    def add_atoms(self, atoms: Atoms, styles: Sequence[Style]) -> None:
-        """Add the atoms in the cell, and every anion that completes a polyhedron."""
-        shared: list[tuple[NDArray[np.int64], Array]] = []
+    def add_atoms(self, atoms: Atoms, styles: Sequence[Style], *, hidden: Collection[str] = ()) -> None:
+        """Add the atoms in the cell and on its faces, with whole polyhedra and their corners; all but hidden elements.
+
+        Where "polyhedra" are hidden, their centers and corners stay.
+        """
+        images = images_on_faces(atoms)
+        drawn: list[Polyhedron] = []
         for style in styles:
-            if style.ligands:
-                polyhedra = coordination_polyhedra(atoms, [style.element])
-                shared += [(polyhedron.ligands, polyhedron.corners) for polyhedron in polyhedra]
-                for polyhedron in polyhedra:
+            if style.ligands and style.element not in hidden:
+                polyhedra = whole_polyhedra(coordination_polyhedra(atoms, [style.element]), images)
+                drawn += polyhedra
+                for polyhedron in polyhedra if "polyhedra" not in hidden else ():
                     self.add_polyhedron(polyhedron, style)
-                self.add_spheres(atoms.positions[atoms.symbols == style.element], style.size, style.color)
-        # the corners of polyhedra may be images of anions outside the cell
-        ligands = np.concatenate([np.arange(len(atoms)), *(numbers for numbers, _ in shared)])
-        places = np.vstack([atoms.positions, *(corners for _, corners in shared)])
-        _, once = np.unique(np.column_stack([ligands, places.round(6)]), axis=0, return_index=True)
-        symbols = np.array(atoms.get_chemical_symbols())[ligands[once]]
+        numbers, places = drawn_atoms(atoms, images, drawn)
+        symbols = np.array(atoms.get_chemical_symbols())[numbers]
         for style in styles:
-            if not style.ligands:
-                self.add_spheres(places[once][symbols == style.element], style.size, style.color)
+            if style.element not in hidden:
+                self.add_spheres(places[symbols == style.element], style.size, style.color)
 
     def add_polyhedron(self, polyhedron: Polyhedron, style: Style) -> None:
         """Add faces and edges, or bonds where there are too few corners for faces."""

@@ -10,7 +10,9 @@ from ase.build import bulk
 from PIL import Image
 
 from amorph.analysis.isosurface import contour
-from amorph.export.picture import write_picture
+from amorph.analysis.polyhedra import coordination_polyhedra
+from amorph.export.picture import drawn_atoms, images_on_faces, styles_of, whole_polyhedra, write_picture
+from amorph.export.picture.periodic import within
 from amorph.export.picture.scenes import SceneParts
 from amorph.fields import ScalarField
 
@@ -143,6 +145,62 @@ def test_an_empty_surface_is_no_error(tmp_path, atoms, mesh):
     assert draw(tmp_path / "picture.png", atoms, nothing).width == 300
 
 
+# --- what a crystallographer expects
+
+
+def test_atoms_on_faces_stand_on_both_and_their_polyhedra_are_whole():
+    """Of 4 Mg of the conventional cell 14 are seen (8 corners, 6 faces), each in a whole octahedron."""
+    crystal = bulk("MgO", "rocksalt", a=4.2, cubic=True)
+    images = images_on_faces(crystal)
+    polyhedra = whole_polyhedra(coordination_polyhedra(crystal, ["Mg"]), images)
+    assert len(polyhedra) == 14
+    assert {len(each.corners) for each in polyhedra} == {6}
+    numbers, places = drawn_atoms(crystal, images, polyhedra)
+    for each in polyhedra:
+        assert np.linalg.norm(places[:, None] - each.corners, axis=2).min(axis=0).max() < 1e-6
+    assert len(np.unique(np.column_stack([numbers, places.round(3)]), axis=0)) == len(numbers)
+
+
+def test_a_path_is_drawn_within_the_cell():
+    cell = np.array([[5.0, 0, 0], [1.0, 6.0, 0], [0, -1.0, 7.0]])
+    way = np.linspace(0, 1, 60)[:, None] * (cell.sum(axis=0) * 2) + [0.3, 0.4, 0.5]
+    steps = within(way, cell)
+    middles = np.array([start + end for start, end in steps]) / 2 @ np.linalg.inv(cell)
+    assert (middles > -1e-6).all()
+    assert (middles < 1 + 1e-6).all()
+    assert np.allclose([end - start for start, end in steps], np.diff(way, axis=0))
+
+
+def test_tetrahedra_have_the_mark_of_tetrahedra():
+    sphalerite = bulk("ZnS", "zincblende", a=5.41, cubic=True)
+    rocksalt = bulk("MgO", "rocksalt", a=4.2, cubic=True)
+    assert [style.corners for style in styles_of(sphalerite, "H", None)] == [4, 0]
+    assert [style.corners for style in styles_of(rocksalt, "H", None)] == [6, 0]
+
+
+def test_a_tall_cell_makes_no_tower(tmp_path):
+    tall = bulk("MgO", "rocksalt", a=4.2, cubic=True).repeat((1, 1, 8))
+    assert draw(tmp_path / "tall.png", tall, elevation=0.0).height < 480
+    assert draw(tmp_path / "along.png", tall, along="a", hide=["legend"]).height <= 375
+
+
+def test_colors_cells_and_what_is_hidden(tmp_path, atoms):
+    vesta = draw(tmp_path / "vesta.png", atoms, colors="vesta")
+    assert hue_share(vesta, (251, 123, 21)) > 0.004  # VESTA's Mg is orange
+    assert hue_share(draw(tmp_path / "no_mg.png", atoms, hide=["Mg"]), MG) < 0.001
+    bare = draw(tmp_path / "bare.png", atoms, hide=["polyhedra"])
+    assert hue_share(bare, TI) < hue_share(draw(tmp_path / "all.png", atoms), TI)
+    once, twice = (draw(tmp_path / "n.png", atoms, repeat=n, hide=["legend"]) for n in ((1, 1, 1), (2, 1, 1)))
+    assert twice.height < once.height
+
+
+def test_axes_are_named(tmp_path, atoms):
+    named, bare = (np.asarray(draw(tmp_path / "n.png", atoms, hide=hide), int) for hide in ([], ["labels"]))
+    assert named.shape == bare.shape
+    changed = (np.abs(named - bare).sum(axis=2) > 100).sum()
+    assert 20 < changed < 2000
+
+
 # --- no display, no graphics library
 
 
@@ -192,6 +250,9 @@ def test_a_surface_from_another_cell_is_refused(tmp_path, atoms, mesh):
         ({"polyhedra": ["Zr"]}, "no Zr among the cations Mg, Ti, Mo"),
         ({"mobile": "Xx2+"}, "unknown element 'Xx'"),
         ({"width": 10}, "width = 10 px must be greater than or equal to 200"),
+        ({"hide": ["Zr"]}, "hide = 'Zr'"),
+        ({"hide": ["Mg", "Ti", "Mo", "O"]}, "leaves no element"),
+        ({"repeat": (0, 1, 1)}, "repeat"),
         ({"opacity": 1.5}, "opacity = 1.5 must be less than or equal to 1"),
     ],
 )

@@ -1,0 +1,63 @@
+"""Intervals of means: Student's, and those of shares, which end within what a share can be."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from amorph.ensemble.plot import ensemble_chart
+from amorph.ensemble.summary import MOST_FIGURES, EnsembleSummary, Statistics
+
+
+def of(values, figure="window share of the cell", unit="", structure="glass", **more):
+    return Statistics({}, figure, unit, structure, tuple(values), **more)
+
+
+def test_what_is_no_share_has_students_interval():
+    values = [3.1, 3.4, 2.9, 3.3]
+    expected = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
+    assert of(values, "density", "g/cm³").interval == pytest.approx(expected)
+
+
+def test_a_share_stays_within_0_and_1_where_students_does_not():
+    values = [0.0, 0.0, 0.02, 0.3]
+    low, high = of(values).interval
+    assert stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))[0] < 0 < low < np.mean(values) < high < 1
+
+
+def test_a_share_of_little_spread_has_nearly_students_interval():
+    """The logit is straight over a small step: both agree to second order of the half width."""
+    values = [0.400, 0.401, 0.402, 0.399]
+    expected = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
+    assert of(values).interval == pytest.approx(expected, abs=1e-5)
+
+
+def test_turning_a_share_around_turns_its_interval_around():
+    values = np.array([0.1, 0.2, 0.4])
+    low, high = of(values).interval
+    assert of(1 - values).interval == pytest.approx((1 - high, 1 - low))
+
+
+def test_all_alike_leave_no_interval_but_the_value():
+    assert of([0.0, 0.0, 0.0]).interval == (0.0, 0.0)
+
+
+def test_the_difference_of_shares_stays_within_minus_1_and_1():
+    low, high = of([-0.9, -0.2, 0.9], structure="difference").interval
+    assert -1 < low < high < 1
+    assert (low, high) != (-1, 1)
+
+
+def test_a_picture_has_few_panels_and_a_point_for_every_member():
+    made = [of([0.1 * k, 0.2], f"figure {k}", failed=(False, True)) for k in range(12)]
+    summary = EnsembleSummary(tuple(made), {"001": "no glass"}, (), {})
+    assert len(dict.fromkeys(entry.figure for entry in summary.of(None).statistics)) == MOST_FIGURES
+    assert {entry.figure for entry in summary.of(["figure 1"]).statistics} == {"figure 1", "figure 10", "figure 11"}
+    with pytest.raises(ValueError, match="'density'"):
+        summary.of(["density"])
+    chart = ensemble_chart(summary.of(["figure 3"]))
+    assert "001" in chart.note
+    from amorph.export.charts import drawn
+
+    (axes,) = drawn([chart]).get_axes()
+    markers = [line.get_marker() for line in axes.get_lines() if line.get_marker() in {".", "x"}]
+    assert markers == [".", "x"]

@@ -1,0 +1,84 @@
+"""Curves drawn once for everything: numbers, units on the axes, vector files, kinds of hops."""
+
+import csv
+import re
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+import amorph
+from amorph.analysis.percolation import migration_path
+from amorph.export.charts import charts_of, drawn, profile, table_charts, write_chart_table, write_charts
+from amorph.fields import ScalarField
+
+MGO = bulk("MgO", "rocksalt", a=4.212, cubic=True)
+
+
+@pytest.fixture(scope="module")
+def report():
+    return amorph.structure_report(MGO, q_max=8.0)
+
+
+def valley(waves, lift=0.0):
+    """A valley along x with so many equal barriers of 1 eV; the last is higher by `lift`."""
+    n = 60
+    x = np.arange(n) / n
+    along = 0.5 - 0.5 * np.cos(2 * np.pi * waves * x)
+    along = along * np.where(x > (waves - 1) / waves, 1.0 + lift, 1.0)
+    values = np.full((n, 6, 6), 10.0)
+    values[:, 0, 0] = along
+    return ScalarField(values, np.diag([12.0, 6.0, 6.0]), "site energy", "eV", kind="site_energy")
+
+
+@pytest.mark.parametrize(("waves", "lift", "kinds"), [(3, 0.0, 1), (3, 0.5, 2), (1, 0.0, 1)])
+def test_hops_of_one_kind_are_drawn_once(waves, lift, kinds):
+    chart = profile(migration_path(valley(waves, lift)))
+    table = chart.tables[""]
+    assert len(set(table["hop"].tolist())) == kinds
+    counts = dict(zip(table["hop"].tolist(), table["times"].tolist(), strict=True))
+    assert sum(counts.values()) == waves
+
+
+def test_every_axis_has_its_unit(report):
+    labels = []
+    for chart in (*charts_of(report), *charts_of(amorph.free_volume(MGO)), *charts_of(amorph.bvs_map(MGO, "Mg2+"))):
+        for axes in drawn([chart]).get_axes():
+            labels.append(axes.get_xlabel())
+            assert axes.get_ylabel()
+    assert all(re.search(r"\[(Å|1/Å|Å³|°|v\.u\.)\]", label) for label in labels), labels
+
+
+def test_files_are_vectors_with_their_text_and_the_same_each_time(tmp_path, report):
+    charts = charts_of(report)
+    for name in ("a.svg", "b.svg", "a.pdf"):
+        write_charts(tmp_path / name, charts)
+    text = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert text == (tmp_path / "b.svg").read_text(encoding="utf-8")
+    assert "S(q)" in text
+    assert "<image" not in text
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+    with pytest.raises(ValueError, match="jpg"):
+        write_charts(tmp_path / "a.jpg", charts)
+
+
+def test_a_table_beside_the_figure_makes_the_figure_again(tmp_path, report):
+    for chart in charts_of(report):
+        if chart.name == "pair_function":
+            continue
+        write_chart_table(tmp_path / "table.csv", chart)
+        with (tmp_path / "table.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        table = {key: np.array([float(row[key]) for row in rows]) for key in rows[0]}
+        (again,) = table_charts("table", table)
+        assert again.name == chart.name
+        assert again.text == chart.text
+
+
+def test_several_structures_stand_in_one_table(report):
+    pattern = {"two_theta_deg": report.pattern.two_theta_deg, "intensity": report.pattern.intensity}
+    from amorph.export.charts import powder
+
+    rows = powder({"glass": pattern, "crystal": pattern}).rows()
+    assert [rows[0]["of"], rows[-1]["of"]] == ["glass", "crystal"]
+    assert len(rows) == 2 * len(report.pattern.intensity)
