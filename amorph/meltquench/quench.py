@@ -12,6 +12,7 @@ from ase.calculators.calculator import BaseCalculator
 from amorph.analysis.crystallinity import Crystallinity, crystallinity, settled_frames
 from amorph.figures import Result
 from amorph.meltquench.dynamics import Frame, Thermo, dynamics
+from amorph.meltquench.lammps import Engine
 from amorph.meltquench.schedule import QuenchSchedule, Schedule, named
 from amorph.parameters import Count, Supercell, checked
 from amorph.structure import periodic_atoms
@@ -77,6 +78,7 @@ def melt_quench(
     sample_every: Count = 50,
     supercell: Supercell | None = None,
     anion: str | None = None,
+    engine: Engine | None = None,
     on_frame: OnFrame | None = None,
 ) -> Quenched:
     """Melt a structure, quench it, and judge whether it melted and became a glass.
@@ -97,6 +99,8 @@ def melt_quench(
         The rocksalt supercell that the structure came from; without it ``atoms.info["supercell"]`` counts.
     anion
         The anion whose sublattice is searched for crystal order; found from the structure if not given.
+    engine
+        What takes the steps: our own integrators, or lammps, by fix langevin and fix nve.
     on_frame
         Called with every step.
 
@@ -125,7 +129,7 @@ def melt_quench(
     crystallinity(start, supercell=supercell, anion=anion)
     frames: list[Atoms] = []
     thermo: list[Thermo] = []
-    for frame in dynamics(start, calculator, schedule, rng=rng):
+    for frame in dynamics(start, calculator, schedule, rng=rng, engine=engine):
         if frame.step % sample_every == 0 or frame.step == schedule.steps:
             thermo.append(frame.thermo())
             frames.append(frame.snapshot())
@@ -137,16 +141,8 @@ def melt_quench(
     final = frames[-1].copy()
     final.wrap()
     del final.info["step"]
-    return Quenched(
-        atoms=final,
-        melt=judgement.melt,
-        glass=judgement.glass,
-        melt_pressure_GPa=pressure,
-        melt_virial_pressure_GPa=virial_pressure,
-        thermo=tuple(thermo),
-        frames=tuple(frames),
-        schedule=schedule,
-    )
+    found = judgement.melt, judgement.glass, pressure, virial_pressure
+    return Quenched(final, *found, tuple(thermo), tuple(frames), schedule)
 
 
 def judge(

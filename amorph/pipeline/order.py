@@ -14,6 +14,7 @@ from ase import Atoms
 from amorph.analysis.crystallinity import crystallinity
 from amorph.analysis.grids import resolve_points
 from amorph.figures import Result
+from amorph.meltquench import check_engine, named
 from amorph.pipeline import analyses, stages
 from amorph.pipeline.results import Analysed, Quench, References, Relaxation, SharedMelt
 from amorph.pipeline.shared_melt import melt_stage
@@ -66,7 +67,8 @@ def _try_build(study: Study, _: Atoms, rng: np.random.Generator) -> Atoms:
     return build(**study["build"], rng=rng).atoms
 
 
-def _try_verdict(table: str, study: Study, atoms: Atoms, _: np.random.Generator) -> Atoms:
+def _try_dynamics(table: str, study: Study, atoms: Atoms, _: np.random.Generator) -> Atoms:
+    check_engine(study[table]["engine"], named(study[table]["schedule"]))
     crystallinity(atoms, supercell=study[table]["supercell"], anion=study[table]["anion"])
     return atoms
 
@@ -120,7 +122,7 @@ STAGES: tuple[Record, ...] = (
         lambda study: study["melt_quench"] | study["snapshots"],
         SharedMelt,
         potential="calculator",
-        trial=partial(_try_verdict, "melt_quench"),
+        trial=partial(_try_dynamics, "melt_quench"),
     ),
     Record(
         "melt_quench",
@@ -129,7 +131,7 @@ STAGES: tuple[Record, ...] = (
         _table("melt_quench"),
         Quench,
         potential="calculator",
-        trial=partial(_try_verdict, "melt_quench"),
+        trial=partial(_try_dynamics, "melt_quench"),
     ),
     Record("relax", "glass", stages.relax_stage, _table("relax"), Relaxation, control=True, potential="calculator"),
     Record(
@@ -139,7 +141,7 @@ STAGES: tuple[Record, ...] = (
         _table("equilibrate"),
         Quench,
         potential="calculator",
-        trial=partial(_try_verdict, "equilibrate"),
+        trial=partial(_try_dynamics, "equilibrate"),
     ),
     Record("substitute", "exchanged", stages.substitute_stage, _table("substitute"), trial=_try_exchange),
     Record(
