@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms, units as ase_units
 from ase.calculators.calculator import BaseCalculator
 from ase.data import atomic_numbers
+from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
 
 from amorph.calculators.evaluation import evaluate
@@ -124,18 +125,20 @@ def load_lammps(lmp: Any, atoms: Atoms) -> "CoupledAtoms":
             *(f"mass {kind + 1} {float(atoms.get_masses()[types == kind][0])!r}" for kind in range(types.max() + 1)),
         ]
     )
-    positions = atoms.positions @ axes.T
-    images = np.floor(positions @ np.linalg.inv(box)).astype(int)
+    positions, inverse = atoms.positions @ axes.T, np.linalg.inv(box)
     made = lmp.create_atoms(
         len(atoms),
         list(range(1, len(atoms) + 1)),
         (types.ravel() + 1).tolist(),
-        (positions - images @ box).ravel().tolist(),
+        (positions - np.floor(positions @ inverse) @ box).ravel().tolist(),
         (atoms.get_velocities() * PS @ axes.T).ravel().tolist(),
-        [lmp.encode_image_flags(*image) for image in images.tolist()],
     )
     if made != len(atoms):
         raise RuntimeError(f"LAMMPS took {made} of {len(atoms)} atoms")
+    # On which side LAMMPS puts an atom on a face of the box is its own affair.
+    order = _order(lmp)
+    images = np.rint((positions - lmp.numpy.extract_atom("x")[order]) @ inverse).astype(int)
+    lmp.numpy.extract_atom("image")[order] = [lmp.encode_image_flags(*image) for image in images.tolist()]
     return CoupledAtoms(lmp, atoms, axes)
 
 
@@ -154,6 +157,8 @@ class CoupledAtoms:
 
     def __init__(self, lmp: Any, atoms: Atoms, axes: NDArray[np.float64]) -> None:
         self.atoms, self._lmp, self._axes = atoms, lmp, axes
+        self.forces = np.empty((0, 3))
+        """Forces of the last step, turned as the atoms [eV/Å]."""
         self._error: BaseException | None = None
         self._has_stress = "stress" in atoms.calc.implemented_properties
         if not self._has_stress:
@@ -201,11 +206,13 @@ class CoupledAtoms:
             if n != len(atoms):
                 raise RuntimeError(f"LAMMPS has {n} atoms, but {len(atoms)} when it was coupled; couple it again")
             self.follow()
-            evaluate(atoms, ["energy", "forces", *(["stress"] if self._has_stress else [])])
-            forces[_order(lmp)] = atoms.get_forces(apply_constraint=False) @ axes.T
-            lmp.fix_external_set_energy_global(FIX, float(atoms.get_potential_energy()))
+            evaluate(atoms, ["energy", "forces", "stress"])
+            self.forces = atoms.get_forces(apply_constraint=False)
+            results = atoms.calc.results  # asked for each of them, ASE would compare all atoms each time
+            forces[_order(lmp)] = self.forces @ axes.T
+            lmp.fix_external_set_energy_global(FIX, float(results["energy"]))
             if self._has_stress:
-                virial = -atoms.get_volume() * (axes @ atoms.get_stress(voigt=False, apply_constraint=False) @ axes.T)
+                virial = -atoms.get_volume() * (axes @ voigt_6_to_full_3x3_stress(results["stress"]) @ axes.T)
                 lmp.fix_external_set_virial_global(FIX, virial[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]].tolist())
         except BaseException as error:  # ctypes would print it, and LAMMPS go on
             self._error = error

