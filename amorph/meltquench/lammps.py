@@ -26,7 +26,7 @@ def check_engine(engine: Engine | None, schedule: QuenchSchedule) -> None:
     if pressed := [segment.name for segment in schedule.segments if segment.ensemble == "NPT"]:
         raise ValueError(
             f"segment '{pressed[0]}' is NPT, and the engine lammps has NVT and NVE; leave the engine out, or drive "
-            "fix npt in a script of your own (workflows/lammps.py)"
+            "fix npt in a script of your own (workflows/kawaguchi2025_lammps.py)"
         )
     open_lammps("-log", "none", "-screen", "none").close()
 

