@@ -45,6 +45,8 @@ def run(
             show_json(cost.figures())
             return
         say(tomli_w.dumps(toml_form(plan.tables)))
+        for note in cost.notes:
+            say(f"note: {note}")
         if foreign:
             show(cost.table(), title=cost.model)
             say(

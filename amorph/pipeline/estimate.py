@@ -19,12 +19,15 @@ from amorph.machine.memory import available_memory
 from amorph.meltquench import named
 from amorph.pipeline.order import Record, stages_of
 from amorph.pipeline.study import Study
-from amorph.rocksalt import build
+from amorph.rocksalt import Built, build
 from amorph.substitution import substitute
+from amorph.tables import UNMOLTEN
 
 TRIAL_SUPERCELL = (2, 2, 2)
 """Cell on which a force call is measured on a CPU, where cost and memory grow with the number of atoms."""
 TRIAL_CALLS = 3
+SAME_SHARE = 0.01
+"""Difference in an element's share of the atoms within which two cells are one composition: whole ions are rounded."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Estimate(Result):
     """Memory needed above that of the interpreter [bytes]; NaN with a potential that is not timed."""
     available_bytes: float
     """Memory available now [bytes]."""
+    notes: tuple[str, ...]
+    """What is known to go wrong."""
 
     @property
     def seconds(self) -> float:
@@ -80,6 +85,7 @@ class Estimate(Result):
             "seconds": plain(self.seconds),
             "memory_bytes": plain(self.memory_bytes),
             "available_bytes": self.available_bytes,
+            "notes": list(self.notes),
         }
 
 
@@ -148,6 +154,28 @@ def estimate(study: Study) -> Estimate:
         seconds_per_atom=costs["calculator"].forces,
         memory_bytes=float(np.max([cost.memory for cost in costs.values()])) * len(host) + maps,
         available_bytes=float(available_memory()),
+        notes=known_not_to_melt(study, built),
+    )
+
+
+def known_not_to_melt(study: Study, built: Built) -> tuple[str, ...]:
+    """Say of which start that was tried and did not melt this one is a repetition."""
+    melt = named(study["melt_quench"]["schedule"])
+    if melt.melt is None or study["build"]["lattice_constant"] == "relaxed" or study["calculator"]["factory"] != CHGNET:
+        return ()
+    hottest = max(segment.end_K for segment in melt.segments)
+    duration_ps = melt.time_ps(melt.melt[1] - melt.melt[0])
+    shares = {element: n / len(built.atoms) for element, n in built.atoms.symbols.formula.count().items()}
+    return tuple(
+        f"this start is known not to melt ({row.source}): with {row.model}, a = {row.lattice_constant:g} Å is crystal "
+        f'still after {row.duration_ps:g} ps at {row.temperature_K:g} K; give lattice_constant = "relaxed"'
+        for row in UNMOLTEN
+        if study["calculator"].get("model") == row.model
+        and shares.keys() == dict(row.shares).keys()
+        and all(abs(shares[element] - share) < SAME_SHARE for element, share in row.shares)
+        and built.lattice_constant <= row.lattice_constant
+        and hottest <= row.temperature_K
+        and duration_ps <= row.duration_ps
     )
 
 

@@ -30,3 +30,4 @@ from .soft_bond_valences import (
     principal_quantum_number as principal_quantum_number,
     soft_bond_valence as soft_bond_valence,
 )
+from .unmolten import UNMOLTEN as UNMOLTEN, Unmolten as Unmolten

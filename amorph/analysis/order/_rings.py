@@ -1,97 +1,16 @@
 """Compiled kernels that search a periodic network for rings.
 
-A node of the endless network is an atom and the code of its image, (x·W + y)·W + z with W = 2¹³: codes of images add up
-as their shifts do. A ring closes in the endless network, so one that winds around the cell is none. `starts` (n + 1),
-`neighbors` (m) and `codes` (m) are the links of each atom of the cell. Of equivalent rings the one is kept whose least
-node, by atom and then by code, is in the cell.
+A ring closes in the endless network, so one that winds around the cell is none. Of equivalent rings the one is kept
+whose least node, by atom and then by code, is in the cell. `starts`, `neighbors` and `codes` are those of `_nodes`.
 """
-
-from collections import namedtuple
 
 import numpy as np
 from numba import njit
 
+from amorph.analysis.order._nodes import EMPTY, FAR, distance, later, slot
 from amorph.machine.kernel_cache import provide_cache_folder
 
 provide_cache_folder()
-
-WIDTH = 1 << 13
-FAR = 255
-"""Distance of what was not reached."""
-Sides = namedtuple("Sides", ("closer", "equal", "places", "numbers", "around"))
-"""Bits of the nodes by their places, the places by number and back, and those of their neighbors, −1 outside."""
-_EMPTY = np.int64(-(1 << 62))
-_ATOM_BITS = 22
-_ATOM = (1 << _ATOM_BITS) - 1
-
-
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _slot(keys, atom, code):  # type: ignore[no-untyped-def]
-    """Find the place of a node in an open hash table, or the free one where it belongs."""
-    key = (code << _ATOM_BITS) | atom
-    mask = keys.size - 1
-    mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
-    place = np.int64(mixed >> np.uint64(20)) & mask
-    while keys[place] != key and keys[place] != _EMPTY:
-        place = (place + 1) & mask
-    return place, key
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def ball(source, depth, starts, neighbors, codes, keys, steps, nodes):  # type: ignore[no-untyped-def]
-    """Walk the network out from an atom of the cell; returns the number of nodes within `depth` steps.
-
-    `keys` (empty, a power of two) and `steps` become the table of their distances, `nodes` (2, n) their list. Returns
-    −1 when the table is more than half full, or the list full.
-    """
-    place, key = _slot(keys, source, 0)
-    keys[place], steps[place] = key, 0
-    nodes[0, 0], nodes[1, 0] = source, 0
-    count, begin, end = 1, 0, 1
-    for step in range(1, depth + 1):
-        for n in range(begin, end):
-            atom, code = nodes[0, n], nodes[1, n]
-            for e in range(starts[atom], starts[atom + 1]):
-                j, c = neighbors[e], code + codes[e]
-                place, key = _slot(keys, j, c)
-                if keys[place] == _EMPTY:
-                    if 2 * (count + 1) > keys.size or count == nodes.shape[1]:
-                        return -1
-                    keys[place], steps[place] = key, step
-                    nodes[0, count], nodes[1, count] = j, c
-                    count += 1
-        begin, end = end, count
-    return count
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def distance_tables(depth, starts, neighbors, codes):  # type: ignore[no-untyped-def]
-    """Tabulate, for every atom of the cell, the distances up to `depth` in the network."""
-    n = starts.size - 1
-    size = 64
-    while True:
-        nodes = np.empty((2, size // 2), np.int64)
-        keys = np.full((n, size), _EMPTY, np.int64)
-        steps = np.empty((n, size), np.uint8)
-        done = True
-        for atom in range(n):
-            if ball(atom, depth, starts, neighbors, codes, keys[atom], steps[atom], nodes) < 0:
-                done = False
-                break
-        if done:
-            return keys, steps
-        size *= 2
-
-
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _distance(keys, steps, a, ca, b, cb):  # type: ignore[no-untyped-def]
-    place, _ = _slot(keys[a], b, cb - ca)
-    return FAR if keys[a, place] == _EMPTY else np.int64(steps[a, place])
-
-
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _later(atom, code, source):  # type: ignore[no-untyped-def]
-    return atom > source or (atom == source and code > 0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -112,145 +31,15 @@ def _keep(ring, size, rings, sizes, count):  # type: ignore[no-untyped-def]
 def _fits(keys, steps, a, b, level, size):  # type: ignore[no-untyped-def]
     """Tell whether two arms of a ring are, at a level and opposite, as far apart as along the ring."""
     half = size // 2
-    if _distance(keys, steps, a[0, level], a[1, level], b[0, level], b[1, level]) != min(2 * level, size - 2 * level):
+    if distance(keys, steps, a[0, level], a[1, level], b[0, level], b[1, level]) != min(2 * level, size - 2 * level):
         return False
     for other in range(half - level, half - level + 1 + size % 2):
         if 0 < other < level:
-            if _distance(keys, steps, a[0, level], a[1, level], b[0, other], b[1, other]) != half:
+            if distance(keys, steps, a[0, level], a[1, level], b[0, other], b[1, other]) != half:
                 return False
-            if _distance(keys, steps, a[0, other], a[1, other], b[0, level], b[1, level]) != half:
+            if distance(keys, steps, a[0, other], a[1, other], b[0, level], b[1, level]) != half:
                 return False
     return True
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def opposites(largest, starts, neighbors, codes):  # type: ignore[no-untyped-def]
-    """Find pairs of nodes that may be opposite on a primitive ring, (m, 5): least node, the other, its code, half, odd.
-
-    On a ring, the neighbor of the one on this side is half the ring away from the neighbor of the other on that side.
-    In a dense network next to no two nodes have such neighbors, and their many shortest ways need not be walked. A bit
-    for each neighbor of the source says whether it is nearer to a node than the source is, or as near, and goes on from
-    node to node: `sides` are these bits, and the places of the nodes and of their neighbors in the table.
-    """
-    found = np.empty((1024, 5), np.int64)
-    count, size = 0, 1024
-    source = 0
-    keys, steps, nodes, sides = _workspace(size, starts)
-    while source < starts.size - 1:
-        keys[:] = _EMPTY
-        n_nodes = ball(source, largest // 2, starts, neighbors, codes, keys, steps, nodes)
-        if n_nodes < 0:
-            size *= 2
-            keys, steps, nodes, sides = _workspace(size, starts)
-            continue
-        many = starts[source + 1] - starts[source] > 64
-        _tell_sides(source, n_nodes, starts, neighbors, codes, keys, steps, nodes, sides)
-        for n in range(1, n_nodes):
-            atom, code = nodes[0, n], nodes[1, n]
-            half = np.int64(steps[sides.places[n]])
-            if not _later(atom, code, source):
-                continue
-            for odd in range(2):
-                if not 3 <= 2 * half + odd <= largest:
-                    continue
-                if not (many or _sides_fit(n, half, odd, source, starts, neighbors, codes, steps, nodes, sides)):
-                    continue
-                if count == len(found):
-                    found = np.concatenate((found, np.empty_like(found)))
-                found[count] = source, atom, code, half, odd
-                count += 1
-        source += 1
-    return found[:count]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _workspace(size, starts):  # type: ignore[no-untyped-def]
-    room = size // 2
-    around = np.empty((room, (starts[1:] - starts[:-1]).max()), np.int64)
-    sides = Sides(
-        np.empty(size, np.uint64), np.empty(size, np.uint64), np.empty(room, np.int64), np.empty(size, np.int64), around
-    )
-    return np.empty(size, np.int64), np.empty(size, np.uint8), np.empty((2, room), np.int64), sides
-
-
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _side(n, k, step, source, starts, neighbors, codes, steps, nodes, sides):  # type: ignore[no-untyped-def]
-    """Give the place of the k-th neighbor of a node if it is so many steps from the source and later, or −1."""
-    place = sides.around[n, k]
-    if place < 0 or steps[place] != step:
-        return -1
-    e = starts[nodes[0, n]] + k
-    return place if _later(neighbors[e], nodes[1, n] + codes[e], source) else -1
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _sides_fit(n, half, odd, source, starts, neighbors, codes, steps, nodes, sides):  # type: ignore[no-untyped-def]
-    """Tell whether neighbors of a node and of the source may be those of both on a ring.
-
-    The arms leave the source by u and v, and end at the node: by x the one through u, by w the other. v is nearer to w
-    and half the ring from x; u is nearer to x and half the ring from w. In an odd ring w is opposite to the source too,
-    and v leads to it by the node y before it.
-    """
-    closer, equal, places, numbers, _ = sides
-    far = places[n]
-    degree = starts[nodes[0, n] + 1] - starts[nodes[0, n]]
-    for k in range(degree):
-        w = _side(n, k, half - 1 + odd, source, starts, neighbors, codes, steps, nodes, sides)
-        if w < 0:
-            continue
-        of_u = closer[far] & (equal[w] if odd else ~closer[w] & ~equal[w])
-        if of_u == 0:
-            continue
-        if half == 1:  # a triangle: the source itself is before both
-            return True
-        for m in range(degree):
-            x = _side(n, m, half - 1, source, starts, neighbors, codes, steps, nodes, sides)
-            if x < 0 or x == w or of_u & closer[x] == 0:
-                continue
-            of_v = closer[w] & ~closer[x] & ~equal[x] & (equal[far] if odd else closer[far])
-            if of_v == 0:
-                continue
-            if not odd:
-                return True
-            for i in range(starts[nodes[0, numbers[w]] + 1] - starts[nodes[0, numbers[w]]]):
-                y = _side(numbers[w], i, half - 1, source, starts, neighbors, codes, steps, nodes, sides)
-                if y >= 0 and of_u & closer[x] & ~closer[y] & ~equal[y] != 0 and of_v & closer[y] != 0:
-                    return True
-    return False
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _tell_sides(source, count, starts, neighbors, codes, keys, steps, nodes, sides):  # type: ignore[no-untyped-def]
-    """Write for every node of a ball which neighbors of the source are nearer to it than that, and which as near."""
-    closer, equal, places, numbers, around = sides
-    for n in range(count):
-        atom, code = nodes[0, n], nodes[1, n]
-        places[n], _ = _slot(keys, atom, code)
-        closer[places[n]] = equal[places[n]] = 0
-        numbers[places[n]] = n
-        for k in range(starts[atom + 1] - starts[atom]):
-            place, _ = _slot(keys, neighbors[starts[atom] + k], code + codes[starts[atom] + k])
-            around[n, k] = -1 if keys[place] == _EMPTY else place
-    for e in range(starts[source], min(starts[source + 1], starts[source] + 64)):
-        if _later(neighbors[e], codes[e], source):
-            place, _ = _slot(keys, neighbors[e], codes[e])
-            closer[place] |= np.uint64(1) << np.uint64(e - starts[source])
-    begin = 1
-    while begin < count:
-        step, end = steps[places[begin]], begin
-        while end < count and steps[places[end]] == step:
-            for k in range(starts[nodes[0, end] + 1] - starts[nodes[0, end]]):
-                other = around[end, k]
-                if other >= 0 and steps[other] + 1 == step:
-                    closer[places[end]] |= closer[other]
-                    equal[places[end]] |= equal[other]
-            end += 1
-        for n in range(begin, end):
-            for k in range(starts[nodes[0, n] + 1] - starts[nodes[0, n]]):
-                other = around[n, k]
-                if other >= 0 and steps[other] == step:
-                    equal[places[n]] |= closer[other]
-        begin = end
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -297,10 +86,10 @@ def _close(arms, source, far, far_code, size, starts, neighbors, codes, keys, st
                 level -= 1
                 continue
             a[0, level], a[1, level] = neighbors[ea[level]], a[1, level - 1] + codes[ea[level]]
+            # a step nearer to the far node is a step from the source: they are half the ring apart
             possible = (
-                _later(a[0, level], a[1, level], source)
-                and _distance(keys, steps, source, 0, a[0, level], a[1, level]) == level
-                and _distance(keys, steps, far, far_code, a[0, level], a[1, level]) == half - level
+                later(a[0, level], a[1, level], source)
+                and distance(keys, steps, far, far_code, a[0, level], a[1, level]) == half - level
             )
             if not possible:
                 eb[level] = starts[from_b + 1]
@@ -310,9 +99,9 @@ def _close(arms, source, far, far_code, size, starts, neighbors, codes, keys, st
             continue
         b[0, level], b[1, level] = neighbors[eb[level]], b[1, level - 1] + codes[eb[level]]
         if (
-            not _later(b[0, level], b[1, level], source)
-            or _distance(keys, steps, source, 0, b[0, level], b[1, level]) != level
-            or _distance(keys, steps, far, far_code, b[0, level], b[1, level]) != half - level + odd
+            not later(b[0, level], b[1, level], source)
+            or distance(keys, steps, far, far_code, b[0, level], b[1, level]) != half - level + odd
+            or (odd and distance(keys, steps, source, 0, b[0, level], b[1, level]) != level)
             or not _fits(keys, steps, a, b, level, size)
         ):
             continue
@@ -355,8 +144,8 @@ def shortest_rings(largest, nearest_only, starts, neighbors, codes):  # type: ig
                 steps = np.empty(keys.size, np.uint8)
                 nodes = np.empty((2, keys.size // 2), np.int64)
             for q in range(starts[source] if nearest_only else p + 1, starts[source + 1]):
-                place, _ = _slot(keys, neighbors[q], codes[q])
-                if q == p or keys[place] == _EMPTY or (nearest_only and steps[place] > first):
+                place, _ = slot(keys, neighbors[q], codes[q])
+                if q == p or keys[place] == EMPTY or (nearest_only and steps[place] > first):
                     continue
                 # back from q to p, along every shortest way
                 length = steps[place]
@@ -375,8 +164,8 @@ def shortest_rings(largest, nearest_only, starts, neighbors, codes):  # type: ig
                         continue
                     e = link[level]
                     link[level] += 1
-                    place, _ = _slot(keys, neighbors[e], ring[1, level] + codes[e])
-                    if keys[place] != _EMPTY and steps[place] == length - level:
+                    place, _ = slot(keys, neighbors[e], ring[1, level] + codes[e])
+                    if keys[place] != EMPTY and steps[place] == length - level:
                         ring[0, level + 1], ring[1, level + 1] = neighbors[e], ring[1, level] + codes[e]
                         level += 1
                         link[level] = starts[neighbors[e]]
@@ -389,9 +178,9 @@ def _walk(source, p, depth, nearest_only, starts, neighbors, codes, keys, steps,
 
     Returns the steps to the nearest of them, `FAR` where none was reached, 0 when the table is too small.
     """
-    keys[:] = _EMPTY
+    keys[:] = EMPTY
     wanted = starts[source + 1] - starts[source] - 1
-    place, key = _slot(keys, neighbors[p], codes[p])
+    place, key = slot(keys, neighbors[p], codes[p])
     keys[place], steps[place] = key, 0
     nodes[0, 0], nodes[1, 0] = neighbors[p], codes[p]
     count, begin, end, step, first = 1, 0, 1, 0, FAR
@@ -401,8 +190,8 @@ def _walk(source, p, depth, nearest_only, starts, neighbors, codes, keys, steps,
             atom, code = nodes[0, n], nodes[1, n]
             for e in range(starts[atom], starts[atom + 1]):
                 j, c = neighbors[e], code + codes[e]
-                place, key = _slot(keys, j, c)
-                if keys[place] != _EMPTY or (j == source and c == 0):
+                place, key = slot(keys, j, c)
+                if keys[place] != EMPTY or (j == source and c == 0):
                     continue
                 if 2 * (count + 1) > keys.size:
                     return 0

@@ -188,18 +188,19 @@ def _rings(
 def search_rings(n: int, links: Links, criterion: Criterion, largest: int) -> dict[int, NDArray[np.int64]]:
     """Search a network of n nodes for rings, each once: by size, (rings, size) nodes."""
     from amorph.analysis.order import _rings as kernels
+    from amorph.analysis.order._nodes import WIDTH, distance_tables
+    from amorph.analysis.order._opposites import opposites
 
-    width = kernels.WIDTH
-    if n > _MOST_ATOMS or np.abs(links.S).max(initial=0) * (largest + 1) >= width // 2:
+    if n > _MOST_ATOMS or np.abs(links.S).max(initial=0) * (largest + 1) >= WIDTH // 2:
         raise ValueError(f"{n} atoms in a cell this skewed are too many to search for rings; give the reduced cell")
-    code = links.S @ np.array([width * width, width, 1])
+    code = links.S @ np.array([WIDTH * WIDTH, WIDTH, 1])
     i, j, codes = (np.concatenate(both) for both in ((links.i, links.j), (links.j, links.i), (code, -code)))
     order = np.lexsort((codes, j, i))
     starts = np.concatenate([[0], np.cumsum(np.bincount(i, minlength=n))])
     network = starts, j[order], codes[order]
     if criterion == "primitive":
-        pairs = kernels.opposites(largest, *network)
-        tables = kernels.distance_tables(int(pairs[:, 3].max(initial=0)), *network)
+        pairs = opposites(largest, *network)
+        tables = distance_tables(int(pairs[:, 3].max(initial=0)), *network)
         found, sizes = kernels.primitive_rings(largest, pairs, *network, *tables)
         return {size: found[sizes == size, 0, :size] for size in np.unique(sizes).tolist()}
     found, sizes = kernels.shortest_rings(largest, criterion == "guttman", *network)
