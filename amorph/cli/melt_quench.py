@@ -58,6 +58,7 @@ def melt_quench(
     chosen = {"schedule": _schedule(schedule), **arguments_of(meltquench.melt_quench, parameters)}
     how = parse(meltquench.melt_quench, chosen)
     meltquench.check_sampling(named(how["schedule"]), how["sample_every"])
+    meltquench.check_engine(how["engine"], named(how["schedule"]))
     crystallinity(atoms, supercell=how["supercell"], anion=how["anion"])  # what it refuses is better known now
     calculator = make_calculator(**arguments_of(make_calculator, parameters))
     stage, found = run_stage(

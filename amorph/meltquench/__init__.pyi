@@ -1,4 +1,5 @@
 from .dynamics import DynamicsState as DynamicsState, Frame as Frame, Thermo as Thermo
+from .lammps import check_engine as check_engine
 from .quench import (
     Judgement as Judgement,
     OnFrame as OnFrame,

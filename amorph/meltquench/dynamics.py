@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from amorph.calculators import GPA_PER_EV_A3, evaluate
 from amorph.figures import plain
 from amorph.meltquench.barostat import IsotropicNPT
+from amorph.meltquench.lammps import Engine, LammpsIntegrator, check_engine
 from amorph.meltquench.rescaling import Bussi
 from amorph.meltquench.schedule import QuenchSchedule, Schedule, Segment, named
 from amorph.meltquench.stability import Stability, temperature_K
@@ -130,6 +131,7 @@ def dynamics(
     schedule: Schedule,
     *,
     rng: Rng,
+    engine: Engine | None = None,
     state: DynamicsState | None = None,
 ) -> Iterator[Frame]:
     r"""Run molecular dynamics along a schedule.
@@ -147,6 +149,9 @@ def dynamics(
         Segments to follow, or the name of a shipped schedule.
     rng
         Source of the velocities and of the thermostat's noise, or its seed. On continuation it takes the state saved.
+    engine
+        What takes the steps: our own integrators, or lammps. LAMMPS has its own random numbers, whose state it does not
+        give: continued there, a run goes on from the same positions and velocities with new noise.
     state
         State to continue from, made by :meth:`Frame.state`.
 
@@ -158,7 +163,8 @@ def dynamics(
     Raises
     ------
     ValueError
-        Fewer than two atoms; constraints on the atoms; a state that belongs to another structure or schedule.
+        Fewer than two atoms; constraints on the atoms; a state that belongs to another structure or schedule; LAMMPS is
+        not installed, or asked for an NPT segment.
     RuntimeError
         The run has become unstable: energy, forces, positions, momenta or, under pressure control, stress and barostat
         are not finite; the temperature exceeds three times the highest target of the last ten damping times by more
@@ -169,7 +175,8 @@ def dynamics(
     -----
     NVT is the Langevin propagator of Vanden-Eijnden and Ciccotti (2006), doi:10.1016/j.cplett.2006.07.086, with
     friction 1/τ; Bussi stochastic velocity rescaling, doi:10.1063/1.2408420; NVE velocity Verlet; NPT isotropic
-    Martyna–Tobias–Klein chains, doi:10.1063/1.467468.
+    Martyna–Tobias–Klein chains, doi:10.1063/1.467468. In LAMMPS, NVT is ``fix langevin`` with ``fix nve``, NVE
+    ``fix nve`` alone.
 
     Examples
     --------
@@ -190,9 +197,10 @@ def dynamics(
             f"the atoms carry a constraint ({type(work.constraints[0]).__name__}), which dynamics does not keep; "
             "remove it with atoms.set_constraint()"
         )
+    check_engine(engine, schedule)
     if state is not None:
         _check_state(state, work, schedule)
-    return _Run(work, calculator, schedule, rng, state).frames()
+    return _Run(work, calculator, schedule, rng, engine, state).frames()
 
 
 class _Run:
@@ -204,9 +212,10 @@ class _Run:
         calculator: BaseCalculator,
         schedule: QuenchSchedule,
         rng: np.random.Generator,
+        engine: Engine | None,
         state: DynamicsState | None,
     ) -> None:
-        self.atoms, self.schedule, self.rng = atoms, schedule, rng
+        self.atoms, self.schedule, self.rng, self.engine = atoms, schedule, rng, engine
         self.step = 0 if state is None else state.step
         atoms.calc = calculator
         if state is None:
@@ -246,12 +255,23 @@ class _Run:
         timestep = schedule.timestep_fs * ase_units.fs
         target_K = schedule.target_K(self.step)
         ps = 1000.0 * ase_units.fs
+        if self.engine == "lammps":
+            atoms.set_constraint()
+            self.integrator: Any = LammpsIntegrator(
+                atoms,
+                timestep_fs=schedule.timestep_fs,
+                damping_time_ps=schedule.damping_time_ps if segment.ensemble == "NVT" else None,
+                temperature_K=target_K,
+                rng=self.rng,
+            )
+            self.forces = atoms.get_forces(md=True)
+            return
         # The positions of a cell that breathes scale about the origin, so there only the momentum is held.
         atoms.set_constraint(None if segment.ensemble == "NPT" else FixCom())
         match segment.ensemble:
             case "NVT":
                 friction = 1.0 / (schedule.damping_time_ps * ps)
-                self.integrator: Any = Langevin(
+                self.integrator = Langevin(
                     atoms, timestep, temperature_K=target_K, friction=friction, fixcm=False, rng=self.rng
                 )
             case "Bussi":

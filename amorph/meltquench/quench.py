@@ -12,6 +12,7 @@ from ase.calculators.calculator import BaseCalculator
 from amorph.analysis.crystallinity import Crystallinity, crystallinity, settled_frames
 from amorph.figures import Plottable, Result
 from amorph.meltquench.dynamics import Frame, Thermo, dynamics
+from amorph.meltquench.lammps import Engine
 from amorph.meltquench.schedule import QuenchSchedule, Schedule, named
 from amorph.parameters import Count, Rng, Supercell, checked
 from amorph.progress import Task, task_of
@@ -78,6 +79,7 @@ def melt_quench(
     sample_every: Count = 50,
     supercell: Supercell | None = None,
     anion: str | None = None,
+    engine: Engine | None = None,
     on_frame: OnFrame | None = None,
     progress: Task | bool | None = None,
 ) -> Quenched:
@@ -99,6 +101,8 @@ def melt_quench(
         The rocksalt supercell that the structure came from; without it ``atoms.info["supercell"]`` counts.
     anion
         The anion whose sublattice is searched for crystal order; found from the structure if not given.
+    engine
+        What takes the steps: our own integrators, or lammps, by fix langevin and fix nve.
     on_frame
         Called with every step.
     progress
@@ -129,7 +133,7 @@ def melt_quench(
     frames: list[Atoms] = []
     thermo: list[Thermo] = []
     with task_of(progress)("melt-quench", schedule.steps) as update:
-        for frame in dynamics(start, calculator, schedule, rng=rng):
+        for frame in dynamics(start, calculator, schedule, rng=rng, engine=engine):
             if frame.step % sample_every == 0 or frame.step == schedule.steps:
                 thermo.append(frame.thermo())
                 frames.append(frame.snapshot())
@@ -139,16 +143,8 @@ def melt_quench(
             update(frame.step, f"{frame.target_K:.0f} K")
     judgement = judge(frames, [row.step for row in thermo], schedule, start=start, supercell=supercell, anion=anion)
     pressure, virial_pressure = melt_pressures_GPa(thermo, schedule) or (None, None)
-    return Quenched(
-        atoms=_wrapped(frames[-1]),
-        melt=judgement.melt,
-        glass=judgement.glass,
-        melt_pressure_GPa=pressure,
-        melt_virial_pressure_GPa=virial_pressure,
-        thermo=tuple(thermo),
-        frames=tuple(frames),
-        schedule=schedule,
-    )
+    found = judgement.melt, judgement.glass, pressure, virial_pressure
+    return Quenched(_wrapped(frames[-1]), *found, tuple(thermo), tuple(frames), schedule)
 
 
 def _wrapped(frame: Atoms) -> Atoms:

@@ -15,6 +15,7 @@ from ase import Atoms
 from amorph.analysis.crystallinity import crystallinity
 from amorph.analysis.grids import resolve_points
 from amorph.figures import Result
+from amorph.meltquench import check_engine, named
 from amorph.pipeline import analyses, stages
 from amorph.pipeline.electrode import relaxations, removal_stage, try_removal
 from amorph.pipeline.mobility import MOBILITY, activation_stage, at_temperature, mobility_stage
@@ -98,7 +99,8 @@ def _try_build(study: Study, _: Atoms, rng: np.random.Generator) -> Atoms:
     return build(**study["build"], rng=rng).atoms
 
 
-def _try_verdict(table: str, study: Study, atoms: Atoms, _: np.random.Generator) -> Atoms:
+def _try_dynamics(table: str, study: Study, atoms: Atoms, _: np.random.Generator) -> Atoms:
+    check_engine(study[table]["engine"], named(study[table]["schedule"]))
     crystallinity(atoms, supercell=study[table]["supercell"], anion=study[table]["anion"])
     return atoms
 
@@ -203,7 +205,7 @@ STAGES: tuple[Record, ...] = (
         _table("melt_quench", "snapshots"),
         SharedMelt,
         potential="calculator",
-        trial=partial(_try_verdict, "melt_quench"),
+        trial=partial(_try_dynamics, "melt_quench"),
     ),
     Record(
         "melt_quench",
@@ -212,7 +214,7 @@ STAGES: tuple[Record, ...] = (
         _table("melt_quench"),
         Quench,
         potential="calculator",
-        trial=partial(_try_verdict, "melt_quench"),
+        trial=partial(_try_dynamics, "melt_quench"),
     ),
     Record("relax", "glass", stages.relax_stage, _table("relax"), Relaxation, control=True, potential="calculator"),
     Record(
@@ -222,7 +224,7 @@ STAGES: tuple[Record, ...] = (
         _table("equilibrate"),
         Quench,
         potential="calculator",
-        trial=partial(_try_verdict, "equilibrate"),
+        trial=partial(_try_dynamics, "equilibrate"),
     ),
     Record("substitute", "exchanged", stages.substitute_stage, _table("substitute"), trial=_try_exchange),
     Record(

@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +17,26 @@ PACKAGES = ("amorph", "ase", "chgnet", "numba", "numpy", "pymatgen", "scipy", "t
 
 
 def provenance(
-    *calculators: Any, inputs: Sequence[Path] = (), made: Sequence[Mapping[str, Any]] = ()
+    *calculators: Any,
+    inputs: Sequence[Path] = (),
+    made: Sequence[Mapping[str, Any]] = (),
+    moved: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Say what made a run's numbers: versions, commit, models, their engines, the sha256 of weights and input files.
 
     `made` are the tables that the calculators were made from: the code behind a foreign factory, and the files that it
-    was given, are named with their sha256.
+    was given, are named with their sha256. `moved` are the parameters of its dynamics: the version of an engine that is
+    not ours is named.
     """
     engines = {calculator_name(calculator): _engine(calculator) for calculator in calculators}
+    packages = PACKAGES + tuple(sorted({table["engine"] for table in moved if table.get("engine")}))
     weights = {
         calculator_name(calculator): str(digest)
         for calculator in calculators
         if (digest := getattr(calculator, "weights_sha256", None))
     }
     return {
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
         "commit": _commit(),
         "models": sorted({calculator_name(calculator) for calculator in calculators}),
         "weights_sha256": weights,
@@ -40,6 +45,13 @@ def provenance(
         "code_sha256": {name: digest for table in made for name, digest in _code(table).items()},
         "processor": _processor(),
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        raise ValueError(f"{package} is not installed here; pip install 'amorph[{package}]'") from None
 
 
 def _code(table: Mapping[str, Any]) -> dict[str, str]:

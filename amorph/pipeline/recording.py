@@ -47,7 +47,8 @@ def record_dynamics(
         appended(stage.directory / "thermo.csv", *grown[1]) as table,
         work.progress.task(stage.name, schedule.steps, done=done) as update,
     ):
-        for frame in dynamics(atoms, calculator, schedule, rng=rng, state=state):
+        engine = stage.parameters["engine"]
+        for frame in dynamics(atoms, calculator, schedule, rng=rng, engine=engine, state=state):
             if state is not None and frame.step == state.step:
                 continue  # sampled before the checkpoint
             if frame.step % sample_every == 0 or frame.step == schedule.steps:

@@ -52,7 +52,7 @@ def run_stage(
     stop = StopRequest(max_hours=max_hours, ends_process=True)
     shared = Work(progress, stop, checkpoint_minutes=minutes)
     setting = Setting(calculator, shared, lambda _: np.random.default_rng(seed))
-    made_by = provenance(calculator, inputs=[file], made=[config["calculator"]])
+    made_by = provenance(calculator, inputs=[file], made=[config["calculator"]], moved=[how])
     with stop_on_signal(shared), RunDirectory(directory, config, made_by, force=force) as run:
         chain = Chain(run, stop=stop)
         chain.then(name, how, lambda stage, _: work(stage, atoms, setting), input=file)

@@ -82,7 +82,8 @@ def run_study(
     work = Work(progress or Progress(), stop, checkpoint_minutes=study["run"]["checkpoint_minutes"])
     files = [path for path in (study["bvs"]["parameters"], *study.reference_files) if path is not None]
     made = [study[table] for table in calculators]
-    made_by = provenance(*calculators.values(), inputs=files, made=made) | cited
+    moved = [study[table] for table in ("melt_quench", "equilibrate")]
+    made_by = provenance(*calculators.values(), inputs=files, made=made, moved=moved) | cited
     course = _Course(study, directory, calculators)
     setting = Setting(calculators["calculator"], work, _streams(study.seed), melted=False, model=final_model)
     if "bvs" in to_come:

@@ -14,7 +14,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from amorph.run.configuration import difference
+from amorph.run.configuration import difference, toml_form
 from amorph.run.durable import HELD, write_atomically
 from amorph.run.stage import Stage, structure_text
 from amorph.run.stopping import Work
@@ -120,7 +120,7 @@ class Checkpoints:
         if "made_for" not in saved:
             raise ValueError(f"the checkpoint in {self.stage.directory} does not say what it was made for; {remedy}")
         made_for = json.loads(str(saved["made_for"]))
-        if made_for == self.made_for:
+        if toml_form(made_for) == toml_form(self.made_for):
             return saved
         changed = difference(made_for, self.made_for)
         # The study's own record has what was forced; a structure half made from another one is no structure of either.

@@ -12,7 +12,7 @@ import ase.io
 from ase import Atoms
 
 from amorph.figures import Result, Row, plain
-from amorph.run.configuration import difference, read_json, write_json
+from amorph.run.configuration import difference, read_json, toml_form, write_json
 from amorph.run.durable import HELD, sha256_of, sync, write_atomically
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,9 @@ class Stage:
             raise ValueError(f"{mark} is damaged ({error}); remove the folder {self.directory} to redo it") from None
         remedy = _REMEDY.format(self.directory)
         now = self.made_for["parameters"]
-        if stored != now and now not in (accepted := record.get("accepted_for", [])):
+        accepted = record.get("accepted_for", [])
+        # None is the default of a parameter that an earlier version did not have.
+        if toml_form(now) not in map(toml_form, [stored, *accepted]):
             if not self.force:
                 raise ValueError(
                     f"{self.directory} was made with other parameters: {difference(stored, now)}; {remedy}, or "

@@ -1,8 +1,11 @@
 """What a stage writes down as it goes, and what it continues from."""
 
+import json
+
 import numpy as np
 import pytest
 from ase.build import bulk
+from lammps_here import needs_lammps
 from toys import LennardJones, Told
 
 from amorph.meltquench import QuenchSchedule, Segment, melt_quench
@@ -15,10 +18,12 @@ from amorph.run import (
     StopRequest,
     Work,
     read_checkpoint,
+    read_json,
     read_structure,
     sha256_of,
     structure_text,
     write_checkpoint,
+    write_json,
 )
 
 HOLD = QuenchSchedule((Segment("hold", "NVT", 60.0, 60.0, 0.02),))
@@ -162,6 +167,36 @@ def test_the_mark_has_the_input_that_was_read(source, change):
 
     stage, _ = begin(source, work, DYNAMICS)
     assert f'"structure": "{digest}"' in (stage.directory / "stage.json").read_text()
+
+
+def test_a_stage_begun_before_a_parameter_was_there_goes_on(source):
+    stopped(source, molten, DYNAMICS)
+    folder = source.parent / "run/1_stage"
+    saved = read_checkpoint(folder)
+    made_for = json.loads(str(saved["made_for"]))
+    del made_for["parameters"]["engine"]
+    write_checkpoint(folder, saved | {"made_for": np.array(json.dumps(made_for))})
+    begin(source, molten, DYNAMICS)
+    mark = folder / "stage.json"
+    record = read_json(mark)
+    del record["parameters"]["engine"]
+    write_json(mark, record)
+    with RunDirectory(source.parent / "run", {}, {}) as run:
+        assert run.stage("1_stage", DYNAMICS, {"structure": source}).look() is not None
+        with pytest.raises(ValueError, match=r"made with other parameters: engine nothing there, 'lammps' here"):
+            run.stage("1_stage", {**DYNAMICS, "engine": "lammps"}, {"structure": source}).look()
+
+
+# in LAMMPS
+
+
+@needs_lammps
+def test_a_stage_in_lammps_is_stopped_and_continued(source):
+    parameters = {**DYNAMICS, "engine": "lammps"}
+    stopped(source, molten, parameters)
+    stage, _ = begin(source, molten, parameters)
+    assert [row.step for row in read_thermo(stage.directory / "thermo.csv")] == [0, 5, 10, 15, 20]
+    assert len(list(sampled_frames(stage.directory / "trajectory.extxyz"))) == 5
 
 
 # another calculator
