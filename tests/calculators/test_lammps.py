@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from amorph.calculators import GPA_PER_EV_A3
 from ase import Atoms, units
 from ase.build import bulk
 from lammps_here import needs_lammps
 from toys import LennardJones, random_cell
 
-from amorph.calculators import couple_lammps, load_lammps, open_lammps
+from amorph.calculators import GPA_PER_EV_A3, couple_lammps, load_lammps, open_lammps
 from amorph.reading import read_structure, read_trajectory
 
 pytestmark = needs_lammps
