@@ -128,6 +128,7 @@ def keys_of_run(run: FoundRun) -> list[str]:
     ensembles = {
         segment["ensemble"]
         for table in ("melt_quench", "equilibrate")
+        if "engine" not in study.get(table, {})  # LAMMPS has a thermostat of its own
         for segment in study.get(table, {"schedule": {"segments": ()}})["schedule"]["segments"]
     }
     used = {
