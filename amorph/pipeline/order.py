@@ -75,7 +75,7 @@ class Record:
     """Whether the crystal control goes through it before the exchange."""
     potential: Potential | None = None
     """The table of the calculator that moves its atoms."""
-    reads: Mapping[str, str] = field(default_factory=dict)
+    reads: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Files of earlier stages of its row that it reads besides the structure, "stage/file" by role."""
     each: Callable[["Record", Study], list["Record"]] = lambda record, _: [record]
     """What a study makes of it: one stage for each of its temperatures."""
