@@ -12,12 +12,14 @@ from ase import Atoms
 from amorph.analysis.bvs import BvsMap, bvs_map
 from amorph.analysis.bvse import bvse_map
 from amorph.analysis.glass_report import StructureReport, structure_report
+from amorph.analysis.oxide_mixture import OxideMixture, oxide_mixture
 from amorph.analysis.percolation import PercolationThresholds, bond_valence_window, percolation_thresholds
 from amorph.analysis.spread import LocalFreeVolume, Uniformity, local_free_volume, uniformity
 from amorph.analysis.voids import Voids, voids
 from amorph.analysis.voronoi import FreeVolume, free_volume
 from amorph.export.fields import write_field
 from amorph.figures import Result, Row
+from amorph.pipeline.results import References
 from amorph.run import write_csv
 from amorph.tables import element_of, parse_ion
 
@@ -32,8 +34,8 @@ class Subject:
     """The structure."""
     tables: Mapping[str, Mapping[str, Any]]
     """The tables of the study that say how."""
-    oxygen_volume: float | None = None
-    """Volume of one oxygen in MgO by the model [Å³]; None where it is not known."""
+    references: References | None = None
+    """Crystals of known volume, relaxed by the model; None where there are none."""
     model: str = ""
     """What relaxed it."""
     directory: Path | None = None
@@ -219,10 +221,19 @@ def _free_volume(subject: Subject) -> FreeVolume:
 
 
 def _same_potential(subject: Subject) -> SamePotential | None:
-    if subject.oxygen_volume is None or subject.volumes.anion != "O":
+    known = None if subject.references is None else subject.references.oxygen_volume
+    if known is None or subject.volumes.anion != "O":
         return None
-    source = f"MgO relaxed by {subject.model}"
-    return SamePotential(subject.volumes.with_oxygen_volume(subject.oxygen_volume, source=source))
+    return SamePotential(subject.volumes.with_oxygen_volume(known, source=f"MgO relaxed by {subject.model}"))
+
+
+def _mixture(subject: Subject) -> OxideMixture | None:
+    ratios = None if subject.references is None else subject.references.volume_ratio
+    try:
+        return oxide_mixture(subject.atoms, volume_ratios=ratios)
+    except ValueError as error:  # what is no oxide, or one of ions whose oxide is not known, has no such figure
+        log.info("not compared with its oxides: %s", error)
+        return None
 
 
 def _shares(subject: Subject) -> BondValenceShares:
@@ -285,6 +296,7 @@ def _order(subject: Subject) -> Order | None:
 ANALYSES: tuple[Analysis, ...] = (
     Analysis("free_volume", _free_volume),
     Analysis("free_volume_same_potential", _same_potential),
+    Analysis("oxide_mixture", _mixture),
     Analysis("bvs", _shares),
     Analysis("connection", _connection),
     Analysis("bvse", _site_energy),

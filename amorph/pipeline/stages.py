@@ -54,8 +54,8 @@ class Setting:
     """Makes a stage's own stream of random numbers from its name."""
     melted: bool | None = None
     """Whether the structure came out of a melt; None where that is not known yet."""
-    oxygen_volume: float | None = None
-    """Volume of one oxygen in MgO by the same potential [Å³]; None where it is not known."""
+    references: References | None = None
+    """Crystals of known volume, relaxed by the same potential; None where there are none."""
     model: str = ""
     """What relaxed the exchanged structure."""
 
@@ -228,7 +228,7 @@ def _refusal(crystal: Atoms, calculator: BaseCalculator) -> str:
 
 def analysis_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Analysed:
     """Ask everything that a run asks of the exchanged structure."""
-    subject = analyses.Subject(atoms, stage.parameters, setting.oxygen_volume, setting.model, stage.directory)
+    subject = analyses.Subject(atoms, stage.parameters, setting.references, setting.model, stage.directory)
     asked = {entry.name: entry.measure(subject) for entry in analyses.ANALYSES}
     volumes = subject.volumes
     stage.write_structure(atoms)

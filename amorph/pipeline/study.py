@@ -26,7 +26,7 @@ from amorph.run import toml_form
 from amorph.substitution import substitute
 from amorph.tables import crystals, parse_ion
 
-FOLLOWED = ("MgO", "MoO2", "Li2TiO3", "LiCoO2", "MgAl2O4", "LiFePO4")
+FOLLOWED = ("MgO", "MoO2", "TiO2_rutile", "Li2TiO3", "LiCoO2", "MgAl2O4", "LiFePO4")
 """Oxides of the table that stand for the elements of a study where it names none."""
 
 
@@ -74,9 +74,9 @@ def reference(*, oxides: tuple[str, ...] | None = None) -> None:
     ----------
     oxides
         Crystals to relax with the calculator of the final relaxation: names of the table (MgO, MoO2, ...), or files
-        whose volume is that of experiment. By default those of MgO, MoO2, Li2TiO3, LiCoO2, MgAl2O4 and LiFePO4 that
-        hold no other elements than the composition and the ions of the exchange. MgO also gives the oxygen volume of
-        the same potential. One that the calculator cannot do is left out, and a line says so.
+        whose volume is that of experiment. By default those of MgO, MoO2, TiO2_rutile, Li2TiO3, LiCoO2, MgAl2O4 and
+        LiFePO4 that hold no other elements than the composition and the ions of the exchange. MgO also gives the oxygen
+        volume of the same potential. One that the calculator cannot do is left out, and a line says so.
     """
 
 

@@ -146,7 +146,7 @@ class _Course:
         self.go(host, setting, "glass")
         melted = host.results["melt_quench"].after_quench.melted
         if not self.study["vasp"]:  # VASP's own oxygen volume is not known here
-            setting = replace(setting, oxygen_volume=reference.results["relax"].oxygen_volume)
+            setting = replace(setting, references=reference.results["relax"])
         replicas = self.study["run"]["replicas"]
         exchanged = [host.branch(f"replica_{n}" if replicas > 1 else "") for n in range(replicas)]
         hosts = [(host.branch("host"), melted)]

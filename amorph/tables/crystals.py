@@ -182,3 +182,17 @@ CRYSTALS: Final = (
 
 BY_NAME: Final = {entry.name: entry for entry in CRYSTALS}
 """The crystals by name."""
+
+
+def _binary_oxides() -> dict[tuple[str, int], Crystal]:
+    found: dict[tuple[str, int], Crystal] = {}
+    for entry in CRYSTALS:
+        species = {(element, state) for element, state, *_ in entry.sites}
+        cations = species - {("O", -2)}
+        if len(species) == 2 and len(cations) == 1 and min(cations)[1] > 0:
+            found.setdefault(min(cations), entry)
+    return found
+
+
+BINARY_OXIDES: Final = _binary_oxides()
+"""The oxide of each cation and state; of polymorphs the first, as rutile before anatase."""

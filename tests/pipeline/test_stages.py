@@ -14,6 +14,7 @@ from amorph.analysis.bvse import bvse_map
 from amorph.meltquench import QuenchSchedule, Segment, melt_quench
 from amorph.parameters import parse
 from amorph.pipeline import stages
+from amorph.pipeline.results import References
 from amorph.pipeline.stages import WaitingForVasp
 from amorph.progress import Progress
 from amorph.reading import read_field
@@ -167,7 +168,8 @@ def test_the_analysis_maps_what_its_figures_say(tmp_path, atoms):
         energies = parse(bvse_map, {"ion": "Mg2+", "spacing": 0.5})
         parameters = {"free_volume": {"ion": "Mg2+"}, "bvs": chosen, "bvse": energies, "voids": {"spacing": 0.4}}
         stage = run.stage("1_analysis", parameters)
-        figures = stages.analysis_stage(stage, atoms, setting(None, oxygen_volume=10.0, model="Ions")).figures()
+        references = References("Ions", True, 3, {"MgO": 1.07, "Li2O": 1.0}, 10.0)
+        figures = stages.analysis_stage(stage, atoms, setting(None, references=references, model="Ions")).figures()
         with (stage.directory / "voronoi_atoms.csv").open(newline="") as file:
             volumes = [float(row["volume_A3"]) for row in csv.DictReader(file)]
         field, kept = read_field(stage.directory / "bvs.npz")
@@ -194,6 +196,9 @@ def test_the_analysis_maps_what_its_figures_say(tmp_path, atoms):
     assert voids["framework"]["largest_free_radius"] <= voids["framework"]["largest_included_radius"]
     assert figures["bvse"]["minimum_eV"] == site_energy.values.min()
     assert (kept.numbers == atoms.numbers).all()
+    mixture = figures["oxide_mixture"]
+    assert mixture["volume_per_anion"] == figures["volume_per_anion"]
+    assert mixture["model_ratio"] * 1.07 == pytest.approx(mixture["ratio"], rel=1e-12)
     other = figures["free_volume_same_potential"]
     assert other["oxygen_volume"] == 10.0
     assert other["free_volume"] < figures["free_volume"]["free_volume"]  # 10 Å³ is more than in experimental MgO

@@ -58,8 +58,8 @@ def test_the_two_calculators_are_one_unless_told_otherwise():
 @pytest.mark.parametrize(
     ("composition", "exchange", "oxides"),
     [
-        ("Li2Ti1/3Mo2/3O3", {}, ("MgO", "MoO2", "Li2TiO3")),
-        ("Li2Ti1/3Mo2/3O3", {"by": "vacancy"}, ("MoO2", "Li2TiO3")),
+        ("Li2Ti1/3Mo2/3O3", {}, ("MgO", "MoO2", "TiO2_rutile", "Li2TiO3")),
+        ("Li2Ti1/3Mo2/3O3", {"by": "vacancy"}, ("MoO2", "TiO2_rutile", "Li2TiO3")),
         ("LiCoO2", {"by": "vacancy"}, ("LiCoO2",)),
         ("Na2ZrO3", {"ion": "Na+", "by": "Ca2+"}, ()),
     ],
