@@ -29,6 +29,7 @@ RELAXING, FEW_STEPS = {"relax", "voltage"}, ["--max-steps", "2"]
 """Verbs that minimise with CHGNet; here they end after two steps, unconverged."""
 SLOW = {
     "report",
+    "figures",
     "validation",
     "voltage",
     "first_map",
@@ -63,7 +64,7 @@ def inline_commands(name):
     """Commands within the words of a page that have an argument."""
     text = re.sub(r"^```.*?^```", "", PAGES[name].read_text(encoding="utf-8"), flags=re.M | re.S)
     found = [" ".join(code.split()) for code in re.findall(r"`((?:amorph|python|make|pytest) [^`]+)`", text)]
-    return [shlex.split(code) for code in found]
+    return [shlex.split(code.partition(" > ")[0]) for code in found]
 
 
 def is_whole(words):
@@ -147,7 +148,7 @@ def run(words):
     ],
 )
 def test_the_commands_of_blocks_run(name, checkout, request, capsys):
-    prepare = {"report": _a_run, "validation": _members, "transport": _trajectories, "files": _maps}.get(name)
+    prepare = {"report": _a_run, "figures": _a_run, "validation": _members, "transport": _trajectories, "files": _maps}.get(name)
     if prepare:
         prepare(checkout, request)
     for words in block_commands(name):
