@@ -169,7 +169,7 @@ def generator_of(rng: Rng) -> np.random.Generator:
     if isinstance(rng, np.random.Generator):
         return rng
     if isinstance(rng, bool) or not isinstance(rng, int | np.integer) or rng < 0:
-        raise ValueError(f"seed = {rng!r} must be a whole number of at least 0, or a numpy.random.Generator")
+        raise ValueError(f"seed = {rng!r} must be a whole number of at least 0")
     return np.random.default_rng(rng)
 
 

@@ -148,7 +148,13 @@ def run(words):
     ],
 )
 def test_the_commands_of_blocks_run(name, checkout, request, capsys):
-    prepare = {"report": _a_run, "figures": _a_run, "validation": _members, "transport": _trajectories, "files": _maps}.get(name)
+    prepare = {
+        "report": _a_run,
+        "figures": _a_run,
+        "validation": _members,
+        "transport": _trajectories,
+        "files": _maps,
+    }.get(name)
     if prepare:
         prepare(checkout, request)
     for words in block_commands(name):

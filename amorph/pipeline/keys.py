@@ -92,6 +92,8 @@ def _default(name: str, table: Table, key: str, about: Described) -> str:
         return "as in [calculator]"
     if table.follows_exchange and key == "ion":
         return "the ion that the exchange puts in"
+    if (name, key) == ("reference", "oxides"):
+        return "those of the study's elements"
     if about.required and key not in table.defaults:
         return "required"
     return _written(table.defaults.get(key, about.default))

@@ -47,7 +47,7 @@ def record_dynamics(
         appended(stage.directory / "thermo.csv", *grown[1]) as table,
         work.progress.task(stage.name, schedule.steps, done=done) as update,
     ):
-        engine = stage.parameters["engine"]
+        engine = stage.parameters.get("engine")
         for frame in dynamics(atoms, calculator, schedule, rng=rng, engine=engine, state=state):
             if state is not None and frame.step == state.step:
                 continue  # sampled before the checkpoint

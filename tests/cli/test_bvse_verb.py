@@ -23,9 +23,9 @@ def test_bvse_of_a_crystal_in_one_line(amorph, tmp_path):
     assert "oxidation states          given in the structure\n" in called.out
     assert "framework                 without its 4 Li\n" in called.out
     assert "convention                half: the Morse terms halved; cut off at 10 Å without a shift\n" in called.out
-    [oxygen] = [line for line in called.out.splitlines() if line.startswith("O2-")]
+    oxygen, source = [line for line in called.out.splitlines() if line.startswith("O2-")]
     assert oxygen.split()[:6] == ["O2-", "16", "Morse", "0.4941", "0.516", "1.94"]
-    assert oxygen.endswith("Chen & Adams (2019) doi:10.1107/S2052520618015718")
+    assert source.endswith("Chen & Adams (2019) doi:10.1107/S2052520618015718")
 
 
 def test_bvse_takes_states_a_convention_and_an_exclusion_radius(amorph, tmp_path):

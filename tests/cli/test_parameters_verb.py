@@ -18,7 +18,7 @@ def test_every_row_of_a_pair_is_listed_with_its_source(amorph):
     assert [row["estimated"] for row in rows.values()] == [False, False, True]
     assert all("doi:10." in row["source"] for row in rows.values())
     shown = amorph("parameters", "Li+", "S").out
-    assert [line.split()[:2] for line in shown.splitlines()[2:]] == [
+    assert [line.split()[:2] for line in shown.splitlines()[2:5]] == [
         ["brese_okeeffe1991", "default"],
         ["chen_adams2019", "--set"],
         ["okeeffe_brese1991", "--set"],
@@ -76,7 +76,7 @@ def test_without_an_ion_the_atoms_are_summed(amorph):
     [
         (("parameters", "Li"), "cannot read 'Li' as an ion"),
         (("bvs", STRUCTURES / "MgO.cif", "--spacing", 0.5), "--spacing belongs to a map: give the ion that is mapped"),
-        (("bvs", STRUCTURES / "MgO.cif", "-o", "map.npz"), "--output belongs to a map"),
+        (("bvs", STRUCTURES / "MgO.cif", "-o", "map.npz"), "a map needs its ion"),
         (("bvs", STRUCTURES / "Li3OCl.cif", "--ion", "Li+", "--r0", 1.4), "r0 = 1.4 Å belongs to one anion, and O, Cl"),
     ],
 )

@@ -37,6 +37,8 @@ def test_the_defaults_are_those_of_a_resolved_study():
                 continue
             if default == "the ion that the exchange puts in":
                 assert value == "Zn2+"
+            elif default == "those of the study's elements":
+                assert value == ("MgO",)
             else:
                 stated = None if default == "not set" else tomllib.loads(f"value = {default}")["value"]
                 assert stated == (list(value) if isinstance(value, tuple) else value)

@@ -154,7 +154,7 @@ def test_every_workflow_is_a_study(path):
         ({**LEAST, "relax": {"cell": "loose"}}, r"cell = 'loose' in \[relax\] must be 'fixed', 'isotropic' or 'free'"),
         ({**LEAST, "bvs": {"cutoff": -6.0}}, r"cutoff = -6\.0 Å in \[bvs\] must be greater than 0"),
         ({**LEAST, "bvs": {"grid": [0, 10, 10]}}, r"grid\[0\] = 0 in \[bvs\] must be greater than 0"),
-        ({**LEAST, "reference": {"oxides": ["CaO"]}}, r"names CaO, which is no file and no crystal of the table: MgO"),
+        ({**LEAST, "reference": {"oxides": ["SrO"]}}, r"names SrO, which is no file and no crystal of the table: MgO"),
         ({**LEAST, "export": {"meshes": ["step"]}}, r"meshes\[0\] = 'step' in \[export\] must be 'ply'"),
         ({**LEAST, "control": {"crystal": "maybe"}}, r"crystal = 'maybe' in \[control\]"),
         ({**LEAST, "vasp": {"directory": "/tmp"}}, r"unknown key 'directory' in \[vasp\]; the run directory"),

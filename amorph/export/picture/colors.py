@@ -7,6 +7,7 @@ from typing import Final, Literal
 import numpy as np
 from ase.data import atomic_numbers
 from ase.data.colors import jmol_colors
+from monty.serialization import loadfn
 
 Color = tuple[int, int, int]
 Colors = Literal["distinct", "vesta", "cpk"]
@@ -35,7 +36,5 @@ def element_color(element: str, scheme: Colors, *, mobile: str = "") -> Color:
 
 @cache
 def _vesta() -> dict[str, Color]:
-    from ruamel.yaml import YAML
-
-    text = resources.files("pymatgen.vis").joinpath("ElementColorSchemes.yaml").read_text(encoding="utf-8")
-    return {element: tuple(color) for element, color in YAML(typ="safe").load(text)["VESTA"].items()}
+    with resources.as_file(resources.files("pymatgen.vis") / "ElementColorSchemes.yaml") as path:
+        return {element: tuple(color) for element, color in loadfn(path)["VESTA"].items()}
