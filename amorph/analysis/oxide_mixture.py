@@ -56,8 +56,9 @@ def oxide_mixture(atoms: Atoms, *, volume_ratios: Mapping[str, float] | None = N
 
     Notes
     -----
-    :math:`V / \sum_i n_i v_i` with the number n of each cation and the volume v of its oxide per cation. Without
-    excess it is 1; :math:`\mathrm{MgO} + \tfrac13 \mathrm{TiO_2} + \tfrac23 \mathrm{MoO_2}` has 17.0 Å³ per O.
+    :math:`(V/n_\mathrm{O}) / (\sum_i n_i v_i / \sum_i n_i z_i/2)` with the number n and charge z of each cation and
+    the volume v of its oxide per cation. Without excess it is 1. The oxides
+    :math:`\mathrm{MgO} + \tfrac13 \mathrm{TiO_2} + \tfrac23 \mathrm{MoO_2}` have 17.0 Å³ per O.
 
     Examples
     --------

@@ -13,7 +13,6 @@ import numpy as np
 from ase import Atoms, units as ase_units
 from ase.calculators.calculator import BaseCalculator
 from ase.data import atomic_numbers
-from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
 
 from amorph.calculators.evaluation import evaluate
@@ -226,7 +225,7 @@ class CoupledAtoms:
             forces[_order(lmp)] = self.forces @ axes.T
             lmp.fix_external_set_energy_global(FIX, float(results["energy"]))
             if self._has_stress:
-                virial = -atoms.get_volume() * (axes @ voigt_6_to_full_3x3_stress(results["stress"]) @ axes.T)
+                virial = -atoms.get_volume() * (axes @ atoms.get_stress(voigt=False) @ axes.T)
                 lmp.fix_external_set_virial_global(FIX, virial[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]].tolist())
         except BaseException as error:  # ctypes would print it, and LAMMPS go on
             self._error = error

@@ -17,6 +17,7 @@ from amorph.export import writer_for
 from amorph.export.charts import CHART_WRITERS, diffusion_charts, write_charts
 from amorph.figures import plain
 from amorph.parameters import arguments_of
+from amorph.pipeline.mobility import MEASURED
 from amorph.progress import Progress
 from amorph.reading import read_trajectory
 from amorph.run import make_folder, read_json, read_run_toml, write_csv
@@ -72,7 +73,8 @@ def diffusion(
         file = _trajectory(given)
         frames = read_trajectory(file, **arguments_of(read_trajectory, parameters))
         try:
-            frames, interval = _timed(frames, frame_interval_ps, skip_ps)
+            measuring = [frame for frame in frames if frame.info.get("segment") == MEASURED]
+            frames, interval = _timed(measuring or frames, frame_interval_ps, skip_ps)
             _check_ensembles(file, frames, langevin=langevin, told=temperature_k is not None)
             temperature = _temperature(frames) if temperature_k is None else temperature_k[number]
             measured[str(given)] = measure(
@@ -181,8 +183,10 @@ def _segments(folder: Path) -> list[dict[str, Any]]:
     elif configured := [p for p in list(folder.parents)[:3] if (p / "run.toml").exists()]:
         name = folder.name.partition("_")[2]
         # a melt that members of an ensemble share has the schedule of their quench
-        table = read_run_toml(configured[0]).get("melt_quench" if name == "melt" else name, {})
-        schedule = table.get("schedule", {"segments": []})  # the table [diffusion] makes its own, without Langevin
+        study = read_run_toml(configured[0])
+        if name.startswith("diffusion_"):  # its table makes the schedule
+            return [{"name": MEASURED, "ensemble": study["diffusion"]["thermostat"]}]
+        schedule = study.get("melt_quench" if name == "melt" else name, {}).get("schedule", {"segments": []})
     else:
         return []
     segments: list[dict[str, Any]] = schedule["segments"]

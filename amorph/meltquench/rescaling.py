@@ -15,9 +15,3 @@ class Bussi(ase.md.bussi.Bussi):
         """Set the target temperature [K]."""
         self.temp = ase_units.kB * temperature_K
         self.target_kinetic_energy = 0.5 * self.temp * self.ndof
-
-    def conserved_energy(self) -> float:
-        """Return the energy less what the thermostat brought since this object was made [eV]."""
-        atoms = self.atoms
-        energy = atoms.get_potential_energy() + atoms.get_kinetic_energy() - self.transferred_energy
-        return float(energy)

@@ -16,7 +16,7 @@ from amorph.calculators import calculator_name
 from amorph.pipeline.results import Removal
 from amorph.pipeline.stages import Setting
 from amorph.relaxation import relaxation
-from amorph.run import Stage, read_structure, structure_text, write_atomically
+from amorph.run import Stage, read_json, read_structure, sha256_of, structure_text, write_atomically, write_json
 from amorph.tables import parse_ion
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class _Minimum:
 
 @dataclass
 class _Relaxations:
-    """Relaxes one structure after the other, and keeps each in a file: a run continued has those that were done."""
+    """Relaxes one structure after the other, and keeps each in two files: a run continued has those that were done."""
 
     stage: Stage
     setting: Setting
@@ -46,11 +46,17 @@ class _Relaxations:
 
     def __call__(self, atoms: Atoms, **other: Any) -> _Minimum:
         path = self.stage.directory / f"checkpoint_{self._digest}_{len(self.done):03d}.extxyz"
-        if not path.exists():
+        mark = path.with_suffix(".json")
+        if not mark.exists():
             self._relax(atoms, path, {**self.how, **other})
-        found = read_structure(path)  # what was rounded by the file, in an uninterrupted run too
-        energy, converged, steps = (found.info.pop(name) for name in ("energy_eV", "converged", "steps"))
-        self.done.append(_Minimum(found, float(energy), bool(converged), int(steps)))
+        try:
+            record = read_json(mark)
+            if record.pop("structure_sha256") != sha256_of(path):
+                raise ValueError(f"{path.name} is not what it says")
+        except (OSError, ValueError, KeyError) as error:
+            raise ValueError(f"{mark} is damaged ({error}); remove it to redo this relaxation") from None
+        # what was rounded by the file, in an uninterrupted run too
+        self.done.append(_Minimum(read_structure(path), **record))
         return self.done[-1]
 
     @property
@@ -62,9 +68,9 @@ class _Relaxations:
         for frame in relaxation(atoms, self.setting.calculator, **how):
             self.setting.work.stop.check(f"at step {frame.step} of relaxation {len(self.done)}, which starts anew")
         relaxed = frame.result()
-        kept = relaxed.atoms.copy()
-        kept.info |= {"energy_eV": relaxed.energy_eV, "converged": relaxed.converged, "steps": relaxed.steps}
-        write_atomically(path, structure_text(kept))
+        write_atomically(path, structure_text(relaxed.atoms))
+        record = {"energy_eV": relaxed.energy_eV, "converged": relaxed.converged, "steps": relaxed.steps}
+        write_json(path.with_suffix(".json"), {**record, "structure_sha256": sha256_of(path)})
 
 
 def removal_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Removal:

@@ -55,8 +55,8 @@ def diffusion(
     Parameters
     ----------
     temperatures_K
-        Temperatures, each measured from the relaxed structure with velocities of its own; two that show diffusion give
-        an activation energy.
+        Temperatures, each measured from the cell as it stands there, the exchanged one relaxed and the host
+        equilibrated, with velocities of its own; two that show diffusion give an activation energy.
     duration_ps
         Time that is measured at each.
     equilibration_ps
@@ -137,7 +137,7 @@ def mobility_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Mobility:
         mobile.conductivity_S_per_cm,
         {symbol: square for symbol, square in moved.items() if symbol != element},
         not faults,
-        "; ".join(faults) or "no atom of it leaves its place",
+        "; ".join(faults) or f"no element of it moves by more than {CAGE:g} of its nearest distance, root mean square",
         after,
         found.figures()["ions"],
     )

@@ -284,12 +284,14 @@ def tables_to_come(directory: Path) -> frozenset[str]:
         for path in directory.glob("**/[0-9]*_*")
         if path.is_dir() and begun(path)
     }
-    tables = {record: set(record.parameters.names) for record in STAGES}
-    bound = [
-        tables[record]
-        for record in STAGES
+    tables = [set(record.parameters.names) for record in STAGES]
+    begun_ones = [
+        number
+        for number, record in enumerate(STAGES, start=1)
         for reference, name in there
         if reference == (record.part == "reference") and f"{name}_".startswith(f"{record.name}_")
     ]
+    # What comes before a stage binds it too: its input, the crystals beside it, the number of its folder.
+    bound = tables[: max(begun_ones, default=0)]
     # With snapshots or without, a run takes another course: that is another study.
-    return frozenset(set().union(*tables.values()) - set().union({"snapshots"}, *bound))
+    return frozenset(set().union(*tables) - set().union({"snapshots"}, *bound))

@@ -269,6 +269,10 @@ def resolve(content: Mapping[str, Any]) -> Study:
             f"{', '.join(crystals.BY_NAME)}"
         )
     if moving := tables["diffusion"]:
+        if len({f"{kelvin:g}" for kelvin in moving["temperatures_K"]}) < len(moving["temperatures_K"]):
+            raise ValueError(
+                f"temperatures_K = {list(moving['temperatures_K'])} in [diffusion] has one twice; give each once"
+            )
         for kelvin in moving["temperatures_K"]:
             at_temperature(moving, kelvin, inserted)
     free = [name for name in ("starting_relax", "relax", "final_relax") if tables[name]["cell"] == "free"]

@@ -72,23 +72,23 @@ def run_study(
     """
     stop = stop or StopRequest(max_hours=max_hours)
     _refuse_analyses_of_before(directory)
-    to_come = tables_to_come(directory)
     # Another study is refused without force where there are results, in words that need no trial.
-    known = force or not holds_results(directory) or holds(directory, study.tables, to_come)
+    known = force or not holds_results(directory) or holds(directory, study.tables, tables_to_come(directory))
     new = known and not holds(directory, study.tables)
     cited = rehearse(study) if new else {}
     calculators = {table: make(**study[table]) for table in ("calculator", "final_calculator")}
     final_model = "VASP" if study["vasp"] else calculator_name(calculators["final_calculator"])
     work = Work(progress or Progress(), stop, checkpoint_minutes=study["run"]["checkpoint_minutes"])
-    files = [path for path in (study["bvs"]["parameters"], *study.reference_files) if path is not None]
+    given = study["bvs"]["parameters"], study["bvse"].get("parameters"), *study.reference_files
+    files = [path for path in given if path is not None]
     made = [study[table] for table in calculators]
     moved = [study[table] for table in ("melt_quench", "equilibrate")]
     made_by = provenance(*calculators.values(), inputs=files, made=made, moved=moved) | cited
     course = _Course(study, directory, calculators)
     setting = Setting(calculators["calculator"], work, _streams(study.seed), melted=False, model=final_model)
-    if "bvs" in to_come:
-        to_come |= {"input_sha256"}
-    opened = RunDirectory(directory, study.tables, made_by, force=force, to_come=to_come)
+    opened = RunDirectory(
+        directory, study.tables, made_by, force=force, to_come=lambda: _keys_to_come(study, directory)
+    )
     with stop_on_signal(work), opened as run:
         reference, host = Chain(run, "reference/", stop=stop), Chain(run, stop=stop)
         course.go(reference, setting, "reference")
@@ -101,6 +101,13 @@ def run_study(
             summary = summarize(study, branches, final_model, [entry["changed"] for entry in run.forced])
         write_json(directory / SUMMARY, summary.figures())
     return summary
+
+
+def _keys_to_come(study: Study, directory: Path) -> frozenset[str]:
+    """Name what of the study and its files nothing in the directory depends on yet."""
+    tables = tables_to_come(directory)
+    free = {"bvs", "bvse"} <= tables and ("reference" in tables or not study.reference_files)
+    return tables | ({"input_sha256"} if free else set())
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ refuses to mix what does not match, and continues what is not.
 import contextlib
 import logging
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -40,8 +40,8 @@ class RunDirectory:
     provenance: Mapping[str, Any]
     force: bool = False
     """Continue a run of another configuration, and record the difference."""
-    to_come: Set[str] = frozenset()
-    """Keys of what binds on which nothing in the directory depends yet: they may differ."""
+    to_come: Callable[[], Set[str]] = frozenset
+    """Gives, once the directory is locked, the keys of what binds on which nothing there depends yet."""
     forced: Sequence[Mapping[str, str]] = field(default=(), init=False)
     """When the run was continued by force, and with what."""
     _open: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, init=False, repr=False)
@@ -100,7 +100,7 @@ class RunDirectory:
         for key in {"code_sha256", "processor"} & whole["provenance"].keys():  # a run of before does not say its own
             made_by.setdefault(key, whole["provenance"][key])
         changed = difference(binding(stored), binding(whole))
-        mended = "" if difference(binding(stored), binding(whole), besides=self.to_come) else changed
+        mended = "" if difference(binding(stored), binding(whole), besides=self.to_come()) else changed
         changed = "" if mended else changed
         noted = "" if (self.path / SUMMARY).exists() else difference(_free(stored), _free(whole))
         if changed and not holds_results(self.path):

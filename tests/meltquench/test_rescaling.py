@@ -73,7 +73,7 @@ def drift(timestep_fs):
     energies, bare = [], []
     for _ in range(round(2000.0 / timestep_fs)):
         thermostat.step()
-        energies.append(thermostat.conserved_energy())
+        energies.append(atoms.get_total_energy() - thermostat.transferred_energy)
         bare.append(atoms.get_total_energy())
     return np.std(energies), np.std(bare)
 

@@ -82,7 +82,8 @@ class RefinedPath(Result):
     map_barrier_eV: float
     """Barrier of the map along the whole path, from its lowest site [eV]."""
     barrier_eV: float
-    """Highest saddle above the lowest site before or behind it, from hop to hop [eV]."""
+    """Highest saddle above the lowest site before or behind it, in the order in which the vacancy or the ion meets the
+    hops; where some hops are into vacancies and some are not, that of the highest hop [eV]."""
     converged: bool
     """Whether every hop is."""
 
@@ -200,7 +201,15 @@ def _distances(positions: Array, point: Array, atoms: Atoms) -> Array:
 
 
 def _highest(hops: list[RefinedHop]) -> float:
-    """Highest climb along a chain of hops, forward or backward: of saddles above sites, each from the hop before it."""
+    """Highest climb along a chain of hops, forward or backward: of saddles above sites, each from the hop before it.
+
+    A vacancy meets the hops of its ions in reverse. Hops into vacancies and of an ion between the others have no common
+    level: of these the highest alone counts.
+    """
+    if len({hop.removed for hop in hops}) > 1 or len({hop.inserted for hop in hops}) > 1:
+        return max(max(hop.barrier_eV, hop.reverse_barrier_eV) for hop in hops)
+    if hops[0].removed:
+        hops = hops[::-1]
     level, levels = 0.0, [0.0]
     saddles = []
     for hop in hops:

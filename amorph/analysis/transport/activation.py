@@ -112,7 +112,7 @@ def fit_arrhenius(
     Raises
     ------
     ValueError
-        Fewer than two temperatures.
+        Fewer than two temperatures; temperatures too near each other to reach 300 K.
 
     Notes
     -----
@@ -141,7 +141,13 @@ def fit_arrhenius(
     width = float(norm.ppf((1.0 + CONFIDENCE) / 2.0))
     there = np.array([1.0, -1.0 / (units.kB * ROOM_K)])
     logarithm, error = float(there @ best), float(np.sqrt(there @ covariance @ there))
-    ends = np.exp(logarithm + width * error * np.array([0.0, -1.0, 1.0]))
+    with np.errstate(over="ignore"):
+        ends = np.exp(logarithm + width * error * np.array([0.0, -1.0, 1.0]))
+    if not np.isfinite(ends).all():
+        raise ValueError(
+            f"{element} diffuses at {', '.join(f'{kelvin:g}' for kelvin in temperatures)} K, too near each other to "
+            f"say anything at {ROOM_K:g} K; measure at temperatures farther apart"
+        )
     lengths = NM_PER_CM * np.sqrt(ends * HOUR_S)
     energy, spread = float(best[1]), width * float(np.sqrt(covariance[1, 1]))
     return Arrhenius(
