@@ -128,7 +128,8 @@ with open("mine", "w") as file:
 
 # The file is unpacked into a folder of its own, and there the process waits.
 UNPACKING = """
-import os, sys, time
+import os, signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, which may have begun the tests, ignores it
 from amorph.cli import main
 from amorph.reading import packed
 

@@ -98,6 +98,18 @@ def test_a_relaxation_that_was_done_is_not_done_again(tmp_path, alloy):
     assert found.figures["converged"] is False
 
 
+@pytest.mark.parametrize("suffix", [".json", ".extxyz"])
+def test_a_relaxation_whose_files_are_damaged_is_refused(tmp_path, alloy, suffix):
+    with pytest.raises(Killed):
+        remove(tmp_path, alloy, Mortal(25))
+    kept = sorted(tmp_path.glob(f"**/checkpoint*{suffix}"))[-1]
+    text = kept.read_text()
+    where = text.index("1", text.index("energy_eV") if suffix == ".json" else len(text) // 2)
+    kept.write_text(f"{text[:where]}2{text[where + 1 :]}")
+    with pytest.raises(ValueError, match=r"checkpoint_.* is damaged .*; remove it to redo this relaxation"):
+        remove(tmp_path, alloy, Mortal())
+
+
 # the stages of a study
 
 

@@ -21,21 +21,30 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("left", "bound"),
+    ("left", "last"),
     [
-        ([], set()),
-        (["reference/1_relax/stage.json", "1_build/stage.json"], {"reference", "build"}),
-        (["1_build/stage.json", "2_melt_quench/thermo.csv"], {"build"}),  # begun anew, whatever it has written
-        (["2_melt_quench/checkpoint_previous.npz"], {"melt_quench"}),
-        (["replica_0/6_final_relax/vasp/INCAR"], {"final_relax", "vasp"}),
-        (["crystal/5_analysis/stage.json"], {"free_volume", "bvs", "bvse", "voids"}),
+        (["reference/1_relax/stage.json", "1_build/stage.json"], "build"),
+        (["1_build/stage.json", "2_melt_quench/thermo.csv"], "build"),  # begun anew, whatever it has written
+        (["2_melt_quench/checkpoint_previous.npz"], "melt_quench"),
+        (["replica_0/6_final_relax/vasp/INCAR"], "final_relax"),
+        (["crystal/5_analysis/stage.json"], "analysis"),
+        (["9_diffusion_600K/stage.json"], "diffusion"),
     ],
 )
-def test_a_table_binds_from_when_its_first_stage_has_begun(tmp_path, left, bound):
+def test_a_table_binds_from_when_a_stage_that_comes_after_it_has_begun(tmp_path, left, last):
     for name in left:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
+    end = max(number for number, record in enumerate(STAGES) if record.name == last)
+    bound = {name for record in STAGES[: end + 1] for name in record.parameters.names}
     assert tables_to_come(tmp_path) == ALL - bound
+
+
+def test_of_an_empty_run_nothing_binds_and_a_new_table_may_not_come_before_what_is_done(tmp_path):
+    assert tables_to_come(tmp_path) == ALL
+    (tmp_path / "9_diffusion_600K").mkdir()
+    (tmp_path / "9_diffusion_600K/stage.json").write_text("")
+    assert not {"voltage", "reference", "bvs"} & tables_to_come(tmp_path)  # it would take its number, and its crystals
 
 
 def test_later_stages_are_mended_without_force_and_earlier_ones_are_not(whole, tmp_path):

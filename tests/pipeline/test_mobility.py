@@ -136,6 +136,11 @@ def test_one_temperature_makes_no_line_and_says_why(tmp_path):
     assert found.rows() == []
 
 
+def test_temperatures_too_near_each_other_make_no_line_at_room_temperature(tmp_path):
+    found = activation(tmp_path, mobility(1000.0, 1.0e-6), mobility(1000.5, 1.001e-6))
+    assert found.line is None or np.isfinite(found.line.diffusivity_300K_interval_95).all()
+
+
 # the stages of a study
 
 
@@ -207,6 +212,7 @@ def test_a_whole_run_killed_again_and_again_ends_with_the_same_bytes(tmp_path):
         ({"duration_ps": 0.05}, r"duration_ps = 0\.05 in \[diffusion\] leaves 25 frames to measure, and 32 are"),
         ({"temperatures_K": [0]}, r"temperatures_K\[0\] = 0"),
         ({"temperatures_K": []}, r"temperatures_K = \[\] .*at least 1 item"),
+        ({"temperatures_K": [1000, 1000.0001]}, "has one twice"),
         ({"thermostat": "Langevin"}, "thermostat = 'Langevin'"),
         ({"timestep": 1.0}, "unknown key 'timestep'"),
     ],

@@ -10,6 +10,7 @@ from toys import Toy
 
 from amorph.analysis.bvse import bvse_map
 from amorph.analysis.percolation import migration_path, refine_path
+from amorph.analysis.percolation.refinement import RefinedHop, _highest
 from amorph.calculators import make_calculator
 from amorph.fields import ScalarField
 from amorph.reading import read_structure
@@ -134,3 +135,18 @@ def test_li_hops_along_010_in_lifepo4_as_published():
     assert found.barrier_eV == pytest.approx(0.151, abs=0.04)
     assert found.barrier_eV < 0.7 * found.map_barrier_eV
     assert (found.hops[0].atoms, found.hops[0].removed) == (111, 1)
+
+
+def chain(*hops, removed=1):
+    """Hops by their barriers forward and backward, each into one vacancy."""
+    return [
+        RefinedHop(np.zeros(3), np.zeros(3), 0.0, forward, back, 1.0, (), 0.0, True, taken, False, 1, ())
+        for (forward, back), taken in zip(hops, np.broadcast_to(removed, len(hops)), strict=True)
+    ]
+
+
+def test_a_vacancy_meets_the_hops_in_reverse_and_an_interstitial_in_order():
+    hops = (0.5, 0.2), (0.6, 0.4)
+    assert _highest(chain(*hops)) == pytest.approx(0.7)  # 0.6, down to 0.2, and 0.5 up from there
+    assert _highest(chain(*hops, removed=0)) == pytest.approx(0.9)
+    assert _highest(chain(*hops, removed=[0, 1])) == pytest.approx(0.6)
