@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from amorph.machine.memory import available_memory
+from amorph.machine.processors import own_cores
 from amorph.structure import SKIN
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ KEPT_PER_BOND = 8_300
 KEPT_PER_ANGLE = 3_650
 """The same of an angle: three bond convolutions with a row of 2 · 128 each and an angle update with one of 128."""
 KEPT_SHARE = 0.5
-"""Activations are kept where they take at most this share of what is free; else they are computed again."""
+"""Activations are kept where they take at most this share of what is free; else they are computed again.
+
+Of what is free an engine counts what falls to its threads: members of an ensemble that start together each see all.
+"""
 STOCK_PER_ANGLE = 64_000
 """Bytes of the chgnet package for an angle, which are most of what it takes: 15 GB for 1000 atoms of an oxide."""
 TABLES = 295_000_000
@@ -101,7 +105,8 @@ class MemoryGuard:
         need = bytes_of(atoms, bonds=bonds, edges=edges, angles=angles, threads=threads, itemsize=itemsize)
         kept = kept_bytes(bonds=bonds, angles=angles, itemsize=itemsize)
         more = max(0, need - self._granted) + kept - self._kept
-        keep = more <= 0 or more <= KEPT_SHARE * available_memory()
+        part = min(1.0, threads / len(own_cores()))
+        keep = more <= 0 or more <= KEPT_SHARE * part * available_memory()
         self._grant(need, f"{atoms} atoms with {angles} angles between bonds")
         self._kept = max(kept, self._kept) if keep else 0
         return keep
