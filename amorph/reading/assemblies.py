@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from amorph.reading.files import RefusedError, note
 from amorph.reading.moieties import moieties_of, radii_of
 from amorph.reading.orientations import orientations_of
-from amorph.reading.rows import SAME, SPREAD, Operations, Row, special_position
+from amorph.reading.rows import MERGED, SAME, SPREAD, Operations, Row, special_position
 from amorph.structure import Alternative, Assembly
 
 _COLLIDES: Final = 0.6
@@ -44,13 +44,14 @@ def assemblies_of(
     identity = Operations(operations.rotations[:1], operations.translations[:1])
     found = []
     ordered = list(plain)
+    places: list[tuple[list[Row], list[NDArray[np.float64]]]]
     for (name, about), disordered in named.items():
         if name and not about:
-            places = [disordered]
+            places = [(disordered, [])]
         else:
             # beside a symmetry element the copies of an atom are its alternatives, and none is moved to the others
             places = moieties_of(disordered, ordered, identity if about else operations, cell)
-        for members in places:
+        for members, centers in places:
             groups: dict[str, list[Row]] = {}
             for row in members:
                 groups.setdefault(row.group, []).append(row)
@@ -62,11 +63,17 @@ def assemblies_of(
             elif len(groups) == 1 and all(row.share.occupancy == 1.0 for row in members):
                 plain += members
             else:
-                found.append(_assembly(name, groups, operations, cell))
+                found.append(_assembly(name, groups, centers, operations, cell))
     return plain, tuple(found)
 
 
-def _assembly(name: str, groups: dict[str, list[Row]], operations: Operations, cell: NDArray[np.float64]) -> Assembly:
+def _assembly(
+    name: str,
+    groups: dict[str, list[Row]],
+    centers: Sequence[NDArray[np.float64]],
+    operations: Operations,
+    cell: NDArray[np.float64],
+) -> Assembly:
     occupancies = {group: _occupancy(name, group, rows) for group, rows in groups.items()}
     if all(occupancy == 1.0 for occupancy in occupancies.values()) and len(groups) > 1:
         note(f"the groups {', '.join(groups)} of assembly {name or '.'} give no occupancies; equal ones are taken")
@@ -77,14 +84,22 @@ def _assembly(name: str, groups: dict[str, list[Row]], operations: Operations, c
             "times; correct the occupancies"
         )
     members = [row for rows in groups.values() for row in rows]
-    positions = np.array([special_position(np.array(row.position), operations, cell)[0] for row in members])
-    images = operations.images(positions)
+    standing = [np.array(row.position) for row in members]
+    if total > 1.0 - 5e-3 and centers and np.ptp(centers @ cell, axis=0).max() < MERGED:
+        # copies that always have one of the groups, all at one ordered atom, are there together
+        standing.append(centers[0])
+    images = operations.images(np.array([special_position(each, operations, cell)[0] for each in standing]))
     places = _places(images)
     owners = np.repeat(list(groups), [len(rows) for rows in groups.values()])
     alternatives = []
     for group, occupancy in occupancies.items():
         among = np.flatnonzero(owners == group)
         blocks = [_block(images, place, among) for place in places]
+        if len({len(atoms) for _, atoms in blocks}) > 1:
+            raise RefusedError(
+                f"has group {group} of assembly {name or '.'} on special positions that give it no one place; give its "
+                "places assemblies of their own, and all their atoms"
+            )
         _refuse_collisions(name, group, [members[k] for k in blocks[0][0]], blocks[0][1], cell)
         shares = tuple(members[k].share for k in blocks[0][0])
         alternatives.append(Alternative(group, occupancy, shares, np.array([atoms for _, atoms in blocks])))

@@ -19,7 +19,7 @@ _CENTRAL: Final = frozenset({"B", "C", "N", "O", "Si", "P", "S", "Cl", "As", "Se
 
 def moieties_of(
     rows: Sequence[Row], ordered: Sequence[Row], operations: Operations, cell: NDArray[np.float64]
-) -> list[list[Row]]:
+) -> list[tuple[list[Row], list[NDArray[np.float64]]]]:
     """Part disordered rows by place: bonded, overlapping, or bonded to one ordered atom.
 
     Rows of one group with different occupancies are not there together, and no bond between them counts.
@@ -35,8 +35,8 @@ def moieties_of(
 
     Returns
     -------
-    list of lists
-        The rows of each place in one piece, by group and element.
+    list of pairs
+        The rows of each place in one piece, by group and element, and the ordered atoms that they are bonded to.
     """
     images = operations.images(np.array([row.position for row in rows]))
     centers = [row for row in ordered if row.share.element in _CENTRAL]
@@ -52,6 +52,7 @@ def moieties_of(
         left.remove(first)
         placed = {first: np.array(rows[first].position)}
         queue = [first]
+        held_by: dict[int, NDArray[np.float64]] = {}
         while queue:
             k = queue.pop()
             bonds = _BONDED * (radii[k] + radii)
@@ -60,8 +61,9 @@ def moieties_of(
             reach = np.where(is_other, np.clip(bonds, *_OVERLAPS), bonds)
             apart, distances = _apart(middles, placed[k], cell)
             bonded = np.flatnonzero(distances < _BONDED * (radii[k] + middle_radii)).tolist()
+            held_by |= {m: placed[k] + apart[m] for m in bonded}
             around = [(placed[k], reach)]
-            around += [(placed[k] + apart[m], _BONDED * (middle_radii[m] + radii)) for m in bonded]
+            around += [(held_by[m], _BONDED * (middle_radii[m] + radii)) for m in bonded]
             for center, within in around:
                 apart_of_rows, distances = _apart(images, center, cell)
                 nearest = distances.argmin(axis=0)
@@ -71,7 +73,7 @@ def moieties_of(
                         placed[j] = center + apart_of_rows[nearest[j], j]
                         queue.append(j)
         moved = [rows[k].at(position) for k, position in sorted(placed.items())]
-        found.append(sorted(moved, key=lambda row: (row.group, row.share.element)))
+        found.append((sorted(moved, key=lambda row: (row.group, row.share.element)), list(held_by.values())))
     return found
 
 

@@ -198,3 +198,15 @@ def test_parts_of_a_refinement_have_occupancies_by_place(tmp_path):
     for cell in ordered(written(tmp_path, rows)).cells:
         assert cell.symbols.formula.count() == {"O": 6, "H": 6, "F": 2, "S": 4, "Se": 4}
         assert neighbors(cell, "O", "H", 1.0).tolist() == [1] * 6
+
+
+def test_halves_of_a_moiety_at_one_ordered_atom_are_there_together(tmp_path):
+    # S on a twofold axis, half of the O of each group listed
+    rows = (
+        "S1 S 0 0 0 1 . .\nO1 O 0.1 0.09 0.08 0.75 . 1\nO2 O 0.1 -0.09 -0.08 0.75 . 1\n"
+        "O3 O 0.14 0.01 0.08 0.25 . 2\nO4 O 0.01 0.12 -0.08 0.25 . 2\n"
+    )
+    for cell in ordered(written(tmp_path, rows, "P 1 1 2"), (2, 2, 1)).cells:
+        assert cell.symbols.formula.count() == {"S": 4, "O": 16}
+        assert neighbors(cell, "S", "O", 1.7).tolist() == [4] * 4
+        assert pair_list(cell[cell.symbols == "O"], 1.5).d.size == 0
