@@ -27,6 +27,8 @@ _CELL: Final = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta",
 _LABEL: Final = re.compile(r"([A-Za-z]{1,2})(?![A-Za-z])([^/,|&;]*)")
 _MIXTURE: Final = re.compile(r"[A-Z][a-z]?\d*[+-]?\s*[/,|]\s*[A-Z][a-z]?")
 _FORMULA: Final = re.compile(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?")
+_ROUNDED: Final = 0.02
+"""Share of an element by which rounded occupancies may miss the formula."""
 
 Tags = dict[str, list[str]]
 
@@ -127,8 +129,7 @@ def _crystal(tags: Tags) -> DisorderedCrystal:
         note(f"the symbol leaves the origin open; {name} is taken, which fits the atoms best")
     for text in notes:
         note(text)
-    if not crystal.partial:
-        _hold_against_formula(crystal, tags)
+    _hold_against_formula(crystal, tags)
     return crystal
 
 
@@ -221,19 +222,32 @@ def _species(label: str, symbol: str) -> tuple[str, float | None]:
 def _implausibility(crystal: DisorderedCrystal, spread: float, tags: Tags) -> tuple[bool, bool, int, float]:
     """Rank a choice of the origin: by the formula, copies of an atom that lie apart, number of atoms, distances."""
     wrong = False
-    if not crystal.partial and (formula := _formula(tags)) is not None:
-        wrong = _mismatch(_content(crystal), *formula)[0]
+    if (formula := _formula(tags)) is not None:
+        wrong = _mismatch(_content(crystal), _slack(crystal), *formula)[0]
     positions = crystal.positions
     atoms = Atoms(np.ones(len(positions)), scaled_positions=positions, cell=crystal.cell, pbc=True)
     shortest = next((float(d.min()) for cutoff in (1.0, 4.0) if (d := pair_list(atoms, cutoff).d).size), 4.0)
     return wrong, spread > 0.05 or shortest < 0.9, len(atoms), -shortest
 
 
-def _content(crystal: DisorderedCrystal) -> dict[str, int]:
-    content: dict[str, int] = {}
+def _content(crystal: DisorderedCrystal) -> dict[str, float]:
+    """Give the number of each element in the cell, by occupancy where it is disordered."""
+    content: dict[str, float] = {}
     for site in crystal.sites:
-        content[site.shares[0].element] = content.get(site.shares[0].element, 0) + len(site.positions)
+        shares = {site.shares[0].element: 1.0} if site.is_whole else {}
+        for share in () if site.is_whole else site.shares:
+            shares[share.element] = shares.get(share.element, 0.0) + share.occupancy
+        for element, occupancy in shares.items():
+            content[element] = content.get(element, 0.0) + occupancy * len(site.positions)
+    for each in (each for assembly in crystal.assemblies for each in assembly.alternatives):
+        for share in each.shares:
+            content[share.element] = content.get(share.element, 0.0) + each.occupancy * len(each.positions)
     return content
+
+
+def _slack(crystal: DisorderedCrystal) -> float:
+    """Give the share by which rounded occupancies may miss the formula; none of an ordered crystal."""
+    return _ROUNDED if crystal.partial else 0.0
 
 
 def _formula(tags: Tags) -> tuple[dict[str, float], dict[str, float], float | None] | None:
@@ -256,13 +270,14 @@ def _formula(tags: Tags) -> tuple[dict[str, float], dict[str, float], float | No
 
 
 def _mismatch(
-    content: dict[str, int], numbers: dict[str, float], doubts: dict[str, float], z: float | None
+    content: dict[str, float], slack: float, numbers: dict[str, float], doubts: dict[str, float], z: float | None
 ) -> tuple[bool, bool]:
     """Tell whether a content contradicts a formula, and whether it merely lacks hydrogen."""
 
     def differs(z: float, elements: set[str]) -> bool:
         return any(
-            abs(content.get(element, 0) - z * numbers.get(element, 0.0)) > z * doubts.get(element, 0.0) + 1e-6
+            abs(content.get(element, 0) - z * numbers.get(element, 0.0))
+            > z * doubts.get(element, 0.0) + slack * content.get(element, 0) + 1e-6
             for element in elements
         )
 
@@ -272,7 +287,7 @@ def _mismatch(
     free = {content[e] / numbers[e] for e in elements if e in content and numbers.get(e)} or {1.0}
     for number in free if z is None else {z, 1.0} if z == whole else {z}:
         if not differs(number, elements):
-            lacks = content.get("H", 0) < number * numbers.get("H", 0.0) - 1e-6
+            lacks = content.get("H", 0) * (1.0 + slack) < number * numbers.get("H", 0.0) - 1e-6
             return differs(number, {"H"}) and not lacks, lacks
     return True, False
 
@@ -282,8 +297,8 @@ def _hold_against_formula(crystal: DisorderedCrystal, tags: Tags) -> None:
         return
     numbers, _, z = formula
     content = _content(crystal)
-    wrong, lacks = _mismatch(content, *formula)
-    found = " ".join(f"{element}{number}" for element, number in content.items())
+    wrong, lacks = _mismatch(content, _slack(crystal), *formula)
+    found = " ".join(f"{element}{number:.6g}" for element, number in content.items())
     said = " ".join(f"{element}{number:g}" for element, number in numbers.items()) + (f", Z = {z:g}" if z else "")
     if wrong:
         raise RefusedError(

@@ -1,6 +1,6 @@
 """Lines of atoms in a file, and the symmetry operations that multiply them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -10,6 +10,10 @@ from amorph.structure import Share
 
 MERGED: Final = 0.4
 """Symmetry copies of an atom nearer than this are one atom on a special position [Å]."""
+SAME: Final = 1e-4
+"""Two copies of a disordered atom that differ by less in every fraction of the cell are one."""
+SPREAD: Final = 0.02
+"""By how much the occupancies of the atoms of one group of disorder may differ."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,11 @@ class Row:
     group: str = ""
     """Group of the assembly that the atom is there with; empty for none, "-1" about a symmetry element."""
 
+    def at(self, position: NDArray[np.float64]) -> "Row":
+        """Give the row at another position."""
+        x, y, z = position.tolist()
+        return replace(self, position=(x, y, z))
+
 
 @dataclass(frozen=True, eq=False)
 class Operations:
@@ -37,6 +46,10 @@ class Operations:
 
     def __len__(self) -> int:
         return len(self.rotations)
+
+    def images(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give the (k, n, 3) copies of n positions by every operation."""
+        return np.einsum("kij,nj->kni", self.rotations, positions) + self.translations[:, None]
 
     def misfit(self, cell: NDArray[np.float64]) -> float:
         """Give the largest change of the lattice's metric tensor by a rotation, relative to its largest entry."""

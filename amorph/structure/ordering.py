@@ -109,7 +109,8 @@ def ordered_cells(
     matrix = supercell_matrix(supercell)
     states = oxidation_states or {}
     choices = [_Choice.of_site(site) for site in _pooled([_stated(site, states) for site in crystal.sites])]
-    choices += [_Choice.of_assembly(_stated_assembly(found, states)) for found in crystal.assemblies]
+    assemblies = _pooled_assemblies([_stated_assembly(found, states) for found in crystal.assemblies])
+    choices += [_Choice.of_assembly(found) for found in assemblies]
     elements = {share.element for choice in choices for shares in choice.alternatives for share in shares}
     if strangers := set(states) - elements:
         raise ValueError(f"oxidation_states names {', '.join(sorted(strangers))}, which the crystal does not hold")
@@ -151,6 +152,26 @@ def _pooled(sites: Sequence[SharedSite]) -> list[SharedSite]:
         species = tuple((share.element, share.occupancy, share.oxidation_state) for share in site.shares)
         pools.setdefault(species if len(site.positions) == 1 else number, []).append(site)
     return [replace(pool[0], positions=np.concatenate([site.positions for site in pool])) for pool in pools.values()]
+
+
+def _pooled_assemblies(assemblies: Sequence[Assembly]) -> list[Assembly]:
+    """Do the same with assemblies of one place each and the same groups."""
+    pools: dict[object, list[Assembly]] = {}
+    for number, assembly in enumerate(assemblies):
+        groups = tuple(
+            (each.occupancy, *((share.element, share.oxidation_state) for share in each.shares))
+            for each in assembly.alternatives
+        )
+        is_single = all(len(each.positions) == 1 for each in assembly.alternatives)
+        pools.setdefault(groups if is_single else number, []).append(assembly)
+    pooled = []
+    for pool in pools.values():
+        together = zip(*(assembly.alternatives for assembly in pool), strict=True)
+        alternatives = (
+            replace(same[0], positions=np.concatenate([each.positions for each in same])) for same in together
+        )
+        pooled.append(replace(pool[0], alternatives=tuple(alternatives)))
+    return pooled
 
 
 @dataclass(frozen=True, eq=False)

@@ -127,3 +127,86 @@ def test_groups_that_contradict_themselves_are_refused(tmp_path, rows, what):
 def test_a_group_that_is_always_there_is_no_disorder(tmp_path):
     rows = WATER.replace("0.75 A", "1 A").replace("F2 F- 0.11 0.12 0.10 0.25 A 2\n", "")
     assert read_structure(written(tmp_path, rows)).symbols.formula.count() == {"Li": 1, "O": 1, "H": 2}
+
+
+def perchlorate(center="0.01 0.008 0.005 0.5 . -1", group="-1"):
+    """A perchlorate near the center of inversion at the origin, in a cell of 8 x 9 x 10 Å."""
+    ends = np.array([[1, 1, 1], [-1, -1, 1], [-1, 1, -1], [1, -1, -1]]) * 0.83 / [8, 9, 10]
+    ends += [float(x) for x in center.split()[:3]]
+    rows = [f"O{k} O {x:.5f} {y:.5f} {z:.5f} 0.5 . {group}" for k, (x, y, z) in enumerate(ends)]
+    return "\n".join([f"Cl1 Cl {center}", *rows, "Li1 Li 0.5 0.5 0.5 1 . .", ""])
+
+
+@pytest.mark.parametrize(
+    "center", ["0.01 0.008 0.005 0.5 . -1", "0.04 0.03 0.02 0.5 . -1", "0 0 0 0.5 . -1", "0 0 0 1 . ."]
+)
+@pytest.mark.parametrize("supercell", [(1, 1, 1), (2, 2, 1)])
+def test_one_orientation_about_a_center_is_there(tmp_path, center, supercell):
+    found = ordered(written(tmp_path, perchlorate(center), "P -1"), supercell)
+    cells = int(np.prod(supercell))
+    for cell in found.cells:
+        assert cell.symbols.formula.count() == {"Cl": cells, "O": 4 * cells, "Li": cells}
+        assert neighbors(cell, "Cl", "O", 1.7).tolist() == [4] * cells
+        # a tetrahedron, not half of one and half of its inverse, whose O lie 1.7 Å apart
+        assert pair_list(cell[cell.symbols == "O"], 2.2).d.size == 0
+
+
+def test_copies_that_fill_their_place_twice_are_refused(tmp_path):
+    rows = perchlorate().replace("0.5 . -1", "1 . -1")
+    with pytest.raises(ValueError, match=r"group -1 of assembly \..*Cl1"):
+        read_disordered(written(tmp_path, rows, "P -1"))
+
+
+def test_orientations_written_out_under_one_group_are_refused(tmp_path):
+    rows = "C1 C 0.07 0 0 0.5 . -1\nN1 N -0.075 0 0 0.5 . -1\nC2 C -0.07 0 0 0.5 . -1\nN2 N 0.075 0 0 0.5 . -1\n"
+    with pytest.raises(ValueError, match=r"C1 and N2 of group -1"):
+        read_disordered(written(tmp_path, rows))
+
+
+@pytest.mark.parametrize(("formula", "fits"), [("Li Cl O4", True), ("Li Cl O8", False)])
+def test_the_content_by_occupancy_is_held_against_the_formula(tmp_path, formula, fits):
+    path = written(tmp_path, perchlorate(), "P -1")
+    path.write_text(path.read_text() + f"_chemical_formula_sum '{formula}'\n_cell_formula_units_Z 1\n")
+    if fits:
+        read_disordered(path)
+    else:
+        with pytest.raises(ValueError, match=r"Cl1 O4.*formula"):
+            read_disordered(path)
+
+
+def test_places_written_out_in_one_cell_take_their_alternatives_each(tmp_path):
+    places = [(0.2, 0.1), (0.7, 0.1), (0.2, 0.6), (0.7, 0.6)]
+    rows = "".join(
+        f"F{k} F {x} {y} 0 0.5 . 1\nCl{k} Cl {x} {y + 0.05:.2f} 0 0.5 . 2\n" for k, (x, y) in enumerate(places)
+    )
+    found = ordered(written(tmp_path, rows), (1, 1, 1), 6)
+    assert all(cell.symbols.formula.count() == {"F": 2, "Cl": 2} for cell in found.cells)
+    assert len({tuple(np.round(cell.positions[cell.symbols == "F"], 3).ravel()) for cell in found.cells}) > 1
+
+
+def test_parts_of_a_refinement_have_occupancies_by_place(tmp_path):
+    # PART 1 and 2 of two moieties, one of them across a face
+    rows = (
+        "O1 O 0.97 0.1 0.1 0.75 . 1\nH1 H 0.07 0.1 0.1 0.75 . 1\nF1 F 0.98 0.12 0.1 0.25 . 2\n"
+        "S2 S 0.5 0.5 0.5 0.5 . 1\nSe2 Se 0.5 0.55 0.5 0.5 . 2\n"
+    )
+    crystal = read_disordered(written(tmp_path, rows))
+    assert [[each.occupancy for each in found.alternatives] for found in crystal.assemblies] == [
+        [0.75, 0.25],
+        [0.5, 0.5],
+    ]
+    for cell in ordered(written(tmp_path, rows)).cells:
+        assert cell.symbols.formula.count() == {"O": 6, "H": 6, "F": 2, "S": 4, "Se": 4}
+        assert neighbors(cell, "O", "H", 1.0).tolist() == [1] * 6
+
+
+def test_halves_of_a_moiety_at_one_ordered_atom_are_there_together(tmp_path):
+    # S on a twofold axis, half of the O of each group listed
+    rows = (
+        "S1 S 0 0 0 1 . .\nO1 O 0.1 0.09 0.08 0.75 . 1\nO2 O 0.1 -0.09 -0.08 0.75 . 1\n"
+        "O3 O 0.14 0.01 0.08 0.25 . 2\nO4 O 0.01 0.12 -0.08 0.25 . 2\n"
+    )
+    for cell in ordered(written(tmp_path, rows, "P 1 1 2"), (2, 2, 1)).cells:
+        assert cell.symbols.formula.count() == {"S": 4, "O": 16}
+        assert neighbors(cell, "S", "O", 1.7).tolist() == [4] * 4
+        assert pair_list(cell[cell.symbols == "O"], 1.5).d.size == 0
