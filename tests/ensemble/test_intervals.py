@@ -8,27 +8,43 @@ from amorph.ensemble.plot import ensemble_chart
 from amorph.ensemble.summary import MOST_FIGURES, EnsembleSummary, Statistics
 
 
-def of(values, figure="window share of the cell", unit="", structure="glass", **more):
-    return Statistics({}, figure, unit, structure, tuple(values), **more)
+def of(values, figure="window share of the cell", unit="", structure="glass", *, share=True, **more):
+    return Statistics({}, figure, unit, structure, tuple(values), share=share, **more)
 
 
 def test_what_is_no_share_has_students_interval():
     values = [3.1, 3.4, 2.9, 3.3]
     expected = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
-    assert of(values, "density", "g/cm³").interval == pytest.approx(expected)
+    assert of(values, "density", "g/cm³", share=False).interval == pytest.approx(expected)
 
 
 def test_a_share_stays_within_0_and_1_where_students_does_not():
-    values = [0.0, 0.0, 0.02, 0.3]
-    low, high = of(values).interval
-    assert stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))[0] < 0 < low < np.mean(values) < high < 1
+    values = [0.0, 0.0, 0.1]
+    low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
+    assert low < 0
+    assert of(values).interval == pytest.approx((0.0, high))
+    assert of(values).row()["interval by"] == "t, cut at 0 and 1"
 
 
-def test_a_share_of_little_spread_has_nearly_students_interval():
-    """The logit is straight over a small step: both agree to second order of the half width."""
+def test_a_share_far_from_its_limits_has_students_interval():
     values = [0.400, 0.401, 0.402, 0.399]
-    expected = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
-    assert of(values).interval == pytest.approx(expected, abs=1e-5)
+    assert of(values).interval == pytest.approx(stats.t.interval(0.95, 3, np.mean(values), stats.sem(values)))
+
+
+def test_rounding_does_not_take_a_share_beyond_1():
+    assert of([1.0, 1.0 + 2e-16, 1.0 + 4e-16, 1.0]).interval[1] <= 1.0
+    assert of([1.0, np.nextafter(1.0, 0.0), 1.0]).interval[1] == 1.0
+
+
+def test_a_share_beyond_its_limits_keeps_students_interval():
+    """An f_V below 0 is no slip of rounding: its reference volume does not fit, and the interval must show it."""
+    values = [-0.1, 0.0, 0.1]
+    assert of(values).interval == pytest.approx(stats.t.interval(0.95, 2, 0.0, stats.sem(values)))
+
+
+def test_what_is_a_share_is_said_by_the_row_and_not_by_its_name():
+    assert of([0.99, 1.0, 1.0], "its largest cluster").interval[1] == 1.0
+    assert of([0.99, 1.0, 1.0], "share of nothing", share=False).interval[1] > 1.0
 
 
 def test_turning_a_share_around_turns_its_interval_around():
@@ -43,8 +59,7 @@ def test_all_alike_leave_no_interval_but_the_value():
 
 def test_the_difference_of_shares_stays_within_minus_1_and_1():
     low, high = of([-0.9, -0.2, 0.9], structure="difference").interval
-    assert -1 < low < high < 1
-    assert (low, high) != (-1, 1)
+    assert (low, high) == (-1, 1)
 
 
 def test_a_picture_has_few_panels_and_a_point_for_every_member():
