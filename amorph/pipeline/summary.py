@@ -71,7 +71,10 @@ class Summary(Result):
     notes: Sequence[str]
     """What a reader of the figures must know: the model's volumes against experiment, what was continued by force."""
     comparison: Sequence[Mapping[str, Any]]
-    """Figure, unit, glass (mean over replicas), its standard deviation, and crystal: one row for each figure; `share` where it is one."""
+    """Figure, unit, glass (mean over replicas), its standard deviation, and crystal: one row for each figure.
+
+    A figure that is a share says so.
+    """
     host: Mapping[str, Any]
     """Every figure of each stage of the glass before the exchange."""
     exchanged: Sequence[Mapping[str, Any]] = ()
