@@ -1,11 +1,16 @@
 """Intervals of means: Student's, and those of shares, which end within what a share can be."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy import stats
 
+from amorph.ensemble import summary
 from amorph.ensemble.plot import ensemble_chart
 from amorph.ensemble.summary import MOST_FIGURES, EnsembleSummary, Statistics
+from amorph.figures import Row
+from amorph.pipeline.summary import side_by_side
 
 
 def of(values, figure="window share of the cell", unit="", structure="glass", *, share=True, **more):
@@ -62,14 +67,30 @@ def test_the_difference_of_shares_stays_within_minus_1_and_1():
     assert (low, high) == (-1, 1)
 
 
+def test_a_share_is_one_from_the_row_of_a_stage_to_the_interval(tmp_path, monkeypatch):
+    values = {"000": 0.98, "001": 1.0, "002": 1.0}
+    done = SimpleNamespace(state=next(iter(summary.FINISHED)), note="")
+    monkeypatch.setattr(summary, "member_rows", lambda _: [{"member": name, "seed": "0"} for name in values])
+    monkeypatch.setattr(summary, "member_status", lambda *_: done)
+    monkeypatch.setattr(summary, "melt_names", lambda _: [])
+
+    def rows(directory):
+        chain = [Row("its largest cluster", values[directory.name], share=True), Row("ratio", values[directory.name])]
+        return {"comparison": side_by_side([chain], None)}
+
+    monkeypatch.setattr(summary, "summary_of", rows)
+    found = {entry.figure: entry.interval[1] for entry in summary.summarize_ensemble(tmp_path).statistics}
+    assert found["its largest cluster"] == 1.0 < found["ratio"]
+
+
 def test_a_picture_has_few_panels_and_a_point_for_every_member():
     made = [of([0.1 * k, 0.2], f"figure {k}", failed=(False, True)) for k in range(12)]
-    summary = EnsembleSummary(tuple(made), {"001": "no glass"}, (), {})
-    assert len(dict.fromkeys(entry.figure for entry in summary.of(None).statistics)) == MOST_FIGURES
-    assert {entry.figure for entry in summary.of(["figure 1"]).statistics} == {"figure 1", "figure 10", "figure 11"}
+    whole = EnsembleSummary(tuple(made), {"001": "no glass"}, (), {})
+    assert len(dict.fromkeys(entry.figure for entry in whole.of(None).statistics)) == MOST_FIGURES
+    assert {entry.figure for entry in whole.of(["figure 1"]).statistics} == {"figure 1", "figure 10", "figure 11"}
     with pytest.raises(ValueError, match="'density'"):
-        summary.of(["density"])
-    chart = ensemble_chart(summary.of(["figure 3"]))
+        whole.of(["density"])
+    chart = ensemble_chart(whole.of(["figure 3"]))
     assert "001" in chart.note
     from amorph.export.charts import drawn
 
