@@ -9,11 +9,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
 
-SUFFIXES: Final = {
-    "per_A": "1/Å", "g_cm3": "g/cm³", "cm2_s": "cm²/s", "S_per_cm": "S/cm", "mAh_per_g": "mAh/g",
+_UNITS: Final = {
+    "g_cm3": "g/cm³", "cm2_s": "cm²/s", "S_per_cm": "S/cm", "mAh_per_g": "mAh/g",
     "mAh_per_cm3": "mAh/cm³", "Wh_per_kg": "Wh/kg", "A3": "Å³", "A2": "Å²", "A": "Å", "eV": "eV", "GPa": "GPa",
     "nm": "nm", "V": "V", "K": "K", "ps": "ps", "vu": "v.u.", "deg2": "°²", "deg": "°",
 }  # fmt: skip
+
+SUFFIXES: Final = {f"per_{suffix}": f"1/{unit}" for suffix, unit in _UNITS.items() if "/" not in unit} | _UNITS
 """How the key of a table's column or of a figure ends, and the unit that this says; longer ends first."""
 
 
@@ -36,8 +38,8 @@ def keyed(name: str, unit: str) -> str:
 def heading(key: str) -> str:
     """Write a key as a heading: the unit in brackets; the dotted key of a study stays as its file has it.
 
-    >>> heading("barrier_eV"), heading("center_x_y_z_A"), heading("bvs.cutoff")
-    ('barrier [eV]', 'center x y z [Å]', 'bvs.cutoff')
+    >>> heading("barrier_eV"), heading("center_x_y_z_A"), heading("t_r_per_A2"), heading("bvs.cutoff")
+    ('barrier [eV]', 'center x y z [Å]', 't r [1/Å²]', 'bvs.cutoff')
     """
     for suffix, unit in SUFFIXES.items():
         if key.endswith(f"_{suffix}"):
@@ -54,6 +56,8 @@ class Row(NamedTuple):
     """Its value; None where it is not known."""
     unit: str = ""
     """Its unit; empty for a bare number."""
+    share: bool = False
+    """Whether it is a share of something, which lies between 0 and 1."""
 
 
 class Result:

@@ -237,7 +237,7 @@ def ensemble_summary(
 
     Members that are no glass or did not converge are listed apart and count nowhere, unless they are asked for. The
     suffix of --output chooses a table of everything (csv) or a figure with each member's point (png, pdf, svg).
-    Intervals are Student's; those of shares are taken on the logit scale, and stay between 0 and 1.
+    Intervals are Student's; those of shares are cut at 0 and 1.
     """
     from amorph.ensemble.plot import check_suffix, write_summary
     from amorph.ensemble.summary import summarize_ensemble

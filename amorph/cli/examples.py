@@ -26,9 +26,10 @@ def examples(
     same name and other content is refused, before anything is written.
     """
     start(quiet=quiet)
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file; give a folder")
     found = {path.relative_to(_EXAMPLES): path.read_bytes() for path in sorted(_EXAMPLES.glob("*/*")) if path.is_file()}
+    parents = dict.fromkeys(parent for name in found for parent in reversed((folder / name).parents))
+    if files := [parent for parent in parents if parent.exists() and not parent.is_dir()]:
+        raise ValueError(f"{files[0]} is a file, and a folder is needed there; give another, or move it away")
     there = [name for name in found if (folder / name).exists()]
     for name in there:
         if not (folder / name).is_file() or (folder / name).read_bytes() != found[name]:

@@ -50,32 +50,44 @@ def plot(
         charts = [chart for chart in charts if chart.name in only]
     files: list[Path] = []
     if output is not None:
-        files = _sheet(output, charts) if sheet else _folder(output, charts, suffix)
+        folder = None if sheet else output
+        figures = [output] if folder is None else [folder / f"{chart.name}.{suffix}" for chart in charts]
+        tables = _tables(output, charts) if folder is None else [figure.with_suffix(".csv") for figure in figures]
+        _check_free(path, figures, tables)
+        if folder is not None:
+            make_folder(folder)
+        for k, figure in enumerate(figures):
+            write_charts(figure, charts if folder is None else [charts[k]])
+        for table, chart in zip(tables, charts, strict=True):
+            write_chart_table(table, chart)
+        files = [*figures, *tables]
     if json:
         show_json({"curves": {chart.name: chart.title for chart in charts}, "files": files})
     elif not quiet:
         show_pairs({chart.name: chart.title for chart in charts})
         where = "nothing written: -o FOLDER draws each, -o FILE.pdf all on one sheet"
-        say(f"{len(files)} files written to {output}" if output else where)
+        number = f"{len(charts)} table{'s' * (len(charts) != 1)} (csv)"
+        say(f"written to {output}, the numbers to {number} {'beside' if sheet else 'in'} it" if output else where)
 
 
-def _sheet(output: Path, charts: Sequence[Chart]) -> list[Path]:
-    """Draw all on one sheet, each one's table beside it; returns the files."""
-    write_charts(output, charts)
-    names = [f"{output.stem}_{chart.name}" if len(charts) > 1 else output.stem for chart in charts]
-    return [output, *_tables([output.with_name(f"{name}.csv") for name in names], charts)]
+def _tables(sheet: Path, charts: Sequence[Chart]) -> list[Path]:
+    """Name the table of each chart beside the sheet that has them all."""
+    names = [f"{sheet.stem}_{chart.name}" if len(charts) > 1 else sheet.stem for chart in charts]
+    return [sheet.with_name(f"{name}.csv") for name in names]
 
 
-def _folder(output: Path, charts: Sequence[Chart], suffix: str) -> list[Path]:
-    """Draw each by itself in a folder, its table beside it; returns the files."""
-    make_folder(output)
-    figures = [output / f"{chart.name}.{suffix}" for chart in charts]
-    for figure, chart in zip(figures, charts, strict=True):
-        write_charts(figure, [chart])
-    return [*figures, *_tables([figure.with_suffix(".csv") for figure in figures], charts)]
+def _check_free(given: Path, figures: Sequence[Path], tables: Sequence[Path]) -> None:
+    """Refuse to write over what is drawn, over files of a finished stage, and over tables that plot did not write.
 
-
-def _tables(paths: list[Path], charts: Sequence[Chart]) -> list[Path]:
-    for path, chart in zip(paths, charts, strict=True):
-        write_chart_table(path, chart)
-    return paths
+    Plot writes a figure beside each table: a table without one is another's.
+    """
+    remedy = "choose another name with -o"
+    for path in filter(Path.exists, [*figures, *tables]):
+        if path.samefile(given) or (path in tables and path.parent.samefile(given)):  # of a folder every table is
+            raise ValueError(f"{path} is what is drawn, and would be written over; {remedy}")
+        if (path.parent / "stage.json").exists():
+            raise ValueError(f"{path} is a file in a finished stage, and would be written over; {remedy}")
+    beside = figures if len(figures) == len(tables) else [figures[0]] * len(tables)
+    for table, figure in zip(tables, beside, strict=True):
+        if table.exists() and not figure.exists():
+            raise ValueError(f"{table} is there without {figure.name}, so that plot did not write it; {remedy}")

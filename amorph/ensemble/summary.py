@@ -39,6 +39,9 @@ TELLING: Final = (
 MOST_FIGURES: Final = 9
 """Panels of such a picture at most."""
 
+_ROUNDING: Final = 1e-9
+"""What rounding takes a share beyond its limits at most."""
+
 LEAST = 1.5
 """Independent members below which no standard error is given: it would rest on less than half a degree of freedom."""
 
@@ -63,6 +66,8 @@ class Statistics:
     """Members of the combination that are done and do not count."""
     failed: tuple[bool, ...] = ()
     """Of each value, whether a check of its member failed; empty where no such member counts."""
+    share: bool = False
+    """Whether the figure is a share."""
 
     @property
     def independent(self) -> float:
@@ -88,30 +93,25 @@ class Statistics:
     @property
     def limits(self) -> tuple[float, float] | None:
         """What the mean cannot pass: 0 and 1 for a share, −1 and 1 for the difference of two; None for others."""
-        if self.unit or ("share" not in self.figure and "fraction" not in self.figure):
+        if not self.share:
             return None
-        limits = (-1.0, 1.0) if self.structure == "difference" else (0.0, 1.0)
-        return limits if all(limits[0] <= value <= limits[1] for value in self.values) else None
+        low, high = (-1.0, 1.0) if self.structure == "difference" else (0.0, 1.0)
+        inside = all(low - _ROUNDING <= value <= high + _ROUNDING for value in self.values)
+        return (low, high) if inside else None  # an f_V below 0 says that its reference volume does not fit
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        r"""95 % interval of the mean by Student's t with n − 1 degrees of freedom for n independent members.
+        """95 % interval of the mean by Student's t with n − 1 degrees of freedom for n independent members.
 
-        Of a share it is that of :math:`\ln[p/(1 - p)]`, turned back: it ends within 0 and 1. The standard error
-        of this logit is :math:`s / [p(1 - p)]` with the standard error s of the mean p.
+        What of it lies beyond the limits of a share is cut off: no mean is there.
         """
-        from scipy.special import expit, logit, stdtrit
+        from scipy.special import stdtrit
 
         if self.standard_error is None:
             return None
         half = float(stdtrit(self.independent - 1, (1 + CONFIDENCE) / 2)) * self.standard_error
-        if self.limits is None or half == 0.0:
-            return self.mean - half, self.mean + half
-        low, high = self.limits
-        share = (self.mean - low) / (high - low)
-        reach = half / (high - low) / (share * (1.0 - share))
-        ends = (low + (high - low) * float(expit(logit(share) + sign * reach)) for sign in (-1, 1))
-        return next(ends), next(ends)
+        low, high = self.limits or (-math.inf, math.inf)
+        return max(self.mean - half, low), min(self.mean + half, high)
 
     def row(self) -> dict[str, Any]:
         """Give the row of a table."""
@@ -130,7 +130,7 @@ class Statistics:
             "standard error": self.standard_error,
             "low 95 %": low,
             "high 95 %": high,
-            "interval by": "t" if self.limits is None else "t of the logit",
+            "interval by": "t" if self.limits is None else f"t, cut at {self.limits[0]:g} and {self.limits[1]:g}",
         }
 
     def short_row(self) -> dict[str, Any]:
@@ -201,6 +201,7 @@ def summarize_ensemble(directory: Path, *, include_failed: bool = False) -> Ense
     apart: dict[str, str] = {}
     missing = []
     apart_at: Counter[Point] = Counter()
+    shares = set()
     collected: dict[tuple[Point, str, str, Structure], list[tuple[float, dict[str, str], bool]]] = {}
     for member in member_rows(directory):
         name = member["member"]
@@ -217,6 +218,7 @@ def summarize_ensemble(directory: Path, *, include_failed: bool = False) -> Ense
             apart_at[point] += 1
             continue
         for row in summary["comparison"]:
+            shares |= {row["figure"]} if row.get("share") else set()
             for structure, value in _values(row).items():
                 key = (point, row["figure"], row["unit"], structure)
                 collected.setdefault(key, []).append((value, member, failed))
@@ -240,6 +242,7 @@ def summarize_ensemble(directory: Path, *, include_failed: bool = False) -> Ense
             None if structure == "crystal" else _independent([member for _, member, _ in found], melts),
             apart_at[point],
             tuple(failed for *_, failed in found) if include_failed else (),
+            figure in shares,
         )
         for (point, figure, unit, structure), found in collected.items()
     ]

@@ -80,7 +80,7 @@ class SamePotential(Result):
 
     def rows(self) -> list[Row]:
         """Give what is compared with another structure."""
-        return [Row("f_V, V_O of the same potential's MgO", self.volumes.free_volume_fraction)]
+        return [Row("f_V, V_O of the same potential's MgO", self.volumes.free_volume_fraction, share=True)]
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,12 @@ class BondValenceShares(Result):
     def rows(self) -> list[Row]:
         """Give what is compared with another structure."""
         return [
-            Row("window share of the cell, all atoms block", self.all.window_fraction_of_cell),
-            Row("window share of the cell, ion removed", self.framework.window_fraction_of_cell),
-            Row("under-bonded share, all atoms block", self.all.under_bonded_fraction_of_cell),
-            Row("under-bonded share, ion removed", self.framework.under_bonded_fraction_of_cell),
-            Row("over-bonded share, ion removed", self.framework.over_bonded_fraction_of_cell),
-            Row("excluded share, ion removed", self.framework.excluded_fraction),
+            Row("window share of the cell, all atoms block", self.all.window_fraction_of_cell, share=True),
+            Row("window share of the cell, ion removed", self.framework.window_fraction_of_cell, share=True),
+            Row("under-bonded share, all atoms block", self.all.under_bonded_fraction_of_cell, share=True),
+            Row("under-bonded share, ion removed", self.framework.under_bonded_fraction_of_cell, share=True),
+            Row("over-bonded share, ion removed", self.framework.over_bonded_fraction_of_cell, share=True),
+            Row("excluded share, ion removed", self.framework.excluded_fraction, share=True),
         ]
 
 
@@ -184,7 +184,7 @@ class VoidSizes(Result):
         return [
             Row("largest included sphere, ion removed", self.framework.largest_included_radius, "Å"),
             Row("largest free sphere, ion removed", self.framework.largest_free_radius, "Å"),
-            Row("probe-accessible share, ion removed", self.framework.accessible_fraction),
+            Row("probe-accessible share, ion removed", self.framework.accessible_fraction, share=True),
             Row("mean pore radius, ion removed", self.framework.mean_pore_radius, "Å"),
         ]
 

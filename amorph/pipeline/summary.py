@@ -71,7 +71,10 @@ class Summary(Result):
     notes: Sequence[str]
     """What a reader of the figures must know: the model's volumes against experiment, what was continued by force."""
     comparison: Sequence[Mapping[str, Any]]
-    """Figure, unit, glass (mean over replicas), its standard deviation, and crystal: one row for each figure."""
+    """Figure, unit, glass (mean over replicas), its standard deviation, and crystal: one row for each figure.
+
+    A figure that is a share says so.
+    """
     host: Mapping[str, Any]
     """Every figure of each stage of the glass before the exchange."""
     exchanged: Sequence[Mapping[str, Any]] = ()
@@ -87,7 +90,7 @@ class Summary(Result):
 
     def table(self) -> list[dict[str, Any]]:
         """One row per figure."""
-        return [dict(row) for row in self.comparison]
+        return [{key: value for key, value in row.items() if key != "share"} for row in self.comparison]
 
 
 def summarize(study: Study, branches: Branches, final_model: str, forced: Sequence[str] = ()) -> Summary:
@@ -190,13 +193,14 @@ def summarize_melt(study: Study, host: Chain) -> Summary:
 def side_by_side(replicas: Sequence[Sequence[Row]], crystal: Sequence[Row] | None) -> list[dict[str, Any]]:
     """Set each figure of the glass, mean over its replicas, beside that of the crystal."""
     chains = [*replicas, *([] if crystal is None else [crystal])]
-    named = {(row.figure, row.unit): None for chain in chains for row in chain}
+    named = {(row.figure, row.unit, row.share): None for chain in chains for row in chain}
     values = [{row.figure: row.value for row in chain} for chain in chains]
     return [
         {"figure": figure, "unit": unit}
+        | ({"share": True} if share else {})
         | _over_replicas([found.get(figure) for found in values[: len(replicas)]])
         | ({} if crystal is None else {"crystal": values[-1].get(figure)})
-        for figure, unit in named
+        for figure, unit, share in named
     ]
 
 

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from contextvars import ContextVar
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ase import Atoms
 
 from amorph.structure import periodic_atoms
 
-_TIMES = {"time_ps": float | int, "target_K": float | int, "segment": str}
+_TIMES = {"time_ps": Real, "target_K": Real, "segment": str}
 """What the trajectories of a run say of each frame, and what they say it by."""
 _MAXIMUM_REASON = 160
 """Characters of another project's message that are passed on."""

@@ -4,6 +4,7 @@ from functools import singledispatch
 from html import escape
 from typing import Any, Final
 
+import numpy as np
 from ase import Atoms
 
 from amorph.analysis.bvs import BvsMap
@@ -42,7 +43,8 @@ def _(report: StructureReport) -> str:
 
 @html_of.register
 def _(atoms: Atoms) -> str:
-    if not len(atoms) or atoms.cell.rank != 3:
+    drawable = len(atoms) > 0 and atoms.cell.rank == 3 and atoms.numbers.all()
+    if not drawable or not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
         return f"<code>{escape(repr(atoms))}</code>"
     return _framed(scenes.structure_scene(atoms.get_chemical_formula(mode="metal"), atoms, None))
 

@@ -2,6 +2,8 @@
 
 import csv
 import logging
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from amorph.export.charts import Chart, charts_of, profile, spread, table_charts
 from amorph.reading import is_field, read_field, read_trajectory
 from amorph.report.curves import curves_of
 from amorph.report.found import columns, found_run
+from amorph.report.steady import check_ensembles, target_temperature, timed
 from amorph.run import SUMMARY
 
 log = logging.getLogger(__name__)
@@ -61,7 +64,9 @@ def _of_folder(path: Path) -> list[Chart]:
     if (path / SUMMARY).exists():
         return [chart for charts in curves_of(found_run(path)).values() for chart in charts]
     tables = sorted(path.glob("*.csv"))
-    charts = [chart for file in tables for chart in table_charts(path.name, columns(file))]
+    found = [(file.stem, chart) for file in tables for chart in table_charts(path.name, columns(file))]
+    times = Counter(chart.name for _, chart in found)
+    charts = [replace(chart, name=f"{chart.name}_{stem}") if times[chart.name] > 1 else chart for stem, chart in found]
     if not charts:
         found_run(path)  # says why this is no run either
     return charts
@@ -90,10 +95,12 @@ def _of_frames(path: Path, frames: list[Atoms]) -> list[Chart]:
         log.warning("%s: order and scattering are not drawn: %s", path, error)
     cells = tessellate(frames[-1])
     charts.append(volumes({"": {"species": np.array(cells.symbols), "volume_A3": cells.volumes}}))
-    times = [frame.info.get("time_ps") for frame in frames]
-    if len(frames) > 1 and None not in times:
+    if len(frames) > 1 and all("time_ps" in frame.info for frame in frames):
         try:
-            charts += charts_of(diffusion(frames, frame_interval_ps=float(np.median(np.diff(np.array(times, float))))))
+            steady, interval_ps = timed(frames)
+            target_temperature(steady)
+            check_ensembles(path, steady, langevin=False, told=True)  # displacements need no temperature
+            charts += charts_of(diffusion(steady, frame_interval_ps=interval_ps))
         except ValueError as error:
-            log.warning("%s: displacements are not drawn: %s", path, error)
+            log.warning("%s: displacements are not drawn: %s (flags are those of amorph diffusion)", path, error)
     return charts

@@ -42,7 +42,7 @@ def write_report(directory: Path, path: Path | None = None) -> Path:
     run = found_run(directory)
     path = directory / REPORT if path is None else path
     way = None if not run.branches else run.branches["glass"].way
-    rows = [{**row, "share": _is_share(row)} for row in run.summary["comparison"]]
+    rows = [{"share": False, **row} for row in run.summary["comparison"]]
     write_page(
         path,
         "report.html",
@@ -104,8 +104,3 @@ def _exchange(run: FoundRun) -> Mapping[str, Any] | None:
 def _convention(run: FoundRun) -> Mapping[str, Any] | None:
     """Give what f_V is counted with."""
     return run.branches["glass"].figures["analysis"]["free_volume"] if run.branches else None
-
-
-def _is_share(row: Mapping[str, Any]) -> bool:
-    """Tell whether a figure is a share, and reads best as a percentage."""
-    return not row["unit"] and (row["figure"].startswith("f_V, ") or "share" in row["figure"])

@@ -27,3 +27,12 @@ def test_another_file_of_the_name_is_refused_before_anything_is_written(amorph, 
     assert "workflows/quickstart.toml" in called.err
     assert not (tmp_path / "structures").exists()
     assert amorph("examples", "workflows/quickstart.toml").status == 2
+
+
+def test_a_file_where_a_folder_belongs_is_refused_before_anything_is_written(amorph, tmp_path):
+    (tmp_path / "workflows").write_text("mine")
+    for folder in (".", "workflows", "workflows/inside"):
+        called = amorph("examples", folder)
+        assert (called.status, called.err.count("\n")) == (2, 1)
+        assert "workflows is a file" in called.err
+    assert [path.name for path in tmp_path.iterdir()] == ["workflows"]

@@ -20,6 +20,11 @@ def test_what_does_not_belong_is_told(amorph, mgo):
         (("e.npz", "-o", "a.png"), "give --level"),
         (("no.cif", "-o", "a.png"), "does not exist"),
         (("mgo.extxyz", "--hide", "Xe", "-o", "a.png"), "--hide"),
+        (("e.npz", "--level", "1", "--window", "0.1", "-o", "a.png"), "give one of them"),
+        (("e.npz", "--level", "1", "--block", "x", "-o", "a.png"), "--block"),
+        (("mgo.extxyz", "--ion", "Li+", "-o", "a.png"), "it has Mg, O"),
+        (("e.npz", "--level", "1", "--ion", "Li+", "-o", "a.png"), "it has Mg, O"),
+        (("mgo.extxyz", "--repeat", "50", "50", "50", "-o", "a.png"), "1000000 atoms"),
     ):
         status, _, error = amorph("picture", *words)
         assert status == 2

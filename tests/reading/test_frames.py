@@ -1,9 +1,13 @@
 """Frames of trajectories by one rule, and what POSCAR, XDATCAR, extended XYZ and LAMMPS are written like."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from ase import Atoms
 
 from amorph.reading import read_structure, read_trajectory
+from amorph.reading.files import sound
 
 POSITIONS = [[0, 0, 0], [0.5, 0.5, 0.25], [0.125, 0.5, 0.75]]
 EDGES = (4.0, 5.0, 6.0)
@@ -223,3 +227,9 @@ def test_type_labels_of_lammps(frames, labels, masses):
 
 def test_a_dump_may_name_types_by_label(frames):
     are_first(frames("a.lammpstrj", dump(0).replace("element", "typelabel").replace(" Mg ", " Mg2+ ")), 1)
+
+
+@pytest.mark.parametrize("number", [1, 1.0, np.int64(1), np.float32(1.0)])
+def test_a_time_is_kept_as_whatever_number_it_comes(number):
+    atoms = Atoms("He", cell=np.eye(3) * 5.0, pbc=True, info={"time_ps": number, "target_K": "hot"})
+    assert sound(Path("a.traj"), atoms).info == {"time_ps": 1}

@@ -47,7 +47,10 @@ def test_a_surface_and_a_path_show_their_cell(energies):
 
 def test_a_structure_shows_itself():
     assert [element["count"] for element in scene_of(html_of(MGO))["elements"]] == [4, 4]
-    assert "srcdoc" not in html_of(Atoms("H2"))
+    dummy, astray = MGO.copy(), MGO.copy()
+    dummy.numbers[0], astray.positions[0] = 0, np.nan
+    for shown in (Atoms("H2"), dummy, astray):
+        assert "srcdoc" not in html_of(shown)
 
 
 def test_a_long_table_is_cut_and_a_name_is_no_markup():

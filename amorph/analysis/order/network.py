@@ -57,7 +57,7 @@ class Connectivity(Measured):
 
     def rows(self) -> list[Row]:
         """Give the share of connected polyhedra that share an edge."""
-        return [Row("edge-sharing polyhedra", self.sharing[_ALL].edge_share.mean)]
+        return [Row("edge-sharing polyhedra", self.sharing[_ALL].edge_share.mean, share=True)]
 
 
 @checked

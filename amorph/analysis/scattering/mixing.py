@@ -36,7 +36,7 @@ class AmorphousShare(Result):
 
     def rows(self) -> list[Row]:
         """Give the share."""
-        return [Row("amorphous share of the atoms", self.share_of_atoms)]
+        return [Row("amorphous share of the atoms", self.share_of_atoms, share=True)]
 
 
 @checked

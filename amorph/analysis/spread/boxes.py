@@ -101,8 +101,8 @@ class Uniformity(Result):
     def rows(self) -> list[Row]:
         """Give what is compared with another structure."""
         return [
-            Row("room v ≤ V + window, share of the cell", self.free_fraction),
-            Row("its largest cluster", self.largest_share),
+            Row("room v ≤ V + window, share of the cell", self.free_fraction, share=True),
+            Row("its largest cluster", self.largest_share, share=True),
             Row("its spread, like that of random grains of", plain(self.headline.grain_volume), "Å³"),
         ]
 

@@ -117,7 +117,7 @@ class FreeVolume(Result, Plottable):
     def rows(self) -> list[Row]:
         """Give what is compared with another structure."""
         return [
-            Row("f_V, reference volume as chosen", self.free_volume_fraction),
+            Row("f_V, reference volume as chosen", self.free_volume_fraction, share=True),
             Row("f_V·V_cell", self.free_volume, "Å³"),
             Row("f_V·V_cell/(n·V) of the ion", self.ratio),
             Row("nominal formula", self.formula),

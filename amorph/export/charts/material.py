@@ -68,8 +68,12 @@ def scattering(tables: Mapping[str, Columns]) -> Chart:
     return Chart("scattering", "Structure factors S(q)", text, tables, draw, panels=2)
 
 
-def powder(tables: Mapping[str, Columns], wavelength: str = "Cu Kα") -> Chart:
-    """Draw the powder pattern, each structure's above the other; each by its own highest line."""
+def powder(tables: Mapping[str, Columns], wavelength_A: float | None = None) -> Chart:
+    """Draw the powder pattern, each structure's above the other; each by its own highest line.
+
+    The axis has the wavelength where it is known: a table of angles does not say it.
+    """
+    angle = "2θ [°]" if wavelength_A is None else f"2θ [°], λ = {wavelength_A:.4g} Å"
 
     def draw(panels: Sequence[Any], colors: Palette) -> None:
         (axes,) = panels
@@ -79,7 +83,7 @@ def powder(tables: Mapping[str, Columns], wavelength: str = "Cu Kα") -> Chart:
             axes.plot(table["two_theta_deg"], height + 1.1 * row, label=kind, **thin)
             place = {"xycoords": ("axes fraction", "data"), "ha": "right", "color": thin["color"]}
             axes.annotate(kind, (1.0, 1.1 * row + 0.5), **place)
-        axes.set(xlabel=f"2θ [°], {wavelength}", ylabel="intensity, scaled", yticks=[])
+        axes.set(xlabel=angle, ylabel="intensity, scaled", yticks=[])
 
     lines = ", ".join(
         f"{kind} {table['two_theta_deg'][int(np.argmax(table['intensity']))]:.1f}°".strip()

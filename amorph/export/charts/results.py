@@ -82,7 +82,7 @@ def _(found: StructureFactor) -> list[Chart]:
 
 @charts_of.register
 def _(found: PowderPattern) -> list[Chart]:
-    return [powder({"": pattern_columns(found)}, f"λ = {found.wavelength_A:.4g} Å")]
+    return [powder({"": pattern_columns(found)}, found.wavelength_A)]
 
 
 @charts_of.register

@@ -33,7 +33,7 @@ def report_charts(
     charts = charts_of(report)
     if crystal is not None:
         both = {"structure": pattern_columns(report.pattern), "crystal": pattern_columns(crystal)}
-        charts[-1] = powder(both, f"λ = {report.pattern.wavelength_A:.4g} Å")
+        charts[-1] = powder(both, report.pattern.wavelength_A)
     return charts if compared is None else [*charts, measured(compared, curve)]
 
 

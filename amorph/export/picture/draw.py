@@ -1,5 +1,6 @@
 """Pictures of structures: coordination polyhedra, ions, an isosurface and a path in the cell, as PNG."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
@@ -35,6 +36,8 @@ _BEYOND: Final = 1.1
 _PARTS: Final = ("cell", "labels", "polyhedra", "legend")
 """What can be hidden beside elements."""
 Axis = Literal["a", "b", "c"]
+_MOST_ATOMS: Final = 20_000
+"""Atoms at most of a structure that is repeated: more are finer than a pixel."""
 _EYE: Final = 2.2
 """Distance of the eye over the longest diagonal of the cell."""
 
@@ -109,6 +112,7 @@ def write_picture(
     for name, part in (("surface", mesh), ("path", pathway)):
         if part is not None:
             check_cell(name, part.cell, atoms)
+    _check_repeat(repeat, len(atoms))
     styles = styles_of(atoms, mobile, polyhedra, colors)
     _check_hidden(hide, styles)
     scene = _scene(atoms, styles, mesh, pathway, repeat, opacity, hide)
@@ -215,6 +219,13 @@ def _axes_along(along: Axis, cell: Array) -> Array:
     up = up - (up @ towards) * towards
     up /= np.linalg.norm(up)
     return np.stack([np.cross(up, towards), up, towards])
+
+
+def _check_repeat(repeat: tuple[int, int, int], atoms: int) -> None:
+    count = atoms * math.prod(repeat)
+    if max(repeat) > 1 and count > _MOST_ATOMS:
+        times = " ".join(map(str, repeat))
+        raise ValueError(f"repeat = {times} makes {count} atoms, and a picture holds {_MOST_ATOMS}; repeat it less")
 
 
 def _viewing_axes(azimuth: float, elevation: float) -> Array:

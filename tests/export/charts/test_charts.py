@@ -77,8 +77,11 @@ def test_a_table_beside_the_figure_makes_the_figure_again(tmp_path, report):
 
 def test_several_structures_stand_in_one_table(report):
     pattern = {"two_theta_deg": report.pattern.two_theta_deg, "intensity": report.pattern.intensity}
-    from amorph.export.charts import powder
+    from amorph.export.charts import drawn, powder
 
+    for wavelength_A, said in ((None, "2θ [°]"), (0.7107, "2θ [°], λ = 0.7107 Å")):
+        (axes,) = drawn([powder({"glass": pattern}, wavelength_A)]).get_axes()
+        assert axes.get_xlabel() == said
     rows = powder({"glass": pattern, "crystal": pattern}).rows()
     assert [rows[0]["of"], rows[-1]["of"]] == ["glass", "crystal"]
     assert len(rows) == 2 * len(report.pattern.intensity)
