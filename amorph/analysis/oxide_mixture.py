@@ -33,8 +33,8 @@ class OxideMixture(Result):
     def rows(self) -> list[Row]:
         """Give both ratios."""
         return [
-            Row("volume over that of its oxides by experiment", self.ratio),
-            Row("volume over that of its oxides by the model", self.model_ratio),
+            Row("volume over its oxides, by experiment", self.ratio),
+            Row("volume over its oxides, by the model", self.model_ratio),
         ]
 
 

@@ -145,7 +145,7 @@ class SiteEnergy(Result):
         return [
             Row("migration barrier (BVSE), 1D", self.barriers_eV["1D"], "eV"),
             Row("migration barrier (BVSE), 3D", self.barriers_eV["3D"], "eV"),
-            Row("the same from the region's own lowest site, 1D", self.region_barriers_eV["1D"], "eV"),
+            Row("barrier from its region's lowest site, 1D", self.region_barriers_eV["1D"], "eV"),
         ]
 
 
