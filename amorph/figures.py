@@ -174,6 +174,15 @@ def plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
+def cell_of(row: Mapping[str, Any], key: str) -> str:
+    """Write what a row of a table has in a column: its unit is in the heading, in the figure's name or beside it.
+
+    >>> cell_of({"figure": "D of Mg", "unit": "cm²/s", "glass": 2e-13}, "glass")
+    '2e-13'
+    """
+    return text_of(row.get(key), " ".join([heading(key), str(row.get("figure", "")), str(row.get("unit", ""))]))
+
+
 def text_of(value: Any, name: str = "") -> str:
     """Write a value as a person reads it; what is left of 0 by rounding, 1e-9 of the largest beside it or 1, is 0.
 

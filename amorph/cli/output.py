@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from amorph.figures import heading, plain, printable, text_of
+from amorph.figures import cell_of, heading, plain, printable, text_of
 from amorph.progress import UNASKED
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def show(rows: Iterable[Mapping[str, Any]], *, title: str | None = None) -> None
     for key in rows[0]:
         values = [row.get(key) for row in rows]
         name = heading(str(key))
-        cells = [name, *(text_of(value, name) for value in values)]
+        cells = [name, *(cell_of(row, str(key)) for row in rows)]
         width = max(map(len, cells))
         right = any(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
         columns.append([cell.rjust(width) if right else cell.ljust(width) for cell in cells])

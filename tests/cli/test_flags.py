@@ -10,7 +10,9 @@ from amorph import build, bvs_map, bvs_maps, cli, free_volume, substitute
 from amorph.calculators import make_calculator
 from amorph.cli.app import make_app
 from amorph.cli.flags import takes
+from amorph.cli.output import show
 from amorph.export import write_vasp_input
+from amorph.export.charts import number
 from amorph.figures import heading, text_of
 from amorph.parameters import arguments_of, model_of
 from amorph.relaxation import relax
@@ -175,3 +177,17 @@ def test_an_interrupt_without_a_checkpoint_is_a_failure_that_leaves_no_half_file
     monkeypatch.setattr(volumes.voronoi, "free_volume", interrupted)
     called = amorph("free-volume", "mgo.extxyz")
     assert (called.status, called.err) == (1, "amorph: interrupted; the files written before are whole\n")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"figure": "D at 300 K [cm²/s]", "value": 3e-13},
+        {"figure": "D of Mg at 600 K", "unit": "cm²/s", "value": 3e-13},
+        {"D_cm2_s": 3e-13},
+    ],
+)
+def test_a_small_diffusion_coefficient_is_not_0_in_any_table(row, capsys):
+    show([row, row | {list(row)[-1]: 1e-6}])
+    assert "3e-13" in capsys.readouterr().out
+    assert number(3e-13, "cm²/s") == "3e-13"

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from amorph.figures import text_of
+
 
 def share(value: Any) -> str:
     """Write a share in percent.
@@ -12,20 +14,14 @@ def share(value: Any) -> str:
     return f"{100 * value:#.3g}".removesuffix(".")
 
 
-def number(value: Any) -> str:
-    """Write a value as a person reads it.
+def number(value: Any, unit: str = "") -> str:
+    """Write a value of some unit as the terminal does, with a true minus sign.
 
-    >>> number(0.35678), number(-1.7e-14), number(None), number(True), number("glass")
-    ('0.3568', '0', '–', 'yes', 'glass')
+    >>> number(-0.35678), number(-1.7e-14), number(2e-13, "cm²/s"), number(True), number("glass")
+    ('−0.3568', '0', '2e-13', 'yes', 'glass')
     """
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        text = f"{value:.4g}" if abs(value) < 1000 else f"{value:.1f}"
-        return "0" if abs(value) < 1e-12 else text.replace("-", "−", 1)
-    return str(value)
+    text = text_of(value, unit)
+    return f"−{text[1:]}" if isinstance(value, float) and text.startswith("-") else text
 
 
 def beside(name: str) -> str:
