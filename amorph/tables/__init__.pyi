@@ -15,6 +15,7 @@ from .oxidation_states import (
     SAME_STATE as SAME_STATE,
     known_states as known_states,
     likeliest_states as likeliest_states,
+    shares_of_state as shares_of_state,
     states_of_mean as states_of_mean,
 )
 from .radius_sets import radii as radii, radius as radius

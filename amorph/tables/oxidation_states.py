@@ -26,17 +26,30 @@ def known_states(element: str) -> dict[int, float]:
     >>> max(known_states("Ti").items(), key=lambda entry: entry[1])[0]
     4
     """
+    found = _counted(element)
+    if not found:
+        raise ValueError(f"no oxidation state of {element} is known; give oxidation_states, as in {element}=3")
+    total = sum(found.values())
+    return {charge: count / total for charge, count in sorted(found.items())}
+
+
+def shares_of_state(element: str, state: float) -> dict[int, float]:
+    """Split the state of an ion into the known ones of its element; one beyond those is taken as it is.
+
+    >>> shares_of_state("Pb", 8 / 3), shares_of_state("Pu", 4.0)
+    ({2: 0.6666666666666667, 4: 0.33333333333333326}, {4: 1.0})
+    """
+    return states_of_mean(_counted(element), state) or {max(round(state), 1): 1.0}
+
+
+def _counted(element: str) -> dict[int, float]:
     from pymatgen.analysis.bond_valence import PRIOR_PROB
 
-    found: dict[int, float] = {
+    return {
         int(species.oxi_state): float(count)
         for species, count in PRIOR_PROB.items()
         if species.symbol == element and species.oxi_state > 0
     }
-    if not found:
-        raise ValueError(f"no oxidation state of {element} is known; give oxidation_states = {{'{element}': ...}}")
-    total = sum(found.values())
-    return {charge: count / total for charge, count in sorted(found.items())}
 
 
 def likeliest_states(amounts: Mapping[str, Amount], charge: Amount) -> dict[Amount, tuple[float, dict[str, float]]]:

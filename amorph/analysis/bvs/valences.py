@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from amorph.figures import Result
 from amorph.parameters import Length, checked
 from amorph.structure import pair_list, resolve_oxidation_states
-from amorph.tables import BondValence, Ion, bond_valence, ion_name, known_states, states_of_mean
+from amorph.tables import BondValence, Ion, bond_valence, ion_name, shares_of_state
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +121,7 @@ def bond_valence_sums(
     valences, used = np.zeros(len(length)), {}
     anions = dict.fromkeys(symbols[states < 0].tolist())
     for element, state in dict.fromkeys(zip(symbols[states > 0].tolist(), states[states > 0].tolist(), strict=True)):
-        shares = states_of_mean(known_states(element), state) or {max(round(state), 1): 1.0}
+        shares = shares_of_state(element, state)
         for anion in anions:
             of_pair = (symbols[first] == element) & (states[first] == state) & (symbols[second] == anion)
             for charge, share in shares.items():
