@@ -32,6 +32,12 @@ class Branch:
     """Figures of its stages."""
 
     @cached_property
+    def outputs(self) -> frozenset[str]:
+        """Files that the analysis wrote and nobody removed; one killed in the middle may have left others."""
+        made = read_json(self.analysis / "stage.json")["outputs"]
+        return frozenset(name for name in made if (self.analysis / name).exists())
+
+    @cached_property
     def atoms(self) -> Atoms:
         """The structure."""
         return read_structure(self.analysis / "structure.extxyz")
@@ -44,8 +50,7 @@ class Branch:
     @cached_property
     def energies(self) -> Any:
         """The map of site energies; None where the study asks for none."""
-        path = self.analysis / "bvse.npz"
-        return read_field(path)[0] if path.exists() else None
+        return read_field(self.analysis / "bvse.npz")[0] if "bvse.npz" in self.outputs else None
 
     @property
     def ion(self) -> str:
@@ -63,8 +68,8 @@ class Branch:
 
     def table(self, name: str) -> dict[str, Any] | None:
         """Read one of the analysis's tables by column; None where it made none."""
-        path = self.analysis / f"{name}.csv"
-        return columns(path) if path.exists() else None
+        file = f"{name}.csv"
+        return columns(self.analysis / file) if file in self.outputs else None
 
 
 @dataclass(frozen=True)

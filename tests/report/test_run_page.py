@@ -9,7 +9,9 @@ import pytest
 
 from amorph.pipeline import read_study
 from amorph.report import write_report
+from amorph.report.found import Branch
 from amorph.report.whole import HEADLINES
+from amorph.run import read_json, write_json
 
 
 class Reader(HTMLParser):
@@ -139,6 +141,20 @@ def test_a_run_without_energies_and_control(finished, tmp_path):
     assert [scene["name"] for scene in found] == ["exchanged glass"]
     assert len(found[0]["surfaces"]) == 1
     assert [tag for tag, _ in Reader(made).elements].count("figure") == 6
+
+
+def test_what_the_analysis_did_not_write_is_not_shown(finished, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    [folder] = run.glob("*_analysis")
+    mark = read_json(folder / "stage.json")
+    (folder / "left_over.csv").write_text("x\n1\n")  # of an analysis that was killed, say
+    del mark["outputs"]["bvse.npz"]
+    branch = Branch(folder, {})
+    assert branch.energies is not None
+    write_json(folder / "stage.json", mark)
+    left = Branch(folder, {})
+    assert (left.energies, left.table("left_over")) == (None, None)
+    assert left.table("g_r") is not None
 
 
 @pytest.mark.parametrize("name", ["structure.extxyz", "bvs.npz", "stage.json"])
