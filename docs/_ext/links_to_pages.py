@@ -23,4 +23,4 @@ def _link(app, name, source):
 
 
 def _as_link(found):
-    return f"[{found[2].replace('_', ' ')}]({found[2]}.md)"
+    return f"[{found[2].replace('_', ' ')}](/{found[2]}.md)"  # of the site's root: pages lie in folders too
