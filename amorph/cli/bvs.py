@@ -124,8 +124,7 @@ def _sums(file: Path, output: Path | None, *, json: bool, quiet: bool, parameter
 def bond_pairs(parameters: Iterable[BondValence]) -> dict[str, str]:
     """Write each bond valence with its source, one pair to a bond."""
     return {
-        f"{each.cation}–{each.anion}": f"exp[({each.r0:g} Å − d)/{each.b:g} Å]"
-        f"{', estimated' if each.estimated else ''}: {each.source} ({each.set})"
+        f"{each.cation}–{each.anion}": f"exp[({each.r0:g} Å − d)/{each.b:g} Å]: {each.source} ({each.set})"
         for each in parameters
     }
 
