@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from llvmlite import binding
 from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
@@ -19,6 +20,13 @@ def prefer_wide_vectors(typing_context):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
     return types.void(), generate
+
+
+def vector_registers() -> tuple[int, int]:
+    """Return how many vector registers this processor has, and their width in bytes."""
+    features = binding.get_host_cpu_features()
+    known = {"avx512f": (32, 64), "avx": (16, 32), "neon": (32, 16)}
+    return next((registers for feature, registers in known.items() if features.get(feature)), (16, 16))
 
 
 def aligned(shape: int | tuple[int, ...], dtype: Any = np.float32) -> NDArray[Any]:

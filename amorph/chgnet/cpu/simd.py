@@ -9,6 +9,7 @@ once: the precision of its arrays is that of its vectors.
 # mypy: disable-error-code="no-untyped-def"
 # numba infers the types of its kernels.
 
+import itertools
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,13 +22,14 @@ from numba.core.datamodel import models
 from numba.extending import intrinsic, overload, register_jitable, register_model
 
 from amorph.machine.kernel_cache import provide_cache_folder
+from amorph.machine.wide_vectors import vector_registers
 
 # Every module with kernels of the engine imports this one before it defines them.
 provide_cache_folder()
 
 LANES = 16
 ROWS = 6
-"""Rows that one matrix product holds in registers: 6 × 64 results are 24 of the 32 registers of AVX-512."""
+"""Rows of one matrix product: its 6 × 64 sums are 24 of the 32 registers of AVX-512, which hold them all at once."""
 COLUMNS = 64
 
 ONE = np.float32(1)
@@ -293,8 +295,8 @@ def _tile_product(context: Any, builder: Any, types_: Any, arguments: Any) -> li
         at = builder.add(start, builder.mul(stride, ir.Constant(integer, row)))
         return _address(context, builder, array_type, array, at)
 
-    def vectors_at(pointer: Any) -> list[Any]:
-        places = (builder.gep(pointer, [ir.Constant(integer, LANES * column)]) for column in range(width))
+    def vectors_at(pointer: Any, first: int = 0, count: int = width) -> list[Any]:
+        places = (builder.gep(pointer, [ir.Constant(integer, LANES * (first + column))]) for column in range(count))
         return [
             builder.load(builder.bitcast(place, vector.llvm.as_pointer()), align=vector.itemsize) for place in places
         ]
@@ -303,14 +305,29 @@ def _tile_product(context: Any, builder: Any, types_: Any, arguments: Any) -> li
     sums = [[cgutils.alloca_once_value(builder, value) for value in row] for row in starts]
     a_rows = [row_of(a_type, a, a0, lda, row) for row in range(ROWS)]
     b_data = _address(context, builder, b_type, b, b0)
-    with cgutils.for_range(builder, inner) as loop:
-        columns = vectors_at(builder.gep(b_data, [builder.mul(loop.index, ldb)]))
-        for row in range(ROWS):
-            factor = _splat(builder, builder.load(builder.gep(a_rows[row], [loop.index])))
-            for column in range(width):
-                old = builder.load(sums[row][column])
-                builder.store(_call(builder, "fma", [factor, columns[column], old]), sums[row][column])
+    height, breadth = _sums_in_registers(vector)
+    for top, left in itertools.product(range(0, ROWS, height), range(0, width, breadth)):
+        with cgutils.for_range(builder, inner) as loop:
+            columns = vectors_at(builder.gep(b_data, [builder.mul(loop.index, ldb)]), left, breadth)
+            for row in range(top, top + height):
+                factor = _splat(builder, builder.load(builder.gep(a_rows[row], [loop.index])))
+                for value, place in zip(columns, sums[row][left : left + breadth], strict=True):
+                    builder.store(_call(builder, "fma", [factor, value, builder.load(place)]), place)
     return [[builder.load(place) for place in row] for row in sums]
+
+
+def _sums_in_registers(vector: _VectorType) -> tuple[int, int]:
+    """Return how many rows and vectors of a product's sums three quarters of this processor's registers hold.
+
+    The others are for a row of `b` and a factor. What does not fit would go to memory and back with every term.
+    """
+    registers, width = vector_registers()
+    each = max(1, LANES * vector.itemsize // width)
+    return next(
+        (rows, columns)
+        for rows, columns in ((ROWS, 4), (ROWS, 2), (ROWS, 1), (3, 1), (1, 1))
+        if 4 * rows * columns * each <= 3 * registers
+    )
 
 
 def _write_tile(context: Any, builder: Any, c_type: Any, place: Any, rows: list[list[Any]]) -> None:
