@@ -180,7 +180,8 @@ def cell_of(row: Mapping[str, Any], key: str) -> str:
     >>> cell_of({"figure": "D of Mg", "unit": "cm²/s", "glass": 2e-13}, "glass")
     '2e-13'
     """
-    return text_of(row.get(key), " ".join([heading(key), str(row.get("figure", "")), str(row.get("unit", ""))]))
+    names = (heading(key), heading(str(row.get("figure", ""))), str(row.get("unit", "")))
+    return text_of(row.get(key), " ".join(names))
 
 
 def text_of(value: Any, name: str = "") -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from ase import Atoms, units as ase_units
 from ase.calculators.calculator import BaseCalculator, Calculator, all_changes
 from ase.data import covalent_radii
+from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 
 from amorph.calculators.evaluation import evaluate
@@ -158,7 +159,10 @@ class ZBLBatch:
 def with_repulsion(atoms: Atoms, results: Mapping[str, Any]) -> dict[str, Any]:
     """Add the repulsion to those of a model's results that depend on the pair energy."""
     added = repulsion(atoms)
-    return {name: value + added[name] if name in added else value for name, value in results.items()}
+    found = dict(results)
+    if "stress" in found and np.shape(found["stress"]) == (3, 3):  # which calculators may give too
+        found["stress"] = full_3x3_to_voigt_6_stress(found["stress"])
+    return {name: value + added[name] if name in added else value for name, value in found.items()}
 
 
 def repulsion(atoms: Atoms) -> dict[str, Any]:

@@ -86,7 +86,12 @@ def diffusion(
     found = list(measured.values())
     line = None
     if len({one.temperature_K for one in found} - {None}) > 1 or (element is not None and len(found) > 1):
-        line = arrhenius(found, element or _fastest(found))
+        try:
+            line = arrhenius(found, element or _fastest(found))
+        except ValueError as error:
+            if element is not None and any(one.temperature_K is None or element not in one.ions for one in found):
+                raise
+            log.warning("no activation energy: %s", error)
     if curves is not None:
         make_folder(curves)
         for name, rows in _curves(measured).items():

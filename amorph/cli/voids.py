@@ -36,7 +36,7 @@ def voids(
         Literal["probe", "bvs"],
         Parameter(
             help="What counts as free volume. probe: points where the center of the probe fits; bvs: points roomy "
-            "enough for --ion, its bond valence sum at most its valence plus 0.4 v.u., ions of its element removed."
+            "enough for --ion, its bond valence sum at most a fifth above its valence, ions of its element removed."
         ),
     ] = "probe",
     curve: Annotated[

@@ -16,12 +16,12 @@ from amorph.analysis.oxide_mixture import OxideMixture, oxide_mixture
 from amorph.analysis.percolation import PercolationThresholds, bond_valence_window, percolation_thresholds
 from amorph.analysis.spread import LocalFreeVolume, Uniformity, local_free_volume, uniformity
 from amorph.analysis.voids import Voids, voids
-from amorph.analysis.voronoi import FreeVolume, free_volume
+from amorph.analysis.voronoi import FreeVolume, free_volume, reference_volume
 from amorph.export.fields import write_field
 from amorph.figures import Result, Row
 from amorph.pipeline.results import References
 from amorph.run import write_csv
-from amorph.tables import element_of, parse_ion
+from amorph.tables import crystals, element_of, parse_ion
 
 log = logging.getLogger(__name__)
 
@@ -221,9 +221,12 @@ def _free_volume(subject: Subject) -> FreeVolume:
 
 
 def _same_potential(subject: Subject) -> SamePotential | None:
-    known = None if subject.references is None else subject.references.oxygen_volume
-    if known is None or subject.volumes.anion != "O":
+    ratio = None if subject.references is None else subject.references.volume_ratio.get("MgO")
+    if ratio is None or subject.volumes.anion != "O":
         return None
+    crystal, chosen = crystals.BY_NAME["MgO"].atoms(), subject.tables["free_volume"]
+    crystal.set_cell(ratio ** (1.0 / 3.0) * crystal.cell.array, scale_atoms=True)
+    known = reference_volume(crystal, chosen.get("tessellation", "plain"), chosen.get("radii"))
     return SamePotential(subject.volumes.with_oxygen_volume(known, source=f"MgO relaxed by {subject.model}"))
 
 

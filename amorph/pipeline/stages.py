@@ -25,7 +25,7 @@ from amorph.reading import read_field, read_structure, read_vasp_relaxed
 from amorph.relaxation import relaxation
 from amorph.rocksalt import Built, build
 from amorph.run import Stage, Stopped, Work, make_folder, remove_unfinished
-from amorph.structure import density_g_cm3
+from amorph.structure import anion_mask, density_g_cm3
 from amorph.substitution import Substituted, substitute
 from amorph.tables import crystals
 
@@ -230,10 +230,9 @@ def analysis_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Analysed:
     """Ask everything that a run asks of the exchanged structure."""
     subject = analyses.Subject(atoms, stage.parameters, setting.references, setting.model, stage.directory)
     asked = {entry.name: entry.measure(subject) for entry in analyses.ANALYSES}
-    volumes = subject.volumes
     stage.write_structure(atoms)
     return Analysed(
-        volume_per_anion=volumes.cell_volume / volumes.symbols.count(volumes.anion),
+        volume_per_anion=float(atoms.cell.volume / anion_mask(atoms).sum()),
         density_g_cm3=density_g_cm3(atoms),
         crystallinity=crystallinity(atoms, melted=setting.melted),
         found={name: result for name, result in asked.items() if result is not None},

@@ -240,6 +240,12 @@ def resolve(content: Mapping[str, Any]) -> Study:
     for name, table in TABLES.items():
         if table.required and name not in content:
             raise ValueError(f"the table [{name}] is missing; every study needs it")
+    asked = [name for name, table in TABLES.items() if table.optional and name in content]
+    if "snapshots" in asked and len(asked) > 1:
+        name = next(name for name in asked if name != "snapshots")
+        raise ValueError(
+            f"[{name}] asks for what comes after the melt, where a study with [snapshots] ends; leave one out"
+        )
     given = {name: dict(content.get(name, {})) for name in TABLES}
     # Another factory has keys of its own; otherwise the table says only what differs.
     if "factory" not in given["final_calculator"]:

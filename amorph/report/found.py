@@ -59,8 +59,8 @@ class Branch:
 
     @cached_property
     def way(self) -> MigrationPath | None:
-        """The path of the lowest barrier through its site energies, else through its mismatch; None without one."""
-        field = self.bvs.mismatch if self.energies is None else self.energies
+        """The path of the lowest barrier by site energy, without such by bond valence; None where there is none."""
+        field = self.bvs.field if self.energies is None else self.energies
         try:
             return migration_path(field)
         except ValueError:  # none runs through the crystal: the page then shows none

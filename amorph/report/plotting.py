@@ -77,7 +77,7 @@ def _of_field(path: Path) -> list[Chart]:
     charts: list[Chart] = []
     if field.kind == "bond_valence" and field.parameters:
         made = bvs_map_of(field, atoms)
-        charts, field = charts_of(made), made.mismatch
+        charts = charts_of(made)
     elif field.kind != "site_energy":
         return [spread(field)]
     try:

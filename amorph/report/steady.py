@@ -17,24 +17,27 @@ def timed(frames: list[Atoms], interval_ps: float | None = None, skip_ps: float 
     Raises
     ------
     ValueError
-        The frames do not say when they were, or are not equally far apart.
+        The frames do not say when they were, are not equally far apart, or say another interval than is given.
     """
     frames = [frame for frame in frames if frame.info.get("segment") == MEASURED] or frames
     times = [frame.info.get("time_ps") for frame in frames]
-    if interval_ps is not None:
-        if not interval_ps > 0.0:
-            raise ValueError(f"frame_interval_ps = {interval_ps:g} must be above 0")
-        return _after(frames, skip_ps, interval_ps), interval_ps
+    if interval_ps is not None and not interval_ps > 0.0:
+        raise ValueError(f"frame_interval_ps = {interval_ps:g} must be above 0")
     if len(frames) < 2 or any(time is None for time in times):
-        raise ValueError("the frames do not say when they were; give --frame-interval-ps")
+        if interval_ps is None:
+            raise ValueError("the frames do not say when they were; give --frame-interval-ps")
+        return _after(frames, skip_ps, interval_ps), interval_ps
     steps = np.diff(np.array(times, dtype=float))
     usual = float(np.median(steps))
     if len(steps) > 1 and abs(steps[-1] - usual) > 1e-6:  # the last step of a run is kept whenever it comes
         frames, steps = frames[:-1], steps[:-1]
     if usual <= 0.0 or np.abs(steps - usual).max() > 1e-6 * max(usual, 1.0):
         raise ValueError(
-            f"frames are {steps.min():g} to {steps.max():g} ps apart, and equal intervals are needed; give them, or "
-            "say --frame-interval-ps"
+            f"frames are {steps.min():g} to {steps.max():g} ps apart, and equal intervals are needed; give such frames"
+        )
+    if interval_ps is not None and abs(interval_ps - usual) > 1e-6 * max(usual, 1.0):
+        raise ValueError(
+            f"frame_interval_ps = {interval_ps:g} is given, and the file says {usual:g} ps; leave it out"
         )
     return _after(frames, skip_ps, usual), usual
 

@@ -298,3 +298,17 @@ def test_the_weights_behind_it_are_known():
 def test_what_is_no_calculator_is_refused():
     with pytest.raises(ValueError, match="a str is no ASE calculator"):
         ZBLRepulsion("CHGNet")
+
+
+def test_a_stress_of_nine_components_is_added_to_as_one_of_six():
+    class Nine(Toy):
+        def evaluate(self, atoms):
+            return 0.0, np.zeros((len(atoms), 3)), np.ones((3, 3))
+
+        def calculate(self, *arguments, **chosen):
+            super().calculate(*arguments, **chosen)
+            self.results["stress"] = np.ones((3, 3))
+
+    close = Atoms("MoTi", positions=[[0, 0, 0], [0, 0, 0.9]], cell=[6, 6, 6], pbc=True)
+    close.calc = ZBLRepulsion(Nine())
+    assert close.get_stress() == pytest.approx(1.0 + repulsion(close)["stress"], rel=1e-12)

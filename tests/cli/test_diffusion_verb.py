@@ -112,3 +112,19 @@ def test_a_ramp_is_refused_and_can_be_left_out(amorph, tmp_path):
     assert called.status == 2
     assert "1200 to 900 K" in called.err
     assert json.loads(amorph("diffusion", "ramp.extxyz", "--skip-ps", 4, "--json").out)["temperature_K"] == 900
+
+
+def test_an_interval_that_the_file_contradicts_is_refused(amorph, files):
+    refused = amorph("diffusion", files[0], "--frame-interval-ps", 1.0)
+    assert refused.status == 2
+    assert "the file says 0.1 ps" in refused.err
+
+
+def test_a_temperature_without_diffusion_loses_the_line_and_nothing_else(amorph, files, tmp_path):
+    still = frames_of(0.0, 700, 5)
+    ase.io.write("still.extxyz", still)
+    told = amorph("diffusion", files[1], "still.extxyz", "--curves", "curves")
+    assert told.status == 0
+    assert "no activation energy: Li is seen to diffuse at 1 temperature" in told.err
+    assert (tmp_path / "curves" / "displacements.csv").exists()
+    assert amorph("diffusion", files[1], "still.extxyz", "--element", "Na").status == 2

@@ -139,6 +139,7 @@ def test_every_workflow_is_a_study(path):
     [
         ({}, r"the table \[build\] is missing; every study needs it"),
         ({"bulid": {}, **LEAST}, r"unknown table \[bulid\]; did you mean \[build\]\?"),
+        ({"snapshots": {"discard_ps": 1.0}, "bvse": {}, **LEAST}, r"\[bvse\] asks for what comes after the melt"),
         ({"xyzzy": {}, **LEAST}, r"unknown table \[xyzzy\]; known tables are run, calculator, "),
         ({"seed": 3, **LEAST}, r"seed = 3 stands outside a table; write it below a header such as \[run\]"),
         ({"run": 3, **LEAST}, r"run = 3 stands outside a table; write it below a header such as \[run\]"),

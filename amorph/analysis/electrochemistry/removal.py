@@ -326,7 +326,7 @@ def _error(values: NDArray[np.float64]) -> float | None:
 def _sums(atoms: Atoms) -> tuple[NDArray[np.float64], float]:
     """Give the bond valence sum of each atom and the instability index; NaN where a pair has no parameters."""
     try:
-        found = bond_valence_sums(atoms)
+        found = bond_valence_sums(atoms, estimates=False)
     except ValueError:
         return np.full(len(atoms), np.nan), float("nan")
     return found.sums_vu, found.global_instability_index

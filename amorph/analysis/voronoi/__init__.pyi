@@ -4,4 +4,5 @@ from .volumes import (
     FreeVolume as FreeVolume,
     SpeciesVolume as SpeciesVolume,
     free_volume as free_volume,
+    reference_volume as reference_volume,
 )

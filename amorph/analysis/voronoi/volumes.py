@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from amorph.analysis.voronoi.cells import Kind, cut_cells
 from amorph.figures import Plottable, Result, Row
 from amorph.parameters import Volume, checked
-from amorph.structure import Radii, anion_mask, periodic_atoms
+from amorph.structure import Radii, anion_mask, periodic_atoms, resolve_oxidation_states
 from amorph.tables import element_of
 from amorph.tables.crystals import BY_NAME
 
@@ -173,8 +173,8 @@ def free_volume(
         The anion that counts with a reference volume in place of its volume in the model.
     oxygen_volume
         Volume of one anion in a dense crystal of the same network [Å³]: "experiment" for oxygen in MgO (a = 4.212 Å,
-        a³/8 = 9.341 Å³), the name of another oxide (TiO2_rutile, MoO2; the mean over its oxygen as measured), or a
-        number, such as that of MgO relaxed with the same potential.
+        a³/8 = 9.341 Å³ where cells are plain), the name of another oxide (TiO2_rutile, MoO2), each cut as the structure
+        is, or a number, such as that of MgO relaxed with the same potential.
     oxygen_volume_source
         Where a number comes from; it is repeated in the result.
     radii
@@ -210,7 +210,7 @@ def free_volume(
         if element is not None and element not in atoms.symbols:
             present = ", ".join(sorted(set(atoms.symbols)))
             raise ValueError(f"{what} = {given} is not in the cell, which has {present}; name one that is")
-    reference, source = _reference(name, oxygen_volume, oxygen_volume_source)
+    reference, source = _reference(name, oxygen_volume, oxygen_volume_source, tessellation, radii)
     note = _out_of_domain(atoms, name) if oxygen_volume in ("experiment", REFERENCE) else None
     volumes = cut_cells(atoms, tessellation, radii).volumes
     return FreeVolume(
@@ -237,7 +237,29 @@ def _told_empty(volumes: NDArray[np.float64], atoms: Atoms) -> tuple[int, ...]:
     return tuple(empty)
 
 
-def _reference(anion: str, volume: float | str, source: str | None) -> tuple[float, str]:
+def reference_volume(crystal: Atoms, tessellation: Kind, radii: Radii | None) -> float:
+    """Measure the mean volume of oxygen in a crystal [Å³], cut as the structure that is held against it.
+
+    Raises
+    ------
+    ValueError
+        The radii of a power tessellation lack one of its elements.
+    """
+    try:
+        if tessellation == "power":  # radii may be of ions
+            crystal, _ = resolve_oxidation_states(crystal, "formal")
+        volumes = cut_cells(crystal, tessellation, radii).volumes
+    except ValueError as error:
+        raise ValueError(
+            f"the reference {crystal.get_chemical_formula('metal', empirical=True)} is cut by the same radii: {error}; "
+            "or give oxygen_volume in Å³"
+        ) from None
+    return float(volumes[crystal.symbols == "O"].mean())
+
+
+def _reference(
+    anion: str, volume: float | str, source: str | None, tessellation: Kind, radii: Radii | None
+) -> tuple[float, str]:
     if not isinstance(volume, str):
         return volume, source or "given"
     if source is not None:
@@ -249,11 +271,8 @@ def _reference(anion: str, volume: float | str, source: str | None) -> tuple[flo
     oxides = [known for known, entry in BY_NAME.items() if "O" in {site[0] for site in entry.sites}]
     if crystal is None or name not in oxides:
         raise ValueError(f"oxygen_volume = '{name}' is no oxide of the table, {', '.join(oxides)}; or give it in Å³")
-    if name == REFERENCE:
-        return crystal.cell[0] ** 3 / 8.0, f"experiment: MgO, a = {crystal.cell[0]:g} Å"
-    atoms = crystal.atoms()
-    volumes = cut_cells(atoms, "plain", None).volumes
-    return float(volumes[atoms.symbols == "O"].mean()), f"experiment: {name}, mean over its oxygen"
+    of = f"MgO, a = {crystal.cell[0]:g} Å" if name == REFERENCE else f"{name}, mean over its oxygen"
+    return reference_volume(crystal.atoms(), tessellation, radii), f"experiment: {of}"
 
 
 def _out_of_domain(atoms: Atoms, anion: str) -> str | None:

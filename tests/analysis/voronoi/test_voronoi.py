@@ -358,3 +358,11 @@ def test_ion_anion_and_reference_must_make_sense() -> None:
         free_volume(RATTLED, oxygen_volume=-9.3)
     with pytest.raises(ValueError, match=r"are 0.000 Å apart"):
         free_volume(RATTLED + RATTLED[:1])
+
+
+@pytest.mark.parametrize("radii", ["shannon_ionic", "cordero_covalent", {"Mg": 0.72, "O": 1.4}])
+def test_the_reference_is_cut_by_the_radii_of_the_structure(radii) -> None:
+    crystal = bulk("MgO", "rocksalt", a=4.212)
+    assert free_volume(crystal, tessellation="power", radii=radii).free_volume_fraction == pytest.approx(0.0, abs=1e-12)
+    with pytest.raises(ValueError, match=r"reference MgO is cut by the same radii: no radius for Mg"):
+        free_volume(bulk("CaO", "rocksalt", a=4.8), tessellation="power", radii={"Ca": 1.0, "O": 1.4})
