@@ -36,9 +36,7 @@ def timed(frames: list[Atoms], interval_ps: float | None = None, skip_ps: float 
             f"frames are {steps.min():g} to {steps.max():g} ps apart, and equal intervals are needed; give such frames"
         )
     if interval_ps is not None and abs(interval_ps - usual) > 1e-6 * max(usual, 1.0):
-        raise ValueError(
-            f"frame_interval_ps = {interval_ps:g} is given, and the file says {usual:g} ps; leave it out"
-        )
+        raise ValueError(f"frame_interval_ps = {interval_ps:g} is given, and the file says {usual:g} ps; leave it out")
     return _after(frames, skip_ps, usual), usual
 
 
