@@ -167,11 +167,11 @@ def test_members_that_wait_when_a_stop_is_asked_for_are_not_begun(folder):
 
 def test_what_a_calculator_prints_goes_into_the_log(folder, command, tmp_path, monkeypatch):
     (tmp_path / "talkative.py").write_text(
-        "import toys\nprint('12,345 parameters were read')\nclass Ions(toys.Ions):\n    pass\n"
+        "import toys\nprint('12,345 parameters were read')\nclass Ions(toys.Toy):\n    pass  # evaluates nothing\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     directory = prepared(folder, study=STUDY.replace("pageless:Ions", "talkative:Ions"))
-    assert main([*command[3:], "--together", "2"]) in (0, 4)
+    assert main([*command[3:], "--together", "2"]) == 1
     assert "12,345 parameters were read" in (directory / "logs/together.log").read_text()
 
 
