@@ -56,7 +56,7 @@ class Runs:
         """Run, and send itself the signals at the n-th force call, before the n-th file operation, with a part of the
         n-th write on disk, or after n seconds: ("call", n), ("file", n), ("write", n), ("time", n). EACCES and ENOMEM
         are no signals, but what :func:`befall` does. With a plan of faults, what does not touch the directory's
-        promises is left out (the trial, the page), and the calls of each kind are counted.
+        promises is left out (the trial), and the calls of each kind are counted. No run makes its page.
         """
         request = {"study": str(study), "directory": str(directory), "die": die, "signals": signals, "flags": flags}
         request |= {"fault": fault}
@@ -186,17 +186,17 @@ def kill_checkpoints(folder, number):
 
 
 def perform(request):
+    import amorph.cli.run
     from amorph.cli import main
     from amorph.run import checkpoints, stopping
 
     # A second passes between any two looks at the clock, so that checkpoints come after a number of steps.
     checkpoints.time = stopping.time = SimpleNamespace(monotonic=itertools.count(0.0, 1.0).__next__)
+    amorph.cli.run._page = lambda _: None
     if request["fault"]:
-        import amorph.cli.run
-        from amorph.pipeline import provenance, whole
+        from amorph.pipeline import whole
 
-        amorph.cli.run._page = lambda _: None
-        whole.rehearse, provenance.packages_distributions = lambda _: {}, dict
+        whole.rehearse = lambda _: {}
         injector().fault_plan(request["directory"].encode(), *request["fault"])
     if request["die"]:
         die_at(*request["die"], request["signals"], request["directory"])
@@ -224,9 +224,10 @@ def serve():
     del matplotlib, toys, amorph
     for number, line in enumerate(sys.stdin):
         request = json.loads(line)
-        if request["fault"] and number == 0:
+        if number == 0:
             with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
-                perform({**request, "directory": folder})  # what is imported and loaded now spares every child that
+                # what is imported and loaded now spares every child that
+                perform({**request, "directory": folder, "die": None, "flags": ()})
             gc.freeze()
         reading, writing = os.pipe()
         if (pid := os.fork()) == 0:

@@ -1,6 +1,7 @@
 """What made the figures of a run: versions, commit, weights, engines."""
 
 import contextlib
+import functools
 import os
 import platform
 import subprocess
@@ -62,9 +63,15 @@ def _code(table: Mapping[str, Any]) -> dict[str, str]:
     files = {module: getattr(sys.modules.get(module), "__file__", None) or ""}
     files |= {f"{module} {key}": str(value) for key, value in {"model": table["model"], **table["arguments"]}.items()}
     found = {name: sha256_of(Path(file)) for name, file in files.items() if os.path.isfile(file)}  # noqa: PTH113
-    for name in packages_distributions().get(module.partition(".")[0], []):
+    for name in distributions().get(module.partition(".")[0], []):
         found[name] = version(name)
     return found
+
+
+@functools.cache
+def distributions() -> Mapping[str, Sequence[str]]:
+    """Name the distributions of every module, once in a process: the files of all that is installed are listed."""
+    return packages_distributions()
 
 
 def _processor() -> str:

@@ -105,10 +105,17 @@ def test_stock_that_recomputes_its_layers_gives_what_stock_gives(monkeypatch):
         np.testing.assert_allclose(thrifty[name], value, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "model",
+    [MODELS[0], *(pytest.param(model, marks=pytest.mark.slow) for model in MODELS[1:])],  # other weights alone
+)
 def test_equals_float64_stock(name, model, monkeypatch):
     check_against_stock(model, SMALL[name](), monkeypatch)
+
+
+def test_other_weights_equal_float64_stock(monkeypatch):
+    check_against_stock("r2scan", SMALL["skewed cell"](), monkeypatch)
 
 
 @pytest.mark.slow

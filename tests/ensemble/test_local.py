@@ -1,12 +1,13 @@
 """Members in processes of this machine: each once, whatever is killed."""
 
+import contextlib
 import csv
 import fcntl
+import io
 import json
 import os
 import signal
 import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -30,23 +31,20 @@ def whole(tmp_path_factory):
     """An ensemble that nothing interrupted."""
     folder = tmp_path_factory.mktemp("whole")
     write_files(folder, vary="")
-    done = subprocess.run(
-        [sys.executable, "-m", "amorph", "ensemble", "run", folder / "ensemble.toml", "--dir", folder / "all"],
-        cwd=HERE,
-        env={**os.environ, "GIT_DIR": "/nonexistent"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return folder / "all", done
+    words = ["ensemble", "run", str(folder / "ensemble.toml"), "--dir", str(folder / "all")]
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as said:
+        patch.chdir(HERE)
+        patch.setenv("GIT_DIR", "/nonexistent")
+        status = main(words)
+    return folder / "all", status, said.getvalue()
 
 
 def test_an_ensemble_finishes_and_its_members_are_ordinary_runs(whole):
-    directory, done = whole
-    assert done.returncode in (0, 4), done.stderr
+    directory, status, said = whole
+    assert status in (0, 4)
     assert set(states(directory)) <= {"done", "check failed"}
     assert member_names(directory) == FIRST
-    assert "2 members: " in done.stdout
+    assert "2 members: " in said
     seeds = {json.loads((directory / name / "2_melt_quench/stage.json").read_text())["outputs"]["structure.extxyz"]
              for name in FIRST}  # fmt: skip
     assert len(seeds) == 2
@@ -66,8 +64,7 @@ def test_killed_members_and_a_killed_driver_cost_nothing(whole, folder, command)
     # the death of the driver asks its members to stop
     wait_for(lambda: "running" not in states(directory), 60)
     assert "interrupted" in states(directory)
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == whole[1].returncode, done.stderr
+    assert main(command[3:]) == whole[1]
     assert_same(content_of(directory), content_of(whole[0]))
 
 
@@ -83,20 +80,19 @@ def test_a_signal_stops_the_members_with_checkpoints(whole, folder, command):
     assert "running" not in states(directory)
     assert (directory / "000_000/2_melt_quench/checkpoint.npz").exists()
     before = {path: path.stat().st_mtime_ns for path in whole[0].rglob("stage.json")}
-    again = subprocess.run([*command[:-1], str(whole[0])], capture_output=True, text=True, check=False)
-    assert again.returncode == whole[1].returncode  # all done: nothing is run again
+    assert main([*command[3:-1], str(whole[0])]) == whole[1]  # all done: nothing is run again
     assert {path: path.stat().st_mtime_ns for path in whole[0].rglob("stage.json")} == before
 
 
-def test_a_member_that_fails_is_named_and_the_others_go_on(folder, command):
+def test_a_member_that_fails_is_named_and_the_others_go_on(folder, command, capsys):
     # a time step so long that the melt blows up
     text = '[ensemble]\nstudy = "study.toml"\n[vary]\nmelt_quench.schedule.timestep_fs = [2.0, 20.0]\n'
     (folder / "ensemble.toml").write_text(text)
     (folder / "study.toml").write_text((folder / "study.toml").read_text().replace("= 7", "= 1"))
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "1 of 2 members failed; 001_000: amorph: " in done.stderr
-    assert "the run is unstable; reduce timestep_fs (now 20)" in done.stderr
+    assert main(command[3:]) == 1
+    said = capsys.readouterr().err
+    assert "1 of 2 members failed; 001_000: amorph: " in said
+    assert "the run is unstable; reduce timestep_fs (now 20)" in said
     assert states(folder / "all")[0] in {"done", "check failed"}
     assert states(folder / "all")[1] == "interrupted"
 

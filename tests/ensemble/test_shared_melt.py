@@ -49,7 +49,7 @@ def whole(tmp_path_factory):
         folder = tmp_path_factory.mktemp("shared")
         planned(folder, vary=f"[vary]\n{QUENCH} = [0.25, 0.15]\n")
         flags = ["ensemble", "run", str(folder / "ensemble.toml"), "--dir", str(folder / "all"), "--quiet"]
-        assert main(flags) in (0, 4)
+        assert main([*flags, "--together", "4"]) in (0, 4)
         return folder / "all"
 
 

@@ -21,7 +21,7 @@ from amorph.machine.processors import own_cores
 def plan(folder):
     """Two members whose calculator ends Python with the status of a run that is done."""
     write_files(folder, vary="")
-    study = (folder / "study.toml").read_text().replace("toys:Ions", "quits:make")
+    study = (folder / "study.toml").read_text().replace("pageless:Ions", "quits:make")
     (folder / "study.toml").write_text(study)
     return read_ensemble(folder / "ensemble.toml")
 

@@ -21,6 +21,7 @@ STUDY = toy_run.STUDY.replace("duration_ps = 0.7 ", "duration_ps = 0.5 ").replac
 )
 STUDY = STUDY.replace("picture = false", "picture = false\nstructures = []\nfields = []\nmeshes = []")
 STUDY += "[control]\ncrystal = false\n"
+STUDY = STUDY.replace("toys:Ions", "pageless:Ions")
 
 ENSEMBLE = """
 [ensemble]

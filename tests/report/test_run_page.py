@@ -3,13 +3,14 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from amorph.pipeline import read_study
 from amorph.report import write_report
-from amorph.report.found import Branch
+from amorph.report.found import Branch, found_run
 from amorph.report.whole import HEADLINES
 from amorph.run import read_json, write_json
 
@@ -105,6 +106,15 @@ def test_the_study_stands_there_and_makes_the_same_run(page, finished, tmp_path)
     text = page.words["pre"]
     (tmp_path / "study.toml").write_text(text[text.index("[run]") : text.index("@software")], encoding="utf-8")
     assert read_study(tmp_path / "study.toml") == read_study(finished.parent / "study.toml")
+
+
+def test_a_run_of_an_installed_package_has_a_page_without_a_commit(finished, tmp_path, monkeypatch):
+    found = found_run(finished)
+    made_by = {name: value for name, value in found.provenance.items() if name != "commit"}
+    monkeypatch.setattr("amorph.report.whole.found_run", lambda _: replace(found, provenance=made_by))
+    page = Reader(write_report(finished, tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert "numpy" in page.words["dt"]
+    assert "commit" not in page.words["dt"]
 
 
 def test_the_view_holds_both_structures(scenes, finished):
