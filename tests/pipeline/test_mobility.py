@@ -100,34 +100,6 @@ def test_a_host_whose_atoms_fly_does_not_survive(tmp_path, atoms):
     assert figures["host_displaced"] == {"O": 0.0}
 
 
-class Slid(Springs):
-    """Every atom on a spring, whose site goes elsewhere for some of them, within a hundred evaluations from one on."""
-
-    def __init__(self, atoms, moved, first):
-        super().__init__(atoms.positions, 5.0)
-        self.origin, self.moved, self.first = atoms.positions.copy(), moved, first
-
-    def evaluate(self, atoms):
-        gone = np.clip((self.evaluations - self.first) / 100, 0.0, 1.0)
-        self.sites = self.origin + gone * 0.8 * self.moved[:, None]  # 1.39 Å between its neighbors
-        return super().evaluate(atoms)
-
-
-@pytest.mark.parametrize(
-    ("hopping", "first", "survives"),
-    [
-        (1, 400, True),  # one of 32 is within the twentieth
-        (2, 400, False),  # a mean square of all O far below a quarter of (2.15 Å)²
-        (2, 50, True),  # in the equilibration: it stands while it is measured
-    ],
-)
-def test_a_few_atoms_of_the_host_that_hop_are_seen(tmp_path, atoms, hopping, first, survives):
-    moved = np.isin(np.arange(len(atoms)), np.flatnonzero(atoms.symbols == "O")[:hopping])
-    _, figures = move(tmp_path, atoms, Slid(atoms, moved, first), duration_ps=1.2, equilibration_ps=0.4)
-    assert figures["host_displaced"] == {"O": pytest.approx(0.0 if first == 50 else hopping / 32)}
-    assert figures["survives"] is survives
-
-
 def mobility(kelvin, diffusivity, *, survives=True):
     judged = {"verdict": "amorphous", "reason": "", "parent_order": None, "parent_order_limit": 0.1, "solid_share": 0.0}
     judged |= {"n_frames": 1, "anions": ["O"], "melted": None, "space_group": None, "bragg_peak": None}
