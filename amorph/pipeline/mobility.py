@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Gt, MinLen
 from ase import Atoms
 
-from amorph.analysis.crystallinity import Crystallinity, crystallinity, displacements
+from amorph.analysis.crystallinity import Crystallinity, crystallinity, displaced_shares, displacements
 from amorph.analysis.transport import diffusion as measure, fit_arrhenius
 from amorph.calculators import calculator_name
 from amorph.figures import restored
@@ -34,7 +34,9 @@ FRAMES: Final = 32
 JUDGED: Final = 10
 """Frames at the end over which the structure is judged."""
 CAGE: Final = 0.5
-"""Share of the distance to its nearest neighbor from which an atom has left its place; a melt is at 1."""
+"""Share of the distance to its nearest neighbor from which an atom has left its place."""
+DISPLACED: Final = 0.05
+"""Share of an element's atoms that may have left theirs in a host that survives."""
 
 Kelvin = Annotated[float, Gt(0), Unit("K")]
 
@@ -105,12 +107,15 @@ def mobility_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Mobility:
     record_dynamics(stage, atoms, setting.calculator, setting.rng(stage.name), setting.work)
     rows = read_thermo(stage.directory / "thermo.csv")
     kelvin = float(np.mean([row.temperature_K for row in rows if row.segment == MEASURED]))
-    last = deque[Atoms](maxlen=JUDGED)
+    # the last step may lie between two samples
+    counted = [row.segment == MEASURED and row.step % every == 0 for row in rows]
+    last, places = deque[Atoms](maxlen=JUDGED), Places(sum(counted), len(atoms))
 
     def measured() -> Iterator[Atoms]:
-        for frame, row in zip(sampled_frames(stage.directory / "trajectory.extxyz"), rows, strict=True):
-            if row.segment == MEASURED and row.step % every == 0:  # the last step may lie between two samples
+        for frame, counts in zip(sampled_frames(stage.directory / "trajectory.extxyz"), counted, strict=True):
+            if counts:
                 last.append(frame)
+                places.add(frame)
                 yield frame
 
     found = measure(
@@ -122,7 +127,8 @@ def mobility_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Mobility:
     )
     moved, _ = displacements(atoms, list(last))
     after = crystallinity(list(last), melted=setting.melted)
-    faults = _faults(atoms, element, list(last), after)
+    left = displaced_shares(atoms, places.before, places.after, mobile=element, beyond=CAGE)
+    faults = _faults(left, crystallinity(atoms, melted=setting.melted), after)
     mobile = found.ions[element]
     result = Mobility(
         calculator_name(setting.calculator),
@@ -137,8 +143,9 @@ def mobility_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Mobility:
         mobile.conductivity_S_per_cm,
         {symbol: square for symbol, square in moved.items() if symbol != element},
         not faults,
-        "; ".join(faults) or f"no element of it moves by more than {CAGE:g} of its nearest distance, root mean square",
+        "; ".join(faults) or f"of no element of it more than {DISPLACED:.0%} of the atoms have left their places",
         after,
+        left,
         found.figures()["ions"],
     )
     write_json(stage.directory / MOBILITY, result.figures())
@@ -146,14 +153,28 @@ def mobility_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Mobility:
     return result
 
 
-def _faults(atoms: Atoms, element: str, last: list[Atoms], after: Crystallinity) -> list[str]:
+class Places:
+    """Where the atoms of so many frames stand: means over the first quarter and over the last, free of vibration."""
+
+    def __init__(self, frames: int, atoms: int) -> None:
+        self._frames, self._quarter, self._seen = frames, frames // 4, 0
+        self.before, self.after = np.zeros((2, atoms, 3))
+
+    def add(self, frame: Atoms) -> None:
+        """Take one frame more."""
+        if self._seen < self._quarter:
+            self.before += frame.positions / self._quarter
+        if self._seen >= self._frames - self._quarter:
+            self.after += frame.positions / self._quarter
+        self._seen += 1
+
+
+def _faults(left: Mapping[str, float], before: Crystallinity, after: Crystallinity) -> list[str]:
     """Say what has become of the host: an element of it that has left its places, an order that is another."""
-    before = crystallinity(atoms, melted=after.melted)
-    moved, needed = displacements(atoms, last)
     faults = [
-        f"{symbol} has moved by {square:.2f} Å², above {limit:.2f}"
-        for symbol, square in moved.items()
-        if symbol != element and square > (limit := CAGE**2 * needed[symbol])
+        f"{share:.0%} of {symbol} have left their places, more than {DISPLACED:.0%}"
+        for symbol, share in left.items()
+        if share > DISPLACED
     ]
     if before.is_disordered != after.is_disordered:
         faults.append(f"its crystal order {'is lost' if after.is_disordered else 'has grown'}: {after.reason}")

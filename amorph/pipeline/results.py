@@ -186,13 +186,15 @@ class Mobility(Result):
     conductivity_S_per_cm: float | None
     """Conductivity by the ion [S/cm]; None where the motion of all of them together is not resolved."""
     host_moved_A2: Mapping[str, float]
-    """Mean-square displacement of each element of the host since the relaxed structure [Å²]."""
+    """Mean-square displacement of each element of the host since the relaxed structure, vibration and all [Å²]."""
     survives: bool
     """Whether the host stands: none of its elements has left its places, and its order is what it was."""
     reason: str
     """What says so."""
     crystallinity: Crystallinity
     """Verdict on the last frames."""
+    host_displaced: Mapping[str, float] = field(default_factory=dict)
+    """Share of the atoms of each element of the host that left their places while it was measured."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """How each element moves."""
 

@@ -91,11 +91,13 @@ def test_ions_on_springs_do_not_diffuse_and_their_host_stands(tmp_path, atoms):
 
 def test_a_host_whose_atoms_fly_does_not_survive(tmp_path, atoms):
     _, figures = move(tmp_path, atoms, Loose(atoms, "O"), duration_ps=0.17)
-    # (3 kT/m) t² is 1.4 Å² after 0.17 ps, above a quarter of (2.15 Å)²
+    # √(3 kT/m) is 6.8 Å/ps, and 0.13 ps lie between the quarters: 0.2 of Maxwell's atoms come beyond half of 2.15 Å
     assert not figures["survives"]
-    assert figures["reason"].startswith("O ")
+    assert figures["host_displaced"]["O"] == pytest.approx(0.2, abs=0.14)
+    assert figures["reason"].startswith(f"{figures['host_displaced']['O']:.0%} of O ")
     _, figures = move(tmp_path / "ion", atoms, Loose(atoms, "Mg"), duration_ps=0.17)
     assert figures["survives"]
+    assert figures["host_displaced"] == {"O": 0.0}
 
 
 def mobility(kelvin, diffusivity, *, survives=True):
@@ -104,7 +106,13 @@ def mobility(kelvin, diffusivity, *, survives=True):
     judged |= dict.fromkeys(("bragg_peak_limit", "mean_square_displacement", "required_displacement"))
     found = {"model": "Toy", "element": "Mg", "temperature_K": kelvin, "measured_K": kelvin, "duration_ps": 1.0}
     found |= {"diffusivity_cm2_s": diffusivity, "standard_error": None if diffusivity is None else 0.1 * diffusivity}
-    found |= {"interval_95": None, "upper_limit_cm2_s": 1e-8, "conductivity_S_per_cm": None, "host_moved_A2": {}}
+    found |= {
+        "interval_95": None,
+        "upper_limit_cm2_s": 1e-8,
+        "conductivity_S_per_cm": None,
+        "host_moved_A2": {},
+        "host_displaced": {},
+    }
     return found | {"survives": survives, "reason": "", "crystallinity": judged}
 
 

@@ -1,5 +1,6 @@
 from .order import (
     bond_harmonics as bond_harmonics,
+    displaced_shares as displaced_shares,
     displacements as displacements,
     harmonic_products as harmonic_products,
     nearest_pairs as nearest_pairs,

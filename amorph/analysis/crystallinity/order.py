@@ -109,11 +109,37 @@ def displacements(start: Atoms, frames: list[Atoms]) -> tuple[dict[str, float], 
         moved = (atoms.cell.scaled_positions(atoms.positions) - origin) @ atoms.cell.array
         moved -= masses @ moved / masses.sum()
         squares += np.sum(moved**2, axis=1) / len(frames)
-    nearest = nearest_pairs(start, 1)
-    distances = np.minimum.reduceat(nearest.d, np.flatnonzero(np.diff(nearest.i, prepend=-1)))
+    distances = _nearest_distances(start)
     symbols = np.array(start.symbols)
     species = sorted(set(start.symbols), key=lambda symbol: atomic_numbers[symbol])
     return (
         {symbol: float(squares[symbols == symbol].mean()) for symbol in species},
         {symbol: float(distances[symbols == symbol].mean() ** 2) for symbol in species},
     )
+
+
+def displaced_shares(
+    start: Atoms, before: NDArray[np.float64], after: NDArray[np.float64], *, mobile: str, beyond: float
+) -> dict[str, float]:
+    """Share of the atoms of each element but the mobile one that stand elsewhere after than before.
+
+    Elsewhere is further than `beyond` of the element's nearest distance in the start, seen from the center of mass of
+    all but the mobile atoms. Positions are unwrapped.
+    """
+    symbols = np.array(start.symbols)
+    host = symbols != mobile
+    masses = start.get_masses()[host]
+    steps = (after - before)[host]
+    moved = np.linalg.norm(steps - masses @ steps / masses.sum(), axis=1)
+    distances, symbols = _nearest_distances(start)[host], symbols[host]
+    return {
+        symbol: float(np.mean(moved[symbols == symbol] > beyond * distances[symbols == symbol].mean()))
+        for symbol in sorted(set(start.symbols) - {mobile}, key=lambda symbol: atomic_numbers[symbol])
+    }
+
+
+def _nearest_distances(atoms: Atoms) -> NDArray[np.float64]:
+    """Distance of each atom to its nearest [Å]."""
+    nearest = nearest_pairs(atoms, 1)
+    distances: NDArray[np.float64] = np.minimum.reduceat(nearest.d, np.flatnonzero(np.diff(nearest.i, prepend=-1)))
+    return distances
