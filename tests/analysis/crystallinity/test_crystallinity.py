@@ -15,6 +15,7 @@ from scipy.special import erfc, eval_legendre
 from amorph.analysis.crystallinity import (
     Crystallinity,
     crystallinity,
+    displaced_shares,
     settled_frames,
     verdict as module,
     verdict_of_trajectory,
@@ -935,3 +936,19 @@ def test_parent_and_anion_that_do_not_fit_are_refused() -> None:
         crystallinity(rocksalt(1), anion="S2-")
     with pytest.raises(ValueError, match=r"cannot read 'oxide' as an ion"):
         crystallinity(rocksalt(1), anion="oxide")
+
+
+def test_shares_of_an_element_that_stand_elsewhere():
+    start = bulk("MgO", "rocksalt", a=4.212, cubic=True).repeat(2)  # 32 of each, 2.106 Å apart
+    before = start.positions
+    oxygen = np.flatnonzero(start.symbols == "O")
+    after = before + np.array([5.0, -3.0, 1.0])  # the cell drifts
+    after[oxygen[:2]] += [1.2, 0.0, 0.0]  # above half of the distance
+    after[oxygen[2]] += [0.9, 0.0, 0.0]  # below it
+
+    def shares(mobile):
+        return displaced_shares(start, before, after, mobile=mobile, beyond=0.5)
+
+    assert shares("Li") == {"O": 2 / 32, "Mg": 0.0}
+    after[start.symbols == "Mg"] += [7.0, 0.0, 0.0]  # what is mobile neither counts nor drags the center of mass along
+    assert shares("Mg") == {"O": 2 / 32}
