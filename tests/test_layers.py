@@ -15,7 +15,8 @@ FLOORS = [
     {"calculators", "chgnet", "rocksalt", "substitution", "reading", "analysis"},
     {"meltquench", "relaxation", "export"},
     {"pipeline"},
-    {"ensemble", "report"},
+    {"ensemble"},
+    {"report"},
     {"cli", "__main__", "__init__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -19,6 +19,7 @@ from amorph.export.charts import Chart, charts_of, profile, spread, table_charts
 from amorph.reading import is_field, read_field, read_trajectory
 from amorph.report.curves import curves_of
 from amorph.report.found import columns, found_run
+from amorph.report.members import is_ensemble
 from amorph.report.steady import check_ensembles, target_temperature, timed
 from amorph.run import SUMMARY
 
@@ -59,7 +60,7 @@ def _table(path: Path) -> dict[str, Any]:
 
 
 def _of_folder(path: Path) -> list[Chart]:
-    if (path / "members.csv").exists():
+    if is_ensemble(path):
         raise ValueError(f"{path} is an ensemble; amorph ensemble summary {path} -o FILE.pdf draws it")
     if (path / SUMMARY).exists():
         return [chart for charts in curves_of(found_run(path)).values() for chart in charts]
