@@ -3,6 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ from annotated_types import Gt, MinLen
 from ase import Atoms
 
 from amorph.analysis.crystallinity import Crystallinity, crystallinity, displacements
-from amorph.analysis.transport import diffusion as measure, fit_arrhenius
+from amorph.analysis.transport import Diffusion, diffusion as measure, fit_arrhenius
 from amorph.calculators import calculator_name
 from amorph.figures import restored
 from amorph.meltquench import QuenchSchedule, Segment
@@ -18,6 +19,7 @@ from amorph.parameters import Count, Duration, Unit, checked
 from amorph.pipeline.recording import read_thermo, record_dynamics, sampled_frames
 from amorph.pipeline.results import Activation, Mobility
 from amorph.pipeline.stages import Setting
+from amorph.progress import Task
 from amorph.run import Stage, read_json, write_json
 from amorph.tables import parse_ion
 
@@ -103,23 +105,11 @@ def mobility_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Mobility:
     schedule, every = stage.parameters["schedule"], stage.parameters["sample_every"]
     element = parse_ion(stage.parameters["ion"]).element
     record_dynamics(stage, atoms, setting.calculator, setting.rng(stage.name), setting.work)
-    rows = read_thermo(stage.directory / "thermo.csv")
-    kelvin = float(np.mean([row.temperature_K for row in rows if row.segment == MEASURED]))
     last = deque[Atoms](maxlen=JUDGED)
-
-    def measured() -> Iterator[Atoms]:
-        for frame, row in zip(sampled_frames(stage.directory / "trajectory.extxyz"), rows, strict=True):
-            if row.segment == MEASURED and row.step % every == 0:  # the last step may lie between two samples
-                last.append(frame)
-                yield frame
-
-    found = measure(
-        measured(),
-        frame_interval_ps=schedule.time_ps(every),
-        temperature_K=kelvin,
-        charges={element: parse_ion(stage.parameters["ion"]).charge},
-        progress=setting.work.progress.task,
+    found = _measured(
+        stage.directory, stage.parameters["ion"], every, schedule.time_ps(every), last, setting.work.progress.task
     )
+    assert found.temperature_K is not None  # given above
     moved, _ = displacements(atoms, list(last))
     after = crystallinity(list(last), melted=setting.melted)
     faults = _faults(atoms, element, list(last), after)
@@ -128,7 +118,7 @@ def mobility_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Mobility:
         calculator_name(setting.calculator),
         element,
         schedule.target_K(schedule.steps),
-        kelvin,
+        found.temperature_K,
         found.duration_ps,
         mobile.diffusivity_cm2_s,
         mobile.standard_error,
@@ -144,6 +134,42 @@ def mobility_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Mobility:
     write_json(stage.directory / MOBILITY, result.figures())
     log.info("%s: %s; the host %s", stage.name, result.text, "stands" if not faults else f"does not: {result.reason}")
     return result
+
+
+def measured_again(folder: Path) -> Diffusion:
+    """Measure the dynamics of a finished stage again, which keeps their trajectory and no curves."""
+    made = read_json(folder / "stage.json")["parameters"]
+    every = made["sample_every"]
+    return _measured(folder, made["ion"], every, 1e-3 * made["schedule"]["timestep_fs"] * every)
+
+
+def _measured(
+    folder: Path,
+    ion: str,
+    every: int,
+    interval_ps: float,
+    last: deque[Atoms] | None = None,
+    progress: Task | None = None,
+) -> Diffusion:
+    """Measure the displacements of a trajectory; the last of its frames are kept in `last`."""
+    rows = read_thermo(folder / "thermo.csv")
+    kelvin = float(np.mean([row.temperature_K for row in rows if row.segment == MEASURED]))
+
+    def measured() -> Iterator[Atoms]:
+        for frame, row in zip(sampled_frames(folder / "trajectory.extxyz"), rows, strict=True):
+            if row.segment == MEASURED and row.step % every == 0:  # the last step may lie between two samples
+                if last is not None:
+                    last.append(frame)
+                yield frame
+
+    charge = parse_ion(ion)
+    return measure(
+        measured(),
+        frame_interval_ps=interval_ps,
+        temperature_K=kelvin,
+        charges={charge.element: charge.charge},
+        progress=progress,
+    )
 
 
 def _faults(atoms: Atoms, element: str, last: list[Atoms], after: Crystallinity) -> list[str]:
