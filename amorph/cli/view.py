@@ -14,7 +14,7 @@ def view(
     files: Annotated[
         list[Path],
         Parameter(
-            help="Structures, trajectories (a movie), fields in .npz, surfaces in .ply, .stl or .obj (drawn with the "
+            help="Structures, trajectories (a movie), fields, surfaces in .ply, .stl or .obj (drawn with the "
             "structure before them)."
         ),
     ],

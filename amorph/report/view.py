@@ -26,7 +26,7 @@ def write_view(
     path
         Where it is written.
     files
-        Structures, trajectories, whose frames become a movie, fields in .npz, which have their structure with them,
+        Structures, trajectories, whose frames become a movie, fields, which have their structure with them,
         and surfaces, which are drawn with the structure named before them.
     ion
         The mobile ion, which can be shown alone; by default that of the first field.
