@@ -64,9 +64,8 @@ def show(run: Path, page: Path, browser: Browser) -> None:
     values, atoms = read_field(field)
     grid, said = " × ".join(map(str, values.grid)), browser.complaints or "nothing"
     print(f"{run.name}: {len(atoms)} atoms, {grid} points; the browser complained of {said}")
-    print(
-        f"  made in {seconds:.1f} s ({busy:.1f} s of processor), drawn in {opened:.1f} s, {page.stat().st_size / 1e6:.1f} MB"
-    )
+    size = page.stat().st_size / 1e6
+    print(f"  made in {seconds:.1f} s ({busy:.1f} s of processor), drawn in {opened:.1f} s, {size:.1f} MB")
 
 
 def processor_s() -> float:
