@@ -8,7 +8,6 @@ from cyclopts import Parameter
 
 from amorph.cli.options import Json, Output, Quiet, check_output
 from amorph.cli.output import say, show_json, start
-from amorph.report import is_ensemble, write_ensemble_report, write_report
 
 log = logging.getLogger(__name__)
 
@@ -46,4 +45,6 @@ def tried_page(directory: Path) -> Path | None:
 
 
 def _written(directory: Path, path: Path | None = None) -> Path:
+    from amorph.report import is_ensemble, write_ensemble_report, write_report
+
     return (write_ensemble_report if is_ensemble(directory) else write_report)(directory, path)

@@ -11,7 +11,7 @@ from annotated_types import Gt, MinLen
 from ase import Atoms
 
 from amorph.analysis.crystallinity import Crystallinity, crystallinity, displacements
-from amorph.analysis.transport import Diffusion, diffusion as measure, fit_arrhenius
+from amorph.analysis.transport import Arrhenius, Diffusion, diffusion as measure, fit_arrhenius
 from amorph.calculators import calculator_name
 from amorph.figures import restored
 from amorph.meltquench import QuenchSchedule, Segment
@@ -134,6 +134,12 @@ def mobility_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Mobility:
     write_json(stage.directory / MOBILITY, result.figures())
     log.info("%s: %s; the host %s", stage.name, result.text, "stands" if not faults else f"does not: {result.reason}")
     return result
+
+
+def motion_found(figures: Mapping[str, Any]) -> tuple[dict[str, Mobility], Arrhenius | None]:
+    """Read back what the stages of one structure found, by their names, and the line through it."""
+    found = {name: restored(Mobility, figures[name]) for name in figures if name.startswith("diffusion_")}
+    return found, restored(Activation, figures["activation"]).line if found else None
 
 
 def measured_again(folder: Path) -> Diffusion:

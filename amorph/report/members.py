@@ -13,7 +13,7 @@ from amorph.ensemble.plan import KEPT
 from amorph.ensemble.plot import ensemble_chart
 from amorph.ensemble.status import FINISHED, MemberStatus, member_rows, member_status, summary_of
 from amorph.ensemble.summary import OF_A_MEMBER, EnsembleSummary, summarize_ensemble
-from amorph.figures import text_of
+from amorph.export.charts import number
 from amorph.reading import read_toml
 from amorph.report.citations import bibtex, keys_of_study
 from amorph.report.drawing import Drawing, inlined
@@ -194,5 +194,5 @@ def _provenance(done: Iterable[Found]) -> dict[str, str]:
         for table, about in _MADE_BY.items():
             listed |= {f"{about}{name}": value for name, value in made_by.get(table, {}).items()}
         for name, value in listed.items():
-            found.setdefault(name, {})[text_of(value)] = None
+            found.setdefault(name, {})[number(value)] = None
     return {name: "; ".join(values) for name, values in found.items()}

@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from amorph.analysis.electrochemistry import Voltage
 from amorph.export.charts import Chart, Rate, diffusion_by_temperature, displacements, displacements_by, voltages
-from amorph.figures import restored
-from amorph.pipeline.mobility import MOBILITY, measured_again
-from amorph.pipeline.results import Activation, Mobility
+from amorph.pipeline.electrode import voltage_found
+from amorph.pipeline.mobility import MOBILITY, measured_again, motion_found
 from amorph.report.found import FoundRun
 from amorph.run import read_json
 
@@ -20,7 +18,7 @@ def moving(run: FoundRun) -> list[Chart]:
     """Give the displacements of every row of stages that measures them, and D by temperature of all of them."""
     charts, rates, lines = [], {}, {}
     for number, (name, (home, figures)) in enumerate(_chains(run).items()):
-        found = {stage: restored(Mobility, figures[stage]) for stage in figures if stage.startswith("diffusion_")}
+        found, line = motion_found(figures)
         if not found:
             continue
         measured = {f"{one.temperature_K:g} K": measured_again(_folder(home, stage)) for stage, one in found.items()}
@@ -31,7 +29,7 @@ def moving(run: FoundRun) -> list[Chart]:
             Rate(one.measured_K, one.diffusivity_cm2_s, one.interval_95, one.upper_limit_cm2_s, one.survives)
             for one in found.values()
         ]
-        if (line := restored(Activation, figures["activation"]).line) is not None:
+        if line is not None:
             lines[series] = line
     return [*charts, diffusion_by_temperature(rates, lines)] if rates else []
 
@@ -39,7 +37,7 @@ def moving(run: FoundRun) -> list[Chart]:
 def leaving(run: FoundRun) -> list[Chart]:
     """Give the voltage of glass and crystal on the removal of the ion, where it was asked for."""
     found = {
-        name: restored(Voltage, branch.figures["voltage"]["voltage"])
+        name: voltage_found(branch.figures["voltage"])
         for name, branch in run.branches.items()
         if "voltage" in branch.figures
     }
@@ -51,8 +49,8 @@ def moved_in_stage(folder: Path) -> list[Chart]:
     if (folder / MOBILITY).exists():
         return [displacements({"": measured_again(folder)})]
     mark = folder / "stage.json"
-    found = read_json(mark)["figures"].get("voltage") if mark.exists() else None
-    return [] if found is None else [voltages({"": restored(Voltage, found)})]
+    figures = read_json(mark)["figures"] if mark.exists() else {}
+    return [voltages({"": voltage_found(figures)})] if "voltage" in figures else []
 
 
 def _chains(run: FoundRun) -> dict[str, Chain]:
