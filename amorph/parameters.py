@@ -56,7 +56,10 @@ class Meaning:
 Length = Annotated[float, Gt(0), Unit("Å")]
 NonNegativeLength = Annotated[float, Ge(0), Unit("Å")]
 Duration = Annotated[float, Gt(0), Unit("ps")]
+Timestep = Annotated[float, Gt(0), Unit("fs")]
 Temperature = Annotated[float, Ge(0), Unit("K")]
+Kelvin = Annotated[float, Gt(0), Unit("K")]
+"""A temperature that is not 0."""
 Pressure = Annotated[float, Unit("GPa")]
 Density = Annotated[float, Gt(0), Unit("g/cm³")]
 Force = Annotated[float, Gt(0), Unit("eV/Å")]

@@ -63,7 +63,7 @@ def bvs(
     Without --ion it shows the bond valence sum of every atom beside its oxidation state, and the global instability
     index; -o FILE.csv keeps that of every atom.
 
-    The name of --output chooses the format: npz (which amorph isosurface and percolation read), cube, xsf, CHGCAR, vti,
+    The name of --output chooses the format: npz (which loses nothing), cube, xsf, CHGCAR, vti,
     vts. With several ions each has its file: of -o bvs.npz, bvs_Mg2+.npz and bvs_Ca2+.npz.
     """
     start(quiet=quiet)

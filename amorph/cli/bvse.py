@@ -26,7 +26,7 @@ def bvse(
 ) -> None:
     """Map the bond-valence site energy that an ion would have at every point of a grid over the cell.
 
-    The name of --output chooses the format: npz (which amorph isosurface and percolation read), cube, xsf, CHGCAR, vti,
+    The name of --output chooses the format: npz (which loses nothing), cube, xsf, CHGCAR, vti,
     vts.
     """
     start(quiet=quiet)

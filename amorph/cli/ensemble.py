@@ -138,14 +138,18 @@ def _submit(plan: "Ensemble", directory: Path, workers: int | None, *, quiet: bo
 
 def _end(directory: Path, outcome: "Outcome", *, json: bool, quiet: bool, stopped_by: str = "") -> None:
     """Show where the members stand, and end with the exit status that says so."""
+    from amorph.cli.report import tried_page
     from amorph.ensemble.status import member_status
     from amorph.run import Stopped
 
     states = _states(directory)
+    page = tried_page(directory) if _finished(states) else None
     if json:
         show_json(states)
     elif not quiet:
         say(_counts(states))
+        if page is not None:
+            say(f"page: {page}")
     if outcome.failed:
         name, error = next(iter(outcome.failed.items()))
         raise RuntimeError(f"{len(outcome.failed)} of {_kind(states, name)} failed; {name}: {error}")
@@ -259,17 +263,14 @@ def ensemble_summary(
             }
         )
     elif not quiet:
-        for point in dict.fromkeys(tuple(entry.point.items()) for entry in summary.statistics):
-            rows = [entry.short_row() for entry in summary.statistics if tuple(entry.point.items()) == point]
-            show(rows, title=", ".join(f"{key} {value}" for key, value in point) or None)
+        for point in summary.points:
+            rows = [entry.short_row() for entry in summary.statistics if entry.point == point]
+            show(rows, title=", ".join(f"{key} {value}" for key, value in point.items()) or None)
             say("")
         if any(entry.structure == "difference" for entry in summary.statistics):
             say("Δ is glass less crystal of the same member")
-        for name, found in summary.melts.items():
-            say(
-                f"{name}: {found['number']} snapshots {found['spacing_ps']:.3g} ps apart, worth "
-                f"{found['effective_frames']:.1f} independent ones; the errors of the glass count that"
-            )
+        for line in summary.of_melts:
+            say(line)
         for name, reason in summary.apart.items():
             say(f"{'counted, though a check failed' if include_failed else 'apart'}: {name}: {reason}")
         if summary.missing:

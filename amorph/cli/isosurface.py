@@ -28,7 +28,7 @@ Level = Annotated[
 
 @takes(surface_of, contour, skip=("value",))
 def isosurface(
-    file: Annotated[Path, Parameter(help="Field: .npz that amorph wrote, or a CUBE, CHGCAR or LOCPOT.")],
+    file: Annotated[Path, Parameter(help="Field that amorph wrote, or a CUBE, XSF, CHGCAR or LOCPOT.")],
     /,
     *,
     level: Level = None,

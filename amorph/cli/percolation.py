@@ -32,7 +32,7 @@ from amorph.export import PATH_WRITERS, write_path, writer_for
 from amorph.fields import ScalarField
 from amorph.parameters import arguments_of, model_of, parse
 from amorph.progress import Progress
-from amorph.reading import is_grid_text, read_field, read_structure
+from amorph.reading import OWN_FIELDS, is_field, read_field, read_structure
 from amorph.relaxation import relax
 
 Quantity = Literal["bvse", "bvs", "mismatch", "distance"]
@@ -42,7 +42,7 @@ _STAGES: dict[str, Any] = {"bvse": bvse_map, "bvs": bvs_map, "mismatch": bvs_map
 
 @takes(bvse_map, bvs_map, distance_map, read_structure, refine_path, make_calculator, skip=("window",))
 def percolation(
-    file: Annotated[Path, Parameter(help="Structure; or a field: .npz of amorph, or a CUBE, CHGCAR or LOCPOT.")],
+    file: Annotated[Path, Parameter(help="Structure; or a field that amorph wrote, a CUBE, XSF, CHGCAR or LOCPOT.")],
     /,
     *,
     ion: Annotated[str | None, Parameter(help="The mobile ion of a structure: Li+.")] = None,
@@ -152,7 +152,7 @@ def _field(
 ) -> tuple[ScalarField, Atoms]:
     """Read a field, or map what is asked of a structure."""
     # without an ion a CHGCAR or CUBE is the field in it, with one the structure
-    if file.suffix.lower() == ".npz" or (ion is None and quantity is None and is_grid_text(file.name)):
+    if file.suffix.lower() in OWN_FIELDS or (ion is None and quantity is None and is_field(file)):
         asked = {"ion": ion, "quantity": quantity, **parameters}
         if given := {name: value for name, value in asked.items() if value is not None}:
             raise ValueError(f"{_flag(given)} belongs to a structure, and {file} is a field; leave it out")

@@ -42,6 +42,7 @@ def run(
 
     The same command on the same directory continues a run that was stopped and skips what is finished.
     """
+    from amorph.cli.report import tried_page
     from amorph.pipeline import read_study, run_study
     from amorph.run import StopRequest
 
@@ -63,7 +64,7 @@ def run(
         log.info("calling the code that %s names: %s", study, foreign)
     stop = StopRequest(max_hours=max_hours, ends_process=True)
     summary = run_study(plan, directory, progress=Progress(visible=not quiet), stop=stop, force=force)
-    page = _page(directory)
+    page = tried_page(directory)
     if json:
         show_json(summary.figures())
     elif not quiet:
@@ -124,14 +125,3 @@ def _rehearse(plan: "Study", *, time_factory: bool, json: bool) -> None:
         f"{cost.memory_bytes / 1e9:.2f} GB above the interpreter, {cost.available_bytes / 1e9:.1f} GB are free; "
         "reference crystals, maps and pictures take a minute or two beside that"
     )
-
-
-def _page(directory: Path) -> Path | None:
-    """Make the page of the run; the run is done, whatever becomes of it."""
-    from amorph.report import write_report
-
-    try:
-        return write_report(directory)
-    except Exception as error:
-        log.warning("no page was made (%s: %s); amorph report %s tries again", type(error).__name__, error, directory)
-        return None

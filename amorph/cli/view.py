@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from amorph.cli.options import Json, Output, Quiet, check_output
 from amorph.cli.output import say, show_json, start
+from amorph.export.picture import Colors
 from amorph.report import write_view
 
 
@@ -14,7 +15,7 @@ def view(
     files: Annotated[
         list[Path],
         Parameter(
-            help="Structures, trajectories (a movie), fields in .npz, surfaces in .ply, .stl or .obj (drawn with the "
+            help="Structures, trajectories (a movie), fields, surfaces in .ply, .stl or .obj (drawn with the "
             "structure before them)."
         ),
     ],
@@ -29,6 +30,9 @@ def view(
             help="Levels of the fields on the slider; of a bond-valence map, half widths of the window [v.u.].",
         ),
     ] = None,
+    colors: Annotated[
+        Colors, Parameter(help="Colors of the elements: told apart, VESTA's, or CPK (Jmol's).")
+    ] = "distinct",
     output: Output = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -41,7 +45,7 @@ def view(
     if output is None:
         raise ValueError("a view needs a file; give -o view.html")
     check_output(output, lambda path: None)
-    write_view(output, files, ion=ion, levels=level)
+    write_view(output, files, ion=ion, levels=level, colors=colors)
     if json:
         show_json({"file": output})
     elif not quiet:

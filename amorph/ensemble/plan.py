@@ -19,8 +19,11 @@ from amorph.ensemble.status import sealed
 from amorph.parameters import Count, Seed, Unit, checked, parse
 from amorph.pipeline import Study, read_study, rehearse, resolve
 from amorph.reading import read_toml
-from amorph.run import binding, difference, refuse_links, write_atomically, write_csv
+from amorph.run import binding, difference, refuse_links, toml_form, write_atomically, write_csv
 from amorph.run.lock import locked
+
+KEPT: Final = ("ensemble.toml", "study.toml")
+"""Files of an ensemble's directory that make it again."""
 
 MOST_MEMBERS: Final = 100_000
 """More members than this must be a slip."""
@@ -146,8 +149,20 @@ class Ensemble:
     """How they are queued: the table [slurm]."""
     parsl: Mapping[str, Any]
     """How Parsl runs them: the table [parsl]."""
+    base: Study
+    """The study whose keys are varied."""
+    tables: Mapping[str, Any]
+    """The tables of its file, every default filled in."""
     melts: tuple[Member, ...] = ()
     """Melts that members share, to be run before them."""
+
+    @property
+    def texts(self) -> dict[str, bytes]:
+        """The files that make it again, by their names."""
+        study = KEPT[1]
+        tables = {**self.tables, "ensemble": {**self.tables["ensemble"], "title": self.title, "study": study}}
+        contents = (toml_form(tables), self.base.written)
+        return {name: tomli_w.dumps(content).encode() for name, content in zip(KEPT, contents, strict=True)}
 
     @property
     def points(self) -> tuple[Mapping[str, Any], ...]:
@@ -175,11 +190,14 @@ def read_ensemble(path: Path) -> Ensemble:
         tasks = parse(parsl, dict(content.get("parsl", {})), table="parsl")
         base = read_study(path.parent / general["study"])
         members = _expand(base, general, vary)
+        resolved = {"ensemble": general, "vary": vary, "slurm": queue, "parsl": tasks}
         melts: tuple[Member, ...] = ()
         if "melt" in content:
-            duration = parse(melt, dict(content["melt"]), table="melt")["duration_ps"]
-            melts, members = _share(members, duration, general["seed"])
-        return Ensemble(general["title"] or str(base["run"]["title"]), vary, members, queue, tasks, melts)
+            resolved["melt"] = parse(melt, dict(content["melt"]), table="melt")
+            melts, members = _share(members, resolved["melt"]["duration_ps"], general["seed"])
+        tables = {name: resolved[name] for name in content}
+        title = general["title"] or str(base["run"]["title"])
+        return Ensemble(title, vary, members, queue, tasks, base, tables, melts)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -205,6 +223,8 @@ def prepare(plan: Ensemble, directory: Path) -> None:
     with locked(directory):  # another command may prepare other members there
         for member in itertools.chain(*_to_be_written(plan, studies)):
             write_atomically(studies / f"{member.name}.toml", member.text)
+        for name, text in plan.texts.items():
+            write_atomically(directory / name, text)
         write_csv(directory / "members.csv", sealed([_row(plan, member) for member in plan.members]))
 
 

@@ -40,7 +40,7 @@ def write_summary(path: Path, summary: EnsembleSummary) -> None:
 def ensemble_chart(summary: EnsembleSummary) -> Chart:
     """Draw a panel for each figure: the mean of each combination with its 95 % interval, every member as a point."""
     names = list(dict.fromkeys((entry.figure, entry.unit) for entry in summary.statistics))
-    points = list(dict.fromkeys(tuple(entry.point.items()) for entry in summary.statistics))
+    points = summary.points
     sides = list(dict.fromkeys(e.structure for e in summary.statistics if e.structure != "difference"))
 
     def draw(panels: Sequence[Any], colors: Palette) -> None:
@@ -50,16 +50,16 @@ def ensemble_chart(summary: EnsembleSummary) -> Chart:
             for entry in summary.statistics:
                 if (entry.figure, entry.unit) == (name, unit) and entry.structure in sides:
                     side = sides.index(entry.structure)
-                    place = points.index(tuple(entry.point.items())) + 0.24 * side - 0.12 * (len(sides) - 1)
+                    place = points.index(entry.point) + 0.24 * side - 0.12 * (len(sides) - 1)
                     _members(axes, entry, place, side, colors)
             axes.set_xlim(-0.6, len(points) - 0.4)
-            axes.set_xticks(range(len(points)), ["\n".join(dict(point).values()) for point in points], fontsize=8)
+            axes.set_xticks(range(len(points)), ["\n".join(point.values()) for point in points], fontsize=8)
         first = panels[0]
         handles = dict(zip(*reversed(first.get_legend_handles_labels()), strict=True))
         first.legend(handles.values(), handles.keys(), fontsize=8)
 
     counted = any(any(entry.failed) for entry in summary.statistics)
-    notes = [f"by {', '.join(key for key, _ in points[0])}"] if points[0] else []
+    notes = [f"by {', '.join(points[0])}"] if points[0] else []
     if summary.apart:
         notes.append(
             f"{'counted (×) although' if counted else 'not counted,'} a check failed: {', '.join(summary.apart)}"

@@ -17,7 +17,7 @@ from amorph.ensemble.status import FINISHED, melt_names, member_rows, member_sta
 Point = tuple[tuple[str, str], ...]
 """Varied keys and their values."""
 Structure = Literal["glass", "crystal", "difference"]
-_PLACE: Final = {"member", "seed", "melt", "snapshot"}
+OF_A_MEMBER: Final = {"member", "seed", "melt", "snapshot"}
 """Columns of the table of members that tell members apart, not combinations."""
 
 CONFIDENCE = 0.95
@@ -113,6 +113,12 @@ class Statistics:
         low, high = self.limits or (-math.inf, math.inf)
         return max(self.mean - half, low), min(self.mean + half, high)
 
+    @property
+    def differs(self) -> bool:
+        """Whether this is a difference whose interval does not hold 0."""
+        low, high = self.interval or (0.0, 0.0)
+        return self.structure == "difference" and not low <= 0.0 <= high
+
     def row(self) -> dict[str, Any]:
         """Give the row of a table."""
         low, high = self.interval or (None, None)
@@ -158,6 +164,20 @@ class EnsembleSummary:
     """Members that are not done."""
     melts: Mapping[str, Mapping[str, Any]]
     """Melts that members share, and what is known of their snapshots."""
+
+    @property
+    def points(self) -> list[Mapping[str, str]]:
+        """The combinations of varied values that have figures."""
+        return [dict(point) for point in dict.fromkeys(tuple(entry.point.items()) for entry in self.statistics)]
+
+    @property
+    def of_melts(self) -> list[str]:
+        """A sentence for each shared melt."""
+        return [
+            f"{name}: {found['number']} snapshots {found['spacing_ps']:.3g} ps apart, worth "
+            f"{found['effective_frames']:.1f} independent ones; the errors of the glass count that"
+            for name, found in self.melts.items()
+        ]
 
     def table(self) -> list[dict[str, Any]]:
         """One row per combination, figure and structure."""
@@ -205,7 +225,7 @@ def summarize_ensemble(directory: Path, *, include_failed: bool = False) -> Ense
     collected: dict[tuple[Point, str, str, Structure], list[tuple[float, dict[str, str], bool]]] = {}
     for member in member_rows(directory):
         name = member["member"]
-        point = tuple((key, value) for key, value in member.items() if key not in _PLACE)
+        point = tuple((key, value) for key, value in member.items() if key not in OF_A_MEMBER)
         status = member_status(directory, name)
         summary = summary_of(directory / name)
         if status.state not in FINISHED or summary is None:

@@ -6,11 +6,10 @@ from itertools import pairwise
 from typing import Annotated, Final, Literal
 
 import numpy as np
-from annotated_types import Gt
 from numpy.typing import NDArray
 from pydantic import Discriminator, Tag
 
-from amorph.parameters import Duration, Pressure, Temperature, Unit, parse
+from amorph.parameters import Duration, Pressure, Temperature, Timestep, parse
 
 MELT_SHARE: Final = 0.9
 """Share of the highest target above which a schedule without a hold there is in its melt."""
@@ -18,7 +17,6 @@ MELT_SHARE: Final = 0.9
 MEMORY: Final = 10.0
 """Damping times of the thermostat after which a jump of the target is forgotten."""
 
-Timestep = Annotated[float, Gt(0), Unit("fs")]
 Ensemble = Literal["NVT", "NPT", "NVE", "Bussi"]
 
 _WITHOUT_REST: Final = {

@@ -11,8 +11,9 @@ from typing import Any, Final
 import numpy as np
 from ase import Atoms
 
-from amorph.analysis.electrochemistry import metal_crystal, moments_by, voltage
+from amorph.analysis.electrochemistry import Voltage, metal_crystal, moments_by, voltage
 from amorph.calculators import calculator_name
+from amorph.figures import restored
 from amorph.pipeline.results import Removal
 from amorph.pipeline.stages import Setting
 from amorph.relaxation import relaxation
@@ -122,3 +123,9 @@ def try_removal(table: Mapping[str, Any], atoms: Atoms, rng: np.random.Generator
         What :func:`amorph.analysis.electrochemistry.voltage` raises.
     """
     voltage(atoms, lambda start: _Minimum(start, 0.0, True, 0), **table, rng=rng)
+
+
+def voltage_found(figures: Mapping[str, Any]) -> Voltage:
+    """Read back the voltage that a stage found."""
+    found: Voltage = restored(Voltage, figures["voltage"])
+    return found

@@ -2,22 +2,25 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
-from annotated_types import Gt, MinLen
+from annotated_types import MinLen
 from ase import Atoms
 
 from amorph.analysis.crystallinity import Crystallinity, crystallinity, displaced_shares, displacements
-from amorph.analysis.transport import diffusion as measure, fit_arrhenius
+from amorph.analysis.transport import Arrhenius, Diffusion, diffusion as measure, fit_arrhenius
+from amorph.analysis.transport.regression import FEWEST_FRAMES
 from amorph.calculators import calculator_name
 from amorph.figures import restored
 from amorph.meltquench import QuenchSchedule, Segment
-from amorph.parameters import Count, Duration, Unit, checked
+from amorph.parameters import Count, Duration, Kelvin, Timestep, checked
 from amorph.pipeline.recording import read_thermo, record_dynamics, sampled_frames
 from amorph.pipeline.results import Activation, Mobility
 from amorph.pipeline.stages import Setting
+from amorph.progress import Task
 from amorph.run import Stage, read_json, write_json
 from amorph.tables import parse_ion
 
@@ -29,16 +32,12 @@ MEASURED: Final = "measure"
 """Name of the segment in which displacements count."""
 RELAXATION_PS: Final = 0.1
 """Time in which Bussi's thermostat relaxes the kinetic energy [ps]."""
-FRAMES: Final = 32
-"""Frames that a diffusion coefficient needs."""
 JUDGED: Final = 10
 """Frames at the end over which the structure is judged."""
 CAGE: Final = 0.5
 """Share of the distance to its nearest neighbor from which an atom has left its place."""
 DISPLACED: Final = 0.05
 """Share of an element's atoms that may have left theirs in a host that survives."""
-
-Kelvin = Annotated[float, Gt(0), Unit("K")]
 
 
 @checked
@@ -48,7 +47,7 @@ def diffusion(
     duration_ps: Duration,
     equilibration_ps: Duration = 2.0,
     thermostat: Literal["Bussi", "NVE"] = "Bussi",
-    timestep_fs: Annotated[float, Gt(0), Unit("fs")] = 2.0,
+    timestep_fs: Timestep = 2.0,
     sample_every: Count = 10,
     host: bool = True,
 ) -> None:
@@ -92,10 +91,10 @@ def at_temperature(table: Mapping[str, Any], kelvin: float, ion: str) -> dict[st
     )
     first, last = schedule.spans[1]
     every = table["sample_every"]
-    if (frames := last // every - first // every) < FRAMES:
+    if (frames := last // every - first // every) < FEWEST_FRAMES:
         raise ValueError(
-            f"duration_ps = {table['duration_ps']:g} in [diffusion] leaves {frames} frames to measure, and {FRAMES} "
-            "are needed; measure for longer, or lower sample_every"
+            f"duration_ps = {table['duration_ps']:g} in [diffusion] leaves {frames} frames to measure, and "
+            f"{FEWEST_FRAMES} are needed; measure for longer, or lower sample_every"
         )
     return {"schedule": schedule, "sample_every": every, "ion": ion}
 
@@ -105,29 +104,14 @@ def mobility_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Mobility:
     schedule, every = stage.parameters["schedule"], stage.parameters["sample_every"]
     element = parse_ion(stage.parameters["ion"]).element
     record_dynamics(stage, atoms, setting.calculator, setting.rng(stage.name), setting.work)
-    rows = read_thermo(stage.directory / "thermo.csv")
-    kelvin = float(np.mean([row.temperature_K for row in rows if row.segment == MEASURED]))
-    # the last step may lie between two samples
-    counted = [row.segment == MEASURED and row.step % every == 0 for row in rows]
-    last, places = deque[Atoms](maxlen=JUDGED), Places(sum(counted), len(atoms))
-
-    def measured() -> Iterator[Atoms]:
-        for frame, counts in zip(sampled_frames(stage.directory / "trajectory.extxyz"), counted, strict=True):
-            if counts:
-                last.append(frame)
-                places.add(frame)
-                yield frame
-
-    found = measure(
-        measured(),
-        frame_interval_ps=schedule.time_ps(every),
-        temperature_K=kelvin,
-        charges={element: parse_ion(stage.parameters["ion"]).charge},
-        progress=setting.work.progress.task,
+    kelvin, number, frames = _counted(stage.directory, every)
+    ends = Ends(number, len(atoms))
+    found = _measured(
+        ends.watched(frames), stage.parameters["ion"], schedule.time_ps(every), kelvin, setting.work.progress.task
     )
-    moved, _ = displacements(atoms, list(last))
-    after = crystallinity(list(last), melted=setting.melted)
-    left = displaced_shares(atoms, places.before, places.after, mobile=element, beyond=CAGE)
+    moved, _ = displacements(atoms, list(ends.last))
+    after = crystallinity(list(ends.last), melted=setting.melted)
+    left = displaced_shares(atoms, ends.before, ends.after, mobile=element, beyond=CAGE)
     faults = _faults(left, crystallinity(atoms, melted=setting.melted), after)
     mobile = found.ions[element]
     result = Mobility(
@@ -153,20 +137,58 @@ def mobility_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Mobility:
     return result
 
 
-class Places:
-    """Where the atoms of so many frames stand: means over the first quarter and over the last, free of vibration."""
+class Ends:
+    """How so many frames begin and end: mean places over the first and the last quarter, and the last frames."""
 
     def __init__(self, frames: int, atoms: int) -> None:
-        self._frames, self._quarter, self._seen = frames, frames // 4, 0
+        self._frames, self._quarter = frames, frames // 4
         self.before, self.after = np.zeros((2, atoms, 3))
+        self.last = deque[Atoms](maxlen=JUDGED)
 
-    def add(self, frame: Atoms) -> None:
-        """Take one frame more."""
-        if self._seen < self._quarter:
-            self.before += frame.positions / self._quarter
-        if self._seen >= self._frames - self._quarter:
-            self.after += frame.positions / self._quarter
-        self._seen += 1
+    def watched(self, frames: Iterable[Atoms]) -> Iterator[Atoms]:
+        """Hand the frames on and keep what they are judged by."""
+        for number, frame in enumerate(frames):
+            if number < self._quarter:
+                self.before += frame.positions / self._quarter
+            if number >= self._frames - self._quarter:
+                self.after += frame.positions / self._quarter
+            self.last.append(frame)
+            yield frame
+
+
+def motion_found(figures: Mapping[str, Any]) -> tuple[dict[str, Mobility], Arrhenius | None]:
+    """Read back what the stages of one structure found, by their names, and the line through it."""
+    found = {name: restored(Mobility, figures[name]) for name in figures if name.startswith("diffusion_")}
+    return found, restored(Activation, figures["activation"]).line if found else None
+
+
+def measured_again(folder: Path) -> Diffusion:
+    """Measure the dynamics of a finished stage again, which keeps their trajectory and no curves."""
+    made = read_json(folder / "stage.json")["parameters"]
+    kelvin, _, frames = _counted(folder, made["sample_every"])
+    return _measured(frames, made["ion"], 1e-3 * made["schedule"]["timestep_fs"] * made["sample_every"], kelvin)
+
+
+def _counted(folder: Path, every: int) -> tuple[float, int, Iterator[Atoms]]:
+    """Give the mean temperature while displacements count, and the frames of that time, with their number."""
+    rows = read_thermo(folder / "thermo.csv")
+    counts = [row.segment == MEASURED and row.step % every == 0 for row in rows]  # not a last step between two samples
+    kelvin = float(np.mean([row.temperature_K for row in rows if row.segment == MEASURED]))
+    pairs = zip(sampled_frames(folder / "trajectory.extxyz"), counts, strict=True)
+    return kelvin, sum(counts), (frame for frame, counted in pairs if counted)
+
+
+def _measured(
+    frames: Iterable[Atoms], ion: str, interval_ps: float, kelvin: float, progress: Task | None = None
+) -> Diffusion:
+    charge = parse_ion(ion)
+    return measure(
+        frames,
+        frame_interval_ps=interval_ps,
+        temperature_K=kelvin,
+        charges={charge.element: charge.charge},
+        progress=progress,
+    )
 
 
 def _faults(left: Mapping[str, float], before: Crystallinity, after: Crystallinity) -> list[str]:

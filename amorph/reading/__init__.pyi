@@ -1,6 +1,5 @@
 from .columns import read_columns as read_columns
-from .fields import is_field as is_field, read_field as read_field
-from .grid_text import is_grid_text as is_grid_text
+from .fields import OWN_FIELDS as OWN_FIELDS, is_field as is_field, read_field as read_field
 from .structures import (
     read_disordered as read_disordered,
     read_structure as read_structure,

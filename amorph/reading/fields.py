@@ -11,11 +11,15 @@ from numpy.typing import NDArray
 
 from amorph.fields import FieldKind, ScalarField
 from amorph.machine.memory import available_memory
-from amorph.reading.files import RefusedError, numeric, reason_of, regular_file, sound, too_large
-from amorph.reading.grid_text import is_grid_text, kind_of, read_grid_text
-from amorph.reading.packed import told
+from amorph.reading.files import RefusedError, aside, numeric, reason_of, regular_file, sound, too_large
+from amorph.reading.frames import Unfinished
+from amorph.reading.grid_text import holds_grid, is_grid_text, kind_of, read_grid_text
+from amorph.reading.packed import told, unpacked
+from amorph.reading.vtk_fields import read_vtk_field
 
 _NAMES: Final = ("values", "cell", "quantity", "unit", "parameters", "numbers", "positions", "pbc")
+OWN_FIELDS: Final = (".npz", ".vti", ".vts")
+"""Suffixes of fields that only amorph writes with their structure."""
 _STATES: Final = "oxidation_states"
 _OPTIONAL: Final = ("kind", "ion", _STATES)
 
@@ -27,7 +31,8 @@ def read_field(path: str | Path) -> tuple[ScalarField, Atoms]:
     ----------
     path
         An ``.npz`` that :func:`amorph.export.fields.write_field` wrote, or a calculation's CUBE, CHGCAR, AECCAR,
-        PARCHG, ELFCAR or LOCPOT, packed or not. Of several grids in one file the first is read.
+        PARCHG, ELFCAR, LOCPOT or XSF, packed or not; a ``.vti`` or ``.vts`` of amorph's. Of several grids in one file
+        the first is read.
 
     Raises
     ------
@@ -36,11 +41,12 @@ def read_field(path: str | Path) -> tuple[ScalarField, Atoms]:
         free.
     """
     path = regular_file(path)
-    if path.suffix.lower() != ".npz" and is_grid_text(path.name):
-        with told(path, "no field; give a CUBE, CHGCAR or LOCPOT, or an .npz that amorph wrote") as whole:
-            field, atoms = read_grid_text(whole)
+    remedy = "give a field that amorph wrote, a CUBE, XSF, CHGCAR or LOCPOT"
+    kind = path.suffix.lower()
+    if kind in {".vti", ".vts"} or (kind != ".npz" and is_grid_text(path.name)):
+        with told(path, f"no field; {remedy}") as whole:
+            field, atoms = (read_grid_text if is_grid_text(whole.name) else read_vtk_field)(whole)
         return field, sound(path, atoms)
-    remedy = "give a field that amorph wrote as .npz, a CUBE, CHGCAR or LOCPOT"
     try:
         content = _arrays(path)
     except RefusedError as error:
@@ -77,8 +83,16 @@ def read_field(path: str | Path) -> tuple[ScalarField, Atoms]:
 
 
 def is_field(path: Path) -> bool:
-    """Tell by its name whether a file holds a field."""
-    return path.suffix.lower() == ".npz" or is_grid_text(path.name)
+    """Tell whether a file holds a field: by its name, and where a structure could have that too by a look into it."""
+    if path.suffix.lower() in OWN_FIELDS:
+        return True
+    if not is_grid_text(path.name):
+        return False
+    try:
+        with aside(), unpacked(regular_file(path)) as whole:
+            return holds_grid(whole)
+    except (ValueError, RefusedError, Unfinished):  # who reads it says what is wrong
+        return False
 
 
 def _kind(content: dict[str, NDArray[Any]]) -> FieldKind:

@@ -1,11 +1,13 @@
-"""Scalar fields of other programs: CUBE, and VASP's CHGCAR and its like."""
+"""Scalar fields of other programs: CUBE, XSF, and VASP's CHGCAR and its like."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_numbers
 from ase.units import Bohr
 from numpy.typing import NDArray
 
@@ -43,11 +45,23 @@ def kind_of(quantity: str) -> FieldKind:
 def is_grid_text(name: str) -> bool:
     """Tell by its name, packed or not, whether a file may hold a field as text."""
     plain = re.sub(r"\.(gz|bz2|xz)$", "", name, flags=re.I)
-    return plain.lower().endswith((".cube", ".cub")) or is_vasp_text(plain)
+    return plain.lower().endswith((".cube", ".cub", ".xsf")) or is_vasp_text(plain)
+
+
+def holds_grid(path: Path) -> bool:
+    """Tell whether a file with such a name, unpacked, holds a grid behind its structure; a CUBE always does."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        if path.suffix.lower() == ".xsf":
+            return any("DATAGRID_3D" in line for line in file)
+        if path.suffix.lower() not in {".cube", ".cub"}:
+            lines = Lines(file)
+            poscar_atoms(lines)
+            return lines.skip_blank() and _is_grid(lines.next())
+    return True
 
 
 def read_grid_text(path: Path) -> tuple[ScalarField, Atoms]:
-    """Read a CUBE, or a file of VASP that holds a density or potential.
+    """Read a CUBE, an XSF, or a file of VASP that holds a density or potential.
 
     Raises
     ------
@@ -56,7 +70,8 @@ def read_grid_text(path: Path) -> tuple[ScalarField, Atoms]:
     """
     with path.open(encoding="utf-8", errors="replace") as file:
         try:
-            return _cube(file) if path.suffix.lower() in {".cube", ".cub"} else _vasp(file, path.name.upper())
+            reader = _READERS.get(path.suffix.lower())
+            return _vasp(file, path.name.upper()) if reader is None else reader(file)
         except Unfinished as error:
             raise RefusedError(f"is no whole field: {error}; give a whole file") from None
 
@@ -81,7 +96,7 @@ def _vasp(file: TextIO, name: str) -> tuple[ScalarField, Atoms]:
         values[np.isclose(values, float(own[4]), rtol=1e-5, atol=0.0)] = np.nan
     elif f"\n{line.rstrip()}" in text:
         note(f"holds more grids than one (spins); the first is read, the {quantity} in all")
-    return _field(values, atoms.cell.array, quantity, unit), atoms
+    return named_field(values, atoms.cell.array, quantity, unit), atoms
 
 
 def _cube(file: TextIO) -> tuple[ScalarField, Atoms]:
@@ -108,22 +123,75 @@ def _cube(file: TextIO) -> tuple[ScalarField, Atoms]:
     quantity, unit = title or "field", "as in the file"
     if comment.startswith("written by amorph") and (own := _OWN.match(title)) is not None:
         quantity, unit = own[1], own[2]
-        fill = re.search(r"; (\S+) stands for no value", comment)
-        if fill is not None:
-            values[np.isclose(values, float(fill[1]), rtol=1e-5, atol=0.0)] = np.nan
-    return _field(values, cell, quantity, unit), Atoms(numbers, positions=positions * unit_A, cell=cell, pbc=True)
+        values = _without(values, re.search(r"; (\S+) stands for no value", comment))
+    return named_field(values, cell, quantity, unit), Atoms(numbers, positions=positions * unit_A, cell=cell, pbc=True)
 
 
-def _field(values: NDArray[np.float64], cell: NDArray[np.float64], quantity: str, unit: str) -> ScalarField:
+def _xsf(file: TextIO) -> tuple[ScalarField, Atoms]:
+    """Read a periodic XSF: x fastest, lengths in Å, the first point of each axis again as its last."""
+    lines = Lines(file)
+    said: list[str] = []
+    cell, rows = np.empty((0, 3)), None
+    while not (line := lines.next().strip()).startswith(("BEGIN_DATAGRID_3D", "DATAGRID_3D")):
+        if line.startswith("#"):
+            said.append(line.lstrip("# "))
+        elif line == "PRIMVEC":
+            cell = vectors(lines.rows(3), lines.number - 2)
+        elif line == "PRIMCOORD":
+            first = lines.number + 2
+            rows = lines.rows(int((numbers_in(lines.next()) or [-1])[0]))
+    name = line.removeprefix("BEGIN_").removeprefix("DATAGRID_3D_") or "field"
+    if rows is None or len(cell) != 3:
+        raise RefusedError("has no PRIMVEC and PRIMCOORD before its grid; give the XSF of a crystal")
+    parts = [(*row.split(maxsplit=1), "", "")[:2] for row in rows]
+    numbers = [int(kind) if kind.isdecimal() else atomic_numbers.get(kind, 0) for kind, _ in parts]
+    positions = vectors([place for _, place in parts], first)
+    if min(ends := _grid(lines.next())) < 2:
+        raise RefusedError(f"has a grid of {ends} points, which repeats no beginning as its end; give a whole file")
+    origin, *spans = vectors(lines.rows(4), lines.number - 3)
+    if not np.allclose(spans, cell, atol=1e-4):
+        raise RefusedError("has a grid over another cell than PRIMVEC; write it over the whole primitive cell")
+    text, end, _ = file.read().partition("END_DATAGRID")
+    if not end:
+        raise Unfinished("it has no END_DATAGRID_3D")
+    values = _values(text, ends).reshape(ends, order="F")[:-1, :-1, :-1]
+    if np.any(origin):
+        note("the origin of the grid is not 0; grid and atoms are moved there together")
+    quantity, unit = name.replace("_", " "), "as in the file"
+    if len(said) > 1 and said[1].startswith("written by amorph") and (own := _OWN.match(said[0])) is not None:
+        quantity, unit = own[1], own[2]
+        values = _without(values, re.search(r"; (\S+) stands for no value", said[1]))
+    return named_field(values, cell, quantity, unit), Atoms(numbers, positions=positions - origin, cell=cell, pbc=True)
+
+
+_READERS: Final = {".cube": _cube, ".cub": _cube, ".xsf": _xsf}
+
+
+def _without(values: NDArray[np.float64], fill: re.Match[str] | None) -> NDArray[np.float64]:
+    """Take what stands for no value out."""
+    return values if fill is None else np.where(np.isclose(values, float(fill[1]), rtol=1e-5, atol=0.0), np.nan, values)
+
+
+def named_field(
+    values: NDArray[Any], cell: NDArray[np.float64], quantity: str, unit: str, parameters: Mapping[str, Any] = {}
+) -> ScalarField:
+    """Make a field whose kind and ion its quantity tells in words."""
     ion = re.search(r"\b([A-Z][a-z]?\d*[+-])$", quantity)
-    return ScalarField(values, cell, quantity, unit, {}, kind_of(quantity), ion[1] if ion is not None else None)
+    return ScalarField(
+        values, cell, quantity, unit, dict(parameters), kind_of(quantity), ion[1] if ion is not None else None
+    )
+
+
+def _is_grid(line: str) -> bool:
+    words = line.split()
+    return len(words) == 3 and all(word.isdecimal() and int(word) > 0 for word in words)
 
 
 def _grid(line: str) -> tuple[int, int, int]:
-    words = line.split()
-    if len(words) != 3 or not all(word.isdecimal() and int(word) > 0 for word in words):
+    if not _is_grid(line):
         raise RefusedError("holds a structure and no grid of values; give a CHGCAR, LOCPOT or CUBE")
-    return int(words[0]), int(words[1]), int(words[2])
+    nx, ny, nz = map(int, line.split())
+    return nx, ny, nz
 
 
 def _values(text: str, grid: tuple[int, int, int]) -> NDArray[np.float64]:

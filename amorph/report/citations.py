@@ -133,7 +133,11 @@ def bibtex(keys: Iterable[str] = ()) -> str:
 
 def keys_of_run(run: FoundRun) -> list[str]:
     """Find what a finished run rests on: its models, its dynamics, its analyses and its page."""
-    study = run.tables
+    return [*keys_of_study(run.tables, run.provenance, analysed=bool(run.branches)), "rego2015"]
+
+
+def keys_of_study(study: Mapping[str, Any], provenance: Mapping[str, Any], *, analysed: bool) -> list[str]:
+    """Find what a study rests on, whose structures were analysed or only melted."""
     ensembles = {
         segment["ensemble"]
         for table in ("melt_quench", "equilibrate")
@@ -142,16 +146,15 @@ def keys_of_run(run: FoundRun) -> list[str]:
     }
     used = {
         "kawaguchi2025": True,
-        "deng2023": any("CHGNet" in model for model in run.provenance.get("models", ())),
+        "deng2023": any("CHGNet" in model for model in provenance.get("models", ())),
         "vandeneijnden2006": "NVT" in ensembles,
         "bussi2007": "Bussi" in ensembles or "diffusion" in study,
         "mccluskey2024": "diffusion" in study,
         "martyna1994": "NPT" in ensembles,
-        "brown1985": bool(run.branches),
-        "chen2019": bool(run.branches) and "bvse" in study,
-        "cordero2008": bool(run.branches) and "bvse" in study,
-        "waasmaier1995": bool(run.branches),
-        "rego2015": True,
+        "brown1985": analysed,
+        "chen2019": analysed and "bvse" in study,
+        "cordero2008": analysed and "bvse" in study,
+        "waasmaier1995": analysed,
     }
     return [key for key, is_used in used.items() if is_used]
 

@@ -4,19 +4,24 @@ from typing import Any
 
 from amorph.analysis.bvs import sum_as_mapped
 from amorph.export.charts import Chart, course, powder, profile, radial, scattering, spheres, valences, volumes
+from amorph.pipeline.mobility import MOBILITY
 from amorph.report.found import FoundRun, columns
+from amorph.report.moving import leaving, moving
 from amorph.tables import element_of
 
 
 def curves_of(run: FoundRun) -> dict[str, list[Chart]]:
-    """Give the charts of a run by what they are about: its course, its structure, its room."""
+    """Give the charts of a run by what they are about: its course, its structure, its room, its ion on the move."""
     about = {
         "course": [
             course(f"course-{folder.name}", f"Stage {folder.name.replace('_', ' ')}", columns(folder / "thermo.csv"))
             for folder in run.dynamics
+            if not (folder / MOBILITY).exists()  # what is measured there has figures of its own
         ]
     }
-    return about | ({"structure": _order(run), "room": _room(run)} if run.branches else {})
+    if not run.branches:
+        return about
+    return about | {"structure": _order(run), "room": _room(run), "motion": moving(run), "voltage": leaving(run)}
 
 
 def _order(run: FoundRun) -> list[Chart]:

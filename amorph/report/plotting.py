@@ -19,6 +19,8 @@ from amorph.export.charts import Chart, charts_of, profile, spread, table_charts
 from amorph.reading import is_field, read_field, read_trajectory
 from amorph.report.curves import curves_of
 from amorph.report.found import columns, found_run
+from amorph.report.members import is_ensemble
+from amorph.report.moving import moved_in_stage
 from amorph.report.steady import check_ensembles, target_temperature, timed
 from amorph.run import SUMMARY
 
@@ -59,7 +61,7 @@ def _table(path: Path) -> dict[str, Any]:
 
 
 def _of_folder(path: Path) -> list[Chart]:
-    if (path / "members.csv").exists():
+    if is_ensemble(path):
         raise ValueError(f"{path} is an ensemble; amorph ensemble summary {path} -o FILE.pdf draws it")
     if (path / SUMMARY).exists():
         return [chart for charts in curves_of(found_run(path)).values() for chart in charts]
@@ -67,6 +69,7 @@ def _of_folder(path: Path) -> list[Chart]:
     found = [(file.stem, chart) for file in tables for chart in table_charts(path.name, columns(file))]
     times = Counter(chart.name for _, chart in found)
     charts = [replace(chart, name=f"{chart.name}_{stem}") if times[chart.name] > 1 else chart for stem, chart in found]
+    charts += moved_in_stage(path)
     if not charts:
         found_run(path)  # says why this is no run either
     return charts

@@ -14,6 +14,7 @@ from amorph.export.picture import (
     PATH_HIGH,
     PATH_LOW,
     SURFACE,
+    Colors,
     Style,
     drawn_atoms,
     images_on_faces,
@@ -26,14 +27,14 @@ from amorph.tables import element_of
 _EMPTY: Final = np.zeros((0, 3))
 
 
-def structure_scene(name: str, atoms: Atoms, mobile: str | None) -> dict[str, Any]:
+def structure_scene(name: str, atoms: Atoms, mobile: str | None, colors: Colors = "distinct") -> dict[str, Any]:
     """Draw a structure: its atoms within the cell, their images on faces and at the corners of polyhedra.
 
     `mobile` is the ion that is drawn as spheres and can be shown alone; None where there is none.
     """
     atoms = atoms.copy()
     atoms.wrap()
-    styles = styles_of(atoms, mobile or "H", None)
+    styles = styles_of(atoms, mobile or "H", None, colors)
     images = images_on_faces(atoms)
     polyhedra = {
         style.element: whole_polyhedra(coordination_polyhedra(atoms, [style.element]), images)
@@ -118,10 +119,12 @@ def path_of(way: MigrationPath) -> dict[str, Any]:
     }
 
 
-def movie_of(frames: Sequence[Atoms], captions: Sequence[str], *, of: int) -> dict[str, Any]:
+def movie_of(
+    frames: Sequence[Atoms], captions: Sequence[str], *, of: int, colors: Colors = "distinct"
+) -> dict[str, Any]:
     """Draw frames one after the other, their atoms within the cell; `of` says how many there were."""
     first = frames[0]
-    styles = styles_of(first, "H", ())
+    styles = styles_of(first, "H", (), colors)
     kinds = [style.element for style in styles]
     fractions = np.stack([frame.get_scaled_positions(wrap=True) for frame in frames])
     return {

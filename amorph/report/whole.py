@@ -92,7 +92,13 @@ def _scenes(run: FoundRun, way: MigrationPath | None) -> list[dict[str, Any]]:
 
 def _sections(run: FoundRun) -> list[dict[str, Any]]:
     """Draw every figure, by section."""
-    titles = {"course": "Melt and quench", "structure": "Structure", "room": "Volumes, valences and voids"}
+    titles = {
+        "course": "Melt and quench",
+        "structure": "Structure",
+        "room": "Volumes, valences and voids",
+        "motion": "Does the ion move?",
+        "voltage": "Voltage",
+    }
     made = {name: [inlined(chart) for chart in charts] for name, charts in curves_of(run).items()}
     return [{"name": name, "title": titles[name], "drawings": drawings} for name, drawings in made.items() if drawings]
 

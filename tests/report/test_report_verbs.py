@@ -50,7 +50,7 @@ def test_a_run_ends_with_its_page(finished, capsys):
 
 
 def test_a_page_that_cannot_be_made_fails_no_run(finished, monkeypatch, capsys):
-    def broken(directory):
+    def broken(directory, path):
         raise RuntimeError(f"no pencil for {directory}")
 
     monkeypatch.setattr(amorph.report, "write_report", broken)

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
-from annotated_types import Gt
 from ase import Atoms, units
 from numpy.typing import NDArray
 
@@ -13,11 +12,10 @@ from amorph.analysis.grids import Task
 from amorph.analysis.transport.paths import Paths, unwrapped_paths
 from amorph.analysis.transport.regression import CONFIDENCE, FEWEST_FRAMES, Line, fit_line, lags_of
 from amorph.figures import Plottable, Result, Row
-from amorph.parameters import Duration, Unit, checked
+from amorph.parameters import Duration, Kelvin, checked
 from amorph.progress import task_of
 
 Floats = NDArray[np.float64]
-Kelvin = Annotated[float, Gt(0), Unit("K")]
 
 CM2_S_PER_A2_PS: Final = 1e-4
 """One Å²/ps in cm²/s."""

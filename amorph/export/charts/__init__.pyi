@@ -14,7 +14,14 @@ from .material import (
     radial as radial,
     scattering as scattering,
 )
-from .motion import activation as activation, displacements as displacements
+from .motion import (
+    Rate as Rate,
+    activation as activation,
+    diffusion_by_temperature as diffusion_by_temperature,
+    displacements as displacements,
+    displacements_by as displacements_by,
+    voltages as voltages,
+)
 from .plot import Plot as Plot
 from .results import charts_of as charts_of, columns_of as columns_of, table_charts as table_charts
 from .room import spheres as spheres, spread as spread, valences as valences, volumes as volumes

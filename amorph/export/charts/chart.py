@@ -73,6 +73,8 @@ def drawn(charts: Sequence[Chart], palette: Palette = PAPER) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    from amorph.export.charts.decades import label_decades
+
     with rc_context(style(palette)):
         heights = [chart.height * chart.size[0] for chart in charts]
         figure = Figure(figsize=(WIDTH, min(sum(heights), _TALLEST)), layout="constrained")
@@ -87,6 +89,8 @@ def drawn(charts: Sequence[Chart], palette: Palette = PAPER) -> "Figure":
             if chart.note:
                 part.suptitle(chart.note, fontsize=8, wrap=True)
             chart.draw(list(axes[: chart.panels]), palette)
+            for panel in axes[: chart.panels]:
+                label_decades(panel)
     return figure
 
 

@@ -157,7 +157,8 @@ def profile(way: MigrationPath, title: str = "Along the migration path") -> Char
     hops = len(way.sites) - 1
     alike = f", {len(kinds)} kinds of them drawn once each" if len(kinds) < hops else ""
     lowest, highest = number(float(way.values.min())), number(float(way.values.max()))
-    text = f"{way.lengths[-1]:.2f} Å over {hops} hop{'s' * (hops != 1)}{alike}, from {lowest} to {highest} {way.unit}."
+    unit = way.unit.removesuffix(".")
+    text = f"{way.lengths[-1]:.2f} Å over {hops} hop{'s' * (hops != 1)}{alike}, from {lowest} to {highest} {unit}."
     return Chart("profile", title, text, {"": table}, draw)
 
 

@@ -125,7 +125,7 @@ def _(found: Arrhenius) -> list[Chart]:
 
 @charts_of.register
 def _(found: Voltage) -> list[Chart]:
-    return [voltages(found)]
+    return [voltages({"": found})]
 
 
 @charts_of.register

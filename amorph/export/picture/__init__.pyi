@@ -1,3 +1,4 @@
+from .colors import Colors as Colors, element_color as element_color
 from .draw import styles_of as styles_of, write_picture as write_picture
 from .periodic import (
     drawn_atoms as drawn_atoms,

@@ -9,7 +9,16 @@ from ase.build import bulk
 
 import amorph
 from amorph.analysis.percolation import migration_path
-from amorph.export.charts import charts_of, drawn, profile, table_charts, write_chart_table, write_charts
+from amorph.export.charts import (
+    activation,
+    charts_of,
+    displacements,
+    drawn,
+    profile,
+    table_charts,
+    write_chart_table,
+    write_charts,
+)
 from amorph.fields import ScalarField
 
 MGO = bulk("MgO", "rocksalt", a=4.212, cubic=True)
@@ -85,3 +94,34 @@ def test_several_structures_stand_in_one_table(report):
     rows = powder({"glass": pattern, "crystal": pattern}).rows()
     assert [rows[0]["of"], rows[-1]["of"]] == ["glass", "crystal"]
     assert len(rows) == 2 * len(report.pattern.intensity)
+
+
+def walk(temperature_K, step_A, rng):
+    """A walk of Li whose D is step²/(2·1 ps) in each direction, in a frame of O that rattles."""
+    atoms = bulk("Li", "sc", a=4.0).repeat(3)
+    atoms.symbols[::2] = "O"
+    frames = []
+    for _ in range(200):
+        frames.append(atoms.copy())
+        moved = np.where((atoms.symbols == "Li")[:, None], step_A, 0.0) * rng.normal(size=(27, 3))
+        atoms.positions += moved
+        frames[-1].rattle(0.01, rng=rng)
+    return amorph.diffusion(frames, frame_interval_ps=1.0, temperature_K=temperature_K)
+
+
+def test_diffusion_by_temperature_goes_through_the_walks(tmp_path):
+    rng = np.random.default_rng(0)
+    walks = [walk(600.0, 0.1, rng), walk(1000.0, 0.3, rng)]
+    chart = activation(amorph.arrhenius(walks, "Li"), walks)
+    points, line = chart.tables["Li"], chart.tables["Li, line"]
+    expected = [1e-4 * step**2 / 2 for step in (0.1, 0.3)]  # cm²/s
+    assert np.allclose(points["D_cm2_s"], expected, rtol=0.5)
+    # the line goes through two points
+    assert np.allclose(sorted(line["fitted_cm2_s"])[1:], sorted(points["D_cm2_s"]), rtol=1e-6)
+    still = activation(amorph.arrhenius(walks, "Li"), [walk(400.0, 0.0, rng)]).tables["Li"]
+    assert still["D_cm2_s"] == [None]
+    assert still["to_cm2_s"][0] > 0.0
+    write_charts(tmp_path / "a.svg", [chart, displacements({"hot": walks[1]})])
+    text = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert "mathdefault" not in text  # markup of mathematics is off
+    assert re.search(r">\de-\d\d<", text)

@@ -1,3 +1,4 @@
+import itertools
 import os
 import subprocess
 import sys
@@ -11,8 +12,9 @@ from PIL import Image
 
 from amorph.analysis.isosurface import contour
 from amorph.analysis.polyhedra import coordination_polyhedra
-from amorph.export.picture import drawn_atoms, images_on_faces, styles_of, whole_polyhedra, write_picture
+from amorph.export.picture import drawn_atoms, element_color, images_on_faces, styles_of, whole_polyhedra, write_picture
 from amorph.export.picture.periodic import within
+from amorph.export.picture.rendering import linear_color
 from amorph.export.picture.scenes import SceneParts
 from amorph.fields import ScalarField
 
@@ -264,3 +266,20 @@ def test_options_that_make_no_sense_are_refused(tmp_path, atoms, options, match)
 def test_an_unknown_suffix_is_refused(tmp_path, atoms):
     with pytest.raises(ValueError, match=r"suffix '.jpg' names no format; known are .png"):
         write_picture(tmp_path / "picture.jpg", atoms)
+
+
+def in_lab(color):
+    """CIE L*a*b* of an sRGB color in bytes, for daylight (IEC 61966-2-1, ISO/CIE 11664-4)."""
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    xyz = to_xyz @ linear_color(*color) / to_xyz.sum(axis=1)
+    x, y, z = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("anions", [["O"], ["F"], ["Cl"], ["Br"], ["I"], ["S"], ["N"], ["O", "F"], ["S", "Cl"]])
+def test_distinct_colors_tell_the_mobile_ion_and_the_anions_apart(anions):
+    """A distance of 2 is just seen; the greens of the mobile ion and of Jmol's Cl are 56 and 9 degrees apart."""
+    found = [in_lab(element_color(each, "distinct", mobile="Li")) for each in ("Li", *anions)]
+    assert min(np.linalg.norm(one - other) for one, other in itertools.combinations(found, 2)) > 40
+    hues = [np.degrees(np.arctan2(lab[2], lab[1])) for lab in found]
+    assert min(abs((hue - hues[0] + 180) % 360 - 180) for hue in hues[1:]) > 40
