@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from amorph.analysis.decorrelation import FEWEST_FRAMES
-from amorph.meltquench import QuenchSchedule
 from amorph.parameters import Duration, checked
 from amorph.pipeline import SNAPSHOTS, Study, resolve
 from amorph.run import read_json, toml_form
@@ -38,14 +37,12 @@ def split(study: Study, duration_ps: float, *, seed: int) -> tuple[Study, dict[s
         time for snapshots.
     """
     chosen = study["melt_quench"]
-    schedule: QuenchSchedule = chosen["schedule"]
-    hottest = max(max(segment.start_K, segment.end_K) for segment in schedule.segments)
-    holds = [k for k, s in enumerate(schedule.segments) if s.start_K == s.end_K == hottest]
-    if schedule.melt is None or not holds:
+    schedule = chosen["schedule"]
+    if schedule.melt is None or not schedule.holds:
         raise ValueError(
             "[melt] needs a schedule in [melt_quench] with a hold at its highest temperature before the cooling"
         )
-    last = holds[-1]
+    last = schedule.holds[-1]
     own_ps = schedule.segments[last].duration_ps
     frames = int((duration_ps - own_ps) * 1000.0 / schedule.timestep_fs) // chosen["sample_every"]
     if frames < FEWEST_FRAMES:

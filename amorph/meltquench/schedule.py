@@ -149,6 +149,12 @@ class QuenchSchedule:
         return step * self.timestep_fs / 1000.0
 
     @property
+    def holds(self) -> list[int]:
+        """Numbers of the segments that hold the highest temperature, from 0."""
+        hottest = max(max(segment.start_K, segment.end_K) for segment in self.segments)
+        return [k for k, s in enumerate(self.segments) if s.start_K == s.end_K == hottest]
+
+    @property
     def melt(self) -> tuple[int, int] | None:
         """Last step before the melt and its last step; None without one.
 
@@ -156,9 +162,8 @@ class QuenchSchedule:
         passed through, the melt is the stretch about its last peak in which the target stays within a tenth of it. A
         schedule that begins with the cooling has no melt: it took place before.
         """
-        hottest = max(max(segment.start_K, segment.end_K) for segment in self.segments)
-        if holds := [k for k, s in enumerate(self.segments) if s.start_K == s.end_K == hottest]:
-            if all(s.end_K >= hottest for s in self.segments[holds[-1] + 1 :]):
+        if holds := self.holds:
+            if all(s.end_K >= self.segments[holds[-1]].end_K for s in self.segments[holds[-1] + 1 :]):
                 return None
             return self.spans[holds[0]][0], self.spans[holds[-1]][1]
         targets = self._targets_K()
