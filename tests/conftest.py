@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+collect_ignore = ["conftest.py"]  # it has no doctests, and its name is not its own
+
 LONGEST = [
     "test_faults.py",
     "ensemble/test_local.py",

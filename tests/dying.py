@@ -186,13 +186,13 @@ def kill_checkpoints(folder, number):
 
 
 def perform(request):
-    import amorph.cli.run
+    import amorph.cli.report
     from amorph.cli import main
     from amorph.run import checkpoints, stopping
 
     # A second passes between any two looks at the clock, so that checkpoints come after a number of steps.
     checkpoints.time = stopping.time = SimpleNamespace(monotonic=itertools.count(0.0, 1.0).__next__)
-    amorph.cli.run._page = lambda _: None
+    amorph.cli.report.tried_page = lambda _: None
     if request["fault"]:
         from amorph.pipeline import whole
 
@@ -218,7 +218,7 @@ def serve():
     import matplotlib.figure
     import toys
 
-    import amorph.cli.run
+    import amorph.cli.report
     import amorph.pipeline.order
 
     del matplotlib, toys, amorph

@@ -50,7 +50,7 @@ def test_smallest_share_counts_only_larger_faces(amorph, tmp_path, oxide):
 
 def test_power_cells_are_listed_too(amorph, oxide):
     command = ("free-volume", "oxide.extxyz", "--per-atom", "--json", "--tessellation", "power")
-    figures = json.loads(amorph(*command, "--radii", "Li=0.76", "Ti=0.605", "O=1.4").out)
+    figures = json.loads(amorph(*command, "--radii", "Li=0.76", "Ti=0.605", "O=1.4", "Mg=0.72").out)
     cells = tessellate(oxide, tessellation="power", radii={"Li": 0.76, "Ti": 0.605, "O": 1.4})
     assert [row["volume"] for row in figures["atoms"]] == pytest.approx(cells.volumes.tolist(), rel=1e-6)
 

@@ -314,7 +314,7 @@ def test_free_volume_has_the_agreed_keys_and_the_function_s_figures(amorph, oxid
 def test_free_volume_takes_radii_by_name_or_number(amorph, oxide):
     power = ("free-volume", "oxide.extxyz", "--tessellation", "power", "--json", "--radii")
     named = json.loads(amorph(*power, "shannon_ionic").out)
-    given = json.loads(amorph(*power, "Li=0.76", "Ti=0.605", "O=1.4").out)
+    given = json.loads(amorph(*power, "Li=0.76", "Ti=0.605", "O=1.4", "Mg=0.72").out)
     assert (named["radii_set"], given["radii_set"]) == ("shannon_ionic", "given")
     # the same radii, by Shannon: Li+ 0.76, Ti4+ 0.605, O2- 1.40 Å in sixfold coordination
     assert given["free_volume_fraction"] == pytest.approx(named["free_volume_fraction"], abs=1e-6)

@@ -10,6 +10,14 @@ import pytest
 from toy_ensemble import HERE, ask, wait_for, write_files
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_page():
+    """Leave out the page of an ensemble that ends in this process: drawing it takes longer than its members."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("amorph.cli.report.tried_page", lambda _: None)
+        yield
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Working directory of the tests, where the toy lies, and a folder with a study and an ensemble."""

@@ -210,9 +210,9 @@ def free_volume(
         if element is not None and element not in atoms.symbols:
             present = ", ".join(sorted(set(atoms.symbols)))
             raise ValueError(f"{what} = {given} is not in the cell, which has {present}; name one that is")
-    reference, source = _reference(name, oxygen_volume, oxygen_volume_source, tessellation, radii)
     note = _out_of_domain(atoms, name) if oxygen_volume in ("experiment", REFERENCE) else None
     volumes = cut_cells(atoms, tessellation, radii).volumes
+    reference, source = _reference(name, oxygen_volume, oxygen_volume_source, tessellation, radii)
     return FreeVolume(
         cell_volume=float(atoms.cell.volume),
         oxygen_volume=reference,
