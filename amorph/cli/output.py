@@ -19,6 +19,9 @@ class CheckFailed(Exception):
     """The result was made and kept, but a check on it failed: exit status 4."""
 
 
+_HANDLER = "amorph's command line"
+
+
 class _StandardError(logging.Handler):
     """Writes to whatever standard error is at the time: a progress bar puts itself in its place.
 
@@ -37,6 +40,7 @@ def start(*, quiet: bool) -> None:
     """
     handler = _StandardError(logging.ERROR if quiet else logging.INFO)
     handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.name = _HANDLER
     finish()
     UNASKED.set(not quiet)
     logger = logging.getLogger("amorph")
@@ -49,7 +53,7 @@ def finish() -> None:
     """Leave the log as it was before :func:`start`."""
     UNASKED.set(True)
     logger = logging.getLogger("amorph")
-    for handler in [handler for handler in logger.handlers if isinstance(handler, _StandardError)]:
+    for handler in [handler for handler in logger.handlers if handler.name == _HANDLER]:
         logger.removeHandler(handler)
         logger.setLevel(logging.NOTSET)
         logger.propagate = True
