@@ -29,7 +29,8 @@ def faults(text, *, may_unpickle=False):
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import | ast.ImportFrom):
             modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
-            tops = {module.split(".")[0] for module in modules if module != "urllib.parse"}  # which only writes addresses
+            # urllib.parse only writes addresses
+            tops = {module.split(".")[0] for module in modules if module != "urllib.parse"}
             found += sorted(tops & (MODULES if may_unpickle else MODULES | {"pickle"}))
         if not isinstance(node, ast.Call):
             continue
