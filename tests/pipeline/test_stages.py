@@ -204,6 +204,22 @@ def test_the_analysis_maps_what_its_figures_say(tmp_path, atoms):
     assert other["free_volume"] < figures["free_volume"]["free_volume"]  # swollen MgO takes more of it
 
 
+def test_the_volume_per_anion_counts_every_anion(tmp_path, atoms):
+    mixed = atoms.copy()
+    oxygen = np.flatnonzero(mixed.symbols == "O")[::2]
+    mixed.symbols[oxygen] = "F"
+    mixed.arrays["oxidation_states"][oxygen] = -1.0
+    with RunDirectory(tmp_path / "run", {}, {}) as run:
+        parameters = {
+            "free_volume": {"ion": "Mg2+"},
+            "bvs": parse(bvs_map, {"ion": "Mg2+", "spacing": 0.8}),
+            "bvse": {},
+        }
+        stage = run.stage("1_analysis", parameters | {"voids": {"spacing": 0.8}})
+        found = stages.analysis_stage(stage, mixed, setting(None, model="Ions"))
+    assert found.volume_per_anion == pytest.approx(atoms.get_volume() / 32, rel=1e-12)
+
+
 # continuation
 
 

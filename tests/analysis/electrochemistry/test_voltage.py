@@ -14,6 +14,7 @@ from amorph.analysis.electrochemistry import (
     metal_crystal,
     voltage,
 )
+from amorph.analysis.electrochemistry.removal import _sums
 
 # mAh/g, as tabulated for battery anodes (rounded there); 26801.5 z / M
 PUBLISHED = {"Li": 3861, "Na": 1165, "K": 685, "Mg": 2205, "Ca": 1337, "Zn": 820, "Al": 2980}
@@ -105,3 +106,11 @@ def test_bad_removals_are_refused(mgo):
         voltage(mgo, linear, metal_energy_eV=-1.5, ion="Fe2+", rng=rng)
     with pytest.raises(ValueError, match=r"name Mg2\+"):
         voltage(mgo, linear, metal_energy_eV=-1.5, ion="Mg+", rng=rng)
+
+
+def test_valence_sums_take_no_estimates():
+    carbide = bulk("LuC", "rocksalt", a=4.8)  # a pair that no set has
+    sums, index = _sums(carbide)
+    assert np.isnan(sums).all()
+    assert np.isnan(index)
+    assert np.isfinite(_sums(bulk("MgO", "rocksalt", a=4.212))[0]).all()
