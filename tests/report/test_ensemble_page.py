@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from test_run_page import Reader
 
+from amorph.cli import main
 from amorph.ensemble.plan import prepare, read_ensemble
 from amorph.ensemble.summary import summarize_ensemble
 from amorph.pipeline import read_study
@@ -128,7 +129,5 @@ def test_a_damaged_member_is_told(folder, tmp_path):
 
 
 def test_json_of_the_verb_names_the_page(folder, capsys, tmp_path):
-    from amorph.cli.report import report
-
-    report(folder, output=tmp_path / "x.html", json=True)
+    assert main(["report", str(folder), "-o", str(tmp_path / "x.html"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"file": str(tmp_path / "x.html")}
