@@ -80,7 +80,7 @@ GridPoints = Annotated[
 Spacing = Annotated[
     Length,
     Meaning(
-        "Largest distance between neighbouring points along a lattice vector [Å], in place of a grid; by default 0.1 Å."
+        "Largest distance between neighboring points along a lattice vector [Å], in place of a grid; by default 0.1 Å."
     ),
 ]
 

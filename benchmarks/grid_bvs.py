@@ -24,7 +24,7 @@ EDGE = 20.38
 R0, B, CUTOFF, EXCLUSION, VALENCE, WINDOW = 1.693, 0.37, 6.0, 1.7, 2.0, 0.4
 CHUNK = 200_000
 NEIGHBORS = 100
-"""The k of bvlain's k nearest neighbours, its default; the comparison fails where an anion is left out."""
+"""The k of bvlain's k nearest neighbors, its default; the comparison fails where an anion is left out."""
 
 Map = tuple[NDArray[np.float64], float]
 """The values, and the share of the window."""
@@ -132,7 +132,7 @@ def rows_against_bvlain(atoms: Atoms, n: int, peer_n: int, rounds: int) -> list[
         expected = peer[:-1, :-1, :-1]
         worst = float(np.max(np.abs(made - expected) / np.maximum(1.0, expected)))
         if not worst < 1e-12:
-            raise SystemExit(f"the sums differ from those over bvlain's neighbours by {worst:.1e} v.u.")
+            raise SystemExit(f"the sums differ from those over bvlain's neighbors by {worst:.1e} v.u.")
         return f"largest difference on {peer_n}³ common points {worst:.1e} v.u."
 
     done = []

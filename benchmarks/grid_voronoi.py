@@ -1,7 +1,7 @@
-"""Voronoi volumes, faces and neighbours of 834 and 104 167 atoms against OVITO, and against pyvoro2 (Voro++).
+"""Voronoi volumes, faces and neighbors of 834 and 104 167 atoms against OVITO, and against pyvoro2 (Voro++).
 
 Run ``python benchmarks/grid_voronoi.py``; OVITO's rows need ``pip install ovito`` and are left out without it. All get
-the same atoms in memory and give the volume of each cell; ours gives the areas of the faces and the neighbours too. The
+the same atoms in memory and give the volume of each cell; ours gives the areas of the faces and the neighbors too. The
 volumes must agree to 1e-10 Å³. OVITO takes minutes for the large triclinic cell; ``--quick`` leaves the large ones out.
 The glass has the composition and density of the reference study (20.38 Å).
 """

@@ -58,7 +58,7 @@ def test_density_and_lattice_constant_are_one_number():
 
 
 def test_a_lattice_constant_to_be_relaxed_starts_from_shannon_radii():
-    # Shannon (1976), six neighbours: Mg2+ 0.72, O2- 1.40, Na+ 1.02, Cl- 1.81, Li+ 0.76, Fe3+ 0.645 Å (high spin)
+    # Shannon (1976), six neighbors: Mg2+ 0.72, O2- 1.40, Na+ 1.02, Cl- 1.81, Li+ 0.76, Fe3+ 0.645 Å (high spin)
     for composition, expected in (("MgO", 4.24), ("NaCl", 5.66), ("LiFeO2", 4.205)):
         built = a(composition, lattice_constant="relaxed")
         assert built.lattice_constant == pytest.approx(expected, abs=1e-12)
@@ -134,7 +134,7 @@ def test_each_sublattice_holds_its_own_ions():
 
 
 def test_cations_are_at_random():
-    # Unlike pairs among second neighbours of a random 2:1 mixture: 2·(2/3)(1/3) = 4/9, within four standard errors
+    # Unlike pairs among second neighbors of a random 2:1 mixture: 2·(2/3)(1/3) = 4/9, within four standard errors
     built = a("Li2/3Ti1/3O", supercell=(6, 6, 6), lattice_constant=4.0, oxidation_states={"Ti": 4})
     cations = built.atoms[built.atoms.numbers != 8]
     pairs = pair_list(cations, 2.9)

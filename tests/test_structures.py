@@ -18,8 +18,8 @@ make = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(make)
 
 # Formula of the cell, volume [Å³] from the cell lengths and angles by hand, and for each cation: number of anion (or
-# metal) neighbours, shortest and longest bond [Å]. Bond lengths are those of the literature on each compound where it
-# is known to us, else what six or four neighbours of that ion show within 0.1 Å of the sum of Shannon's radii.
+# metal) neighbors, shortest and longest bond [Å]. Bond lengths are those of the literature on each compound where it
+# is known to us, else what six or four neighbors of that ion show within 0.1 Å of the sum of Shannon's radii.
 EXPECTED = {
     "MgO": ("Mg4O4", 74.72, {"Mg": (6, 2.106, 2.106)}),
     "Li2O": ("Li8O4", 98.55, {"Li": (4, 2.000, 2.000)}),
@@ -117,7 +117,7 @@ def test_nearest_distances(entry):
             bonds = np.sort(pairs.d[(pairs.i == atom) & partner[pairs.j]])
             assert shortest - 1e-3 < bonds[0]
             assert bonds[coordination - 1] < longest + 1e-3
-            # and a gap: the next neighbour is no bond
+            # and a gap: the next neighbor is no bond
             assert len(bonds) == coordination or bonds[coordination] > longest + 0.2
     assert pairs.d.min() > (0.9 if "H" in atoms.symbols else 1.25)  # O–H of a hydroxide, C–O of a carbonate
 

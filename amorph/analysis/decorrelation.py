@@ -77,7 +77,7 @@ def decorrelation(
     energies
         Potential energy of each frame [eV].
     start
-        The structure before the melt; its nearest-neighbour distances are the measure, as of criterion (c) of a glass.
+        The structure before the melt; its nearest-neighbor distances are the measure, as of criterion (c) of a glass.
     interval_ps
         Time between frames [ps].
 

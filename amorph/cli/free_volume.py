@@ -22,7 +22,7 @@ def free_volume(
     *,
     per_atom: Annotated[
         bool,
-        Parameter(negative="", help="List the volume, faces and neighbours of every atom, and coordination by face."),
+        Parameter(negative="", help="List the volume, faces and neighbors of every atom, and coordination by face."),
     ] = False,
     output: Output = None,
     json: Json = False,
@@ -97,10 +97,10 @@ def _atoms(cells: Tessellation, coordination: FaceCoordination) -> list[dict[str
 
 
 def _row(atom: dict[str, Any], cells: Tessellation, smallest_share: float) -> dict[str, Any]:
-    """Give the row of an atom; its neighbours are the species behind the faces that count."""
+    """Give the row of an atom; its neighbors are the species behind the faces that count."""
     behind = Counter(cells.symbols[face["atom"]] for face in atom["neighbors"] if face["share"] >= smallest_share)
     units = {"volume": "volume_A3", "surface": "surface_A2", "coordination_number": "coordination"}
     units["effective_coordination_number"] = "effective"
     return {units.get(name, name): value for name, value in atom.items() if name != "neighbors"} | {
-        "neighbours": dict(sorted(behind.items()))
+        "neighbors": dict(sorted(behind.items()))
     }

@@ -112,4 +112,4 @@ def _write(path: Path, atoms: Atoms, mesh: Mesh, ion: str | None, remarks: dict[
     caption = "; ".join(
         [atoms.get_chemical_formula(mode="metal"), *(f"{key}: {text}" for key, text in remarks.items())]
     )
-    write_picture(path, atoms, mesh, caption=caption, mobile=ion or "Mg2+")
+    write_picture(path, atoms, mesh, caption=caption, mobile=ion)

@@ -55,7 +55,7 @@ def picture(
     else:
         atoms = read_structure(file, **reading)
         _check_ion(file, ion, atoms)
-    write_picture(output, atoms, mesh, mobile=ion or "H", **arguments_of(write_picture, parameters))
+    write_picture(output, atoms, mesh, mobile=ion, **arguments_of(write_picture, parameters))
     if json:
         show_json({"file": output})
     elif not quiet:

@@ -69,8 +69,7 @@ def _write_xyz(path: Path, pathway: MigrationPath, atoms: Atoms) -> None:
 
 
 def _write_picture(path: Path, pathway: MigrationPath, atoms: Atoms) -> None:
-    # a distance is that of no ion: hydrogen, if any, is drawn as a sphere like other cations
-    write_picture(path, atoms, pathway=pathway, mobile=pathway.ion or "H", opacity=0.4)
+    write_picture(path, atoms, pathway=pathway, mobile=pathway.ion, opacity=0.4)
 
 
 PATH_WRITERS: Final = {".csv": _write_csv, ".xyz": _write_xyz, ".extxyz": _write_xyz, ".png": _write_picture}

@@ -34,7 +34,7 @@ def structure_scene(name: str, atoms: Atoms, mobile: str | None, colors: Colors 
     """
     atoms = atoms.copy()
     atoms.wrap()
-    styles = styles_of(atoms, mobile or "H", None, colors)
+    styles = styles_of(atoms, mobile, None, colors)
     images = images_on_faces(atoms)
     polyhedra = {
         style.element: whole_polyhedra(coordination_polyhedra(atoms, [style.element]), images)

@@ -65,7 +65,7 @@ def with_oxidation_states(
     *Formal*: anions have their usual charge, in a peroxide or disulfide one less (:func:`anion_charges`). Among all
     neutral choices of known states for the other elements the one with the largest :math:`\sum_i \ln p_i` is taken, p
     being the share of a state among an element's entries in the ICSD. At most one element has a mixed valence: all of
-    its atoms get the mean, a number between two neighbouring known states, and the p's of these two, in their
+    its atoms get the mean, a number between two neighboring known states, and the p's of these two, in their
     proportion, count.
 
     *Fitted*: the bond valence sum V of a cation is found with the r0 and b of each state q that has parameters of its

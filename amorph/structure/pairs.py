@@ -47,7 +47,7 @@ def pair_list(atoms: Atoms, cutoff: float) -> PairList:
     Examples
     --------
     >>> from ase.build import bulk
-    >>> len(pair_list(bulk("MgO", "rocksalt", a=4.212), 2.2).d)  # 6 neighbours of each of two atoms
+    >>> len(pair_list(bulk("MgO", "rocksalt", a=4.212), 2.2).d)  # 6 neighbors of each of two atoms
     12
     """
     # vesin counts d < cutoff; the next representable number up makes the cutoff itself belong.

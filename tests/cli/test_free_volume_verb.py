@@ -6,7 +6,7 @@ import pytest
 from amorph import face_coordination, free_volume, tessellate
 
 
-def test_per_atom_lists_faces_neighbours_and_coordination(amorph, oxide):
+def test_per_atom_lists_faces_neighbors_and_coordination(amorph, oxide):
     figures = json.loads(amorph("free-volume", "oxide.extxyz", "--ion", "Li+", "--per-atom", "--json").out)
     cells = tessellate(oxide)
     coordination = face_coordination(cells)
@@ -22,7 +22,7 @@ def test_per_atom_lists_faces_neighbours_and_coordination(amorph, oxide):
         assert [face["atom"] for face in row["neighbors"]] == cells.j[own].tolist()
         assert [face["shift"] for face in row["neighbors"]] == cells.S[own].tolist()
     [pair] = [one for one in figures["coordination"] if (one["species"], one["neighbor"]) == ("Ti", "O")]
-    # undisturbed rocksalt: the cube of a cation has its six oxygen neighbours behind its faces
+    # undisturbed rocksalt: the cube of a cation has its six oxygen neighbors behind its faces
     assert pair["coordination_number"] == 6.0
     assert pair["share"] == pytest.approx(1.0, abs=1e-9)
 

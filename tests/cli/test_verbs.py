@@ -30,7 +30,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.calculator import all_changes
 
 class PureEMT(EMT):
-    # ASE keeps its neighbour list while atoms move little, and the order of its sums with it
+    # ASE keeps its neighbor list while atoms move little, and the order of its sums with it
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, all_changes)
 """

@@ -307,10 +307,8 @@ class Broken(Toy):
 def test_a_broken_calculator_stops_the_run():
     with pytest.raises(RuntimeError, match=r"the energy \(nan eV\) is not finite at step 3 of the minimisation"):
         relax(argon(), Broken(energy=np.nan))
-    with pytest.raises(
-        RuntimeError, match="step 3 of the minimisation led where the calculator gives up: no neighbour"
-    ):
-        relax(argon(), Broken(error=ValueError("no neighbour within 6 Å")))
+    with pytest.raises(RuntimeError, match="step 3 of the minimisation led where the calculator gives up: no neighbor"):
+        relax(argon(), Broken(error=ValueError("no neighbor within 6 Å")))
 
 
 class Runaway(Toy):

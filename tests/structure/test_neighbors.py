@@ -31,7 +31,7 @@ def cell_of(seed, shortest=2.0):
 
 
 def test_shells_of_rocksalt():
-    # neighbours of an ion at a/2·√1, √2, √3, √4: 6, 12, 8, 6
+    # neighbors of an ion at a/2·√1, √2, √3, √4: 6, 12, 8, 6
     atoms = bulk("MgO", "rocksalt", a=4.0)
     for shells, count in ((1, 6), (2, 18), (3, 26), (4, 32)):
         pairs = pair_list(atoms, 2.0 * np.sqrt(shells) + 1e-9)

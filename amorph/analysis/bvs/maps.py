@@ -58,7 +58,7 @@ def bvs_map(
     grid
         Number of points along each lattice vector; by default `spacing` decides.
     spacing
-        Largest distance between neighbouring points along a lattice vector [Å], in place of a grid; by default 0.1 Å.
+        Largest distance between neighboring points along a lattice vector [Å], in place of a grid; by default 0.1 Å.
     cutoff
         Anions at this distance or nearer count [Å].
     exclusion_radius

@@ -122,7 +122,7 @@ def bvse_map(
     grid
         Number of points along each lattice vector; by default `spacing` decides.
     spacing
-        Largest distance between neighbouring points along a lattice vector [Å], in place of a grid; by default 0.1 Å.
+        Largest distance between neighboring points along a lattice vector [Å], in place of a grid; by default 0.1 Å.
     cutoff
         Atoms at this distance or nearer count [Å]; the terms are cut off there, not shifted.
     convention

@@ -19,7 +19,7 @@ SHELL: Final = 12
 SOLID_BONDS: Final = 9
 """Of these, how many must have like surroundings in a solid anion."""
 TIE: Final = 1e-3
-"""Difference of distances below which neighbours tie [Å]. In a simple cubic sublattice the twelfth place has a tie."""
+"""Difference of distances below which neighbors tie [Å]. In a simple cubic sublattice the twelfth place has a tie."""
 
 SURFACE_BONDS: Final = 2
 """Bonds to a cluster of solid anions, of like surroundings, by which an anion is at its surface."""

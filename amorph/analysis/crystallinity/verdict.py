@@ -9,7 +9,7 @@ atoms over its strongest star is at most :math:`0.02 + 5/N` too. A limit of 1 or
 three quarters) are in like surroundings, by a normalised :math:`q_6 \cdot q_6^*` above 0.5. The *crystal fraction* is
 the share of anions in the largest cluster that like surroundings join, or at its surface.
 
-(c) *It melted*: every species' mean-square displacement is at least the square of its nearest-neighbour distance.
+(c) *It melted*: every species' mean-square displacement is at least the square of its nearest-neighbor distance.
 That distance is the mean over the species' atoms of the distance to the closest atom of any species, in `start`.
 Displacements are those of fractional coordinates in the current cell, less the centre of mass: a change of the
 cell's size moves nothing.
@@ -81,13 +81,13 @@ class Crystallinity(Result):
     bragg_peak_limit: float | None
     """Largest such I/N² of a disordered structure."""
     solid_share: float
-    """(b) Share of anions whose surroundings are those of their neighbours, 1 in any crystal of close-packed anions."""
+    """(b) Share of anions whose surroundings are those of their neighbors, 1 in any crystal of close-packed anions."""
     melted: bool | None
-    """(c) Whether every species moved on by at least one neighbour; None where the history is unknown."""
+    """(c) Whether every species moved on by at least one neighbor; None where the history is unknown."""
     mean_square_displacement: Mapping[str, float] | None
     """Mean-square displacement of each species since the start, without the drift of the whole [Å²]."""
     required_displacement: Mapping[str, float] | None
-    """Mean-square displacement that counts as molten: nearest-neighbour distance at the start, squared [Å²]."""
+    """Mean-square displacement that counts as molten: nearest-neighbor distance at the start, squared [Å²]."""
     space_group: str | None
     """Space group above P1 of the (first) structure within 0.1 Å; not looked for above 1000 atoms."""
     anions: tuple[str, ...]

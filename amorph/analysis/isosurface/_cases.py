@@ -76,7 +76,7 @@ def _loops(case: int) -> list[list[int]]:
 def _triangulate(loop: list[int]) -> list[tuple[int, int, int]]:
     """Fill a loop with triangles: no diagonal in a face of the cube, and the diagonals as short as possible.
 
-    A diagonal in a face would meet the one that the neighbouring cube may draw there: four triangles at one edge.
+    A diagonal in a face would meet the one that the neighboring cube may draw there: four triangles at one edge.
     """
 
     @functools.cache

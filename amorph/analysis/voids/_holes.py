@@ -98,7 +98,7 @@ def _is_inside(x, p, q, r, normal):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _is_empty(x, t, first, last, offsets, radii):  # type: ignore[no-untyped-def]
-    """Tell whether a sphere around a point touches no neighbour of an atom, but may come as near as rounding."""
+    """Tell whether a sphere around a point touches no neighbor of an atom, but may come as near as rounding."""
     for n in range(first, last):
         reach = t + radii[n] - 1e-10
         dx = offsets[n, 0] - x[0]
@@ -111,7 +111,7 @@ def _is_empty(x, t, first, last, offsets, radii):  # type: ignore[no-untyped-def
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _may_lead(first, last, j, r, offsets, radii):  # type: ignore[no-untyped-def]
-    """Tell whether an atom and its neighbour j can be the two that a saddle sees the farthest apart.
+    """Tell whether an atom and its neighbor j can be the two that a saddle sees the farthest apart.
 
     It sees them at 120° or more, so it is near their middle, and no atom comes near that.
     """
@@ -127,9 +127,9 @@ def _may_lead(first, last, j, r, offsets, radii):  # type: ignore[no-untyped-def
 def saddles(starts, offsets, atoms, radii, own, largest):  # type: ignore[no-untyped-def]
     """Find every point, touched by three atoms around it in one plane, that no atom comes nearer to.
 
-    The neighbours of atom i are starts[i] to starts[i + 1], nearest first: `offsets` (m, 3) from it, `atoms` (m,),
+    The neighbors of atom i are starts[i] to starts[i + 1], nearest first: `offsets` (m, 3) from it, `atoms` (m,),
     `radii` (m,); `own` (n,) are the radii of the atoms, `largest` bounds the sphere. Returns the atom i, its two
-    neighbours, and the saddle's offset from it and radius.
+    neighbors, and the saddle's offset from it and radius.
     """
     triples = np.empty((256, 3), np.int64)
     where = np.empty((256, 4))
@@ -259,7 +259,7 @@ def _choose(points, sizes, m, x, t, chosen, work):  # type: ignore[no-untyped-de
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _first_touch(points, sizes, m, path, t, home, lists, old):  # type: ignore[no-untyped-def]
-    """Find the neighbour of the path's first atom that the growing sphere touches first; returns its row and t."""
+    """Find the neighbor of the path's first atom that the growing sphere touches first; returns its row and t."""
     alpha, beta, across, q2, q1, q0 = path
     starts, offsets, _, radii = lists
     nearest = np.inf

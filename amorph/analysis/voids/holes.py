@@ -20,7 +20,7 @@ from amorph.structure import Radii, atomic_radii, pair_list, periodic_atoms
 DEPTH: Final = 0.1
 """By how much the sphere of a hole must shrink to leave for a larger one, for the two to be separate voids [Å]."""
 _JITTER: Final = 1e-6
-"""How far neighbours are moved at random to bring them into general position [Å]; radii change by no more."""
+"""How far neighbors are moved at random to bring them into general position [Å]; radii change by no more."""
 _EQUAL: Final = 4e-6
 """Windows whose radii differ by no more may be equal before the jitter [Å]."""
 _SAME_HOLE: Final = 1e-4

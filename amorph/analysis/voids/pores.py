@@ -87,7 +87,7 @@ class Voids(Result, Plottable):
 
     @property
     def spacing(self) -> float:
-        """Largest distance between neighbouring points along a lattice vector [Å]."""
+        """Largest distance between neighboring points along a lattice vector [Å]."""
         return float((np.linalg.norm(self.field.cell, axis=1) / self.field.grid).max())
 
     @property

@@ -1,4 +1,4 @@
-"""Compiled kernels of Voronoi and power tessellations: one polyhedron per atom, cut by its neighbours' planes.
+"""Compiled kernels of Voronoi and power tessellations: one polyhedron per atom, cut by its neighbors' planes.
 
 Atoms are sorted into bins of the reduced cell; the images near the atoms of a bin are gathered once, by walking the
 bins with their cell shifts, and each atom takes them from near to far until none can reach its cell any more. Periodic
@@ -31,7 +31,7 @@ _BUCKETS = 48
 _GROWTH = 1.25
 """Widening of the sphere of candidates where it does not yet hold all that can reach a cell."""
 _SOON = 0.7
-"""Neighbours within this share of the first reach are sorted and taken at first; most cells need few others."""
+"""Neighbors within this share of the first reach are sorted and taken at first; most cells need few others."""
 _LOOSE = 1.0 + 1e-9
 """Widening of reaches against rounding."""
 
@@ -101,9 +101,9 @@ def _sort_candidates(near, whom, count, low, high, ends):  # type: ignore[no-unt
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _reach_square(farthest, lead):  # type: ignore[no-untyped-def]
-    """Find the squared distance from which on no neighbour reaches a cell whose corners lie within √farthest.
+    """Find the squared distance from which on no neighbor reaches a cell whose corners lie within √farthest.
 
-    The plane of a neighbour lies (d² − R_j² + R_i²)/2d away, beyond √farthest where d exceeds
+    The plane of a neighbor lies (d² − R_j² + R_i²)/2d away, beyond √farthest where d exceeds
     √farthest + √(farthest + lead), lead being the largest R² in the structure less R_i².
     """
     reach = math.sqrt(farthest) + math.sqrt(farthest + lead)
@@ -154,10 +154,10 @@ def _carve(atom, state, candidates, points, cell_arrays, tolerance):  # type: ig
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _carve_whole(atom, center, sizes, reach, near_list, lattice, points, cell_arrays):  # type: ignore[no-untyped-def]
-    """Cut the cell of an atom out of a cube, from near neighbours to far, until none can reach it any more.
+    """Cut the cell of an atom out of a cube, from near neighbors to far, until none can reach it any more.
 
-    `sizes` is (half the edge of the cube, squared reach of the neighbours taken first, tolerance, room for sorting).
-    Returns the corners and planes as :func:`_carve` does, the reach of the list of neighbours, and the list.
+    `sizes` is (half the edge of the cube, squared reach of the neighbors taken first, tolerance, room for sorting).
+    Returns the corners and planes as :func:`_carve` does, the reach of the list of neighbors, and the list.
     """
     near, whom, count = near_list
     half, high, tolerance, ends = sizes
@@ -199,9 +199,9 @@ def _comes_before(planes, f, g):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _write_faces(atom, n_planes, cell_arrays, surfaces, naming, rows, areas, used):  # type: ignore[no-untyped-def]
-    """Append the faces of a cell, sorted by neighbour and shift; returns how many rows are used then.
+    """Append the faces of a cell, sorted by neighbor and shift; returns how many rows are used then.
 
-    A row holds the neighbour's index and its cell shifts in the cell of the caller, an entry of `areas` the area and
+    A row holds the neighbor's index and its cell shifts in the cell of the caller, an entry of `areas` the area and
     the squared distance.
     """
     order, wraps, transformation = naming
@@ -244,7 +244,7 @@ def cells_of_block(first, last, lattice, points, bin_of, naming, sizes):  # type
     numbering them, squared radii, the largest of them); `naming` (original index of each atom, lattice vectors taken
     off when it was moved into the cell,
     transformation to the caller's lattice vectors); `sizes` (half the edge of the first cube, half the edge of a cube
-    that holds every cell, reach of the first list of neighbours, tolerance).
+    that holds every cell, reach of the first list of neighbors, tolerance).
 
     Returns the volumes, the numbers of corners and of faces, and the rows and areas of the faces.
     """
@@ -321,7 +321,7 @@ def cells_of_block(first, last, lattice, points, bin_of, naming, sizes):  # type
 def place_faces(first, counts, order, starts, rows, areas, faces):  # type: ignore[no-untyped-def]
     """Move the faces of a block to where the original order of the atoms has them.
 
-    `starts` is the first row of each original atom; `faces` (neighbours, shifts, areas, distances).
+    `starts` is the first row of each original atom; `faces` (neighbors, shifts, areas, distances).
     """
     neighbors, shifts, face_areas, distances = faces
     used = 0

@@ -1,4 +1,4 @@
-"""Voronoi and power tessellations: the volume of each atom's cell, and the faces that it shares with its neighbours."""
+"""Voronoi and power tessellations: the volume of each atom's cell, and the faces that it shares with its neighbors."""
 
 import functools
 from concurrent.futures import ThreadPoolExecutor
@@ -33,13 +33,13 @@ moves volumes in first order, so it is no larger."""
 _TOUCHING: Final = 1e-12
 """Faces of less area than this, in units of the squared distance between atoms, are planes that only touch."""
 _MISMATCH: Final = 1e-5
-"""Largest difference of a face's areas from its two sides, in the same units. Where the planes of two neighbours
+"""Largest difference of a face's areas from its two sides, in the same units. Where the planes of two neighbors
 coincide but for 1e-9 rad, as radii can make them do, the line between their faces is only good to 1e-6."""
 _ATOMS_PER_BIN: Final = 8.0
 _BLOCK: Final = 256
 """Atoms of a block of work; only speed depends on it, and on the number per bin."""
 _FIRST_REACH: Final = 2.5
-"""Neighbours that are gathered at first, in units of the distance between atoms."""
+"""Neighbors that are gathered at first, in units of the distance between atoms."""
 _FIRST_HALF: Final = 2.0
 """Half the edge of the first cube that a cell is cut from, in the same units."""
 
@@ -55,9 +55,9 @@ class Tessellation:
     i: NDArray[np.int64]
     """(m,) index of the atom whose cell has the face."""
     j: NDArray[np.int64]
-    """(m,) index of the neighbour behind it."""
+    """(m,) index of the neighbor behind it."""
     S: NDArray[np.int64]
-    """(m, 3) cell shifts of the neighbour: it is at r_j + S·cell."""
+    """(m, 3) cell shifts of the neighbor: it is at r_j + S·cell."""
     areas: NDArray[np.float64]
     """(m,) area of each face [Å²]."""
     distances: NDArray[np.float64]
@@ -110,7 +110,7 @@ def tessellate(
     Returns
     -------
     Tessellation
-        Volumes [Å³], and faces as pairs of atoms with their areas [Å²]. An atom can be its own neighbour, and two
+        Volumes [Å³], and faces as pairs of atoms with their areas [Å²]. An atom can be its own neighbor, and two
         atoms can share several faces. A plane that only touches a cell, at a corner or along an edge, makes no face.
 
     Raises
@@ -120,13 +120,13 @@ def tessellate(
         radius for an atom.
     RuntimeError
         The volumes do not add up to the cell's; a face is not the same from both sides, where radii make the planes
-        of two neighbours all but coincide.
+        of two neighbors all but coincide.
 
     Notes
     -----
     The face between i and j holds the points with
     :math:`|x - r_i|^2 - R_i^2 = |x - r_j|^2 - R_j^2`; plain cells have all :math:`R = 0`. A cell is cut out of a cube
-    by the planes of the neighbours from near to far, until the next neighbour is too far to reach its farthest corner.
+    by the planes of the neighbors from near to far, until the next neighbor is too far to reach its farthest corner.
 
     Examples
     --------

@@ -22,9 +22,9 @@ class PairCoordination:
     coordination_number: float
     """Mean number of faces of at least the smallest share."""
     effective_coordination_number: float
-    """Mean of (Σ a)²/Σ a² over all faces towards the neighbour's species; 0 for an atom without any."""
+    """Mean of (Σ a)²/Σ a² over all faces towards the neighbor's species; 0 for an atom without any."""
     area: float
-    """Mean area of all faces towards the neighbour's species [Å²]."""
+    """Mean area of all faces towards the neighbor's species [Å²]."""
     share: float
     """Mean share of the surface that these faces have."""
 
@@ -40,7 +40,7 @@ class FaceCoordination(Result):
     counted: NDArray[np.bool_]
     """(m,) the faces that count, in the order of the tessellation."""
     pairs: tuple[PairCoordination, ...]
-    """Means by species and species of the neighbours, in alphabetical order, "any" after each species' own."""
+    """Means by species and species of the neighbors, in alphabetical order, "any" after each species' own."""
     smallest_share: float
     """The smallest share of the surface that counts."""
     _large: ClassVar[frozenset[str]] = frozenset({"coordination_numbers", "effective_coordination_numbers", "counted"})
@@ -50,7 +50,7 @@ class FaceCoordination(Result):
         return [
             {
                 "species": pair.species,
-                "neighbour": pair.neighbor,
+                "neighbor": pair.neighbor,
                 "coordination": pair.coordination_number,
                 "effective_coordination": pair.effective_coordination_number,
                 "area_A2": pair.area,
@@ -62,7 +62,7 @@ class FaceCoordination(Result):
 
 @checked
 def face_coordination(cells: Tessellation, *, smallest_share: Fraction = 0.05) -> FaceCoordination:
-    r"""Count the neighbours of each atom by the faces that its cell shares with them.
+    r"""Count the neighbors of each atom by the faces that its cell shares with them.
 
     Parameters
     ----------

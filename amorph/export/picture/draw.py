@@ -25,7 +25,7 @@ from amorph.parameters import Count, Fraction, Unit, checked
 from amorph.structure import anion_mask, periodic_atoms
 from amorph.tables import element_of, radius
 
-_ALKALI: Final = frozenset({"Li", "Na", "K", "Rb", "Cs"})
+_MONOVALENT: Final = frozenset({"H", "Li", "Na", "K", "Rb", "Cs"})
 _ION_SIZE: Final = 0.44
 """Radius of a cation's sphere over its covalent radius."""
 _ANION_SIZE: Final = 0.33
@@ -53,7 +53,7 @@ def write_picture(
     mesh: Mesh | None = None,
     *,
     pathway: MigrationPath | None = None,
-    mobile: str = "Mg2+",
+    mobile: str | None = "Mg2+",
     polyhedra: Sequence[str] | None = None,
     surface_label: str | None = None,
     caption: str | None = None,
@@ -82,9 +82,9 @@ def write_picture(
     pathway
         Migration path to draw in it, within the cell: a tube, yellow at its lowest value to purple at its barrier.
     mobile
-        The mobile ion, or its element: drawn as spheres.
+        The mobile ion, or its element: drawn as spheres. None where there is none.
     polyhedra
-        Elements drawn as polyhedra; by default every cation that is neither `mobile` nor an alkali metal.
+        Elements drawn as polyhedra; by default every cation that is neither `mobile` nor hydrogen nor an alkali metal.
     surface_label
         What the legend calls the surface; by default the mesh's quantity and level.
     caption
@@ -181,14 +181,16 @@ def _check_hidden(hide: Sequence[str], styles: Sequence[Style]) -> None:
         raise ValueError(f"hide = {' '.join(hide)} leaves no element to be seen; show one")
 
 
-def styles_of(atoms: Atoms, mobile: str, polyhedra: Sequence[str] | None, colors: Colors = "distinct") -> list[Style]:
+def styles_of(
+    atoms: Atoms, mobile: str | None, polyhedra: Sequence[str] | None, colors: Colors = "distinct"
+) -> list[Style]:
     """Choose how each element is drawn: polyhedra, then other cations, then anions; arguments as of a picture."""
-    mobile = element_of(mobile)
+    mobile = element_of(mobile) if mobile else ""
     symbols = np.array(atoms.get_chemical_symbols())
     anion = anion_mask(atoms)
     anions, cations = (sorted(set(symbols[mask].tolist()), key=atomic_numbers.get) for mask in (anion, ~anion))
     if polyhedra is None:
-        polyhedra = [element for element in cations if element != mobile and element not in _ALKALI]
+        polyhedra = [element for element in cations if element != mobile and element not in _MONOVALENT]
     elif unknown := sorted(set(polyhedra) - set(cations)):
         raise ValueError(f"no {' or '.join(unknown)} among the cations {', '.join(cations)}; draw others as polyhedra")
 

@@ -697,7 +697,7 @@ def test_without_repetition_keeps_the_structure() -> None:
 
 @pytest.mark.parametrize("n", [33, 123])
 def test_a_crystal_in_a_gas_is_counted(n: int) -> None:
-    # fcc: a central atom and shells around it, the rest of the cell at random; the outermost atoms lack neighbours
+    # fcc: a central atom and shells around it, the rest of the cell at random; the outermost atoms lack neighbors
     lattice = bulk("Ar", a=5.0, cubic=True) * (5, 5, 5)
     crystal = lattice[np.argsort(lattice.get_distances(250, range(500), mic=True), kind="stable")[:n]]
     points = crystal.positions

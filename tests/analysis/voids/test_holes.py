@@ -33,10 +33,10 @@ def random_atoms(rng, n, *, volume_per_atom=12.0):
 
 def winding_rank(count, edges):
     """Independent windings of the best-connected component of a periodic graph, by a walk with potentials."""
-    neighbours = [[] for _ in range(count)]
+    neighbors = [[] for _ in range(count)]
     for a, b, shift in edges:
-        neighbours[a].append((b, shift))
-        neighbours[b].append((a, -shift))
+        neighbors[a].append((b, shift))
+        neighbors[b].append((a, -shift))
     potential = {}
     best = 0
     for start in range(count):
@@ -46,7 +46,7 @@ def winding_rank(count, edges):
         stack, cycles = [start], [np.zeros(3, int)]
         while stack:
             a = stack.pop()
-            for b, shift in neighbours[a]:
+            for b, shift in neighbors[a]:
                 there = potential[a] + shift
                 if b not in potential:
                     potential[b] = there
@@ -151,7 +151,7 @@ def test_one_channel_through_layers():
     edge = np.array([[0, 0], [2, 0], [4, 0], [4, 2], [4, 4], [2, 4], [0, 4], [0, 2]], dtype=float) + 3.0
     tube = Atoms("O8", positions=np.column_stack([edge, np.zeros(8)]), cell=[10.0, 10.0, 2.0], pbc=True)
     found = find_holes(tube)
-    # outside, four corners of neighbouring tubes leave a square of 6 Å along z, and two walls rectangles of 6 Å × 2 Å
+    # outside, four corners of neighboring tubes leave a square of 6 Å along z, and two walls rectangles of 6 Å × 2 Å
     np.testing.assert_allclose(free(found), [3.0 * math.sqrt(2), math.sqrt(10), math.sqrt(10)], rtol=TOLERANCE)
     inside = np.linalg.norm(found.window_positions[:, :2] - 5.0, axis=1) < 0.01
     assert np.abs(found.window_radii[inside] - 2.0).min() < 1e-5

@@ -56,7 +56,7 @@ def test_what_a_probe_reaches_between_spheres():
     np.testing.assert_allclose(made.center_fraction, 1.0 - 4.0 * math.pi * (r + p) ** 3 / (3.0 * a**3), atol=1e-3)
     assert made.accessible_fraction == made.center_fraction
     assert made.locked_fraction == 0.0
-    # a probe of 0.5 Å touches all of a sphere whose neighbours are 2 Å off; centers on the grid miss a film of half a
+    # a probe of 0.5 Å touches all of a sphere whose neighbors are 2 Å off; centers on the grid miss a film of half a
     # voxel's diagonal at most, some 0.01 Å on average over 12.6 Å² of 64 Å³
     np.testing.assert_allclose(made.occupiable_fraction, made.void_fraction, atol=4e-3)
     # what half the points make of it says how far a grid is from the limit; counting points adds 1e-3 either way

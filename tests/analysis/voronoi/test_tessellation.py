@@ -67,14 +67,14 @@ def test_body_centred_cells_are_truncated_octahedra():
 
 
 def test_face_centred_cells_are_rhombic_dodecahedra():
-    # rhombs of diagonals a/2 and a/√2; six more neighbours touch the corners and make no faces
+    # rhombs of diagonals a/2 and a/√2; six more neighbors touch the corners and make no faces
     cells = tessellate(bulk("Cu", "fcc", a=3.6, cubic=True))
     assert cells.faces.tolist() == [12] * 4
     np.testing.assert_allclose(cells.areas, 3.6**2 / 4 / math.sqrt(2), rtol=1e-13)
 
 
 def test_hexagonal_close_packed_cells_are_trapezo_rhombic_dodecahedra():
-    # all 12 neighbours at a; the volume is a³/√2 and the faces are a/2 away: Σ areas = 6 V/a
+    # all 12 neighbors at a; the volume is a³/√2 and the faces are a/2 away: Σ areas = 6 V/a
     a = 3.21
     cells = tessellate(CRYSTALS["hcp"])
     assert cells.faces.tolist() == [12, 12]
@@ -140,7 +140,7 @@ def test_effective_coordination_weighs_faces_by_area():
     np.testing.assert_allclose(coordination.effective_coordination_numbers, expected, rtol=1e-13)
     assert coordination.coordination_numbers.tolist() == [8]
     assert coordination.counted.sum() == 8
-    assert [row["neighbour"] for row in coordination.table()] == ["Fe", "any"]
+    assert [row["neighbor"] for row in coordination.table()] == ["Fe", "any"]
 
 
 def test_second_shell_faces_do_not_count():
@@ -307,7 +307,7 @@ def test_a_supercell_repeats_the_faces():
 
 
 @pytest.mark.parametrize("edges", [(2.0, 3.0, 60.0), (2.0, 40.0, 50.0), (70.0, 70.0, 70.0)])
-def test_one_atom_is_its_own_neighbour_in_a_cell_of_any_shape(edges):
+def test_one_atom_is_its_own_neighbor_in_a_cell_of_any_shape(edges):
     cells = tessellate(Atoms("O", positions=[[100.0, -50.0, 7.0]], cell=edges, pbc=True))
     assert (cells.i.tolist(), cells.j.tolist()) == ([0] * 6, [0] * 6)
     a, b, c = edges

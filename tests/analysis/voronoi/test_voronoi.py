@@ -67,7 +67,7 @@ def test_atoms_of_an_ideal_crystal_share_its_volume(atoms: Atoms, volume: float)
 
 @pytest.mark.parametrize(("large", "small"), [(1.0, 1.0), (1.2, 0.6), (1.9, 0.4), (0.0, 2.5)])
 def test_power_cells_of_two_spheres_in_cscl(large: float, small: float) -> None:
-    # In the cube |x|, |y|, |z| <= h = a/2 around an ion, the 8 neighbours cut |x| + |y| + |z| <= s with
+    # In the cube |x|, |y|, |z| <= h = a/2 around an ion, the 8 neighbors cut |x| + |y| + |z| <= s with
     # s = 3a/4 + (R² − R'²)/a; the octant's volume follows from inclusion and exclusion.
     a = 4.0
     atoms = Atoms("MgO", scaled_positions=[[0.1, 0.2, 0.3], [0.6, 0.7, 0.8]], cell=[a, a, a], pbc=True)

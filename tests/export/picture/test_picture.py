@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from amorph.export.picture.periodic import within
 from amorph.export.picture.rendering import linear_color
 from amorph.export.picture.scenes import SceneParts
 from amorph.fields import ScalarField
+from amorph.reading import read_structure
 
 # colors of the legend
 TI, MO, MG, OXYGEN, SURFACE = (74, 134, 212), (148, 103, 189), (52, 168, 83), (216, 58, 48), (250, 204, 60)
@@ -176,8 +178,8 @@ def test_a_path_is_drawn_within_the_cell():
 def test_tetrahedra_have_the_mark_of_tetrahedra():
     sphalerite = bulk("ZnS", "zincblende", a=5.41, cubic=True)
     rocksalt = bulk("MgO", "rocksalt", a=4.2, cubic=True)
-    assert [style.corners for style in styles_of(sphalerite, "H", None)] == [4, 0]
-    assert [style.corners for style in styles_of(rocksalt, "H", None)] == [6, 0]
+    assert [style.corners for style in styles_of(sphalerite, None, None)] == [4, 0]
+    assert [style.corners for style in styles_of(rocksalt, None, None)] == [6, 0]
 
 
 def test_a_tall_cell_makes_no_tower(tmp_path):
@@ -283,3 +285,11 @@ def test_distinct_colors_tell_the_mobile_ion_and_the_anions_apart(anions):
     assert min(np.linalg.norm(one - other) for one, other in itertools.combinations(found, 2)) > 40
     hues = [np.degrees(np.arctan2(lab[2], lab[1])) for lab in found]
     assert min(abs((hue - hues[0] + 180) % 360 - 180) for hue in hues[1:]) > 40
+
+
+def test_hydrogen_is_a_sphere_and_the_mobile_ion_only_where_it_is_asked_for():
+    brucite = read_structure(Path(__file__).parents[3] / "structures/MgO2H2.cif")
+    of = {ion: {style.element: style for style in styles_of(brucite, ion, None)} for ion in (None, "H+", "Mg2+")}
+    assert [found["H"].corners for found in of.values()] == [0, 0, 0]
+    assert of[None]["H"].color == of["Mg2+"]["H"].color == element_color("H", "distinct")
+    assert of["H+"]["H"].color == of["Mg2+"]["Mg"].color
