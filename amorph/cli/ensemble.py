@@ -257,6 +257,7 @@ def ensemble_summary(
         show_json(
             {
                 "figures": summary.table(),
+                "incomplete": [entry.row() for entry in summary.incomplete],
                 "apart": summary.apart,
                 "missing": summary.missing,
                 "melts": summary.melts,
@@ -269,7 +270,7 @@ def ensemble_summary(
             say("")
         if any(entry.structure == "difference" for entry in summary.statistics):
             say("Δ is glass less crystal of the same member")
-        for line in summary.of_melts:
+        for line in [*summary.of_melts, *(entry.text for entry in summary.incomplete)]:
             say(line)
         for name, reason in summary.apart.items():
             say(f"{'counted, though a check failed' if include_failed else 'apart'}: {name}: {reason}")

@@ -17,6 +17,7 @@ from amorph.ensemble.status import FINISHED, melt_names, member_rows, member_sta
 Point = tuple[tuple[str, str], ...]
 """Varied keys and their values."""
 Structure = Literal["glass", "crystal", "difference"]
+_STRUCTURES: Final[tuple[Structure, ...]] = ("glass", "crystal", "difference")
 OF_A_MEMBER: Final = {"member", "seed", "melt", "snapshot"}
 """Columns of the table of members that tell members apart, not combinations."""
 
@@ -153,6 +154,48 @@ class Statistics:
 
 
 @dataclass(frozen=True)
+class Incomplete:
+    """A figure that only some of the members of one combination have.
+
+    It has no mean: a member without it often has an ion too slow to be seen, or no path, and a mean over the others
+    would be that of the fast.
+    """
+
+    point: Mapping[str, str]
+    """The varied keys and their values, as text."""
+    figure: str
+    """Name of the figure."""
+    unit: str
+    """Its unit."""
+    structure: Structure
+    """Of what it is."""
+    values: tuple[float, ...]
+    """Value of each member that has it, in `unit`."""
+    of: int
+    """Members of the combination that count."""
+
+    def row(self) -> dict[str, Any]:
+        """Give the row of a table."""
+        return {
+            **self.point,
+            "figure": self.figure,
+            "unit": self.unit,
+            "structure": self.structure,
+            "n": len(self.values),
+            "of": self.of,
+            "least": min(self.values),
+            "most": max(self.values),
+        }
+
+    @property
+    def text(self) -> str:
+        """Say it in a line."""
+        place = "".join(f"{key} {value}, " for key, value in self.point.items())
+        values = f"{min(self.values):.4g} to {max(self.values):.4g} {self.unit}".rstrip()
+        return f"{place}{self.structure}: no mean of {self.figure}, {len(self.values)} of {self.of} have it: {values}"
+
+
+@dataclass(frozen=True)
 class EnsembleSummary:
     """What an ensemble found."""
 
@@ -164,6 +207,8 @@ class EnsembleSummary:
     """Members that are not done."""
     melts: Mapping[str, Mapping[str, Any]]
     """Melts that members share, and what is known of their snapshots."""
+    incomplete: tuple[Incomplete, ...] = ()
+    """Figures that only some of the members that count have."""
 
     @property
     def points(self) -> list[Mapping[str, str]]:
@@ -191,7 +236,7 @@ class EnsembleSummary:
         ValueError
             No figure has such a name.
         """
-        known = list(dict.fromkeys(entry.figure for entry in self.statistics))
+        known = list(dict.fromkeys(entry.figure for kind in (self.statistics, self.incomplete) for entry in kind))
         if names is None:
             first = [name for start in TELLING for name in known if name.startswith(start)]
             chosen = [*dict.fromkeys([*first, *known])][:MOST_FIGURES]
@@ -205,7 +250,8 @@ class EnsembleSummary:
         kept = sorted(
             (entry for entry in self.statistics if entry.figure in chosen), key=lambda entry: chosen.index(entry.figure)
         )
-        return replace(self, statistics=tuple(kept))
+        incomplete = tuple(entry for entry in self.incomplete if names is None or entry.figure in chosen)
+        return replace(self, statistics=tuple(kept), incomplete=incomplete)
 
 
 def summarize_ensemble(directory: Path, *, include_failed: bool = False) -> EnsembleSummary:
@@ -221,6 +267,7 @@ def summarize_ensemble(directory: Path, *, include_failed: bool = False) -> Ense
     apart: dict[str, str] = {}
     missing = []
     apart_at: Counter[Point] = Counter()
+    counted: Counter[tuple[Point, Structure]] = Counter()
     shares = set()
     collected: dict[tuple[Point, str, str, Structure], list[tuple[float, dict[str, str], bool]]] = {}
     for member in member_rows(directory):
@@ -237,6 +284,8 @@ def summarize_ensemble(directory: Path, *, include_failed: bool = False) -> Ense
         if failed and not include_failed:
             apart_at[point] += 1
             continue
+        controlled = any("crystal" in row for row in summary["comparison"])
+        counted.update((point, structure) for structure in (_STRUCTURES if controlled else _STRUCTURES[:1]))
         for row in summary["comparison"]:
             shares |= {row["figure"]} if row.get("share") else set()
             for structure, value in _values(row).items():
@@ -265,8 +314,14 @@ def summarize_ensemble(directory: Path, *, include_failed: bool = False) -> Ense
             figure in shares,
         )
         for (point, figure, unit, structure), found in collected.items()
+        if len(found) == counted[point, structure]
     ]
-    return EnsembleSummary(tuple(statistics), apart, tuple(missing), melts)
+    incomplete = [
+        Incomplete(dict(point), figure, unit, structure, tuple(value for value, *_ in found), counted[point, structure])
+        for (point, figure, unit, structure), found in collected.items()
+        if len(found) < counted[point, structure] and structure != "difference"
+    ]
+    return EnsembleSummary(tuple(statistics), apart, tuple(missing), melts, tuple(incomplete))
 
 
 def _values(row: Mapping[str, Any]) -> dict[Structure, float]:

@@ -105,6 +105,7 @@ def _warnings(summary: EnsembleSummary, members: Sequence[Found]) -> list[str]:
     said += [
         f"{member.status.name} is not done ({member.status.state})" for member in members if member.summary is None
     ]
+    said += [entry.text for entry in summary.incomplete]
     bare = [entry for entry in summary.statistics if entry.interval is None]
     if bare:
         said.append(

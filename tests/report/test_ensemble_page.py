@@ -120,6 +120,19 @@ def test_an_ensemble_without_a_mean_has_a_page(folder, tmp_path):
     assert "studies/000_000.toml" in made.words["pre"]
 
 
+def test_a_figure_that_a_member_lacks_has_no_mean(folder, tmp_path):
+    home = shutil.copytree(folder, tmp_path / "all")
+    summary = read_json(home / "000_001/summary.json")
+    next(row for row in summary["comparison"] if row["figure"] == "density")["crystal"] = None
+    write_json(home / "000_001/summary.json", summary)
+    found = summarize_ensemble(home)
+    assert {entry.structure for entry in found.statistics if entry.figure == "density"} == {"glass"}
+    [lacking] = found.incomplete
+    assert (lacking.structure, lacking.values, lacking.of) == ("crystal", (4.0, 4.22), 3)
+    assert lacking in found.of(["density"]).incomplete
+    assert "2 of 3 have it" in Reader(write_ensemble_report(home).read_text("utf-8")).words["li"]
+
+
 def test_a_damaged_member_is_told(folder, tmp_path):
     home = shutil.copytree(folder, tmp_path / "all")
     text = (home / "000_000/run.toml").read_text()
