@@ -16,7 +16,7 @@ test: .venv/tested
 	$(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile --no-loadscope-reorder
 
 slow: .venv/tested
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --no-loadscope-reorder
 
 # Warnings are errors; every example of the gallery is run. The pages: build/docs/index.html.
 docs: .venv/installed
