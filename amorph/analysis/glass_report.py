@@ -35,6 +35,7 @@ from amorph.analysis.scattering import (
     structure_factor,
 )
 from amorph.analysis.scattering.powder import Broadening, LineWidth, Polarization, TwoTheta, Wavelength
+from amorph.analysis.scattering.real_space import Window
 from amorph.figures import Plottable, Result, Row
 from amorph.parameters import Length, Unit, checked
 
@@ -114,6 +115,7 @@ def structure_report(
     criterion: Criterion = "primitive",
     probe: Probe = "xray",
     q_max: Annotated[float, Gt(0), Unit("1/Å")] = 15.0,
+    window: Window = "lorch",
     wavelength: Wavelength = "CuKa",
     two_theta: TwoTheta = (5.0, 90.0),
     width: LineWidth = 0.1,
@@ -135,6 +137,8 @@ def structure_report(
         What G(r) and the first sharp diffraction peak are of.
     q_max
         Where S(q) ends.
+    window
+        Lorch's window of G(r), or none: that of the experiment.
 
     Raises
     ------
@@ -161,7 +165,7 @@ def structure_report(
         scattering,
         pattern,
         probe,
-        pair_function(scattering.q, scattering.total(probe), **of_cell, r_max=r_max),
+        pair_function(scattering.q, scattering.total(probe), **of_cell, window=window, r_max=r_max),
         # a peak narrower than the distance of the cell's vectors is one of them
         None if peak is None or peak.width_per_A < scattering.q[0] else peak,
     )

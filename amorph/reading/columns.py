@@ -1,19 +1,35 @@
 """A user's curve: two columns, or three with errors."""
 
+import logging
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amorph.reading.files import regular_file
 
+log = logging.getLogger(__name__)
+
 _LARGEST: Final = 100_000_000
 """Size of a file that is a curve [bytes]."""
 _COMMENT: Final = re.compile(r"^\s*$|^\s*[#!%'\"*/]")
+_MARKS: Final = re.compile(r"^\s*[#!%'\"*/]+(L\s)?")
+"""What stands before the names of columns; SPEC writes #L."""
+_ROW: Final = re.compile(r"[\s\d+.,;eEdD-]*\d[\s\d+.,;eEdD-]*")
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?")
-_DECIMAL_COMMA: Final = re.compile(r"[+-]?\d+,\d+([eEdD][+-]?\d+)?")
+_THOUSANDS: Final = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+_UNIT: Final = re.compile(r"[\s_]*(\(.*\)|\[.*\]|_per_.*|_deg|_A\d?|_nm)\s*$")
+
+# names of columns, small letters and digits alone
+_X: Final = {"q", "r", "x", "2theta", "2θ", "twotheta", "tth", "2th", "ttheta", "angle"}
+_Y: Final = {"s", "sq", "g", "gr", "gpdf", "i", "iq", "y", "intensity", "counts", "cts", "iobs", "yobs", "sobs", "gobs"}
+_ERROR: Final = {"error", "errors", "err", "e", "esd", "sigma", "σ", "std", "stderr", "standarderror", "sd", "unc"}
+_ERROR_OF_Y: Final = _ERROR | {"uncertainty", "ds", "dsq", "dg", "dgr", "di", "diq", "dy"}
+_NEITHER: Final = {"index", "n", "no", "nr", "point", "row", "id", "dq", "dr", "dx"}
+
+_Commas = Literal["part", "decimal"]
 
 
 def read_columns(path: str | Path) -> NDArray[np.float64]:
@@ -21,7 +37,9 @@ def read_columns(path: str | Path) -> NDArray[np.float64]:
 
     Columns are apart by blanks, tabs, commas or semicolons. Lines that begin with # ! % ' " * or /, what stands behind
     a #, and text before the first row of numbers are left out. 1,5 is a number where blanks, tabs or semicolons part
-    the columns; 1.5D+02 is read as Fortran writes it.
+    the columns; 1.5D+02 is read as Fortran writes it. Names in the last line before the numbers choose the columns
+    where one of them is that of x (q, r, 2theta, angle, x), so that one of point numbers, or more than three columns,
+    do no harm; without such names the order is x, y, error.
 
     Returns
     -------
@@ -31,8 +49,8 @@ def read_columns(path: str | Path) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        The file is missing, empty, too large or holds no such columns; a line that is none; an x that repeats or goes
-        up and down; an error that is not above 0.
+        The file is missing, empty, too large or holds no such columns; a line that is none; commas or names that can
+        be read in two ways; an x that repeats or goes up and down; an error that is not above 0.
     """
     path = regular_file(path)
     if path.stat().st_size > _LARGEST:
@@ -41,36 +59,126 @@ def read_columns(path: str | Path) -> NDArray[np.float64]:
         lines = path.read_bytes().decode("utf-8-sig", errors="replace").splitlines()
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    bare = [line for line in map(_bare, lines) if _ROW.fullmatch(line)]
+    commas = _meaning_of_commas(path, bare)
     rows: list[list[float]] = []
+    header = ""
     for number, line in enumerate(lines, 1):
-        if _COMMENT.match(line):
-            continue
-        values = _row(line.split("#")[0])
-        if values is None or len(values) < 2:
-            if rows:
-                raise ValueError(f"{path}, line {number}: '{line.strip()[:40]}' is no row of numbers; correct it")
-            continue  # a header
-        if len(values) > 3 or (rows and len(values) != len(rows[0])):
-            wanted = len(rows[0]) if rows else "2, or 3 with errors"
-            raise ValueError(f"{path}, line {number}: {len(values)} columns, and {wanted} are taken; leave others out")
-        rows.append(values)
+        values = None if _COMMENT.match(line) else _row(_bare(line), commas)
+        if values is not None and len(values) > 1:
+            if rows and len(values) != len(rows[0]):
+                raise ValueError(f"{path}, line {number}: {len(values)} columns, and {len(rows[0])} before; correct it")
+            rows.append(values)
+        elif not rows:
+            header = line if line.strip() else header
+        elif not _COMMENT.match(line):
+            raise ValueError(f"{path}, line {number}: '{line.strip()[:40]}' is no row of numbers; correct it")
     if len(rows) < 2:
         raise ValueError(f"{path} has {len(rows)} rows of two or three numbers; give a measured curve")
-    return _sound(path, np.array(rows))
-
-
-def _row(line: str) -> list[float] | None:
-    """Read the numbers of a line; None where something in it is no number."""
-    words = line.replace(";", " ").split()
-    if sum(bool(_DECIMAL_COMMA.fullmatch(word)) for word in words) >= 2 or (
-        ";" in line and "." not in line and "," in line
+    names = _names(header, len(rows[0]))
+    if (
+        names is None
+        and len(rows[0]) > 2
+        and all("," in row and "." not in row and not row.split()[1:] for row in bare)
     ):
+        raise ValueError(
+            f"{path}: commas may part the columns or be decimal; write decimal points, or name the columns"
+        )
+    return _sound(path, np.array(rows)[:, _chosen(path, names, len(rows[0]))])
+
+
+def _bare(line: str) -> str:
+    """Leave out what is no part of a row: comments, and the separators at its end."""
+    return "" if _COMMENT.match(line) else line.partition("#")[0].rstrip(" \t,;")
+
+
+def _meaning_of_commas(path: Path, rows: list[str]) -> _Commas:
+    """Tell whether commas part the columns or are decimal; a file has one meaning.
+
+    Raises
+    ------
+    ValueError
+        Both would do.
+    """
+    points = any("." in row for row in rows)
+    parting = decimal = False
+    inner: list[str] = []
+    for row in rows:
+        words = row.replace(";", " ").split()
+        if "," not in row:
+            continue
+        edges = any(word[0] == "," or word[-1] == "," for word in words)
+        apart = ";" in row or (len(words) > 1 and not edges)
+        if points and apart:
+            raise ValueError(f"{path}: '{row.strip()[:40]}' has commas beside decimal points; leave the commas out")
+        if edges and not points and any("," in word.strip(",") for word in words):
+            raise ValueError(
+                f"{path}: '{row.strip()[:40]}' has commas that part and commas within; write decimal points"
+            )
+        parting, decimal = parting or not apart, decimal or apart
+        inner += [word for word in words if "," in word] if apart else []
+    if parting and decimal:
+        raise ValueError(
+            f"{path}: commas part the columns of some rows and are decimal in others; write decimal points"
+        )
+    if decimal and all(map(_THOUSANDS.fullmatch, inner)) and not any("," in row.split()[0] for row in rows):
+        raise ValueError(f"{path}: '{inner[0]}' may be a thousand or a decimal comma; write it without the comma")
+    return "decimal" if decimal else "part"
+
+
+def _row(line: str, commas: _Commas) -> list[float] | None:
+    """Read the numbers of a line; None where something in it is no number."""
+    words = re.split(r"\s*[,;]\s*|\s+" if commas == "part" else r"\s*;\s*|\s+", line.strip())
+    if commas == "decimal":
         words = [word.replace(",", ".") for word in words]
-    else:
-        words = line.replace(";", " ").replace(",", " ").split()
     if not all(_NUMBER.fullmatch(word) for word in words):
         return None
     return [float(word.replace("D", "e").replace("d", "e")) for word in words]
+
+
+def _names(header: str, columns: int) -> list[str] | None:
+    """Give the names of the columns, where a line holds so many; blanks may part words, so all must be known then."""
+    text = _MARKS.sub("", header).strip()
+    for separator in (r"\t+", ";", ","):
+        if len(names := [name.strip(" \"'") for name in re.split(separator, text)]) == columns:
+            return names
+    names = re.sub(r"\s+[\[(][^\])]*[\])]", "", text).split()
+    known = _X | _Y | _ERROR_OF_Y | _NEITHER
+    return names if len(names) == columns and all(_key(name) in known for name in names) else None
+
+
+def _key(name: str) -> str:
+    """Reduce the name of a column to small letters and digits, without its unit."""
+    return re.sub(r"[\W_]", "", _UNIT.sub("", name).lower())
+
+
+def _chosen(path: Path, names: list[str] | None, columns: int) -> list[int]:
+    """Give the places of x, y and, where it is there, the error.
+
+    Raises
+    ------
+    ValueError
+        Names that leave it open, or more than three columns without them.
+    """
+    keys = [_key(name) for name in names or []]
+    xs = [n for n, key in enumerate(keys) if key in _X]
+    numbered = columns > 2 and keys[:1] and keys[0] in _NEITHER | {"i"}
+    if names is None or not (xs or numbered):
+        if columns > 3:
+            raise ValueError(f"{path} has {columns} columns, and 2, or 3 with errors are taken; leave others out")
+        return list(range(columns))
+    if len(xs) != 1:
+        raise ValueError(f"{path} has the columns {', '.join(names)}, and not one x; leave others than x, y, error out")
+    others = [n for n in range(columns) if n != xs[0] and keys[n] not in _ERROR_OF_Y | _NEITHER]
+    behind = [n for n in others if n > xs[0]] or others
+    ys = [n for n in behind if keys[n] in _Y] or behind
+    if len(ys) != 1:
+        raise ValueError(f"{path} has the columns {', '.join(names)}, and not one y; leave others than x, y, error out")
+    errors = [n for n in range(columns) if keys[n] in _ERROR_OF_Y][:1]
+    taken = [xs[0], ys[0], *errors]
+    if left := [name for n, name in enumerate(names) if n not in taken]:
+        log.warning("%s: taken are the columns %s, not %s", path, ", ".join(names[n] for n in taken), ", ".join(left))
+    return taken
 
 
 def _sound(path: Path, table: NDArray[np.float64]) -> NDArray[np.float64]:

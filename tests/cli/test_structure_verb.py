@@ -44,6 +44,19 @@ def test_a_measured_curve_is_found_again(amorph, files, tmp_path):
     assert found["r_w"] == pytest.approx(0.0, abs=1e-6)
 
 
+def test_the_window_of_the_experiment(amorph, files, tmp_path):
+    flags = ["--window", "none", "--q-max", "12", "--json"]
+    found = json.loads(amorph("structure", files[0], *flags).out)
+    assert found["window"] == "none"
+    np.savetxt(tmp_path / "measured.gr", np.column_stack([found["r_pdf_A"], found["g_pdf"]]))
+    beside = ["--experiment", tmp_path / "measured.gr", "--as", "gr"]
+    for window, scale in (("none", True), ("lorch", False)):
+        flags[1] = window
+        experiment = json.loads(amorph("structure", files[0], *flags, *beside).out)["experiment"]
+        assert (abs(experiment["scale"] - 1.0) < 1e-9) is scale
+        assert (experiment["r_w"] < 1e-9) is scale
+
+
 def test_curves_and_figure_are_written(amorph, files, tmp_path):
     out = amorph("structure", files[0], "--curves", tmp_path / "curves", "-o", tmp_path / "glass.svg").out
     assert "written to" in out

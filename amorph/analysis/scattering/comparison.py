@@ -1,5 +1,6 @@
 """A computed curve beside a measured one: scale, background, and how far they differ."""
 
+import logging
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -9,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from amorph.figures import Plottable, Result
 from amorph.parameters import checked
+
+log = logging.getLogger(__name__)
 
 Terms = Annotated[int, Ge(0)]
 
@@ -29,7 +32,7 @@ class LinearFit(NamedTuple):
 class Comparison(Result, Plottable):
     """A measured curve, and the computed one with scale and background on its points."""
 
-    _derived = ("residual",)
+    _derived = ("residual", "r_w_above_background")
 
     x: NDArray[np.float64]
     """(n,) points of the experiment within the computed curve and the limits."""
@@ -61,6 +64,13 @@ class Comparison(Result, Plottable):
         """(n,) measured less computed."""
         return self.measured - self.computed
 
+    @property
+    def r_w_above_background(self) -> float:
+        """√[Σ w (y − f)²/Σ w (y − background)²], R_wp corrected for the background: a high one does not flatter it."""
+        weights = 1.0 if self.error is None else 1.0 / self.error
+        above = float(np.sum((weights * (self.measured - self.background)) ** 2))
+        return float(np.sqrt(np.sum((weights * self.residual) ** 2) / above)) if above > 0.0 else np.inf
+
     def table(self) -> list[dict[str, Any]]:
         """Give the measures."""
         measures = {
@@ -68,6 +78,7 @@ class Comparison(Result, Plottable):
             f"scale ({self.scaled})": self.scale,
             "terms of the background": self.background_terms,
             "R_w": self.r_w,
+            "R_w less background": self.r_w_above_background,
             "χ²": self.chi_squared,
             "χ² over points less fitted numbers": self.reduced_chi_squared,
         }
@@ -152,18 +163,25 @@ def measured_points(
         No columns, values or errors that make no sense, or no point in common.
     """
     table = np.asarray(measured, dtype=np.float64)
-    if table.ndim != 2 or table.shape[1] not in (2, 3):
+    if table.ndim != 2 or table.shape[1] not in (2, 3) or not len(table):
         raise ValueError(f"the measured curve has the shape {table.shape}; give two columns, or three with errors")
     if not np.isfinite(table).all():
         raise ValueError("the measured curve is not finite everywhere; leave such points out")
     if table.shape[1] == 3 and not (table[:, 2] > 0.0).all():
         raise ValueError(f"the smallest error is {table[:, 2].min():g}; give errors above 0, or two columns")
-    first = max([span[0] for span in spans] + ([] if lowest is None else [lowest]))
-    last = min([span[-1] for span in spans] + ([] if highest is None else [highest]))
+    x = table[:, 0]
+    first, last = max(span[0] for span in spans), min(span[-1] for span in spans)
     slack = 1e-9 * max(abs(first), abs(last))
-    table = table[(table[:, 0] >= first - slack) & (table[:, 0] <= last + slack)]
-    if len(table) == 0:
-        raise ValueError(f"no measured point lies from {first:g} to {last:g}; compute the range of the experiment")
+    wanted = (x >= (-np.inf if lowest is None else lowest) - slack) & (
+        x <= (np.inf if highest is None else highest) + slack
+    )
+    kept = wanted & (x >= first - slack) & (x <= last + slack)
+    ranges = f"the experiment goes from {x.min():g} to {x.max():g}, the computed curve from {first:g} to {last:g}"
+    if not kept.any():
+        raise ValueError(f"no measured point lies within the curve and the limits; {ranges}: match ranges and units")
+    if 2 * kept.sum() < wanted.sum():
+        log.warning("%d of %d measured points are used; %s: check range and units", kept.sum(), wanted.sum(), ranges)
+    table = table[kept]
     return table[:, 0], table[:, 1], table[:, 2] if table.shape[1] == 3 else None
 
 
@@ -182,8 +200,12 @@ def linear_fit(
     *,
     reference: NDArray[np.float64] | None = None,
     positive: int = 0,
+    slopes: tuple[NDArray[np.float64], ...] = (),
 ) -> LinearFit:
     """Fit columns to a curve, the first `positive` coefficients at least 0; R_w is against `reference`, by default y.
+
+    `slopes` are derivatives of the curve by numbers that were fitted before: they count as fitted, and the covariance
+    has them last.
 
     Raises
     ------
@@ -194,19 +216,21 @@ def linear_fit(
 
     reference = y if reference is None else reference
     weights = np.ones(y.size) if error is None else 1.0 / error
-    freedom = y.size - len(columns)
+    every = [*columns, *slopes]
+    freedom = y.size - len(every)
     if freedom < 0:
-        raise ValueError(f"{y.size} measured points do not fix {len(columns)} numbers; widen the range or fit fewer")
-    design = weights[:, None] * np.array(columns).reshape(len(columns), y.size).T
+        raise ValueError(f"{y.size} measured points do not fix {len(every)} numbers; widen the range or fit fewer")
+    design = weights[:, None] * np.array(every).reshape(len(every), y.size).T
     # columns of one size: intensities and background differ by orders of magnitude
     sizes = np.linalg.norm(design, axis=0)
     sizes[sizes == 0.0] = 1.0
     coefficients = np.zeros(0)
     if columns:
         lower = np.where(np.arange(len(columns)) < positive, 0.0, -np.inf)
-        coefficients = lsq_linear(design / sizes, weights * y, (lower, np.inf), tol=1e-14).x / sizes
+        scaled = (design / sizes)[:, : len(columns)]
+        coefficients = lsq_linear(scaled, weights * y, (lower, np.inf), tol=1e-14).x / sizes[: len(columns)]
     inverse = np.linalg.pinv((design / sizes).T @ (design / sizes)) / np.outer(sizes, sizes)
-    values = (design @ coefficients) / weights
+    values = (design[:, : len(columns)] @ coefficients) / weights
     misfit = float(((weights * (y - values)) ** 2).sum())
     reduced = misfit / max(freedom, 1)
     whole = float(((weights * reference) ** 2).sum())

@@ -8,8 +8,9 @@ is multiplied on. At high angles the intensity of a glass goes to Σ c f². Comp
 dispersion and thermal factors other than the atoms' own displacements are left out.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 
 import numpy as np
@@ -44,6 +45,8 @@ _FINE: Final = 0.0005
 """Width of the shells of |q| that are drawn as one line [1/Å]: 0.003° of 2θ for Mo Kα."""
 _MARGIN: Final = 5.0
 """Lines beyond the end of the range by this many widths still reach into it."""
+LARGEST_STRETCH: Final = 1.04
+"""Lattice factor up to which a stretched pattern has all its lines: those from beyond the range are kept."""
 _PROMINENT: Final = 0.005
 """A line of the table rises above its surroundings by this share of the highest."""
 
@@ -51,6 +54,8 @@ _PROMINENT: Final = 0.005
 @dataclass(frozen=True, eq=False)
 class PowderPattern(Result, Plottable):
     """Coherent intensity of X-rays per atom against the angle, of every orientation alike."""
+
+    _large = frozenset({"shells", "chosen_form_factors"})
 
     two_theta_deg: NDArray[np.float64]
     """(n,) diffraction angle [°]."""
@@ -76,6 +81,25 @@ class PowderPattern(Result, Plottable):
     """The form factors, in words."""
     samples: int
     """Independent structures."""
+    shells: tuple[Shells, ...]
+    """Sums over the reciprocal vectors of each structure: its lines."""
+    chosen_form_factors: Mapping[str, str] | None
+    """Form factors by element, where they are not those of the neutral atoms."""
+
+    def stretched(self, factor: float) -> NDArray[np.float64]:
+        """Draw the same structures with every length times a factor: each line where Bragg's law then has it.
+
+        Returns
+        -------
+        (n,) array
+            Intensity per atom at the same angles, complete up to a factor of 1.04 [electron units].
+        """
+        profile = (self.wavelength_A, self.width_deg, self.lorentzian_share, self.broadening_per_A, self.polarization)
+        curves = []
+        for shells in self.shells:
+            other = replace(shells, lengths=shells.lengths / factor, volume=shells.volume * factor**3)
+            curves.append(_drawn(other, self.two_theta_deg, *profile, self.chosen_form_factors)[0])
+        return average(curves).mean
 
     def table(self) -> list[dict[str, Any]]:
         """Give the maxima: angle, height, height against the highest, and spacing λ/(2 sin θ)."""
@@ -129,41 +153,61 @@ def powder_pattern(
     >>> [round(row["two_theta_deg"], 1) for row in rows]
     [43.3, 50.4]
     """
-    from amorph.analysis.scattering._kernels import draw_profiles
-
     length = _wavelength(wavelength)
     first, last = two_theta
     if not first + step < last:
         raise ValueError(f"two_theta from {first:g} to {last:g}° in steps of {step:g}°; give a rising range")
     samples = samples_of(structures).of_one_composition()
     angles = np.array(first + step * np.arange(int((last - first) / step + 1e-9) + 1), np.float64)
-    farthest = 4.0 * np.pi / length * np.sin(np.radians(min(0.5 * (last + _MARGIN * width), 89.9)))
-    curves, smallest, said = [], np.inf, ""
-    for shells in shells_of(samples, farthest + _MARGIN * broadening, _FINE, progress):
-        theta, areas, slope, least, said = _lines(shells, length, form_factors)
-        smallest = min(smallest, least)
-        if polarization:
-            areas *= 0.5 * (1.0 + np.cos(2.0 * theta) ** 2)
-        curve = np.zeros(angles.size)
-        widths = np.hypot(width, broadening * slope)
-        draw_profiles(np.degrees(2.0 * theta), areas, widths, lorentzian_share, first, step, curve)
-        curves.append(curve)
-    intensity = average(curves)
     profile = (length, width, lorentzian_share, broadening, polarization)
+    reach = _farthest(angles[-1], length, width, broadening)
+    every = tuple(shells_of(samples, reach * LARGEST_STRETCH, _FINE, progress))
+    drawn = [_drawn(shells, angles, *profile, form_factors) for shells in every]
+    intensity, smallest = average([curve for curve, _, _ in drawn]), min(least for _, least, _ in drawn)
     lowest = float(2.0 * np.degrees(np.arcsin(min(smallest * length / (4.0 * np.pi), 1.0))))
-    mass = float(samples.frames[0][0].get_masses().mean())
-    return PowderPattern(angles, intensity.mean, intensity.error, *profile, lowest, mass, said, len(curves))
+    about = (float(samples.frames[0][0].get_masses().mean()), drawn[0][2], len(drawn), every, form_factors)
+    return PowderPattern(angles, intensity.mean, intensity.error, *profile, lowest, *about)
+
+
+def _drawn(
+    shells: Shells,
+    angles: NDArray[np.float64],
+    length: float,
+    width: float,
+    lorentzian_share: float,
+    broadening: float,
+    polarization: bool,
+    form_factors: Mapping[str, str] | None,
+) -> tuple[NDArray[np.float64], float, str]:
+    """Give the intensity of one sample at evenly spaced angles, its smallest q, and the form factors' source."""
+    from amorph.analysis.scattering._kernels import draw_profiles
+
+    reach = _farthest(angles[-1], length, width, broadening)
+    theta, areas, slope, least, said = _lines(shells, reach, length, form_factors)
+    if polarization:
+        areas *= 0.5 * (1.0 + np.cos(2.0 * theta) ** 2)
+    curve = np.zeros(angles.size)
+    widths = np.hypot(width, broadening * slope)
+    draw_profiles(np.degrees(2.0 * theta), areas, widths, lorentzian_share, angles[0], angles[1] - angles[0], curve)
+    return curve, least, said
+
+
+def _farthest(last: float, length: float, width: float, broadening: float) -> float:
+    """Give the q of the farthest line that reaches into a range of angles [1/Å]."""
+    theta = math.radians(min(0.5 * (last + _MARGIN * width), 89.9))
+    return 4.0 * math.pi / length * math.sin(theta) + _MARGIN * broadening
 
 
 def _lines(
-    shells: Shells, length: float, form_factors: Mapping[str, str] | None
+    shells: Shells, reach: float, length: float, form_factors: Mapping[str, str] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float, str]:
     """Give θ [rad] and area of each line, the slope of 2θ in q, the smallest q, and the form factors' source."""
     met = np.flatnonzero(shells.vectors)
     q = shells.lengths[met] / shells.vectors[met]
     lowest = float(q.min(initial=np.inf))
-    sine = q * length / (4.0 * np.pi)
-    met, q, theta = met[sine < 0.9999], q[sine < 0.9999], np.arcsin(sine[sine < 0.9999])
+    drawn = q <= min(reach, 0.9999 * 4.0 * np.pi / length)
+    met, q = met[drawn], q[drawn]
+    theta = np.arcsin(q * length / (4.0 * np.pi))
     factors, said = form_factors_of(shells.elements, q, form_factors)
     slope = np.degrees(length / (2.0 * np.pi * np.cos(theta)))
     return theta, _strength(shells, met, factors) * 2.0 * np.pi**2 / q**2 * slope, slope, lowest, said

@@ -123,7 +123,8 @@ def measured(compared: Comparison, curve: str | None = None) -> Chart:
         axes.legend()
 
     table = {"x": compared.x, "measured": compared.measured, "computed": compared.computed}
-    text = f"R_w = {compared.r_w:.3g}, scale {compared.scale:.3g} ({compared.scaled})."
+    residuals = f"R_w = {compared.r_w:.3g}, less background {compared.r_w_above_background:.3g}"
+    text = f"{residuals}; scale {compared.scale:.3g} ({compared.scaled})."
     return Chart("experiment", "Beside the experiment", text, {"": table}, draw, height=2.8)
 
 

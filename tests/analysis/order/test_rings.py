@@ -1,10 +1,12 @@
 from collections import Counter
+from itertools import combinations
 
 import numpy as np
 import pytest
 from analysis.order.crystals import corundum, cristobalite, diamond, mgo, quartz, rutile, tridymite
 from ase import Atoms
 from ase.build import bulk
+from ase.neighborlist import neighbor_list
 from hypothesis import given, settings, strategies as st
 
 from amorph.analysis.order import find_rings, rings
@@ -228,6 +230,38 @@ def test_rings_of_a_dense_net_are_those_of_their_definition(criterion):
     i, j, shifts = (np.array(column) for column in zip(*links, strict=True))
     found = search_rings(3, Links(i, j, shifts, np.ones(7, np.int64)), criterion, 6)
     assert counted(found) == Net(3, links).rings(criterion, 6)
+
+
+def shared_ligands(atoms: Atoms, reach: float) -> list[tuple[int, int, tuple[int, int, int]]]:
+    """Cations that share an O within reach, by neighbor lists of ASE."""
+    cations = np.flatnonzero(atoms.numbers != 8).tolist()
+    metal = atoms.symbols[cations[0]]
+    found = neighbor_list("ijS", atoms, {("O", metal): reach})
+    around: dict[int, list[Node]] = {}
+    for o, i, shift in zip(*(part.tolist() for part in found), strict=True):
+        if i in cations:
+            around.setdefault(o, []).append((cations.index(i), tuple(shift)))
+    links = set()
+    for bound in around.values():
+        for (i, s), (j, t) in combinations(bound, 2):
+            ahead, back = (tuple(np.subtract(one, other).tolist()) for one, other in ((t, s), (s, t)))
+            links.add(min((i, j, ahead), (j, i, back)))
+    return sorted(links)
+
+
+@pytest.mark.parametrize(
+    ("atoms", "reach", "largest", "expected"),
+    [(rutile(), 2.3, 5, {3: 4.0, 4: 6.0}), (corundum(), 2.2, 4, {3: 9.0, 4: 7.5})],
+    ids=["rutile", "corundum"],
+)
+def test_rings_of_edge_sharing_oxides(atoms, reach, largest, expected):
+    """Rings for each cation of the net of cations that share O, against all its cycles."""
+    links = shared_ligands(atoms, reach)
+    n = int(np.sum(atoms.numbers != 8))
+    brute = Counter(len(ring) for ring in Net(n, links).rings("primitive", largest).elements())
+    assert {size: number / n for size, number in brute.items()} == expected
+    assert rings(atoms, largest=largest).sizes == expected
+    assert rings(atoms, largest=12).sizes == expected
 
 
 # frames, files, errors

@@ -23,10 +23,12 @@ def test_scale_and_background_come_back():
     weighted = np.sqrt(np.sum(made.residual**2) / np.sum(made.measured**2))
     assert made.r_w == pytest.approx(weighted)
     np.testing.assert_allclose(made.background, 4.0 - 0.3 * made.x, atol=0.15)
+    above = np.sqrt(np.sum(made.residual**2) / np.sum((made.measured - made.background) ** 2))
+    assert made.r_w_above_background == pytest.approx(above)
     exact = compare(MODEL, CURVE, measured(np.random.default_rng(0), error=False), background_terms=2)
     assert exact.chi_squared is None
     assert exact.r_w < 1e-6  # of the interpolation
-    assert {"residual", "computed", "measured", "r_w"} <= exact.figures().keys()
+    assert {"residual", "computed", "measured", "r_w", "r_w_above_background"} <= exact.figures().keys()
 
 
 def test_absolute_curves():
@@ -40,6 +42,29 @@ def test_absolute_curves():
     np.testing.assert_allclose(shifted.background, 0.1, rtol=1e-9)
 
 
+def test_a_background_does_not_flatter_the_fit():
+    """A flat line fits noise on a high background to a small R_w, and explains nothing above the background."""
+    x = np.linspace(1.0, 9.0, 400)
+    y = 1000.0 + np.random.default_rng(2).normal(0.0, 1.0, x.size)
+    made = compare(x, np.sin(9.0 * x), np.column_stack([x, y]), background_terms=1)
+    assert made.r_w < 0.002
+    assert made.r_w_above_background > 0.9
+    bare = compare(x, np.sin(x), np.column_stack([x, np.sin(x) + 0.1]))
+    assert bare.r_w_above_background == pytest.approx(bare.r_w)
+    assert compare(x, 0.0 * x + 1.0, np.column_stack([x, 0.0 * x]), background_terms=1).r_w_above_background == np.inf
+
+
+def test_few_points_in_common_are_told(caplog):
+    """q in 1/nm is ten times q in 1/Å, and most of its points lie beyond the computed curve."""
+    x = np.linspace(0.5, 15.0, 290)
+    wrong = np.column_stack([10.0 * x, np.sin(x)])
+    assert compare(x, np.sin(x), wrong).x.size < 40
+    assert all(number in caplog.text for number in ("290", "5 to 150", "0.5 to 15"))
+    caplog.clear()
+    compare(x, np.sin(x), np.column_stack([x, np.sin(x)]), lowest=13.0)  # limits are wanted
+    assert not caplog.records
+
+
 def test_limits():
     table = np.column_stack([np.linspace(0.0, 20.0, 41), np.ones(41)])
     made = compare([2.0, 12.0], [1.0, 1.0], table, highest=10.0)
@@ -50,7 +75,7 @@ def test_limits():
 def test_what_is_refused():
     with pytest.raises(ValueError, match=r"\(5, 4\)"):
         compare([0.0, 1.0], [1.0, 1.0], np.ones((5, 4)))
-    with pytest.raises(ValueError, match="from 0 to 1"):
+    with pytest.raises(ValueError, match=r"2 to 3, .* 0 to 1"):
         compare([0.0, 1.0], [1.0, 1.0], [[2.0, 1.0], [3.0, 1.0]])
     with pytest.raises(ValueError, match="errors above 0"):
         compare([0.0, 1.0], [1.0, 1.0], [[0.0, 1.0, 0.1], [1.0, 1.0, 0.0]])

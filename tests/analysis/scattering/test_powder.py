@@ -144,6 +144,78 @@ def test_share_of_a_mixture():
     assert bare.fit.reduced_chi_squared is None
 
 
+@pytest.fixture(scope="module")
+def mixture():
+    """Crystal of the paper, angles, halo, background, and a measured pattern with 30 % of its atoms in the glass."""
+    rng = np.random.default_rng(1)
+    crystal = disordered_rocksalt(rng, 3)
+    given = {"wavelength": "MoKa", "two_theta": (8.0, 40.0), "polarization": True}
+    halo = powder_pattern(glassy(rng, crystal), **given, width=0.2, broadening=0.25)
+    lines = powder_pattern(crystal, **given)
+    background = 400.0 + 300.0 * np.exp(-halo.two_theta_deg / 20.0)
+    counts = rng.poisson(3.0 * (0.3 * halo.intensity + 0.7 * lines.intensity) + background)
+    measured = np.column_stack([halo.two_theta_deg, counts, np.sqrt(counts)])
+    return crystal, given, halo, background, measured
+
+
+def resized(crystal, factor):
+    other = crystal.copy()
+    other.set_cell(crystal.cell * factor, scale_atoms=True)
+    return other
+
+
+def test_stretched_lines_are_those_of_the_stretched_crystal(mixture):
+    crystal, given, *_ = mixture
+    for more in ({}, {"lorentzian_share": 0.3, "form_factors": {"O": "O1-"}, "wavelength": "CuKa"}):
+        pattern = powder_pattern(crystal, **given | more)
+        for factor in (0.97, 1.0, 1.03):
+            expected = powder_pattern(resized(crystal, factor), **given | more).intensity
+            # shells of 0.0005 1/Å gather lines anew, and tails of lines beyond the range differ
+            np.testing.assert_allclose(pattern.stretched(factor), expected, atol=2e-3 * expected.max())
+
+
+@pytest.mark.parametrize("factor", [0.97, 0.995, 1.0, 1.005, 1.03])
+def test_the_lattice_of_the_model_does_not_move_the_share(mixture, caplog, factor):
+    """Of a crystal 0.5 % too large the share read 0.59, and 1.0 at 3 %."""
+    crystal, given, halo, _, measured = mixture
+    found = amorphous_share(measured, halo, powder_pattern(resized(crystal, factor), **given))
+    assert abs(found.share_of_atoms - 0.3) < 4.0 * found.standard_error < 0.08
+    assert abs(found.lattice_factor * factor - 1.0) < 3e-5
+    assert 0.0 < found.lattice_factor_standard_error < 3e-5
+    assert found.fit.reduced_chi_squared < 1.2
+    assert found.figures()["lattice_factor"] == found.lattice_factor
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(("columns", "number"), [(3, "χ²"), (2, "R_w")])
+def test_a_bad_fit_is_logged_with_its_number(mixture, caplog, columns, number):
+    crystal, given, halo, _, measured = mixture
+    amorphous_share(measured[:, :columns], halo, powder_pattern(resized(crystal, 1.08), **given))
+    (record,) = caplog.records
+    assert number in record.getMessage()
+    assert "\n" not in record.getMessage()
+
+
+def test_a_lattice_at_the_end_of_what_is_tried_is_logged(mixture, caplog):
+    crystal, given, halo, _, measured = mixture
+    # a third of a line's width beyond the end
+    found = amorphous_share(measured, halo, powder_pattern(resized(crystal, 1.0 / 1.0403), **given))
+    assert found.lattice_factor == pytest.approx(1.04, abs=1e-4)
+    assert "1.04" in caplog.text
+
+
+def test_a_crystal_that_is_not_there(mixture, caplog):
+    crystal, given, halo, background, _ = mixture
+    lines = powder_pattern(crystal, **given)
+    glass = np.column_stack([halo.two_theta_deg, 3.0 * halo.intensity + background])
+    assert amorphous_share(glass, halo, lines).share_of_atoms == pytest.approx(1.0, abs=1e-3)
+    # lines that point down
+    glass[:, 1] -= 0.01 * sum(lines.stretched(factor) for factor in np.linspace(0.95, 1.05, 200)) / 200.0
+    found = amorphous_share(glass, halo, lines)
+    assert (found.share_of_atoms, found.lattice_factor, found.lattice_factor_standard_error) == (1.0, 1.0, None)
+    assert "not found" in caplog.text
+
+
 # errors
 
 
