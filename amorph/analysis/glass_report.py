@@ -34,6 +34,7 @@ from amorph.analysis.scattering import (
     powder_pattern,
     structure_factor,
 )
+from amorph.analysis.scattering.peak import peak_rows
 from amorph.analysis.scattering.powder import Broadening, LineWidth, Polarization, TwoTheta, Wavelength
 from amorph.figures import Plottable, Result, Row
 from amorph.parameters import Length, Unit, checked
@@ -100,7 +101,7 @@ class StructureReport(Result, Plottable):
             *self.coordination.rows(),
             *([] if self.connectivity is None else self.connectivity.rows()),
             *self.rings.rows(),
-            *([] if self.peak is None else self.peak.rows()),
+            *peak_rows(self.peak),
         ]
 
 

@@ -55,3 +55,18 @@ def test_an_element_has_no_polyhedra():
     assert report.polyhedra is report.connectivity is None
     assert report.figures()["rings"]["sizes"]["6"] == pytest.approx(2.0)
     assert np.isfinite(report.pattern.intensity).all()
+
+
+def test_no_peak_and_every_size_of_ring_have_their_rows():
+    """Diamond has 6-rings alone; a single cell has no vector below 2 1/Å, so no first sharp peak."""
+    report = structure_report(bulk("C", "diamond", a=3.567), cutoffs={"C-C": 1.8})
+    assert report.peak is None
+    rows = {row.figure: (row.value, row.share) for row in report.rows()}
+    assert rows["first sharp diffraction peak"] == rows["its full width at half maximum"] == (None, False)
+    shares = {name.split(" of ")[1]: value for name, value in rows.items() if "rings of" in name}
+    assert shares == {"3": (0.0, True), "4": (0.0, True), "5": (0.0, True), "6": (1.0, True), "7 or more": (0.0, True)}
+
+
+def test_without_rings_no_size_has_a_share():
+    apart = bulk("C", "diamond", a=3.567)
+    assert {row.value for row in structure_report(apart, cutoffs={"C-C": 1.0}).rings.rows()} == {None}
