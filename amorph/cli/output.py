@@ -107,6 +107,11 @@ def show_pairs(pairs: Mapping[str, Any]) -> None:
         say(f"{name.ljust(width)}  {text_of(value, name)}")
 
 
+def with_error(value: float, error: float | None) -> str:
+    """Write a value with its error, where that is known."""
+    return text_of(value) if error is None else f"{text_of(value)} ± {error:.1g}"
+
+
 def say(text: str) -> None:
     """Print a line on stdout."""
     _print(printable(text))
