@@ -104,7 +104,7 @@ def test_the_tables_are_those_of_the_figures(amorph, files):
 
 def test_a_cutoff_without_bonds_is_told_with_the_shortest_distance(amorph, files):
     outcome = amorph("structure", files[0], "--cutoffs", "Mg-O=0.5")
-    [line] = [line for line in outcome.err.splitlines() if "0.5" in line]
+    [line] = [line for line in outcome.err.splitlines() if "cutoff of 0.5" in line]
     assert "Mg-O" in line
     atoms = read(files[0])
     of = [np.flatnonzero(atoms.symbols == symbol) for symbol in ("Mg", "O")]
