@@ -100,6 +100,13 @@ def named(file: Path, atoms: "Atoms") -> str:
     return f"{file.name}, {density_g_cm3(atoms):.3f} g/cm³"
 
 
+def density_of(*frames: "Atoms") -> dict[str, float]:
+    """Give the density as --json has it of every verb that measures a structure; of a trajectory the mean."""
+    from amorph.structure import density_g_cm3
+
+    return {"density_g_cm3": sum(map(density_g_cm3, frames)) / len(frames)}
+
+
 def show_pairs(pairs: Mapping[str, Any]) -> None:
     """Print names and values, one pair to a line, the values aligned."""
     width = max(map(len, pairs), default=0)

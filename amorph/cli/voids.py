@@ -10,7 +10,7 @@ from amorph.analysis.spread import LocalFreeVolume, Uniformity, local_free_volum
 from amorph.analysis.voids import Voids, probe_curve, voids as voids_of
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Json, Output, Quiet, check_field, check_output
-from amorph.cli.output import named, say, show, show_json, show_pairs, start, with_error
+from amorph.cli.output import density_of, named, say, show, show_json, show_pairs, start, with_error
 from amorph.export import writer_for
 from amorph.export.fields import FIELD_WRITERS, write_field
 from amorph.fields import ScalarField
@@ -72,6 +72,7 @@ def voids(
     if json:
         show_json(
             made.figures()
+            | density_of(made.atoms)
             | {"free": {"by": free, **rule}, "uniformity": spread, "local_free_volume": local}
             | {"file": output, "curve": curve}
         )
