@@ -19,6 +19,9 @@ SUFFIXES: Final = {f"per_{suffix}": f"1/{unit}" for suffix, unit in _UNITS.items
 """How the key of a table's column or of a figure ends, and the unit that this says; longer ends first."""
 
 
+ERROR: Final = "_standard_error"
+"""Ends the name of a column that holds the standard error of the column that is named before it."""
+
 _DUST: Final = 1e-9
 """What rounding leaves of 0, in Å, eV, shares and the like, whose scale is 1, and beside larger numbers."""
 

@@ -135,7 +135,8 @@ def run(words):
     """Run a command, or rehearse it; what it makes may fail a check of physics, for a stand-in is no glass."""
     verb = " ".join(words[1:3]) if words[1] == "ensemble" else words[1]
     rehearsed = verb in HOURS and "--dry-run" not in words and "--explain" not in words
-    words = [match for word in words for match in (sorted(map(str, Path().glob(word))) if "?" in word else [word])]
+    matches = {word: sorted(map(str, Path().glob(word))) for word in words if "?" in word or "[!" in word}
+    words = [match for word in words for match in matches.get(word, [word])]
     return main([*words[1:], *(["--dry-run"] if rehearsed else []), *(FEW_STEPS if verb in RELAXING else [])])
 
 
@@ -178,6 +179,11 @@ def _members(folder, request):
         for stage in ("3_relax", "crystal/2_relax"):
             (place / stage).mkdir(parents=True)
             write_structure(place / stage / "structure.extxyz", glass)
+        shutil.copytree(place, folder / "runs/ensemble" / member)
+    # the one that never melted: of other elements here, so that a command which takes it in fails
+    left_out = folder / "runs/ensemble/000_005/3_relax"
+    left_out.mkdir(parents=True)
+    write_structure(left_out / "structure.extxyz", bulk("MgO", "rocksalt", a=4.2))
 
 
 def _trajectories(folder, request):

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from annotated_types import Gt
+from numpy.typing import NDArray
 
 from amorph.analysis.grids import Task
 from amorph.analysis.order import (
@@ -34,9 +36,10 @@ from amorph.analysis.scattering import (
     powder_pattern,
     structure_factor,
 )
+from amorph.analysis.scattering.peak import peak_rows
 from amorph.analysis.scattering.powder import Broadening, LineWidth, Polarization, TwoTheta, Wavelength
 from amorph.analysis.scattering.real_space import Window
-from amorph.figures import Plottable, Result, Row
+from amorph.figures import ERROR, Plottable, Result, Row, plain
 from amorph.parameters import Length, Unit, checked
 
 Criterion = Literal["primitive", "king", "guttman"]
@@ -84,15 +87,15 @@ class StructureReport(Result, Plottable):
         return figures | {"probe": self.probe, "first_sharp_peak": None if self.peak is None else self.peak.figures()}
 
     def curves(self) -> dict[str, list[dict[str, Any]]]:
-        """Give the curves by name, each as the rows of a table."""
-        found, pattern = self.distributions.figures(), self.pattern.figures()
-        partial = {f"g_{pair}": values for pair, values in found["g_r"].items()}
-        numbers = {f"n_{pair}": values for pair, values in found["running_numbers"].items()}
+        """Give the curves by name, each as the rows of a table; of several structures with standard errors."""
+        pattern = self.pattern
+        error = pattern.intensity_standard_error
+        errors = {} if error is None else {f"intensity{ERROR}": error}
         return {
-            "g_r": _rows(r_A=found["r"], g_total=found["total_g_r"], **partial, **numbers),
+            "g_r": _rows(**self.distributions.columns()),
             "s_q": self.scattering.table(),
             "g_pdf": self.pair_function.table(),
-            "pattern": _rows(two_theta_deg=pattern["two_theta_deg"], intensity=pattern["intensity"]),
+            "pattern": _rows(two_theta_deg=pattern.two_theta_deg, intensity=pattern.intensity, **errors),
         }
 
     def rows(self) -> list[Row]:
@@ -101,7 +104,7 @@ class StructureReport(Result, Plottable):
             *self.coordination.rows(),
             *([] if self.connectivity is None else self.connectivity.rows()),
             *self.rings.rows(),
-            *([] if self.peak is None else self.peak.rows()),
+            *peak_rows(self.peak),
         ]
 
 
@@ -171,5 +174,6 @@ def structure_report(
     )
 
 
-def _rows(**columns: list[Any]) -> list[dict[str, Any]]:
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+def _rows(**columns: NDArray[np.float64]) -> list[dict[str, Any]]:
+    listed = [plain(column) for column in columns.values()]
+    return [dict(zip(columns, values, strict=True)) for values in zip(*listed, strict=True)]

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from amorph.analysis.bvs import BvsMap, bond_valence_sums, bvs_map, bvs_maps
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Json, Output, Quiet, check_field, check_output, check_table
-from amorph.cli.output import named, say, show, show_json, show_pairs, start
+from amorph.cli.output import density_of, named, say, show, show_json, show_pairs, start
 from amorph.export import writer_for
 from amorph.export.fields import FIELD_WRITERS, write_field
 from amorph.parameters import arguments_of
@@ -86,7 +86,7 @@ def bvs(
     written = [_write_map(output, made, quantity, alone=len(maps) == 1) for made in maps]
     if json:
         figures = [made.figures() | {"file": path} for made, path in zip(maps, written, strict=True)]
-        show_json(figures[0] if len(figures) == 1 else {"maps": figures})
+        show_json((figures[0] if len(figures) == 1 else {"maps": figures}) | density_of(maps[0].atoms))
     elif not quiet:
         for made, path in zip(maps, written, strict=True):
             _show_map(made, file, path)
@@ -107,7 +107,7 @@ def _sums(file: Path, output: Path | None, *, json: bool, quiet: bool, parameter
     if output is not None:
         write_csv(output, made.per_atom_table())
     if json:
-        show_json(made.figures() | {"file": output})
+        show_json(made.figures() | density_of(made.atoms) | {"file": output})
     elif not quiet:
         show(made.table(), title=f"bond valence sums of the atoms in {named(file, made.atoms)}")
         say("")

@@ -5,7 +5,7 @@ from typing import Any
 from amorph.analysis.bvse import BvseMap, bvse_map
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Json, Output, Quiet, check_field, check_output
-from amorph.cli.output import named, say, show, show_json, show_pairs, start
+from amorph.cli.output import density_of, named, say, show, show_json, show_pairs, start
 from amorph.export import writer_for
 from amorph.export.fields import FIELD_WRITERS, write_field
 from amorph.parameters import arguments_of
@@ -38,7 +38,7 @@ def bvse(
     if output is not None:
         write_field(output, made.field, made.atoms)
     if json:
-        show_json(made.figures() | {"file": output})
+        show_json(made.figures() | density_of(made.atoms) | {"file": output})
     elif not quiet:
         show(made.table(), title=f"bond valence site energy of {made.ion} in {named(file, made.atoms)}")
         say("")

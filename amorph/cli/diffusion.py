@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from amorph.analysis.transport import Arrhenius, Diffusion, arrhenius, diffusion as measure
 from amorph.cli.flags import takes
 from amorph.cli.options import Json, Output, Quiet, check_output
-from amorph.cli.output import say, show, show_json, start
+from amorph.cli.output import density_of, say, show, show_json, start
 from amorph.export import writer_for
 from amorph.export.charts import CHART_WRITERS, diffusion_charts, write_charts
 from amorph.figures import plain
@@ -67,6 +67,7 @@ def diffusion(
         raise ValueError(f"skip_ps = {skip_ps:g} must be at least 0")
     progress = None if quiet else Progress(visible=True).task
     measured: dict[str, Diffusion] = {}
+    densities: dict[str, dict[str, float]] = {}
     for number, given in enumerate(files):
         file = _trajectory(given)
         frames = read_trajectory(file, **arguments_of(read_trajectory, parameters))
@@ -83,6 +84,7 @@ def diffusion(
             )
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
+        densities[str(given)] = density_of(*frames)
     found = list(measured.values())
     line = None
     if len({one.temperature_K for one in found} - {None}) > 1 or (element is not None and len(found) > 1):
@@ -99,10 +101,9 @@ def diffusion(
     if output is not None:
         write_charts(output, diffusion_charts(measured, line))
     if json:
-        figures = found[0].figures() if len(found) == 1 else {"files": {k: v.figures() for k, v in measured.items()}}
-        show_json(figures | ({} if line is None else line.figures()) | {"file": output, "curves": curves})
+        show_json(_figures(measured, densities, line) | {"file": output, "curves": curves})
     elif not quiet:
-        _show(measured, line)
+        _show(measured, densities, line)
         written = [str(path) for path in (output, curves) if path is not None]
         say(f"written to {' and '.join(written)}" if written else "nothing written: -o FILE draws, --curves DIR keeps")
 
@@ -118,6 +119,15 @@ def _trajectory(path: Path) -> Path:
         remedy = f"give the folder of one: {', '.join(inside)}" if inside else "give a trajectory"
         raise ValueError(f"{path} has {len(inside)} stages with a trajectory; {remedy}")
     return Path(inside[0]) / TRAJECTORY
+
+
+def _figures(
+    measured: Mapping[str, Diffusion], densities: Mapping[str, Mapping[str, float]], line: Arrhenius | None
+) -> dict[str, Any]:
+    """Give those of one file, or of several each by its name, and of the line through them."""
+    each = {name: {**one.figures(), **densities[name]} for name, one in measured.items()}
+    figures = next(iter(each.values())) if len(each) == 1 else {"files": each}
+    return figures | ({} if line is None else line.figures())
 
 
 def _fastest(measured: Sequence[Diffusion]) -> str:
@@ -145,9 +155,12 @@ def _curves(measured: Mapping[str, Diffusion]) -> dict[str, list[dict[str, Any]]
     return tables
 
 
-def _show(measured: Mapping[str, Diffusion], line: Arrhenius | None) -> None:
+def _show(
+    measured: Mapping[str, Diffusion], densities: Mapping[str, Mapping[str, float]], line: Arrhenius | None
+) -> None:
     for name, one in measured.items():
         at = "" if one.temperature_K is None else f", {one.temperature_K:g} K"
+        at += f", {densities[name]['density_g_cm3']:.3f} g/cm³"
         show(one.table(), title=f"{name}: {one.duration_ps:g} ps, a frame every {one.frame_interval_ps:g} ps{at}")
         if unseen := [symbol for symbol, ion in one.ions.items() if ion.diffusivity_cm2_s is None]:
             say(f"no diffusion of {', '.join(unseen)} is seen: D is at most what stands below 'to'")

@@ -9,7 +9,7 @@ from amorph.analysis import voronoi
 from amorph.analysis.voronoi import FaceCoordination, Tessellation, face_coordination, tessellate
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Json, Output, Quiet, check_table
-from amorph.cli.output import named, say, show, show_json, show_pairs, start
+from amorph.cli.output import density_of, named, say, show, show_json, show_pairs, start
 from amorph.parameters import arguments_of
 from amorph.reading import read_structure
 from amorph.run import write_csv
@@ -42,7 +42,7 @@ def free_volume(
     if output is not None:
         write_csv(output, measured.per_atom_table())
     if json:
-        figures = measured.figures() | {"file": output}
+        figures = measured.figures() | density_of(atoms) | {"file": output}
         if cells is not None and coordination is not None:
             by_faces = coordination.figures()
             figures |= {"smallest_share": by_faces["smallest_share"], "coordination": by_faces["pairs"]}

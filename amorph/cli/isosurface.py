@@ -13,9 +13,10 @@ from amorph.cli.bvs import exclusion_of
 from amorph.cli.flags import takes
 from amorph.cli.maps import map_again
 from amorph.cli.options import Json, Output, Quiet, check_output
-from amorph.cli.output import say, show_json, show_pairs, start
+from amorph.cli.output import density_of, say, show_json, show_pairs, start
 from amorph.export import MESH_WRITERS, write_mesh, writer_for
 from amorph.fields import ScalarField
+from amorph.figures import heading
 from amorph.parameters import arguments_of
 from amorph.reading import read_field
 from amorph.tables import element_of
@@ -70,12 +71,14 @@ def isosurface(
             remarks["values"] += ": the level lies outside, and no surface runs through the cell"
     if output is not None:
         _write(output, atoms, mesh, ion, remarks)
-    figures = mesh.figures() | particular | {"file": output}
+    density = density_of(atoms)
+    figures = mesh.figures() | particular | density | {"file": output}
     if json:
         show_json(figures)
     elif not quiet:
         surface = f"{mesh.quantity} = {mesh.level:g} {mesh.unit}".rstrip()
         show_pairs({"surface": surface, "area [Å²]": mesh.area, "triangles": len(mesh.faces), **remarks})
+        show_pairs({heading(name): value for name, value in density.items()})
         say(f"written to {output}" if output else "nothing written: -o FILE keeps the surface")
 
 

@@ -100,11 +100,23 @@ def named(file: Path, atoms: "Atoms") -> str:
     return f"{file.name}, {density_g_cm3(atoms):.3f} g/cm³"
 
 
+def density_of(*frames: "Atoms") -> dict[str, float]:
+    """Give the density as --json has it of every verb that measures a structure; of a trajectory the mean."""
+    from amorph.structure import density_g_cm3
+
+    return {"density_g_cm3": sum(map(density_g_cm3, frames)) / len(frames)}
+
+
 def show_pairs(pairs: Mapping[str, Any]) -> None:
     """Print names and values, one pair to a line, the values aligned."""
     width = max(map(len, pairs), default=0)
     for name, value in pairs.items():
         say(f"{name.ljust(width)}  {text_of(value, name)}")
+
+
+def with_error(value: float, error: float | None) -> str:
+    """Write a value with its error, where that is known."""
+    return text_of(value) if error is None else f"{text_of(value)} ± {error:.1g}"
 
 
 def say(text: str) -> None:

@@ -27,7 +27,7 @@ from amorph.calculators import calculator_name, make_calculator
 from amorph.cli.flags import takes
 from amorph.cli.maps import QUANTITIES, map_again
 from amorph.cli.options import Json, Quiet, check_output
-from amorph.cli.output import CheckFailed, named, say, show, show_json, show_pairs, start
+from amorph.cli.output import CheckFailed, density_of, named, say, show, show_json, show_pairs, start
 from amorph.export import PATH_WRITERS, write_path, writer_for
 from amorph.fields import ScalarField
 from amorph.parameters import arguments_of, model_of, parse
@@ -111,7 +111,7 @@ def percolation(
     if json:
         parts: Any = {"regions": (regions, {}), "path": (way, {"file": path}), "refined": (refined, {"model": model})}
         made = {name: part.figures() | also for name, (part, also) in parts.items() if part is not None}
-        show_json(found.figures() | made)
+        show_json(found.figures() | density_of(atoms) | made)
     elif not quiet:
         _show(file, atoms, field, found, regions)
         if way is not None:

@@ -8,10 +8,11 @@ from ase import Atoms
 from cyclopts import Parameter
 
 from amorph.analysis.glass_report import StructureReport, structure_report
-from amorph.analysis.scattering import AmorphousShare, Comparison, amorphous_share, compare, powder_pattern
+from amorph.analysis.order import Connectivity
+from amorph.analysis.scattering import CONVENTION, AmorphousShare, Comparison, amorphous_share, compare, powder_pattern
 from amorph.cli.flags import takes
 from amorph.cli.options import Json, Output, Quiet, check_output
-from amorph.cli.output import say, show, show_json, show_pairs, start
+from amorph.cli.output import say, show, show_json, show_pairs, start, with_error
 from amorph.export import writer_for
 from amorph.export.charts import CHART_WRITERS, report_charts, write_charts
 from amorph.parameters import arguments_of
@@ -66,6 +67,8 @@ def structure(
         )
     measured = None if experiment is None else read_columns(experiment)
     beside = None if crystal is None else read_structure(crystal)
+    if twice := [file for n, file in enumerate(files) if file.resolve() in {one.resolve() for one in files[:n]}]:
+        raise ValueError(f"{twice[0]} is given twice; files count as independent glasses, so give each once")
     if last is not None and last < 1:
         raise ValueError(f"last = {last} must be at least 1; leave it out for every frame")
     samples = [
@@ -120,19 +123,30 @@ def _show(report: StructureReport, compared: Comparison | AmorphousShare | None)
         "BondAngles": "bond angles",
         "PolyhedraShapes": "polyhedra",
         "Connectivity": f"shared corners, edges and faces, network of {', '.join(report.rings.formers)}",
-        "RingStatistics": f"{report.rings.criterion} rings",
+        "RingStatistics": f"{report.rings.criterion} rings of {', '.join(report.rings.formers)}, "
+        f"searched up to {report.rings.largest}",
     }
     for part in report.parts:
         show(part.table(), title=titles[type(part).__name__])
         say("")
-    about = report.distributions
+        if isinstance(part, Connectivity):
+            show(part.anion_table(), title="anions by the atoms of the network that they bind")
+            say("")
+            show(part.q_table(), title="Qⁿ: atoms of the network by the bridging anions that they bind")
+            say("")
+    about, peak = report.distributions, report.peak
     show_pairs(
         {
             "density [g/cm³]": about.density_g_cm3,
             "structures, frames": (about.samples, about.frames),
             "smallest q [1/Å]": float(report.scattering.q[0]),
-            f"first sharp peak ({report.probe}) [1/Å]": None if report.peak is None else report.peak.place_per_A,
-            "its full width [1/Å]": None if report.peak is None else report.peak.width_per_A,
+            f"first sharp peak ({report.probe}) [1/Å]": None
+            if peak is None
+            else with_error(peak.place_per_A, peak.place_standard_error_per_A),
+            "its full width [1/Å]": None
+            if peak is None
+            else with_error(peak.width_per_A, peak.width_standard_error_per_A),
+            "S(q)": CONVENTION,
             "wavelength [Å]": report.pattern.wavelength_A,
         }
     )

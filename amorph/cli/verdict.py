@@ -47,7 +47,7 @@ def verdict(
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
     if json:
-        figures = [{"file": file, **one.figures()} for file, one in judged.items()]
+        figures = [{"file": file, **one.figures(), "density_g_cm3": densities[file]} for file, one in judged.items()]
         show_json(figures[0] if len(files) == 1 else figures)
     elif quiet:
         return

@@ -10,11 +10,11 @@ from amorph.analysis.spread import LocalFreeVolume, Uniformity, local_free_volum
 from amorph.analysis.voids import Voids, probe_curve, voids as voids_of
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Json, Output, Quiet, check_field, check_output
-from amorph.cli.output import named, say, show, show_json, show_pairs, start
+from amorph.cli.output import density_of, named, say, show, show_json, show_pairs, start, with_error
 from amorph.export import writer_for
 from amorph.export.fields import FIELD_WRITERS, write_field
 from amorph.fields import ScalarField
-from amorph.figures import heading, text_of
+from amorph.figures import heading
 from amorph.parameters import arguments_of
 from amorph.reading import read_structure
 from amorph.run import write_csv
@@ -72,6 +72,7 @@ def voids(
     if json:
         show_json(
             made.figures()
+            | density_of(made.atoms)
             | {"free": {"by": free, **rule}, "uniformity": spread, "local_free_volume": local}
             | {"file": output, "curve": curve}
         )
@@ -105,15 +106,13 @@ def _print(
         {
             "grid": f"{' × '.join(map(str, made.field.grid))}, spacing {made.spacing:.3g} Å",
             "void, share of the cell": made.void_fraction,
-            "pore radius, mean ± error of the grid [Å]": _with_error(
-                made.mean_pore_radius, made.mean_pore_radius_error
-            ),
+            "pore radius, mean ± error of the grid [Å]": with_error(made.mean_pore_radius, made.mean_pore_radius_error),
             "probe radius [Å]": made.probe_radius,
             "its center fits, share of the cell": made.center_fraction,
             "  accessible, it travels without end": made.accessible_fraction,
             "  locked in closed pockets": made.locked_fraction,
             "  directions it travels in": made.regions.dimension,
-            "it can cover, share ± error of the grid": _with_error(made.occupiable_fraction, made.occupiable_error),
+            "it can cover, share ± error of the grid": with_error(made.occupiable_fraction, made.occupiable_error),
             "separate holes that hold it": len(made.cavities),
         }
     )
@@ -143,10 +142,6 @@ def _print(
 
 def _named(radii: Radii) -> str:
     return radii if isinstance(radii, str) else ", ".join(f"{name} {value:g} Å" for name, value in radii.items())
-
-
-def _with_error(value: float, error: float) -> str:
-    return f"{text_of(value)} ± {error:.1g}"
 
 
 def _write_curve(path: Path, made: Voids) -> None:

@@ -7,7 +7,7 @@ from amorph.analysis.electrochemistry import Voltage, metal_crystal, moments_by,
 from amorph.calculators import calculator_name, make_calculator
 from amorph.cli.flags import takes
 from amorph.cli.options import File, Json, Quiet, Seed
-from amorph.cli.output import CheckFailed, say, show, show_json, show_pairs, start
+from amorph.cli.output import CheckFailed, density_of, say, show, show_json, show_pairs, start
 from amorph.parameters import arguments_of, generator_of
 from amorph.progress import Progress
 from amorph.reading import read_structure
@@ -51,14 +51,14 @@ def voltage(
     )
     model = calculator_name(calculator)
     if json:
-        show_json(found.figures() | {"model": model, "metal_converged": metal.converged})
+        show_json(found.figures() | density_of(atoms) | {"model": model, "metal_converged": metal.converged})
     elif not quiet:
-        _show(found, model)
+        _show(found, model, density_of(atoms))
     if not (found.converged and metal.converged):
         raise CheckFailed("a relaxation did not converge, so that its energy is an upper bound; raise --max-steps")
 
 
-def _show(found: Voltage, model: str) -> None:
+def _show(found: Voltage, model: str, density: dict[str, float]) -> None:
     show(found.table(), title=f"{found.ion} leaves {found.formula}, {found.pick} of the choices")
     say("")
     show_pairs(
@@ -69,6 +69,7 @@ def _show(found: Voltage, model: str) -> None:
             "capacity [mAh/cm³]": found.capacity_mAh_per_cm3,
             "energy [Wh/kg]": found.energy_Wh_per_kg,
             "volume change": f"{100 * found.volume_change:+.2f} %",
+            "density, as given [g/cm³]": density["density_g_cm3"],
             "metal [eV per atom]": f"{found.metal_energy_eV:.4f}",
             "model": model,
         }

@@ -12,13 +12,16 @@ from ase import Atoms
 from amorph.analysis.bvs import BvsMap, bvs_map
 from amorph.analysis.bvse import bvse_map
 from amorph.analysis.glass_report import StructureReport, structure_report
+from amorph.analysis.order.samples import samples_of
 from amorph.analysis.oxide_mixture import OxideMixture, oxide_mixture
 from amorph.analysis.percolation import PercolationThresholds, bond_valence_window, percolation_thresholds
+from amorph.analysis.scattering import powder_pattern
 from amorph.analysis.spread import LocalFreeVolume, Uniformity, local_free_volume, uniformity
 from amorph.analysis.voids import Voids, voids
 from amorph.analysis.voronoi import FreeVolume, free_volume, reference_volume
 from amorph.export.fields import write_field
 from amorph.figures import Result, Row
+from amorph.parameters import arguments_of
 from amorph.pipeline.results import References
 from amorph.run import write_csv
 from amorph.tables import crystals, element_of, parse_ion
@@ -40,6 +43,8 @@ class Subject:
     """What relaxed it."""
     directory: Path | None = None
     """Where tables and fields are written; nowhere in a rehearsal."""
+    cutoffs: Mapping[str, float] | None = None
+    """Longest bonds of the glass that it is set beside [Å]; None where it finds its own."""
 
     @cached_property
     def volumes(self) -> FreeVolume:
@@ -53,6 +58,13 @@ class Subject:
         """Bond-valence maps with all atoms blocking, and with the mobile ions removed, whichever the study chooses."""
         chosen = self.tables["bvs"]
         return {blocking: bvs_map(self.atoms, **{**chosen, "blocking": blocking}) for blocking in ("all", "framework")}
+
+    @property
+    def structure(self) -> dict[str, Any]:
+        """How order and scattering are measured: as the study says, and with the bonds of the glass."""
+        chosen, there = self.tables.get("structure", {}), set(self.atoms.symbols)
+        shared = {pair: cutoff for pair, cutoff in (self.cutoffs or {}).items() if there.issuperset(pair.split("-"))}
+        return {**chosen, "cutoffs": shared | (chosen.get("cutoffs") or {})}
 
     @property
     def element(self) -> str:
@@ -207,6 +219,23 @@ class Order(Result):
         return self.report.rows()
 
 
+def bond_cutoffs_of(figures: Mapping[str, Any]) -> Mapping[str, float]:
+    """Read from the figures of an analysed structure how long its bonds may be [Å]; empty where it has no order."""
+    found: Mapping[str, float] = figures.get("order", {}).get("RingStatistics", {}).get("cutoffs_A", {})
+    return found
+
+
+def check_structure(atoms: Atoms, table: Mapping[str, Any]) -> None:
+    """Refuse what of [structure] no structure of these elements can be measured with: a pair, a wavelength, a range."""
+    samples = samples_of(atoms)
+    try:
+        for pair in table.get("cutoffs") or {}:
+            samples.pair(pair)
+        powder_pattern(atoms, **arguments_of(powder_pattern, table))
+    except ValueError as error:
+        raise ValueError(f"{error} (in [structure])") from None
+
+
 def by_direction(values: Iterable[float | None]) -> dict[str, float | None]:
     """Name three values by the number of directions that they are for."""
     return dict(zip(("1D", "2D", "3D"), values, strict=True))
@@ -286,7 +315,7 @@ def _site_energy(subject: Subject) -> SiteEnergy | None:
 
 def _order(subject: Subject) -> Order | None:
     try:
-        report = structure_report(subject.atoms)
+        report = structure_report(subject.atoms, **subject.structure)
     except ValueError as error:  # a cell too small for a g(r) with a minimum, say: that must not end a run
         log.warning("bonds and rings are not measured: %s", error)
         return None

@@ -95,6 +95,11 @@ def _tables(*names: str) -> Tables:
     return Tables(names, lambda study: {name: study[name] for name in names})
 
 
+def _analysed(study: Study) -> Mapping[str, Any]:
+    """Take the tables of the analyses; without [structure] they are those of runs from before there was one."""
+    return {name: study[name] for name in stages.ANALYSED if name != "structure" or study[name]}
+
+
 def _try_build(study: Study, _: Atoms, rng: np.random.Generator) -> Atoms:
     return build(**study["build"], rng=rng).atoms
 
@@ -121,6 +126,8 @@ def _try_analyses(study: Study, atoms: Atoms, rng: np.random.Generator) -> Atoms
         if "grid" in table:
             resolve_points(atoms.cell.array, table["grid"], table["spacing"])
             tables[name] = {**table, "grid": (8, 8, 8), "spacing": None}
+    if tables["structure"]:
+        analyses.check_structure(atoms, tables["structure"])
     for analysis in analyses.ANALYSES:
         analysis.measure(analyses.Subject(atoms, tables))
     return atoms
@@ -244,7 +251,14 @@ STAGES: tuple[Record, ...] = (
         Relaxation,
         wanted=lambda study: bool(study["vasp"]),
     ),
-    Record("analysis", "exchanged", stages.analysis_stage, _tables(*stages.ANALYSED), Analysed, trial=_try_analyses),
+    Record(
+        "analysis",
+        "exchanged",
+        stages.analysis_stage,
+        Tables(stages.ANALYSED, _analysed),
+        Analysed,
+        trial=_try_analyses,
+    ),
     Record(
         "export",
         "exchanged",

@@ -1,7 +1,7 @@
 """What each stage of a run does: reads one structure, writes into its folder, returns what it found."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from amorph.tables import crystals
 
 log = logging.getLogger(__name__)
 
-ANALYSED = ("free_volume", "bvs", "bvse", "voids")
+ANALYSED = ("free_volume", "bvs", "bvse", "voids", "structure")
 """Tables of a study that its analyses read."""
 
 VOLUME_TOLERANCE = 0.03
@@ -58,6 +58,8 @@ class Setting:
     """Crystals of known volume, relaxed by the same potential; None where there are none."""
     model: str = ""
     """What relaxed the exchanged structure."""
+    cutoffs: Mapping[str, float] | None = None
+    """Longest bonds of the glass beside which a structure is set [Å]; None where it is the glass itself."""
 
 
 def build_stage(stage: Stage, _: Atoms, setting: Setting) -> Built:
@@ -228,7 +230,8 @@ def _refusal(crystal: Atoms, calculator: BaseCalculator) -> str:
 
 def analysis_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Analysed:
     """Ask everything that a run asks of the exchanged structure."""
-    subject = analyses.Subject(atoms, stage.parameters, setting.references, setting.model, stage.directory)
+    about = (setting.references, setting.model, stage.directory, setting.cutoffs)
+    subject = analyses.Subject(atoms, stage.parameters, *about)
     asked = {entry.name: entry.measure(subject) for entry in analyses.ANALYSES}
     stage.write_structure(atoms)
     return Analysed(

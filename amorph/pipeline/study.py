@@ -11,6 +11,7 @@ from annotated_types import Ge, Interval
 from amorph.analysis.bvs import bvs_map
 from amorph.analysis.bvse import bvse_map
 from amorph.analysis.electrochemistry import voltage
+from amorph.analysis.glass_report import structure_report
 from amorph.analysis.isosurface import isosurface
 from amorph.analysis.voids import voids
 from amorph.analysis.voronoi import free_volume
@@ -164,6 +165,7 @@ TABLES: Mapping[str, Table] = {
     "bvs": Table(bvs_map, {}, follows_exchange=True),
     "bvse": Table(bvse_map, {}, optional=True, follows_exchange=True),
     "voids": Table(voids, {"spacing": 0.2}),
+    "structure": Table(structure_report, {}, optional=True),
     "isosurface": Table(isosurface, {}),
     "export": Table(export, {}),
     "control": Table(control, {}),

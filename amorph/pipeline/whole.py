@@ -11,7 +11,7 @@ from ase.calculators.calculator import BaseCalculator
 
 from amorph.calculators import calculator_name, make_calculator
 from amorph.figures import Result
-from amorph.pipeline import shared_melt
+from amorph.pipeline import analyses, shared_melt
 from amorph.pipeline.chain import Chain
 from amorph.pipeline.order import Part, Record, stages_of, tables_to_come
 from amorph.pipeline.provenance import provenance
@@ -118,13 +118,20 @@ class _Course:
     directory: Path
     calculators: Mapping[str, BaseCalculator]
 
-    def go(self, chain: Chain, setting: Setting, part: Part, control: bool = False) -> None:
-        """Do the stages of a part, one after the other; the control does those of the glass that it has."""
+    def go(
+        self, chain: Chain, setting: Setting, part: Part, control: bool = False, beside: Chain | None = None
+    ) -> None:
+        """Do the stages of a part, one after the other; the control does those of the glass that it has.
+
+        What is set beside a glass is measured with the bond cutoffs of that glass.
+        """
         shared = self.study["melt"]
         for record in stages_of(self.study, part):
             if control and record.part == "glass" and not record.control:
                 continue
             setting = replace(setting, calculator=self.calculators[record.potential or "calculator"])
+            if record.name == "analysis" and beside is not None:
+                setting = replace(setting, cutoffs=_cutoffs(beside))
             work = _with(record, setting)
             read = {role: file.split("/") for role, file in record.reads.items()}
             inputs = {role: chain.folders[stage] / name for role, (stage, name) in read.items()}
@@ -159,13 +166,15 @@ class _Course:
         hosts = [(host.branch("host"), melted)]
         waiting = []
         for n, chain in enumerate([*exchanged, *([] if crystal is None else [crystal])]):
+            beside = exchanged[0] if n else None
             try:
                 if chain is crystal:
                     self.go(chain, setting, "glass", control=True)
                     hosts.append((chain.branch("host"), False))
-                    self.go(chain, setting, "exchanged")
+                    self.go(chain, setting, "exchanged", beside=beside)
                 else:
-                    self.go(chain, replace(setting, melted=melted, rng=_streams(self.study.seed, n)), "exchanged")
+                    own = replace(setting, melted=melted, rng=_streams(self.study.seed, n))
+                    self.go(chain, own, "exchanged", beside=beside)
             except WaitingForVasp as error:  # the other branches' input is written too before the run stops
                 waiting.append(str(error))
         if waiting:
@@ -173,6 +182,19 @@ class _Course:
         for chain, history in hosts:
             self.go(chain, replace(setting, melted=history), "host")
         return Branches(host, exchanged, crystal, reference, *(chain for chain, _ in hosts))
+
+
+def _cutoffs(glass: Chain) -> Mapping[str, float]:
+    """Give the longest bonds of a glass that was analysed.
+
+    Raises
+    ------
+    WaitingForVasp
+        It was not, as VASP has not relaxed it.
+    """
+    if "analysis" not in glass.found:
+        raise WaitingForVasp("what is set beside the glass is analysed after it, with its bond cutoffs")
+    return analyses.bond_cutoffs_of(glass.found["analysis"].figures)
 
 
 def _refuse_analyses_of_before(directory: Path) -> None:

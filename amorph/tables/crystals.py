@@ -111,6 +111,18 @@ CRYSTALS: Final = (
         "verified", 2,
     ),
     Crystal(
+        "SiO2_quartz", 154, "P 32 2 1", (4.916, 4.916, 5.4054, 90, 90, 120),
+        (("Si", 4, 0.4697, 0, 2 / 3), ("O", -2, 0.4135, 0.2669, 0.1191 + 2 / 3)),
+        "α-quartz: Levien, Prewitt & Weidner, Am. Mineral. 65, 920 (1980), as AMCSD 0000789, its origin moved by 2c/3",
+        "verified",
+    ),
+    Crystal(
+        "SiO2_cristobalite", 92, "P 41 21 2", (4.957, 4.957, 6.8903, 90, 90, 90),
+        (("Si", 4, 0.3047, 0.3047, 0), ("O", -2, 0.2381, 0.1109, 0.1826)),
+        f"α-cristobalite, cold: Pluth, Smith & Faber, J. Appl. Phys. 57, 1045 (1985), {AFLOW}",
+        "verified",
+    ),
+    Crystal(
         "LiCoO2", 166, "R -3 m:H", (2.8156, 2.8156, 14.0542, 90, 90, 120),
         (("Li", 1, 0, 0, 0), ("Co", 3, 0, 0, 0.5), ("O", -2, 0, 0, 0.2395)),
         "the cell of the migration-barrier check",

@@ -70,3 +70,43 @@ def test_an_element_has_no_polyhedra():
     assert report.polyhedra is report.connectivity is None
     assert report.figures()["rings"]["sizes"]["6"] == pytest.approx(2.0)
     assert np.isfinite(report.pattern.intensity).all()
+
+
+def test_no_peak_and_every_size_of_ring_have_their_rows():
+    """Diamond has 6-rings alone; a single cell has no vector below 2 1/Å, so no first sharp peak."""
+    report = structure_report(bulk("C", "diamond", a=3.567), cutoffs={"C-C": 1.8})
+    assert report.peak is None
+    rows = {row.figure: (row.value, row.share) for row in report.rows()}
+    assert rows["first sharp diffraction peak"] == rows["its full width at half maximum"] == (None, False)
+    shares = {name.split(" of ")[1]: value for name, value in rows.items() if "rings of" in name}
+    assert shares == {"3": (0.0, True), "4": (0.0, True), "5": (0.0, True), "6": (1.0, True), "7 or more": (0.0, True)}
+
+
+def test_without_rings_no_size_has_a_share():
+    apart = bulk("C", "diamond", a=3.567)
+    assert {row.value for row in structure_report(apart, cutoffs={"C-C": 1.0}).rings.rows()} == {None}
+
+
+def test_curves_of_several_glasses_have_their_standard_errors(glasses):
+    both = structure_report(glasses, q_max=8.0).curves()
+    each = [structure_report(glass, q_max=8.0).curves() for glass in glasses]
+    for name, column in (("g_r", "g_Mg-O"), ("g_r", "n_O-Mg"), ("g_r", "g_total"), ("s_q", "s_xray"), ("s_q", "s_O-O")):
+        one, other = (np.array([row[column] for row in curves[name]]) for curves in each)
+        errors = [row[f"{column}_standard_error"] for row in both[name]]
+        np.testing.assert_allclose(errors, np.abs(one - other) / 2.0, rtol=0.0, atol=1e-9)  # s/√2 of two values
+    one, other = (np.array([row["intensity"] for row in curves["pattern"]]) for curves in each)
+    errors = [row["intensity_standard_error"] for row in both["pattern"]]
+    np.testing.assert_allclose(errors, np.abs(one - other) / 2.0, rtol=1e-9, atol=1e-9)
+    assert not [column for rows in each[0].values() for column in rows[0] if column.endswith("_standard_error")]
+
+
+def test_a_band_of_the_error_is_drawn_where_there_is_one(glasses):
+    for structures, bands in ((glasses, {"g(r)", "S(q)"}), (glasses[0], set())):
+        figure = structure_report(structures, q_max=8.0).plot().figure
+        drawn = {axes.get_ylabel() for axes in _axes(figure) if axes.collections}
+        assert drawn == bands
+        assert not [axes for axes in _axes(figure) if "error" in axes.get_title()]
+
+
+def _axes(figure):
+    return [axes for part in figure.subfigs for axes in part.axes]

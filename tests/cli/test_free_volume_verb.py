@@ -75,6 +75,7 @@ def test_messages_name_flags(amorph, oxide):
 
 def test_an_oxide_of_the_table_is_the_reference(amorph, oxide):
     called = amorph("free-volume", "oxide.extxyz", "--oxygen-volume", "TiO2_rutile")
-    assert (called.status, called.err) == (0, "")
+    assert called.status == 0
+    assert "packs its O more closely" in called.err  # than rutile
     assert "experiment: TiO2_rutile, mean over its oxygen" in called.out
     assert "(given)" in amorph("free-volume", "oxide.extxyz", "--oxygen-volume", 9.5).out

@@ -2,10 +2,12 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
 from ase.build import bulk
+from ase.io import read
 
 from amorph import structure_report
 
@@ -94,3 +96,38 @@ def test_the_amorphous_share_of_a_mixture_is_found(amorph, files, tmp_path):
     assert found["amorphous_share"]["share_of_atoms"] == pytest.approx(0.75, abs=1e-6)
     assert found["experiment"]["r_w"] == pytest.approx(0.0, abs=1e-6)
     assert "share_of_mass" in amorph("structure", files[0], *flags).out
+
+
+def test_the_tables_are_those_of_the_figures(amorph, files):
+    """Convention, how far rings were searched, anions, Qⁿ and the error of the peak: not in --json alone."""
+    found = json.loads(amorph("structure", *files, "--q-max", "8", "--json").out)
+    out = amorph("structure", *files, "--q-max", "8").out
+    lines = [line.split() for line in out.splitlines()]
+    assert found["s_q_convention"] in out
+    assert f"searched up to {found['rings']['largest']}" in out
+    for words, shares in ((["O"], found["bridging"]["O"]), (["Mg", "Q"], found["q_n"]["Mg"])):
+        for n, one in shares.items():
+            first = " ".join(words) + n
+            row = next(line for line in lines if " ".join(line).startswith(f"{first} "))
+            assert float(row[len(words)]) == pytest.approx(one["mean"], rel=1e-3)
+    peak = found["first_sharp_peak"]
+    row = next(line for line in out.splitlines() if line.startswith("first sharp peak"))
+    assert ("±" in row) == (peak is not None and peak["place_standard_error_per_A"] is not None)
+
+
+def test_a_cutoff_without_bonds_is_told_with_the_shortest_distance(amorph, files):
+    outcome = amorph("structure", files[0], "--cutoffs", "Mg-O=0.5")
+    [line] = [line for line in outcome.err.splitlines() if "cutoff of 0.5" in line]
+    assert "Mg-O" in line
+    atoms = read(files[0])
+    of = [np.flatnonzero(atoms.symbols == symbol) for symbol in ("Mg", "O")]
+    shortest = atoms.get_all_distances(mic=True)[np.ix_(*of)].min()
+    assert float(re.search(r"distance is (\S+)", line)[1]) == pytest.approx(shortest, abs=0.02)  # of one bin
+    assert "0.5" not in amorph("structure", files[0], "--cutoffs", "Mg-O=2.5").err
+
+
+def test_the_same_file_twice_is_no_second_glass(amorph, files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outcome = amorph("structure", files[0], files[1], files[0].name)
+    assert outcome.status == 2
+    assert "glass_1.extxyz is given twice" in outcome.err

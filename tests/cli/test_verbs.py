@@ -416,7 +416,7 @@ def test_vasp_input_writes_the_four_files(amorph, oxide, tmp_path):
         ("build", "MgO", "--lattice-constant", 4.2),
         ("substitute", "oxide.extxyz"),
         ("verdict", "oxide.extxyz"),
-        ("free-volume", "oxide.extxyz"),
+        ("free-volume", "oxide.extxyz", "--oxygen-volume", 8.5),
         ("bvs", "oxide.extxyz", "--ion", "Mg2+", "--grid", 8, 8, 8),
         ("vasp-input", "oxide.extxyz"),
     ],

@@ -15,7 +15,8 @@ from amorph.structure import PairList, pair_list
 
 SEARCH: Final = 8.0
 """How far the minimum behind the first peak of g(r) is looked for [Å]."""
-_BIN: Final = 0.02
+BIN: Final = 0.02
+"""Width of the bins of that g(r) [Å]."""
 
 MODIFIERS: Final = frozenset({"Li", "Na", "K", "Rb", "Cs", "Mg", "Ca", "Sr", "Ba"})
 """Cations that form no network where there are others: alkali and alkaline-earth metals."""
@@ -90,7 +91,7 @@ def resolve_cutoffs(samples: Samples, given: Cutoffs | None) -> dict[str, float]
     else:
         pairs = list(combinations_with_replacement(samples.species, 2))
     if missing := [pair for pair in pairs if pair not in known]:
-        made = distributions(samples, SEARCH, _BIN)
+        made = distributions(samples, SEARCH, BIN)
         for a, b in missing:
             _, minimum = first_peak_and_minimum(made, f"{a}-{b}")
             if minimum is None:

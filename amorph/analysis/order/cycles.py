@@ -26,6 +26,8 @@ from amorph.parameters import checked
 Criterion = Literal["primitive", "king", "guttman"]
 RingSize = Annotated[int, Interval(ge=3, le=40)]
 
+_MANY: Final = 7
+"""Nodes from which on rings are counted together in a summary."""
 _CODE_BITS: Final = 40
 _MOST_ATOMS: Final = 1 << 22
 
@@ -75,8 +77,15 @@ class RingStatistics(Measured):
         ]
 
     def rows(self) -> list[Row]:
-        """Give the mean size."""
-        return [Row(f"mean {self.criterion} ring of {', '.join(self.formers)}", self.mean_size, "atoms")]
+        """Give the mean size, and the share of the rings of each size; those of `_MANY` nodes or more together."""
+        total = sum(self.sizes.values())
+        parts = {f"{size}": self.sizes.get(size, 0.0) for size in range(3, _MANY)}
+        parts[f"{_MANY} or more"] = sum(number for size, number in self.sizes.items() if size >= _MANY)
+        shares = [
+            Row(f"{self.criterion} rings of {size}", number / total if total else None, share=True)
+            for size, number in parts.items()
+        ]
+        return [Row(f"mean {self.criterion} ring of {', '.join(self.formers)}", self.mean_size, "atoms"), *shares]
 
 
 @checked

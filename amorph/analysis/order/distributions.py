@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from amorph.analysis.grids import Task, make_bins
 from amorph.analysis.order.samples import Average, Measured, Samples, Structures, average, samples_of
-from amorph.figures import Plottable
+from amorph.figures import ERROR, Plottable
 from amorph.parameters import Length, checked
 from amorph.progress import task_of
 
@@ -56,6 +56,17 @@ class PairDistributions(Measured, Plottable):
             peak, minimum = first_peak_and_minimum(self, pair)
             rows.append({"pair": pair, "first_peak_A": peak, "first_minimum_A": minimum})
         return rows
+
+    def columns(self) -> Curves:
+        """Give every curve as a column of one table; of several structures the standard errors too."""
+        curves = {f"g_{name}": curve for name, curve in ({"total": self.total_g_r} | self.g_r).items()}
+        curves |= {f"n_{name}": curve for name, curve in self.running_numbers.items()}
+        errors: Curves = {}
+        if self.total_g_r_standard_error is not None:
+            of_g = {"total": self.total_g_r_standard_error} | (self.g_r_standard_error or {})
+            errors = {f"g_{name}": error for name, error in of_g.items()}
+            errors |= {f"n_{name}": error for name, error in (self.running_numbers_standard_error or {}).items()}
+        return {"r_A": self.r, **curves, **{f"{name}{ERROR}": error for name, error in errors.items()}}
 
 
 @checked

@@ -55,9 +55,25 @@ class Connectivity(Measured):
             for pair, entry in self.sharing.items()
         ]
 
+    def anion_table(self) -> list[dict[str, Any]]:
+        """Give one row for each number of the network's atoms that an anion binds: O1, O2 (bridging), ..."""
+        return _shares(self.bridging, "anion", "")
+
+    def q_table(self) -> list[dict[str, Any]]:
+        """Give one row for each number of bridging anions that an atom of the network binds: Si Q4, ..."""
+        return _shares(self.q_n, "atom", " Q")
+
     def rows(self) -> list[Row]:
         """Give the share of connected polyhedra that share an edge."""
         return [Row("edge-sharing polyhedra", self.sharing[_ALL].edge_share.mean, share=True)]
+
+
+def _shares(shares: dict[str, dict[int, Mean]], kind: str, joint: str) -> list[dict[str, Any]]:
+    return [
+        {kind: f"{symbol}{joint}{n}", "share": one.mean, "standard_error": one.standard_error}
+        for symbol, numbers in shares.items()
+        for n, one in numbers.items()
+    ]
 
 
 @checked

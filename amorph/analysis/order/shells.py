@@ -1,5 +1,6 @@
 """Coordination numbers and bond lengths."""
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,10 +10,13 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from amorph.analysis.grids import Task
-from amorph.analysis.order.bonds import Cutoffs, bonds_of, resolve_cutoffs
-from amorph.analysis.order.samples import Measured, Structures, samples_of
+from amorph.analysis.order.bonds import BIN, SEARCH, Cutoffs, bonds_of, resolve_cutoffs
+from amorph.analysis.order.distributions import distributions
+from amorph.analysis.order.samples import Measured, Samples, Structures, samples_of
 from amorph.figures import Result, Row
 from amorph.parameters import checked
+
+log = logging.getLogger(__name__)
 
 _MOST: Final = 64
 """Largest coordination number of a histogram; what is beyond counts there."""
@@ -72,6 +76,13 @@ class Coordination(Measured):
         ]
 
 
+def _shortest(samples: Samples, a: str, b: str) -> str:
+    """Say how near two elements come."""
+    made = distributions(samples, SEARCH, BIN)
+    met = np.flatnonzero(made.g_r[f"{a}-{b}"])
+    return f": the shortest distance is {made.r[met[0]]:.2f} Å; raise it, or leave it out" if met.size else ""
+
+
 @checked
 def coordination(
     structures: Structures, *, cutoffs: Cutoffs | None = None, progress: Task | None = None
@@ -115,6 +126,9 @@ def coordination(
         return np.array(values)
 
     made = samples.average(measure, "coordination", progress)
+    for k, (a, b, cutoff) in enumerate(ends):
+        if made.mean[k, 0] == 0.0 and f"{a}-{b}" in limits:
+            log.warning("no %s-%s is within its cutoff of %g Å%s", a, b, cutoff, _shortest(samples, a, b))
     shells = {}
     for k, (a, b, cutoff) in enumerate(ends):
         length = made.at(k, 1)

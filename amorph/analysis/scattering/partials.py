@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from amorph.analysis.grids import Task
 from amorph.analysis.order.samples import Structures, average, samples_of
 from amorph.analysis.scattering.vectors import pairs_of, shells_of
-from amorph.figures import Plottable, Result, plain
+from amorph.figures import ERROR, Plottable, Result, plain
 from amorph.parameters import Meaning, Unit, checked
 from amorph.tables import form_factor, scattering_length
 
@@ -125,9 +125,11 @@ class StructureFactor(Result, Plottable):
         }
 
     def table(self) -> list[dict[str, Any]]:
-        """Give one row for each shell."""
+        """Give one row for each shell; of several structures with the standard errors."""
         columns = {f"s_{probe}": self.total(probe) for probe in self.weights}
         columns |= {f"s_{name}": partial for name, partial in self.partials.items()}
+        errors = {probe: self.total_error(probe) for probe in self.weights} | (self.partial_errors or {})
+        columns |= {f"s_{name}{ERROR}": error for name, error in errors.items() if error is not None}
         return [
             {"q_per_A": float(q), **{name: float(column[n]) for name, column in columns.items()}}
             for n, q in enumerate(self.q)

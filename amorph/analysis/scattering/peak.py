@@ -40,10 +40,16 @@ class SharpPeak(Result):
 
     def rows(self) -> list[Row]:
         """Give the place and the width."""
-        return [
-            Row("first sharp diffraction peak", self.place_per_A, "1/Å"),
-            Row("its full width at half maximum", self.width_per_A, "1/Å"),
-        ]
+        return peak_rows(self)
+
+
+def peak_rows(peak: SharpPeak | None) -> list[Row]:
+    """Give place and width of a peak, or None for both where there is none, which is a finding too."""
+    place, width = (None, None) if peak is None else (peak.place_per_A, peak.width_per_A)
+    return [
+        Row("first sharp diffraction peak", place, "1/Å"),
+        Row("its full width at half maximum", width, "1/Å"),
+    ]
 
 
 @checked

@@ -11,18 +11,16 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from amorph.analysis.voronoi.cells import Kind, cut_cells
+from amorph.analysis.voronoi.domain import REFERENCE, check_ion, mean_states, out_of_domain, told_note
 from amorph.figures import Plottable, Result, Row
 from amorph.parameters import Volume, checked
-from amorph.structure import Radii, anion_mask, periodic_atoms, resolve_oxidation_states
-from amorph.tables import element_of
+from amorph.structure import Radii, periodic_atoms, resolve_oxidation_states
+from amorph.tables import element_of, parse_ion
 from amorph.tables.crystals import BY_NAME
 
 log = logging.getLogger(__name__)
 
-REFERENCE: Final = "MgO"
-"""The crystal whose oxygen is the reference: a close packing of anions, of the experiment's lattice constant."""
-_OPEN_NETWORKS: Final = frozenset({"B", "C", "N", "Si", "P", "S", "Ge", "As"})
-"""Cations of three or four anions, which share corners: their dense crystals are no close packings of anions either."""
+_ROUNDING: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +181,7 @@ def free_volume(
     Raises
     ------
     ValueError
-        No such anion or ion in the cell; no reference for it; radii and tessellation that do not fit.
+        No such anion or ion in the cell, or in another state; no reference; radii and tessellation that do not fit.
     RuntimeError
         The Voronoi volumes do not add up to the cell's.
 
@@ -192,8 +190,10 @@ def free_volume(
     :math:`f_V = 1 - \sum_i n_i V_i / V_\mathrm{cell}`, T. Kawaguchi et al., Commun. Mater. 6 (2025),
     doi:10.1038/s43246-025-00921-0. As the cells fill space, that is
     :math:`n_O (\langle V_O \rangle - V_{O,\mathrm{reference}}) / V_\mathrm{cell}`: the free volume sits in the cells
-    of the anions; where it is negative, so is the □ of the formula. In a network of triangles or tetrahedra, or beside
-    another anion, the oxygen of MgO is no reference, which the result and a warning say: f_V of quartz would be 32 %.
+    of the anions; where it is negative, so is the □ of the formula. The oxygen of MgO is no reference in a network of
+    triangles or tetrahedra (f_V of quartz would be 32 %), with hydrogen, beside another anion, or where no cation has
+    the size of Mg2+ (Shannon's radius in six neighbors within 15 %, as Goldschmidt's rule has it for ions that replace
+    each other); nor is any reference where f_V is negative. Result and a warning say so.
 
     Examples
     --------
@@ -210,14 +210,14 @@ def free_volume(
         if element is not None and element not in atoms.symbols:
             present = ", ".join(sorted(set(atoms.symbols)))
             raise ValueError(f"{what} = {given} is not in the cell, which has {present}; name one that is")
-    note = _out_of_domain(atoms, name) if oxygen_volume in ("experiment", REFERENCE) else None
+    if ion is not None and ion != mobile:
+        check_ion(atoms, parse_ion(ion))
     volumes = cut_cells(atoms, tessellation, radii).volumes
-    reference, source = _reference(name, oxygen_volume, oxygen_volume_source, tessellation, radii)
-    return FreeVolume(
-        cell_volume=float(atoms.cell.volume),
-        oxygen_volume=reference,
-        oxygen_volume_source=source,
-        reference_note=note,
+    reference = _reference(name, oxygen_volume, oxygen_volume_source, tessellation, radii)
+    found = FreeVolume(
+        float(atoms.cell.volume),
+        *reference,
+        reference_note=None,
         ion=ion,
         anion=name,
         species=_species(volumes, tuple(atoms.symbols), mobile, name),
@@ -227,6 +227,17 @@ def free_volume(
         radii_set=radii if isinstance(radii, str) or radii is None else "given",
         empty_cells=_told_empty(volumes, atoms),
     )
+    return replace(found, reference_note=_note(atoms, found, oxygen_volume in ("experiment", REFERENCE)))
+
+
+def _note(atoms: Atoms, found: FreeVolume, of_mgo: bool) -> str | None:
+    """Say why the reference may say nothing of a structure; None where nothing speaks against it."""
+    states = mean_states(atoms)
+    why = out_of_domain(atoms, states, found.anion) if of_mgo else None
+    if why is None and found.free_volume_fraction < -_ROUNDING:
+        why = f"a cell that packs its {found.anion} more closely, f_V = {100 * found.free_volume_fraction:.1f} %"
+    reference = f"{found.anion} at {found.oxygen_volume:.4g} Å³ ({found.oxygen_volume_source})"
+    return None if why is None else told_note(why, states, reference)
 
 
 def _told_empty(volumes: NDArray[np.float64], atoms: Atoms) -> tuple[int, ...]:
@@ -273,22 +284,6 @@ def _reference(
         raise ValueError(f"oxygen_volume = '{name}' is no oxide of the table, {', '.join(oxides)}; or give it in Å³")
     of = f"MgO, a = {crystal.cell[0]:g} Å" if name == REFERENCE else f"{name}, mean over its oxygen"
     return reference_volume(crystal.atoms(), tessellation, radii), f"experiment: {of}"
-
-
-def _out_of_domain(atoms: Atoms, anion: str) -> str | None:
-    """Say, in the log too, why oxygen in MgO is no reference for a structure."""
-    anions = anion_mask(atoms)
-    others = sorted(set(atoms.symbols[anions]) - {anion})
-    network = sorted(_OPEN_NETWORKS & set(atoms.symbols[~anions]))
-    if not others and not network:
-        return None
-    why = f"{', '.join(others)} beside {anion}" if others else f"a network of {', '.join(network)}"
-    note = (
-        f"oxygen in MgO, a close packing, is no reference for {why}: f_V counts what any such structure has; "
-        "give oxygen_volume of a dense crystal of the same network"
-    )
-    log.warning("%s", note)
-    return note
 
 
 def _species(

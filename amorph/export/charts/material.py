@@ -10,6 +10,7 @@ from amorph.analysis.scattering import Comparison, PairFunction
 from amorph.export.charts.chart import Chart, Columns
 from amorph.export.charts.style import Palette
 from amorph.export.charts.words import beside, number
+from amorph.figures import ERROR
 
 _PANELS: Final = 8
 """Pairs of elements at most whose g(r) is drawn."""
@@ -28,7 +29,7 @@ MEASURED: Final = {
 def radial(tables: Mapping[str, Columns], anions: Sequence[str] = ()) -> Chart:
     """Draw g(r): in all, and of every pair with an anion, of every pair where no anion is named."""
     first = next(iter(tables.values()))
-    names = [name for name in first if name.startswith("g_") and name != "g_total"]
+    names = [name for name in first if name.startswith("g_") and name != "g_total" and not name.endswith(ERROR)]
     names = [name for name in names if not anions or name.rpartition("-")[2] in anions]
     names = ["g_total", *names[: _PANELS - 1]]
 
@@ -37,6 +38,7 @@ def radial(tables: Mapping[str, Columns], anions: Sequence[str] = ()) -> Chart:
             for place, (kind, table) in enumerate(tables.items()):
                 if name in table:
                     axes.plot(table["r_A"], table[name], label=kind, **colors.line(place))
+                    _band(axes, table, "r_A", name, colors.line(place)["color"])
             axes.axhline(1, color=colors.faint, linewidth=0.8)
             axes.set(title=_pair(name), xlabel="r [Å]", ylabel="g(r)", xlim=(0, None))
         _legend(panels[0], tables)
@@ -57,6 +59,7 @@ def scattering(tables: Mapping[str, Columns]) -> Chart:
         for axes, (name, probe) in zip(panels, probes.items(), strict=True):
             for place, (kind, table) in enumerate(tables.items()):
                 axes.plot(table["q_per_A"], table[name], label=kind, **colors.line(place))
+                _band(axes, table, "q_per_A", name, colors.line(place)["color"])
             axes.axhline(1, color=colors.faint, linewidth=0.8)
             axes.set(title=probe, xlabel="q [1/Å]", ylabel="S(q)")
             axes.set_ylim(top=1.15 * max(np.nanmax(first[name]), 1.0))
@@ -181,6 +184,13 @@ def _kinds_of_hops(way: MigrationPath) -> list[tuple[int, int, int]]:
             found.append([start, end, 1])
             shapes.append((float(along[-1]), shape))
     return [(start, end, count) for start, end, count in found]
+
+
+def _band(axes: Any, table: Columns, x: str, name: str, color: str) -> None:
+    """Shade a standard error up and down from a curve, where the table has one."""
+    if (error := table.get(f"{name}{ERROR}")) is not None:
+        low, high = table[name] - error, table[name] + error
+        axes.fill_between(table[x], low, high, color=color, alpha=0.25, linewidth=0)
 
 
 def _pair(name: str) -> str:

@@ -71,8 +71,7 @@ def pattern_columns(pattern: PowderPattern) -> Columns:
 
 @charts_of.register
 def _(found: PairDistributions) -> list[Chart]:
-    table = {"r_A": found.r, "g_total": found.total_g_r, **{f"g_{pair}": curve for pair, curve in found.g_r.items()}}
-    return [radial({"": table})]
+    return [radial({"": found.columns()})]
 
 
 @charts_of.register

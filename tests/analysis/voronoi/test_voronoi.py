@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings, strategies as st
 from toys import random_cell
 
 from amorph.analysis.voronoi import cells as tessellation, free_volume, tessellate
-from amorph.structure import to_pymatgen
+from amorph.structure import to_pymatgen, with_oxidation_states
 from amorph.tables.crystals import BY_NAME
 
 MGO = 4.212**3 / 8
@@ -305,8 +305,59 @@ def test_a_reference_out_of_its_domain_is_told(caplog: pytest.LogCaptureFixture)
     fluoride = mgo(2, 2, 2)
     fluoride.symbols[np.flatnonzero(fluoride.symbols == "O")[:4]] = "F"
     assert "F beside O" in free_volume(fluoride).reference_note
-    assert free_volume(quartz(), oxygen_volume=18.8).reference_note is None
+    assert free_volume(quartz(), oxygen_volume=15.0).reference_note is None
     assert free_volume(RATTLED).reference_note is None
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("MgO2H2", "with H"),
+        ("Li2O", "more closely"),
+        ("CaO", "Ca"),
+        ("MoO3", "Mo"),
+        ("TiO2_anatase", "Ti"),
+        ("SiO2_cristobalite", "network of Si"),
+        ("MgO", None),
+        ("MgAl2O4", None),
+        ("MoO2", None),
+    ],
+)
+def test_the_reference_says_nothing_without_a_cation_like_mg(name: str, why: str | None) -> None:
+    """With hydrogen, of a size that is not Mg's within 15 %, or of a negative free volume, states given or not."""
+    crystal = BY_NAME[name].atoms()
+    for atoms in (crystal, with_oxidation_states(crystal, "formal")):
+        note = free_volume(atoms).reference_note
+        assert (note is None) if why is None else (why in note)
+
+
+def test_the_note_names_the_crystal_that_is_a_reference() -> None:
+    assert "SiO2_quartz" in free_volume(BY_NAME["SiO2_cristobalite"].atoms()).reference_note
+    expanded = free_volume(BY_NAME["SiO2_cristobalite"].atoms(), oxygen_volume="SiO2_quartz")
+    assert expanded.reference_note is None
+    # the cells of quartz and cristobalite hold 37.71 and 42.33 Å³ for each Si; the difference is nearly all of O
+    assert expanded.free_volume_fraction == pytest.approx((42.327 - 37.710) / 42.327, abs=0.01)
+    assert "more closely" in free_volume(BY_NAME["SiO2_quartz"].atoms(), oxygen_volume=25.0).reference_note
+
+
+def test_an_ion_is_one_of_the_cell() -> None:
+    crystal = BY_NAME["MgO"].atoms()
+    with pytest.raises(ValueError, match=r"ion = Mg3\+ .* there is Mg2\+"):
+        free_volume(crystal, ion="Mg3+")
+    with pytest.raises(ValueError, match=r"ion = Mg3\+ .* of \+2"):
+        free_volume(with_oxidation_states(crystal, "formal"), ion="Mg3+")
+    with pytest.raises(ValueError, match=r"ion = O- "):
+        free_volume(crystal, ion="O-")
+    assert free_volume(crystal, ion="O2-").ratio is None
+    mixed = RATTLED.copy()
+    mixed.set_array("oxidation_states", np.select([mixed.symbols == s for s in ("Mg", "Ti", "O")], [2.0, 4, -2], 4.5))
+    assert (
+        free_volume(mixed, ion="Mo4+").ratio
+        == free_volume(mixed, ion="Mo5+").ratio
+        == free_volume(mixed, ion="Mo").ratio
+    )
+    with pytest.raises(ValueError, match=r"Mo6\+"):
+        free_volume(mixed, ion="Mo6+")
 
 
 def test_radii_sets_are_named_and_follow_the_oxidation_states() -> None:
