@@ -11,7 +11,7 @@ from amorph.analysis.bvs import BvsMap
 from amorph.analysis.isosurface import Mesh, contour, isosurface as surface_of
 from amorph.cli.bvs import exclusion_of
 from amorph.cli.flags import takes
-from amorph.cli.maps import map_again
+from amorph.cli.maps import map_again, origin_pairs
 from amorph.cli.options import Json, Output, Quiet, check_output
 from amorph.cli.output import say, show_json, show_pairs, start
 from amorph.export import MESH_WRITERS, write_mesh, writer_for
@@ -48,6 +48,7 @@ def isosurface(
     check_output(output, lambda path: writer_for(path, {**MESH_WRITERS, ".png": None}, "surface or picture"))
     if level is None:
         made = _read_map(file)
+        field = made.field
         mesh = surface_of(made, **arguments_of(surface_of, parameters))
         atoms = made.atoms
         ion: str | None = made.ion
@@ -70,12 +71,14 @@ def isosurface(
             remarks["values"] += ": the level lies outside, and no surface runs through the cell"
     if output is not None:
         _write(output, atoms, mesh, ion, remarks)
-    figures = mesh.figures() | particular | {"file": output}
+    figures = mesh.figures() | particular | field.origin | {"file": output}
     if json:
         show_json(figures)
     elif not quiet:
         surface = f"{mesh.quantity} = {mesh.level:g} {mesh.unit}".rstrip()
-        show_pairs({"surface": surface, "area [Å²]": mesh.area, "triangles": len(mesh.faces), **remarks})
+        show_pairs(
+            {"surface": surface, "area [Å²]": mesh.area, "triangles": len(mesh.faces)} | remarks | origin_pairs(field)
+        )
         say(f"written to {output}" if output else "nothing written: -o FILE keeps the surface")
 
 

@@ -28,6 +28,7 @@ from .scattering import (
 )
 from .soft_bond_valences import (
     SoftBondValence as SoftBondValence,
+    parameters_of as parameters_of,
     principal_quantum_number as principal_quantum_number,
     soft_bond_valence as soft_bond_valence,
 )
