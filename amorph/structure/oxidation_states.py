@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from amorph.structure.pairs import pair_list
 from amorph.tables import (
     ANION_CHARGES,
     SAME_STATE,
+    Amount,
     Ion,
     bond_valence,
     bond_valence_charges,
@@ -27,6 +29,8 @@ _BOND_VALENCE_CUTOFF = 6.0
 """Anions at this distance or nearer count in the sum of a cation [Å], as on the bond-valence map."""
 _NEARLY_NEUTRAL = 0.1
 """Charge per anion that fitted states may leave [e]: a cell of whole atoms misses a composition by that much."""
+_ROUNDED = 0.005
+"""Share of the charge of the anions that whole states may leave where occupancies are rounded."""
 _REMEDY = "give them by element, as in {'Ti': 4} or --oxidation-states Ti=4"
 
 
@@ -157,25 +161,59 @@ def _formal(atoms: Atoms, chosen: Mapping[str, float]) -> tuple[NDArray[np.float
     for element, state in chosen.items():
         states[symbols == element], is_open[symbols == element] = state, False
     counts = {element: int((is_open & (symbols == element)).sum()) for element in dict.fromkeys(symbols[is_open])}
-    known = {element: known_states(element) for element in counts}
     charge = float(states.sum())
-    best, best_score = None, -math.inf
-    for last, states_of_last in known.items():
-        reached = likeliest_states({element: counts[element] for element in known if element != last}, 0)
-        for others, (score, found) in reached.items():
-            mean = -(charge + others) / counts[last]
-            total = score + counts[last] * _log_share(states_of_last, mean)
-            if total > best_score:
-                nearest = round(mean)
-                best, best_score = {**found, last: nearest if abs(mean - nearest) < SAME_STATE else mean}, total
-    if best is None and (known or abs(charge) > SAME_STATE):
+    best = _balanced(counts, charge, 0)
+    if best is None and (counts or abs(charge) > SAME_STATE):
         raise ValueError(
             f"no oxidation states balance {atoms.get_chemical_formula('metal')}, not even with one element of mixed "
             f"valence; {_REMEDY}"
         )
-    for element, state in (best or {}).items():
+    for element, state in ({} if best is None else best[1]).items():
         states[is_open & (symbols == element)] = state
     return states, assumed
+
+
+def _balanced(amounts: Mapping[str, Amount], charge: float, nothing: Amount) -> tuple[float, dict[str, float]] | None:
+    """Find the most probable states that balance a charge, one element of mixed valence, with their Σ n ln p."""
+    best, best_score = None, -math.inf
+    for last, amount in amounts.items():
+        states_of_last = known_states(last)
+        reached = likeliest_states({element: amounts[element] for element in amounts if element != last}, nothing)
+        for others, (score, found) in reached.items():
+            mean = -(charge + float(others)) / float(amount)
+            total = score + float(amount) * _log_share(states_of_last, mean)
+            if total > best_score:
+                nearest = round(mean)
+                best, best_score = {**found, last: nearest if abs(mean - nearest) < SAME_STATE else mean}, total
+    return None if best is None else (best_score, best)
+
+
+def states_by_occupancy(amounts: Mapping[str, float], charge: float, negative: float) -> dict[str, float]:
+    """Find formal states of elements of which there are broken amounts, as occupancies give them.
+
+    Parameters
+    ----------
+    amounts
+        How much there is of each element whose state is not known.
+    charge
+        Charge of all others [e].
+    negative
+        Charge of the anions [e]. Whole states may leave 0.5 % of it, which rounded occupancies miss.
+
+    Raises
+    ------
+    ValueError
+        No known states come that near to neutral, nor balance with one element of mixed valence.
+    """
+    exact = {element: Fraction(round(amount, 6)).limit_denominator(10**6) for element, amount in amounts.items()}
+    reached = likeliest_states(exact, Fraction(0))
+    near = [found for total, found in reached.items() if abs(charge + float(total)) <= _ROUNDED * abs(negative) + 1e-6]
+    if (mixed := _balanced(exact, charge, Fraction(0))) is not None:
+        near.append(mixed)
+    if not near:
+        formula = " ".join(f"{element}{amount:g}" for element, amount in amounts.items())
+        raise ValueError(f"no oxidation states of {formula} balance the {charge:+g} e of all others; {_REMEDY}")
+    return max(near, key=lambda found: found[0])[1]
 
 
 def _log_share(known: Mapping[int, float], mean: float) -> float:

@@ -13,6 +13,7 @@ from .ions import Ion as Ion, element_of as element_of, ion_name as ion_name, pa
 from .oxidation_states import (
     ANION_CHARGES as ANION_CHARGES,
     SAME_STATE as SAME_STATE,
+    Amount as Amount,
     known_states as known_states,
     likeliest_states as likeliest_states,
     shares_of_state as shares_of_state,
