@@ -115,10 +115,7 @@ def ordered_cells(
     if strangers := set(states) - elements:
         raise ValueError(f"oxidation_states names {', '.join(sorted(strangers))}, which the crystal does not hold")
     draft = _Draft(choices, crystal.cell, matrix, closest)
-    is_given = all(share.oxidation_state is not None for share in draft.shares)
-    told = f"by element: {' '.join(f'{e}={q:g}' for e, q in states.items())}" if states else "given in the file"
-    if not is_given:
-        draft, told = _with_formal_states(draft, told if states else "", rng, closest, required=trials > 1)
+    draft, told, is_given = _stated_whole(draft, states, rng, closest, required=trials > 1)
     charges, energies = None, None
     if trials > 1:
         charges, interactions = draft.charges, _ewald_matrix(draft)
@@ -140,18 +137,21 @@ def ordered_cells(
     return OrderedCells(cells, formula, draft.fractions(), told, draft.wanted_charge, draft.charge, energies)
 
 
-def _with_formal_states(
-    draft: "_Draft", named: str, rng: np.random.Generator, closest: float, *, required: bool
-) -> tuple["_Draft", str]:
-    """Draft the cell anew with formal states where none are given, and say so, or why there are none."""
+def _stated_whole(
+    draft: "_Draft", states: Mapping[str, float], rng: np.random.Generator, closest: float, *, required: bool
+) -> tuple["_Draft", str, bool]:
+    """Give species without a state formal ones; tell where states come from, or why there are none, and if all are given."""
+    named = f"by element: {' '.join(f'{e}={q:g}' for e, q in states.items())}" if states else ""
+    if all(share.oxidation_state is not None for share in draft.shares):
+        return draft, named or "given in the file", True
     try:
         formal, assumed = _formal_states(draft, draft.draw(rng))
     except ValueError as error:
         if required:
             raise
-        return draft, f"none: {error}"
+        return draft, f"none: {error}", False
     told = f"{named}, the rest formal" if named else "formal: balanced by occupancy"
-    return draft.with_states(formal, closest), "; ".join([told, *assumed])
+    return draft.with_states(formal, closest), "; ".join([told, *assumed]), False
 
 
 def _formal_states(draft: "_Draft", kinds: NDArray[np.int64]) -> tuple[list[float], list[str]]:

@@ -108,6 +108,12 @@ def test_magnetic_operations_act_on_atoms_with_all_centrings(read):
         (group("P n m a", number=225), "62.*225"),
         (group("P -1", operations=["x,y,z", "-x,-y"]), "-x,-y"),
         (group("P -1", operations=["x,y,z", "2x,y,z"]), "2x,y,z"),
+        (group("F m -3 m", operations=["x,y,z", "-x,-y,-z"]), "2 .*192"),
+        (group("P 4", operations=["x,y,z", "-y,x,z"]), "2 .*4"),
+        (group(number=75, operations=["x,y,z", "-y,x,z"]), "2 .*4"),
+        (group(hall="P 4", operations=["x,y,z", "-y,x,z"]), "2 .*4"),
+        (group(operations=["x,y,z", "-y,x,z"]), "no group"),
+        (group("C 2", operations=["x,y,z", "-x,y,-z"]), "2 .*4"),  # its centring is missing
         (group("P 6/m m m"), "change its own cell"),
         ("_space_group_magn.number_BNS 62.445\nloop_\n_space_group_symop_magn_operation.xyz\nx,y,z,+1\n", "62"),
         ("_cell_modulation_dimension 1\n", "modulated"),
@@ -116,6 +122,29 @@ def test_magnetic_operations_act_on_atoms_with_all_centrings(read):
 def test_symmetry_that_cannot_be_meant_is_refused(read, symmetry, match):
     with pytest.raises(ValueError, match=match):
         read(cif(["Mg1 Mg 0.1 0.2 0.3"], more=symmetry))
+
+
+def test_a_group_in_other_axes_than_those_of_its_symbol_is_read(read):
+    """Rocksalt in its primitive cell, with the operations of that, under the name of the face-centered group."""
+    import gemmi
+
+    inward = np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]) / 2  # rows: primitive vectors in cubic ones
+    turns = {
+        np.round(np.linalg.inv(inward.T) @ (np.array(op.rot) / op.DEN) @ inward.T).astype(int).tobytes()
+        for op in gemmi.SpaceGroup("F m -3 m").operations()
+    }
+    listed = [
+        ",".join("".join(f"{f:+d}{x}" for f, x in zip(row, "xyz", strict=True) if f).replace("1", "") for row in turn)
+        for turn in (np.frombuffer(each, dtype=int).reshape(3, 3) for each in sorted(turns))
+    ]
+    assert len(listed) == 48
+    side = 4.2 / np.sqrt(2)
+    named = group("F m -3 m", operations=["x,y,z", *listed])
+    rows, cell = ["Mg1 Mg 0 0 0", "O1 O .5 .5 .5"], (side, side, side, 60, 60, 60)
+    assert content(read(cif(rows, cell=cell, more=named))) == {"Mg": 1, "O": 1}
+    half = group("F m -3 m", operations=["x,y,z", *listed[:5]])
+    with pytest.raises(ValueError, match="48"):
+        read(cif(rows, cell=cell, more=half))
 
 
 def test_every_atom_listed_below_a_group_is_taken_once(read, caplog):
