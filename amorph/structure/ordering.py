@@ -140,7 +140,7 @@ def ordered_cells(
 def _stated_whole(
     draft: "_Draft", states: Mapping[str, float], rng: np.random.Generator, closest: float, *, required: bool
 ) -> tuple["_Draft", str, bool]:
-    """Give species without a state formal ones; tell where states come from, or why there are none, and if all are given."""
+    """Give species without a state formal ones; tell where all states come from, and whether all are given."""
     named = f"by element: {' '.join(f'{e}={q:g}' for e, q in states.items())}" if states else ""
     if all(share.oxidation_state is not None for share in draft.shares):
         return draft, named or "given in the file", True

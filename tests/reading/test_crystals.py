@@ -170,7 +170,9 @@ def test_copies_of_a_rounded_special_position_are_one_atom_at_their_mean(read, d
 @pytest.mark.parametrize(
     "row",
     ["Li/Ni1 Li 0 0 0", "M1 '0.5Li + 0.5Ni' 0 0 0", "O1 OH 0 0 0", "O1 H2O 0 0 0", "Va1 Va 0 0 0", "VAC1 ? 0 0 0",
-     "Wat1 . 0 0 0", "OW1 ? 0 0 0", "X1 X 0 0 0", "Li1,Na1 ? 0 0 0"],
+     "Wat1 . 0 0 0", "OW1 ? 0 0 0", "X1 X 0 0 0", "Li1,Na1 ? 0 0 0", "Ni0.5Mn0.5 ? 0 0 0", "Ni0.5Mn0.5 Ni 0 0 0",
+     "Ni0.5 ? 0 0 0", "Li1Ni ? 0 0 0", "Li1Ni Li 0 0 0", "NiMn ? 0 0 0", "NiMn Ni 0 0 0", "NiMn1 Ni2+ 0 0 0",
+     "TM1 ? 0 0 0", "NH4 ? 0 0 0", "HO1 ? 0 0 0", "CO1 ? 0 0 0"],
 )  # fmt: skip
 def test_what_is_no_single_element_is_refused_by_its_label(read, row):
     with pytest.raises(ValueError, match=row.split()[0]):
@@ -179,7 +181,12 @@ def test_what_is_no_single_element_is_refused_by_its_label(read, row):
 
 @pytest.mark.parametrize(
     ("row", "element", "state"),
-    [("FE1 FE 0 0 0", "Fe", None), ("CO1 CO 0 0 0", "Co", None), ("D1 D 0 0 0", "H", None), ("Fe Fe+3 0 0 0", "Fe", 3),
+    [("CA1 C 0 0 0", "C", None), ("OW1 O 0 0 0", "O", None), ("HO1 H 0 0 0", "H", None), ("OSi1 O 0 0 0", "O", None),
+     ("Mg1A ? 0 0 0", "Mg", None), ("O1W ? 0 0 0", "O", None), ("Fe1a ? 0 0 0", "Fe", None), ("H1O ? 0 0 0", "H", None),
+     ("Co1 ? 0 0 0", "Co", None), ("CO1 C 0 0 0", "C", None), ("CaB1 Ca 0 0 0", "Ca", None),
+     ("Ho1 ? 0 0 0", "Ho", None),     ("CA ? 0 0 0", "Ca", None), ("O1.1 O 0 0 0", "O", None), ("FeTet1 Fe 0 0 0", "Fe", None),
+     ("FE1 FE 0 0 0", "Fe", None), ("CO1 CO 0 0 0", "Co", None), ("D1 D 0 0 0", "H", None),
+     ("Fe Fe+3 0 0 0", "Fe", 3),
      ("Na1 ? 0 0 0", "Na", None), ("SN2 ? 0 0 0", "Sn", None), ("M Mn3.5+ 0 0 0", "Mn", 3.5), ("O O2- 0 0 0", "O", -2)],
 )  # fmt: skip
 def test_elements_and_charges_in_any_case(read, row, element, state):
@@ -189,6 +196,21 @@ def test_elements_and_charges_in_any_case(read, row, element, state):
         [state],
         True,
     )
+
+
+@pytest.mark.parametrize(
+    ("label", "formula", "element"),
+    [("TM1", "Tm", "Tm"), ("HO1", "Ho", "Ho"), ("HO1", "H", "H"), ("OW1", "O", "O"), ("CO1", "Co", "Co"),
+     ("CO1", "C", "C"), ("CA1", "C", "C"), ("SN1", "Sn", "Sn"), ("SN1", "S", "S"), ("NH1", "N", "N"),
+     ("TM1", "Ni", None), ("CO1", "O", None)],
+)  # fmt: skip
+def test_the_formula_decides_how_two_capitals_are_read(read, label, formula, element):
+    text = cif([f"{label} 0 0 0"], columns="label fract_x fract_y fract_z", more=f"_chemical_formula_sum '{formula}'\n")
+    if element is None:
+        with pytest.raises(ValueError, match=f"{label}.*type_symbol"):
+            read(text)
+        return
+    assert content(read(text)) == {element: 1}
 
 
 def test_zero_and_unknown_oxidation_numbers_are_none(read):
