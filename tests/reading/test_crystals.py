@@ -184,9 +184,9 @@ def test_what_is_no_single_element_is_refused_by_its_label(read, row):
     [("CA1 C 0 0 0", "C", None), ("OW1 O 0 0 0", "O", None), ("HO1 H 0 0 0", "H", None), ("OSi1 O 0 0 0", "O", None),
      ("Mg1A ? 0 0 0", "Mg", None), ("O1W ? 0 0 0", "O", None), ("Fe1a ? 0 0 0", "Fe", None), ("H1O ? 0 0 0", "H", None),
      ("Co1 ? 0 0 0", "Co", None), ("CO1 C 0 0 0", "C", None), ("CaB1 Ca 0 0 0", "Ca", None),
-     ("Ho1 ? 0 0 0", "Ho", None),     ("CA ? 0 0 0", "Ca", None), ("O1.1 O 0 0 0", "O", None), ("FeTet1 Fe 0 0 0", "Fe", None),
-     ("FE1 FE 0 0 0", "Fe", None), ("CO1 CO 0 0 0", "Co", None), ("D1 D 0 0 0", "H", None),
-     ("Fe Fe+3 0 0 0", "Fe", 3),
+     ("Ho1 ? 0 0 0", "Ho", None), ("CA ? 0 0 0", "Ca", None), ("O1.1 O 0 0 0", "O", None),
+     ("FeTet1 Fe 0 0 0", "Fe", None), ("FE1 FE 0 0 0", "Fe", None),
+     ("CO1 CO 0 0 0", "Co", None), ("D1 D 0 0 0", "H", None), ("Fe Fe+3 0 0 0", "Fe", 3),
      ("Na1 ? 0 0 0", "Na", None), ("SN2 ? 0 0 0", "Sn", None), ("M Mn3.5+ 0 0 0", "Mn", 3.5), ("O O2- 0 0 0", "O", -2)],
 )  # fmt: skip
 def test_elements_and_charges_in_any_case(read, row, element, state):
@@ -359,3 +359,38 @@ def test_what_amorph_writes_agrees_with_itself(tmp_path, caplog):
     write_structure(tmp_path / "a.cif", atoms)
     assert content(read_structure(tmp_path / "a.cif")) == {"Mg": 4, "O": 4}
     assert not caplog.records
+
+
+# the metric of a cell, and rows that are near each other
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "outcome"),
+    [
+        ("F m -3 m", (4.20, 4.25, 4.30, 90, 90, 90), "error"),
+        ("F m -3 m", (4.21, 4.22, 4.21, 90, 90, 90), "note"),
+        ("F m -3 m", (4.2100, 4.2103, 4.21, 90, 90, 90), ""),
+        ("R -3 m", (2.85, 2.88, 14.1, 90, 90, 120), "error"),  # beside a long axis too
+        ("R -3 m", (2.85, 2.85, 14.1, 90, 90, 118), "error"),
+        ("R -3 m", (2.85, 2.86, 14.1, 90, 90, 120), "note"),
+        ("P 1", (2.85, 2.95, 14.1, 90, 97, 120), ""),
+    ],
+)
+def test_a_cell_that_its_own_operations_change_is_told_or_refused(read, caplog, name, cell, outcome):
+    text = cif(["Mg1 Mg 0 0 0"], cell=cell, more=group(name))
+    if outcome == "error":
+        with pytest.raises(ValueError, match="change its own cell"):
+            read(text)
+        return
+    read(text)
+    assert ("change its own cell" in caplog.text) is (outcome == "note")
+
+
+def test_rows_of_p1_that_are_too_near_are_not_taken_for_copies(read, caplog):
+    for apart in (0.3, 0.39):
+        with pytest.raises(ValueError, match=f"{apart:.3f} Å apart"):
+            read(cif(["Mg1 Mg 0 0 0", f"Mg2 Mg {apart / 4} 0 0", "O1 O .5 .5 .5"]))
+    assert "symmetry" not in caplog.text
+    # an atom on a face that is written on both faces is one
+    assert content(read(cif(["Mg1 Mg 0 0 0", "Mg2 Mg 1 0 0", "O1 O .5 .5 .5"]))) == {"Mg": 1, "O": 1}
+    assert "Mg2" in caplog.text and "symmetry" not in caplog.text
