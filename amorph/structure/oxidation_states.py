@@ -31,6 +31,9 @@ _NEARLY_NEUTRAL = 0.1
 """Charge per anion that fitted states may leave [e]: a cell of whole atoms misses a composition by that much."""
 _ROUNDED = 0.005
 """Share of the charge of the anions that whole states may leave where occupancies are rounded."""
+_TRIPLE_BOND = 1.3
+"""C and N nearer than this are those of a cyanide [Å], at 1.15 Å; a single bond has 1.47 Å."""
+_REMEDY_OF_ANION = "give them by element, as in {'Si': -4} or --oxidation-states Si=-4"
 _REMEDY = "give them by element, as in {'Ti': 4} or --oxidation-states Ti=4"
 
 
@@ -145,18 +148,20 @@ def _by_element(atoms: Atoms, chosen: Mapping[str, float]) -> tuple[NDArray[np.f
     return states, f"{named}, the rest given in the structure"
 
 
-def _of_anions(atoms: Atoms) -> tuple[NDArray[np.float64], str]:
+def _of_anions(atoms: Atoms, *, needed: bool = True) -> tuple[NDArray[np.float64], str]:
     """Find the charges of the anions, 0 for all other atoms, and what was assumed of them."""
     charges, assumed = anion_charges(atoms)
-    if not (charges < 0).any():
-        raise ValueError(f"no anion in {atoms.get_chemical_formula('metal')}, so that no state balances; {_REMEDY}")
+    if needed and not (charges < 0).any():
+        raise ValueError(
+            f"no anion in {atoms.get_chemical_formula('metal')}, so that no state balances; {_REMEDY_OF_ANION}"
+        )
     return charges, "".join(f"; {each}" for each in assumed)
 
 
 def _formal(atoms: Atoms, chosen: Mapping[str, float]) -> tuple[NDArray[np.float64], str]:
     """Find the most probable neutral states, by the rule in the notes of :func:`with_oxidation_states`."""
     symbols = np.array(atoms.get_chemical_symbols())
-    states, assumed = _of_anions(atoms)
+    states, assumed = _of_anions(atoms, needed=not any(state < 0 for state in chosen.values()))
     is_open = states == 0
     for element, state in chosen.items():
         states[symbols == element], is_open[symbols == element] = state, False
@@ -166,11 +171,25 @@ def _formal(atoms: Atoms, chosen: Mapping[str, float]) -> tuple[NDArray[np.float
     if best is None and (counts or abs(charge) > SAME_STATE):
         raise ValueError(
             f"no oxidation states balance {atoms.get_chemical_formula('metal')}, not even with one element of mixed "
-            f"valence; {_REMEDY}"
+            f"valence{assumed}{_chains(assumed)}; {_REMEDY}"
         )
     for element, state in ({} if best is None else best[1]).items():
         states[is_open & (symbols == element)] = state
-    return states, assumed
+    return states, assumed + _cyanide(atoms, states)
+
+
+def _chains(assumed: str) -> str:
+    """Name the anions of bonded O or N whose charge is no whole number, where such are in the structure."""
+    known = {"O": "a superoxide has O=-0.5", "N": "an azide has N=-0.3333"}
+    return "".join(f"; {hint}" for element, hint in known.items() if f" {element} bonded to each other" in assumed)
+
+
+def _cyanide(atoms: Atoms, states: NDArray[np.float64]) -> str:
+    """Say that the C of a cyanide was taken for a cation beside its N; empty where there is none."""
+    pairs = pair_list(atoms, _TRIPLE_BOND)
+    bound = (atoms.numbers[pairs.i] == 6) & (atoms.numbers[pairs.j] == 7) & (states[pairs.i] > 0)
+    number = len(set(pairs.i[bound].tolist()))
+    return f"; {number} C of a cyanide taken as cations beside their N" if number else ""
 
 
 def _balanced(amounts: Mapping[str, Amount], charge: float, nothing: Amount) -> tuple[float, dict[str, float]] | None:
