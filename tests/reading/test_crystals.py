@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 
 import numpy as np
 import pytest
@@ -359,6 +360,23 @@ def test_what_amorph_writes_agrees_with_itself(tmp_path, caplog):
     write_structure(tmp_path / "a.cif", atoms)
     assert content(read_structure(tmp_path / "a.cif")) == {"Mg": 4, "O": 4}
     assert not caplog.records
+
+
+def test_ten_thousand_atoms_take_no_more_time_each_than_a_thousand(tmp_path):
+    """Time of this process per atom, against that of an eleventh of the atoms: what looks at all pairs takes 11."""
+    each = []
+    for repeats in ((11, 11, 1), (11, 11, 11)):
+        cell = bulk("MgO", "rocksalt", a=4.212, cubic=True).repeat(repeats)
+        write_structure(tmp_path / "large.cif", cell)
+        read_structure(tmp_path / "large.cif")  # what is imported and compiled is none of it
+        spent = []
+        for _ in range(3):
+            start = time.process_time()
+            assert len(read_structure(tmp_path / "large.cif")) == len(cell)
+            spent.append(time.process_time() - start)
+        each.append(min(spent) / len(cell))
+    assert len(cell) == 10_648
+    assert each[1] < 3.0 * each[0]
 
 
 # the metric of a cell, and rows that are near each other
