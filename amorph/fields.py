@@ -48,6 +48,9 @@ class ScalarField:
     """What the values are, as code tells fields apart."""
     ion: str | None = None
     """The mobile ion that the field belongs to, "Mg2+"; None where it is that of no ion."""
+    origin: dict[str, Any] = field(default_factory=dict)
+    """What was looked up and assumed for it, JSON-serialisable and named as in the figures of its map: the bond-valence
+    parameters with set and source, what counts as an anion, where the oxidation states come from."""
 
     def __post_init__(self) -> None:
         if self.values.ndim != 3 or 0 in self.values.shape:

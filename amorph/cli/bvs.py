@@ -1,6 +1,6 @@
 """The verb of bond-valence maps: bvs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from amorph.analysis.bvs import BvsMap, bond_valence_sums, bvs_map, bvs_maps
 from amorph.cli.flags import takes
+from amorph.cli.maps import bond_pairs, origin_pairs
 from amorph.cli.options import File, Json, Output, Quiet, check_field, check_output, check_table
 from amorph.cli.output import density_of, named, say, show, show_json, show_pairs, start
 from amorph.export import writer_for
@@ -18,7 +19,6 @@ from amorph.progress import Progress
 from amorph.reading import read_structure
 from amorph.run import write_csv
 from amorph.structure import with_oxidation_states
-from amorph.tables import BondValence
 
 
 def _with_states(
@@ -121,14 +121,6 @@ def _sums(file: Path, output: Path | None, *, json: bool, quiet: bool, parameter
         say(f"written to {output}" if output else "nothing written: -o FILE.csv keeps the sum of every atom")
 
 
-def bond_pairs(parameters: Iterable[BondValence]) -> dict[str, str]:
-    """Write each bond valence with its source, one pair to a bond."""
-    return {
-        f"{each.cation}–{each.anion}": f"exp[({each.r0:g} Å − d)/{each.b:g} Å]: {each.source} ({each.set})"
-        for each in parameters
-    }
-
-
 def _show_map(made: BvsMap, file: Path, path: Path | None) -> None:
     show(made.table(), title=f"bond valence sum of {made.ion} in {named(file, made.atoms)}")
     say("")
@@ -136,8 +128,8 @@ def _show_map(made: BvsMap, file: Path, path: Path | None) -> None:
         {
             "grid": " × ".join(map(str, made.grid)),
             "window": f"± {made.window:g} v.u., {made.window / made.target_valence:.2g} of the valence",
+            **origin_pairs(made.field),
             "anions": f"{made.anions}, within {made.cutoff:g} Å",
-            **bond_pairs(made.parameters),
             "excluded": exclusion_of(made),
         }
     )

@@ -4,6 +4,7 @@ from typing import Any
 
 from amorph.analysis.bvse import BvseMap, bvse_map
 from amorph.cli.flags import takes
+from amorph.cli.maps import origin_pairs
 from amorph.cli.options import File, Json, Output, Quiet, check_field, check_output
 from amorph.cli.output import density_of, named, say, show, show_json, show_pairs, start
 from amorph.export import writer_for
@@ -56,13 +57,8 @@ def _summary(made: BvseMap) -> dict[str, Any]:
         "at x y z [Å]": made.minimum_position,
         "highest site energy [eV]": made.maximum,
         "grid": " × ".join(map(str, made.grid)),
-        "oxidation states": made.charges,
         "framework": removed,
         "convention": f"{made.convention}: {factor}; cut off at {made.cutoff:g} Å without a shift",
         "excluded points": excluded,
-        **{
-            f"{each.cation}–{each.anion}": f"D0 {each.d0:g} eV, R_min {each.r_min:g} Å, b {each.b:g} Å: {each.source} "
-            f"({each.set})"
-            for each in made.parameters
-        },
+        **origin_pairs(made.field),
     }

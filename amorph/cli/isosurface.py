@@ -11,7 +11,7 @@ from amorph.analysis.bvs import BvsMap
 from amorph.analysis.isosurface import Mesh, contour, isosurface as surface_of
 from amorph.cli.bvs import exclusion_of
 from amorph.cli.flags import takes
-from amorph.cli.maps import map_again
+from amorph.cli.maps import map_again, origin_pairs
 from amorph.cli.options import Json, Output, Quiet, check_output
 from amorph.cli.output import density_of, say, show_json, show_pairs, start
 from amorph.export import MESH_WRITERS, write_mesh, writer_for
@@ -49,6 +49,7 @@ def isosurface(
     check_output(output, lambda path: writer_for(path, {**MESH_WRITERS, ".png": None}, "surface or picture"))
     if level is None:
         made = _read_map(file)
+        field = made.field
         mesh = surface_of(made, **arguments_of(surface_of, parameters))
         atoms = made.atoms
         ion: str | None = made.ion
@@ -72,13 +73,14 @@ def isosurface(
     if output is not None:
         _write(output, atoms, mesh, ion, remarks)
     density = density_of(atoms)
-    figures = mesh.figures() | particular | density | {"file": output}
+    figures = mesh.figures() | particular | density | field.origin | {"file": output}
     if json:
         show_json(figures)
     elif not quiet:
         surface = f"{mesh.quantity} = {mesh.level:g} {mesh.unit}".rstrip()
-        show_pairs({"surface": surface, "area [Å²]": mesh.area, "triangles": len(mesh.faces), **remarks})
-        show_pairs({heading(name): value for name, value in density.items()})
+        kept = {heading(name): value for name, value in density.items()}
+        drawn = {"surface": surface, "area [Å²]": mesh.area, "triangles": len(mesh.faces)}
+        show_pairs(drawn | remarks | kept | origin_pairs(field))
         say(f"written to {output}" if output else "nothing written: -o FILE keeps the surface")
 
 

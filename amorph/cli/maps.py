@@ -1,14 +1,17 @@
 """Bond-valence maps that files hold, made again."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from ase import Atoms
 
-from amorph.analysis.bvs import BvsMap, bvs_map
+from amorph.analysis.bvs import BvsMap, bvs_map, bvs_map_of
 from amorph.fields import ScalarField
 from amorph.parameters import parse
+from amorph.tables import BondValence, SoftBondValence, parameters_of
 
 QUANTITIES: Final = {
     "bond_valence": "field",
@@ -33,4 +36,22 @@ def map_again(file: Path, field: ScalarField, atoms: Atoms) -> BvsMap:
     values = getattr(made, QUANTITIES[field.kind]).values
     if not np.allclose(values, field.values, rtol=tolerance, atol=tolerance, equal_nan=True):
         raise ValueError(f"{file}: its values are not those that its structure and parameters give; make it again")
-    return made
+    return bvs_map_of(replace(made.field, origin=field.origin), made.atoms)
+
+
+def origin_pairs(field: ScalarField) -> dict[str, str]:
+    """Write what a bond-valence field was made with: its anions or oxidation states, and every bond with its source."""
+    said = {"anions": "anions", "charges": "oxidation states"}
+    stated = {said[key]: str(text) for key, text in field.origin.items() if key in said}
+    return {**stated, **bond_pairs(parameters_of(field.origin))}
+
+
+def bond_pairs(parameters: Iterable[BondValence]) -> dict[str, str]:
+    """Write each bond valence with its source, one pair to a bond."""
+    return {f"{each.cation}–{each.anion}": f"{_formula(each)}: {each.source} ({each.set})" for each in parameters}
+
+
+def _formula(each: BondValence) -> str:
+    if isinstance(each, SoftBondValence):
+        return f"D0 {each.d0:g} eV, R_min {each.r_min:g} Å, b {each.b:g} Å"
+    return f"exp[({each.r0:g} Å − d)/{each.b:g} Å]"

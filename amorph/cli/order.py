@@ -43,7 +43,8 @@ def order(
     elif not quiet:
         show(made.table(), title=f"{len(made.cells)} ordered cells {made.formula} of {file.name}")
         say("")
-        pairs: dict[str, Any] = {"charge by occupancy [e]": made.charge_of_file, "charge of each cell [e]": made.charge}
+        pairs: dict[str, Any] = {"oxidation states": made.charges}
+        pairs |= {"charge by occupancy [e]": made.charge_of_file, "charge of each cell [e]": made.charge}
         if made.coulomb_energies_eV is not None:
             pairs["Coulomb energies [eV]"] = made.coulomb_energies_eV
         show_pairs(pairs)

@@ -25,7 +25,7 @@ from amorph.analysis.percolation import (
 )
 from amorph.calculators import calculator_name, make_calculator
 from amorph.cli.flags import takes
-from amorph.cli.maps import QUANTITIES, map_again
+from amorph.cli.maps import QUANTITIES, map_again, origin_pairs
 from amorph.cli.options import Json, Quiet, check_output
 from amorph.cli.output import CheckFailed, density_of, named, say, show, show_json, show_pairs, start
 from amorph.export import PATH_WRITERS, write_path, writer_for
@@ -111,7 +111,7 @@ def percolation(
     if json:
         parts: Any = {"regions": (regions, {}), "path": (way, {"file": path}), "refined": (refined, {"model": model})}
         made = {name: part.figures() | also for name, (part, also) in parts.items() if part is not None}
-        show_json(found.figures() | density_of(atoms) | made)
+        show_json(found.figures() | density_of(atoms) | field.origin | made)
     elif not quiet:
         _show(file, atoms, field, found, regions)
         if way is not None:
@@ -190,6 +190,9 @@ def _show(
     grid = " × ".join(map(str, field.grid))
     show(found.table(), title=f"percolation of the {field.quantity} in {named(file, atoms)}, grid {grid}")
     say("")
+    if origin := origin_pairs(field):
+        show_pairs(origin)
+        say("")
     name = "lowest" if found.side == "below" else "highest"
     if found.extreme_position is None:
         say("every point is excluded")

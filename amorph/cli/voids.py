@@ -9,6 +9,7 @@ from amorph.analysis.bvs import bvs_map
 from amorph.analysis.spread import LocalFreeVolume, Uniformity, local_free_volume, uniformity
 from amorph.analysis.voids import Voids, probe_curve, voids as voids_of
 from amorph.cli.flags import takes
+from amorph.cli.maps import origin_pairs
 from amorph.cli.options import File, Json, Output, Quiet, check_field, check_output
 from amorph.cli.output import density_of, named, say, show, show_json, show_pairs, start, with_error
 from amorph.export import writer_for
@@ -73,11 +74,11 @@ def voids(
         show_json(
             made.figures()
             | density_of(made.atoms)
-            | {"free": {"by": free, **rule}, "uniformity": spread, "local_free_volume": local}
+            | {"free": {"by": free, **rule, **field.origin}, "uniformity": spread, "local_free_volume": local}
             | {"file": output, "curve": curve}
         )
     elif not quiet:
-        _print(file, made, spread, local, free, rule, ion)
+        _print(file, made, spread, local, field, rule, ion)
         written = [str(path) for path in (output, curve) if path is not None]
         say(f"written to {' and '.join(written)}" if written else "nothing written: -o FILE keeps the map")
 
@@ -95,7 +96,7 @@ def _print(
     made: Voids,
     spread: Uniformity,
     local: LocalFreeVolume | None,
-    free: str,
+    free: ScalarField,
     rule: dict[str, Any],
     ion: str | None,
 ) -> None:
@@ -117,10 +118,11 @@ def _print(
         }
     )
     say("")
-    field = "distance" if free == "probe" else "bond valence sum"
-    sign, unit = ("≥", "Å") if rule["side"] == "above" else ("≤", "v.u.")
+    quantity = "bond valence sum" if free.kind == "bond_valence" else "distance"
+    sign = "≥" if rule["side"] == "above" else "≤"
     row = spread.headline
-    say(f"free volume: {field} {sign} {rule['threshold']:g} {unit}")
+    say(f"free volume: {quantity} {sign} {rule['threshold']:g} {free.unit}")
+    show_pairs(origin_pairs(free))
     show_pairs(
         {
             "share of the cell": spread.free_fraction,

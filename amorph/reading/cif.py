@@ -11,9 +11,10 @@ from ase import Atoms
 
 from amorph.reading.files import RefusedError, aside, note, text_of
 from amorph.reading.frames import plain_numbers
+from amorph.reading.labels import species_of
 from amorph.reading.rows import Operations, Row
-from amorph.reading.sites import cell_of, crystal_of, ion_of
-from amorph.reading.symmetry import check_identity, composed, group_operations, operations_from
+from amorph.reading.sites import cell_of, crystal_of
+from amorph.reading.symmetry import check_identity, check_whole, composed, group_operations, operations_from
 from amorph.structure import DisorderedCrystal, Share, pair_list
 
 _OPERATIONS: Final = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz")
@@ -23,9 +24,8 @@ _NAMES: Final = (
 )  # fmt: skip
 _HALLS: Final = ("_space_group_name_hall", "_symmetry_space_group_name_hall")
 _NUMBERS: Final = ("_space_group_it_number", "_symmetry_int_tables_number")
+_SUMS: Final = ("_chemical_formula_sum",)
 _CELL: Final = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
-_LABEL: Final = re.compile(r"([A-Za-z]{1,2})(?![A-Za-z])([^/,|&;]*)")
-_MIXTURE: Final = re.compile(r"[A-Z][a-z]?\d*[+-]?\s*[/,|]\s*[A-Z][a-z]?")
 _FORMULA: Final = re.compile(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?")
 _ROUNDED: Final = 0.02
 """Share of an element by which rounded occupancies may miss the formula."""
@@ -145,12 +145,14 @@ def _symmetry(tags: Tags, angles: Sequence[float]) -> tuple[list[Operations], li
         named = _first(tags, ("_space_group_magn_number_bns",)).split(".")[0]
         # 1.1 to 1.3 are the magnetic groups of P 1
         check_identity(operations, "", int(named) if named.isdigit() else None)
+        check_whole(operations, "", "", None, angles)
         return [operations], [name]
     if _first(tags, ("_space_group_magn_number_bns", "_space_group_magn_name_bns")):
         raise RefusedError("names a magnetic space group and none of its operations; give a file that lists them")
     if listed := _listed(tags, _OPERATIONS):
         operations = operations_from(listed)
         check_identity(operations, name, number)
+        check_whole(operations, _first(tags, _HALLS), name, number, angles)
         return [operations], [name]
     return group_operations(_first(tags, _HALLS), name, number, angles)
 
@@ -175,6 +177,7 @@ def _rows(tags: Tags) -> list[Row]:
     listed = zip(tags.get("_atom_type_symbol", []), tags.get("_atom_type_oxidation_number", []), strict=False)
     states = {symbol: number_of(state) for symbol, state in listed}
     rows, left_out = [], []
+    formula = frozenset(element for element, _ in _FORMULA.findall(_first(tags, _SUMS)))
     columns = zip(labels, symbols, occupancies, flags, assemblies, groups, *xyz, strict=True)
     for label, symbol, occupancy, flag, assembly, group, *position in columns:
         filled = 1.0 if occupancy in {"", "?", "."} else number_of(occupancy)
@@ -183,7 +186,7 @@ def _rows(tags: Tags) -> list[Row]:
             continue
         if not 0 < filled < 2:
             raise RefusedError(f"gives {label or symbol} the occupancy {occupancy}; it must lie between 0 and 1")
-        element, state = _species(label, symbol)
+        element, state = species_of(label, symbol, formula)
         if not np.isnan(known := states.get(symbol, float("nan"))):
             state = known
         x, y, z = map(number_of, position)
@@ -201,22 +204,6 @@ def _rows(tags: Tags) -> list[Row]:
 def _named_group(text: str) -> str:
     """Give the name of an assembly or group; a group 0 is none, as of what is not disordered."""
     return "" if text in {"", "?", ".", "0"} else text
-
-
-def _species(label: str, symbol: str) -> tuple[str, float | None]:
-    """Find element and charge of a row: by its type symbol, or in a file without by the beginning of its label."""
-    named = symbol not in {"", "?", "."}
-    found = None
-    if not ("/" in label or "," in label or "|" in label) or not _MIXTURE.match(label):
-        match = None if named else _LABEL.fullmatch(label)
-        found = ion_of(symbol) if named else ion_of(match[1]) if match else None
-    if found is None:
-        what = f"{label} ({symbol})" if named and symbol != label else label or symbol
-        raise RefusedError(
-            f"has the atom {what}, which is no single element; give its element as _atom_site_type_symbol, a shared "
-            "site as one row for each element with its occupancy, and a vacancy no row"
-        )
-    return found
 
 
 def _implausibility(crystal: DisorderedCrystal, spread: float, tags: Tags) -> tuple[bool, bool, int, float]:
@@ -252,7 +239,7 @@ def _slack(crystal: DisorderedCrystal) -> float:
 
 def _formula(tags: Tags) -> tuple[dict[str, float], dict[str, float], float | None] | None:
     """Read the formula of a block: number and uncertainty by element, and Z; None where there is none."""
-    text = _first(tags, ("_chemical_formula_sum",)).strip("'\" ")
+    text = _first(tags, _SUMS).strip("'\" ")
     if not text:
         return None
     parts = _FORMULA.findall(text)

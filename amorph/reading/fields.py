@@ -21,7 +21,7 @@ _NAMES: Final = ("values", "cell", "quantity", "unit", "parameters", "numbers", 
 OWN_FIELDS: Final = (".npz", ".vti", ".vts")
 """Suffixes of fields that only amorph writes with their structure."""
 _STATES: Final = "oxidation_states"
-_OPTIONAL: Final = ("kind", "ion", _STATES)
+_OPTIONAL: Final = ("kind", "ion", "origin", _STATES)
 
 
 def read_field(path: str | Path) -> tuple[ScalarField, Atoms]:
@@ -64,6 +64,7 @@ def read_field(path: str | Path) -> tuple[ScalarField, Atoms]:
             parameters=(parameters := dict(json.loads(str(content["parameters"])))),
             kind=_kind(content),
             ion=str(content["ion"] if "ion" in content else parameters.get("ion", "")) or None,
+            origin=dict(json.loads(str(content.get("origin", "{}")))),
         )
         if np.isinf(field.values).any():
             raise ValueError("a value of the field is infinite")

@@ -173,13 +173,17 @@ def _without(values: NDArray[np.float64], fill: re.Match[str] | None) -> NDArray
 
 
 def named_field(
-    values: NDArray[Any], cell: NDArray[np.float64], quantity: str, unit: str, parameters: Mapping[str, Any] = {}
+    values: NDArray[Any],
+    cell: NDArray[np.float64],
+    quantity: str,
+    unit: str,
+    parameters: Mapping[str, Any] = {},
+    origin: Mapping[str, Any] = {},
 ) -> ScalarField:
     """Make a field whose kind and ion its quantity tells in words."""
     ion = re.search(r"\b([A-Z][a-z]?\d*[+-])$", quantity)
-    return ScalarField(
-        values, cell, quantity, unit, dict(parameters), kind_of(quantity), ion[1] if ion is not None else None
-    )
+    named = ion[1] if ion is not None else None
+    return ScalarField(values, cell, quantity, unit, dict(parameters), kind_of(quantity), named, dict(origin))
 
 
 def _is_grid(line: str) -> bool:

@@ -52,10 +52,14 @@ class Operations:
         return np.einsum("kij,nj->kni", self.rotations, positions) + self.translations[:, None]
 
     def misfit(self, cell: NDArray[np.float64]) -> float:
-        """Give the largest change of the lattice's metric tensor by a rotation, relative to its largest entry."""
+        """Give the largest change of a lattice vector's length by a rotation, or of two vectors' cosine, by half of it.
+
+        Half the change of the metric tensor, relative to the lengths of both vectors: a long axis hides no other.
+        """
         metric = cell @ cell.T
         turned = np.swapaxes(self.rotations, 1, 2) @ metric @ self.rotations
-        return float(np.abs(turned - metric).max() / np.abs(metric).max())
+        lengths = np.sqrt(np.diag(metric))
+        return float(np.abs((turned - metric) / np.outer(lengths, lengths)).max() / 2.0)
 
 
 def special_position(

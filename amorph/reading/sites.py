@@ -21,8 +21,10 @@ _TOLD: Final = 1e-3
 """Spread of such copies from which on it is told [Å]; less is the rounding of four digits."""
 _MOST_ATOMS: Final = 5_000_000
 """Atoms that operations may make of the rows of a file."""
-_METRIC: Final = 0.05
-"""Relative change of the metric tensor by an operation beyond which it is none of the lattice."""
+_METRIC: Final = (1e-3, 1e-2)
+"""Relative change of a lattice vector by an operation from which on it is told, and is none of the lattice."""
+_REPEATED: Final = 0.01
+"""Rows of P 1 nearer than this list an atom again [Å]."""
 
 
 @lru_cache(maxsize=1000)
@@ -65,10 +67,11 @@ def crystal_of(
         raise RefusedError(f"gives no position for {rows[worst].share.label}; complete the row or take it out")
     if len(rows) * len(operations) > _MOST_ATOMS:
         raise RefusedError(f"makes {len(rows) * len(operations)} atoms, more than {_MOST_ATOMS}; check its operations")
-    if (misfit := operations.misfit(cell)) > _METRIC:
-        raise RefusedError(
-            f"has symmetry operations that change its own cell by {100 * misfit:.0f} %; check the cell and the setting"
-        )
+    if (misfit := operations.misfit(cell)) > _METRIC[0]:
+        told = f"has symmetry operations that change its own cell by {100 * misfit:.2g} %"
+        if misfit > _METRIC[1]:
+            raise RefusedError(f"{told}, more than {100 * _METRIC[1]:g} %; check the cell and the setting")
+        note(f"{told}; the cell is taken as it is")
     try:
         refuse_senseless(Atoms("H", cell=cell, pbc=True))
     except ValueError as error:
@@ -90,7 +93,8 @@ def crystal_of(
             note(
                 f"{copies} symmetry copies of {rows[worst].share.label} up to {spread:.3f} Å apart{others} are one atom"
             )
-    sites = [SharedSite(orbits[group[0]], _shares([rows[k] for k in group])) for group in _sharing(rows, orbits, cell)]
+    groups = _sharing(rows, orbits, cell, alone=len(operations) == 1)
+    sites = [SharedSite(orbits[group[0]], _shares([rows[k] for k in group])) for group in groups]
     return DisorderedCrystal(cell, tuple(sites), assemblies), spread
 
 
@@ -110,12 +114,19 @@ def _orbit(
     return images[is_first], float(distances[same].max()), int(same.sum())
 
 
-def _sharing(rows: Sequence[Row], orbits: Sequence[NDArray[np.float64]], cell: NDArray[np.float64]) -> list[list[int]]:
-    """Group rows whose positions are the same, and drop rows that list an atom again."""
+def _sharing(
+    rows: Sequence[Row], orbits: Sequence[NDArray[np.float64]], cell: NDArray[np.float64], *, alone: bool
+) -> list[list[int]]:
+    """Group rows whose positions are the same, and drop rows that list an atom again.
+
+    Where the identity is `alone` no symmetry explains full rows of one element near each other: they stay two atoms.
+    """
     owner = np.repeat(np.arange(len(orbits)), [len(orbit) for orbit in orbits])
     everything = Atoms(np.ones(len(owner)), scaled_positions=np.concatenate(orbits), cell=cell, pbc=True)
     pairs = pair_list(everything, 2.0 * MERGED)
     close = (pairs.d < MERGED) & (owner[pairs.i] > owner[pairs.j])
+    same = close & (pairs.d < _REPEATED)
+    repeated = set(zip(owner[pairs.i[same]].tolist(), owner[pairs.j[same]].tolist(), strict=True))
     group = np.arange(len(orbits))
     again: list[str] = []
     dropped = set()
@@ -124,13 +135,15 @@ def _sharing(rows: Sequence[Row], orbits: Sequence[NDArray[np.float64]], cell: N
             continue
         one, other = rows[first].share, rows[k].share
         if one.element == other.element and one.occupancy + other.occupancy > 1.5:
+            if alone and (k, first) not in repeated:
+                continue
             dropped.add(k)
             again.append(other.label)
         else:
             group[k] = group[first]
     if again:
         named = ", ".join(again[:3]) + (f" and {len(again) - 3} more" if len(again) > 3 else "")
-        note(f"{named}: atoms that symmetry makes of other rows, taken once")
+        note(f"{named}: atoms that {'other rows list' if alone else 'symmetry makes of other rows'}, taken once")
     found: dict[int, list[int]] = {}
     for k in range(len(orbits)):
         if k not in dropped:

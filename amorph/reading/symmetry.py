@@ -91,6 +91,76 @@ def check_identity(operations: Operations, name: str, number: int | None) -> Non
         )
 
 
+def check_whole(operations: Operations, hall: str, name: str, number: int | None, angles: Sequence[float]) -> None:
+    """Refuse listed operations that are no group, or not as many as the group has that the file names.
+
+    In other axes than those of its symbol, as in a primitive cell, a group has as many rotations.
+
+    Raises
+    ------
+    RefusedError
+        One of these; the atoms are then a part of the cell.
+    """
+    listed, rotations = len(operations), operations.rotations
+    group = _group_of(hall, name, number, angles)
+    named = name.strip() or hall.strip() or f"number {number}"
+    is_closed = _is_closed(operations)
+    if group is not None:
+        whole = _plain(group)
+        own = {turn.tobytes() for turn in np.round(whole.rotations).astype(int)}
+        found = {turn.tobytes() for turn in np.round(rotations).astype(int)}
+        count, order = (listed, len(whole)) if found <= own else (len(found), len(own))
+        if count != order or not is_closed:
+            what = "operations" if found <= own else "rotations"
+            raise RefusedError(
+                f"lists {count} symmetry {what}, and the space group {named} that it names has {order}; list all of "
+                "them, or none, or name the group that they make"
+            )
+    elif not is_closed:
+        raise RefusedError(
+            f"lists {listed} symmetry operations, which are no group: two of them make one that is not listed; list all"
+        )
+
+
+_SHIFTED: Final = 0.02
+"""Difference of two translations that are the same, rounded to two digits."""
+
+
+def _is_closed(operations: Operations) -> bool:
+    """Tell whether every product of two operations is among them, up to lattice vectors."""
+    weights = 7.0 ** np.arange(9)  # one number for each matrix of small whole numbers
+    flat = np.round(operations.rotations.reshape(-1, 9) @ weights, 2)
+    keys, which = np.unique(flat, return_inverse=True)
+    shifts = np.full((len(keys), int(np.bincount(which).max()), 3), np.nan)
+    for k in range(len(keys)):
+        own = operations.translations[which == k]
+        shifts[k, : len(own)] = own
+    for rotation, translation in zip(operations.rotations, operations.translations, strict=True):
+        products = np.round((rotation @ operations.rotations).reshape(-1, 9) @ weights, 2)
+        found = np.searchsorted(keys, products).clip(max=len(keys) - 1)
+        moved = operations.translations @ rotation.T + translation
+        apart = shifts[found] - moved[:, None]
+        same = (np.abs(apart - np.round(apart)) < _SHIFTED).all(axis=2).any(axis=1)
+        if not (same & (np.abs(keys[found] - products) < 0.5)).all():
+            return False
+    return True
+
+
+def _group_of(hall: str, name: str, number: int | None, angles: Sequence[float]) -> Any:
+    """Find the operations of the group that a file names, by any of its names; None where nobody knows it."""
+    import gemmi
+
+    group = _named(name, angles[0], angles[2]) if name.strip() else None
+    if group is None and number is not None and not name.strip():
+        group = gemmi.find_spacegroup_by_number(number)
+    if group is not None:
+        return group.operations()
+    try:
+        return gemmi.symops_from_hall(hall.strip()) if hall.strip() else None
+    except (RuntimeError, ValueError):
+        return None
+
+
 def group_operations(
     hall: str, name: str, number: int | None, angles: Sequence[float]
 ) -> tuple[list[Operations], list[str]]:

@@ -10,10 +10,12 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from amorph.reading.files import RefusedError
+from amorph.reading.files import RefusedError, note
 from amorph.reading.frames import Lines, Unfinished, chosen, frames_of, numbers_in, vectors
 from amorph.reading.sites import ion_of
 
+_GRID: Final = re.compile(r"\s*[1-9]\d*\s+[1-9]\d*\s+[1-9]\d*\s*")
+"""The points of a density, three whole numbers."""
 _TAIL: Final = re.compile(r"[_/].*")
 """What follows the element in the name of a potential: Mg_pv, Mg/8f3a0b."""
 
@@ -124,7 +126,12 @@ def _header(lines: Lines) -> Header | None:
     if not factors or any(len(numbers_in(row)) < 3 for row in rows):
         return None
     cell = vectors(rows, first)
-    scale = np.array(factors[:3] if len(factors) >= 3 and min(factors[:3]) > 0 else [factors[0]] * 3)
+    if len(factors) >= 3 and min(factors[:3]) <= 0:
+        raise RefusedError(
+            f"has the three scales {' '.join(f'{x:g}' for x in factors[:3])}; give three positive ones, one for each "
+            "axis, or one number"
+        )
+    scale = np.array(factors[:3] if len(factors) >= 3 else [factors[0]] * 3)
     if factors[0] < 0:  # the volume of the cell
         if not abs(volume := np.linalg.det(cell)) > 0:
             raise RefusedError("gives a volume, and three vectors that span none; correct them")
@@ -173,18 +180,55 @@ def _is_count(word: str) -> bool:
 
 
 def _velocities(lines: Lines, number: int) -> NDArray[np.float64] | None:
-    """Read the velocities behind the coordinates of a CONTCAR; None where there are none, but a grid or nothing."""
-    try:
-        line = lines.next()
-        if line.strip()[:1] in {"L", "l"}:  # velocities of the lattice: a state, three vectors and three again
-            for _ in range(8):
-                line = lines.next()
-        if line.strip()[:1] not in {"C", "c", "K", "k"}:
-            lines.hold(line)
-        lines.skip_blank()
-        rows = [lines.next() for _ in range(number)]
-    except Unfinished:
+    """Read what may stand behind the coordinates of a CONTCAR, and give the velocities; None where there are none.
+
+    These are the velocities of the lattice, those of the atoms behind a blank line or one of their mode, and the block
+    of the predictor-corrector; the grid of a CHGCAR is left where it is.
+
+    Raises
+    ------
+    RefusedError
+        Something else is there, as more atoms than are counted or a second POSCAR.
+    """
+    mode = _next(lines)
+    if mode.strip()[:1] in {"L", "l"}:  # a state, three vectors and three again
+        lines.rows(7)
+        mode = _next(lines)
+    is_mode = mode.strip()[:1] in {"C", "c", "K", "k", "D", "d"}
+    if mode.strip() and not is_mode:
+        raise _stranger(mode, number)
+    if not lines.skip_blank() or _GRID.fullmatch(lines.ahead(1)[0]):
         return None
-    if any(len(row.split()) != 3 or "." not in row for row in rows):
+    rows = [_next(lines) for _ in range(number)]
+    if wrong := [row for row in rows if not len(row.split()) == len(numbers_in(row)) == 3]:
+        raise _stranger(next((row for row in wrong if row), "the end of the file"), number)
+    given = vectors(rows, lines.number - number + 1)
+    _check_corrector(lines, number)
+    if is_mode and mode.strip()[:1] in {"D", "d"}:
+        note("velocities in fractions of the cell are left out")
         return None
-    return vectors(rows, lines.number - number + 1) * (ase.units.Ang / ase.units.fs)
+    return given * (ase.units.Ang / ase.units.fs)
+
+
+def _check_corrector(lines: Lines, number: int) -> None:
+    """Refuse what follows velocities and is not the predictor-corrector: a state, a step, Nosé's numbers, 3 n rows."""
+    if not lines.skip_blank():
+        return
+    first = _next(lines)
+    rest = [_next(lines) for _ in range(3 * number + 2)]
+    counts = [len(numbers_in(row)) for row in rest]
+    if not _is_count(first.strip()) or counts != [1, 4, *[3] * (3 * number)] or lines.skip_blank():
+        raise _stranger(first, number)
+
+
+def _next(lines: Lines) -> str:
+    """Give the next line; an empty one at the end of the file."""
+    taken = lines.ahead(1)
+    return lines.next() if taken else ""
+
+
+def _stranger(line: str, number: int) -> RefusedError:
+    return RefusedError(
+        f"has behind its {number} atoms '{line.strip()[:40]}', which belongs to no velocities; correct the numbers of "
+        "atoms, or give one POSCAR to a file"
+    )

@@ -48,8 +48,10 @@ def read_vtk_field(path: Path) -> tuple[ScalarField, Atoms]:
     if np.linalg.det(cell) < 0:  # written with the opposite lattice vectors: every axis runs backwards
         values = np.roll(values[::-1, ::-1, ::-1], 1, axis=(0, 1, 2))
     quantity, unit = re.fullmatch(r"(.*?)(?: \[(.*)\])?", array.get("Name", "field")).groups("")  # type: ignore[union-attr]
-    parameters = json.loads(bytes(int(code) for code in facts.get("parameters", [])[:-1]) or b"{}")
-    field = named_field(np.ascontiguousarray(values), cell, quantity, unit, parameters)
+    parameters, origin = (
+        json.loads(bytes(int(code) for code in facts.get(name, [])[:-1]) or b"{}") for name in ("parameters", "origin")
+    )
+    field = named_field(np.ascontiguousarray(values), cell, quantity, unit, parameters, origin)
     positions = np.array(facts["atomic_positions"], dtype=np.float64).reshape(-1, 3)
     return field, Atoms(np.array(facts["atomic_numbers"], dtype=int), positions=positions, cell=cell, pbc=True)
 

@@ -110,7 +110,7 @@ def which_anions(atoms: Atoms, mobile: Ion, anion: str | None) -> tuple[NDArray[
                 )
         which &= np.isin(symbols, chosen)
     elif not which.any():
-        raise ValueError(f"no anion in {formula}, {rule}, for {mobile} to bond; give the oxidation states")
+        raise ValueError(f"no anion in {formula}, {rule}, for {mobile} to bond; give a negative state, as in Si=-4")
     elements = list(dict.fromkeys(symbols[which].tolist()))
     if not assumed:
         states = [(e, float(q)) for e in elements for q in np.unique(charges[which & (symbols == e)])]

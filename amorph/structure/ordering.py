@@ -1,9 +1,8 @@
 """Ordered cells of a crystal whose sites are shared or partly empty."""
 
-import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Final, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from ase import Atoms
@@ -12,13 +11,13 @@ from numpy.typing import NDArray
 
 from amorph.figures import Result
 from amorph.parameters import Count, Length, Rng, Supercell, checked, generator_of
+from amorph.structure.anions import anion_charges
 from amorph.structure.atoms import periodic_atoms
 from amorph.structure.cells import supercell_matrix
-from amorph.structure.disorder import Alternative, Assembly, DisorderedCrystal, Share, SharedSite
-from amorph.structure.oxidation_states import resolve_oxidation_states
+from amorph.structure.choices import Choice, choices_of, rounded, with_states
+from amorph.structure.disorder import DisorderedCrystal, Share
+from amorph.structure.oxidation_states import states_by_occupancy
 from amorph.structure.pairs import pair_list
-
-_HasShares = TypeVar("_HasShares", SharedSite, Alternative)
 
 _ATTEMPTS: Final = 200
 """Arrangements tried before it is said that none keeps close sites apart."""
@@ -31,11 +30,13 @@ class OrderedCells(Result):
     """Ordered cells of a disordered crystal, with the same counts in each."""
 
     cells: tuple[Atoms, ...]
-    """The cells; with oxidation states where they are known."""
+    """The cells; with oxidation states where all are given. Formal ones are for who reads a cell to find again."""
     formula: str
     """Content of a cell."""
     fractions: dict[str, float]
     """Number of each element that the occupancies ask for, before rounding."""
+    charges: str
+    """Where the oxidation states come from, or why there are none."""
     charge_of_file: float | None
     """Charge of the cell by the occupancies [e]; None where oxidation states are not known."""
     charge: float | None
@@ -79,7 +80,8 @@ def ordered_cells(
     closest
         Distance below which two partly occupied sites are never both filled, as where an atom is split in two [Å].
     oxidation_states
-        States of elements [e], as in Ni=3; by default those of the file, or formal ones.
+        States of elements [e], as in Ni=3; by default those of the file. What has none is given formal ones, balanced
+        by the occupancies.
     rng
         Random generator, or its seed.
 
@@ -98,9 +100,9 @@ def ordered_cells(
     The groups of an assembly of disorder exclude each other: every place gets one of them, with all its atoms, or none.
 
     Rows of one place each with the same species, as a file in P 1 has them, are one site. The number of each species on
-    each site of the file is rounded down or up such that the sites stay as full as the
-    occupancies say. Of these choices those are taken whose charge is nearest to the one by occupancy, and of them the
-    one with the least squared change of the numbers, which is the method of largest remainders.
+    each site of the file, and that of its empty places, is rounded down or up. Of these choices those are taken whose
+    charge is nearest to the one by occupancy, and of them the one with the least squared change of the numbers, which
+    is the method of largest remainders.
 
     The Coulomb energy is the Ewald sum of the oxidation states,
     :math:`E = \sum_{ij} q_i q_j M_{ij}`, the matrix M summed once for all sites.
@@ -108,17 +110,15 @@ def ordered_cells(
     rng = generator_of(rng)
     matrix = supercell_matrix(supercell)
     states = oxidation_states or {}
-    choices = [_Choice.of_site(site) for site in _pooled([_stated(site, states) for site in crystal.sites])]
-    assemblies = _pooled_assemblies([_stated_assembly(found, states) for found in crystal.assemblies])
-    choices += [_Choice.of_assembly(found) for found in assemblies]
+    choices = choices_of(crystal, states)
     elements = {share.element for choice in choices for shares in choice.alternatives for share in shares}
     if strangers := set(states) - elements:
         raise ValueError(f"oxidation_states names {', '.join(sorted(strangers))}, which the crystal does not hold")
     draft = _Draft(choices, crystal.cell, matrix, closest)
+    draft, told, is_given = _stated_whole(draft, states, rng, closest, required=trials > 1)
     charges, energies = None, None
     if trials > 1:
-        charges = draft.charges(draft.draw(rng))
-        interactions = _ewald_matrix(draft)
+        charges, interactions = draft.charges, _ewald_matrix(draft)
     drawn: list[NDArray[np.int64]] = []
     for _ in range(number):
         tried = [draft.draw(rng) for _ in range(trials)]
@@ -130,92 +130,66 @@ def ordered_cells(
         drawn.append(tried[best])
         energies = (*(energies or ()), found[best])
     cells = tuple(periodic_atoms(draft.atoms(kinds)) for kinds in drawn)
-    return OrderedCells(
-        cells, cells[0].get_chemical_formula("metal"), draft.fractions(), draft.wanted_charge, draft.charge, energies
-    )
+    if is_given:
+        for cell, kinds in zip(cells, drawn, strict=True):
+            cell.set_array("oxidation_states", draft.charges[kinds[kinds >= 0]])
+    formula = cells[0].get_chemical_formula("metal")
+    return OrderedCells(cells, formula, draft.fractions(), told, draft.wanted_charge, draft.charge, energies)
 
 
-def _stated(found: _HasShares, states: Mapping[str, float]) -> _HasShares:
-    """Give the species of a site or group the oxidation states that were asked for."""
-    shares = (replace(s, oxidation_state=states.get(s.element, s.oxidation_state)) for s in found.shares)
-    return replace(found, shares=tuple(shares))
+def _stated_whole(
+    draft: "_Draft", states: Mapping[str, float], rng: np.random.Generator, closest: float, *, required: bool
+) -> tuple["_Draft", str, bool]:
+    """Give species without a state formal ones; tell where all states come from, and whether all are given."""
+    named = f"by element: {' '.join(f'{e}={q:g}' for e, q in states.items())}" if states else ""
+    if all(share.oxidation_state is not None for share in draft.shares):
+        return draft, named or "given in the file", True
+    try:
+        formal, assumed = _formal_states(draft, draft.draw(rng))
+    except ValueError as error:
+        if required:
+            raise
+        return draft, f"none: {error}", False
+    told = f"{named}, the rest formal" if named else "formal: balanced by occupancy"
+    return draft.with_states(formal, closest), "; ".join([told, *assumed]), False
 
 
-def _stated_assembly(assembly: Assembly, states: Mapping[str, float]) -> Assembly:
-    return replace(assembly, alternatives=tuple(_stated(each, states) for each in assembly.alternatives))
+def _formal_states(draft: "_Draft", kinds: NDArray[np.int64]) -> tuple[list[float], list[str]]:
+    """Find the state of each species: given, of the anions of an arrangement, or balanced by the occupancies.
 
-
-def _pooled(sites: Sequence[SharedSite]) -> list[SharedSite]:
-    """Take rows of one place each with the same species for one site: a file in P 1 writes every copy out."""
-    pools: dict[object, list[SharedSite]] = {}
-    for number, site in enumerate(sites):
-        species = tuple((share.element, share.occupancy, share.oxidation_state) for share in site.shares)
-        pools.setdefault(species if len(site.positions) == 1 else number, []).append(site)
-    return [replace(pool[0], positions=np.concatenate([site.positions for site in pool])) for pool in pools.values()]
-
-
-def _pooled_assemblies(assemblies: Sequence[Assembly]) -> list[Assembly]:
-    """Do the same with assemblies of one place each and the same groups."""
-    pools: dict[object, list[Assembly]] = {}
-    for number, assembly in enumerate(assemblies):
-        groups = tuple(
-            (each.occupancy, *((share.element, share.oxidation_state) for share in each.shares))
-            for each in assembly.alternatives
-        )
-        is_single = all(len(each.positions) == 1 for each in assembly.alternatives)
-        pools.setdefault(groups if is_single else number, []).append(assembly)
-    pooled = []
-    for pool in pools.values():
-        together = zip(*(assembly.alternatives for assembly in pool), strict=True)
-        alternatives = (
-            replace(same[0], positions=np.concatenate([each.positions for each in same])) for same in together
-        )
-        pooled.append(replace(pool[0], alternatives=tuple(alternatives)))
-    return pooled
-
-
-@dataclass(frozen=True, eq=False)
-class _Choice:
-    """Equivalent places, each filled by one of several alternatives or by none."""
-
-    alternatives: tuple[tuple[Share, ...], ...]
-    """The atoms of each alternative: one species of a site, a group of an assembly."""
-    occupancies: NDArray[np.float64]
-    """Share of the places that each fills."""
-    positions: tuple[NDArray[np.float64], ...]
-    """(m, n, 3) fractional coordinates for each alternative; one array for all species of a site."""
-    is_partial: bool
-    """Whether close atoms of it exclude each other."""
-
-    @classmethod
-    def of_site(cls, site: SharedSite) -> "_Choice":
-        """Take every species of a site for an alternative."""
-        occupancies = np.array([share.occupancy for share in site.shares])
-        alternatives = tuple((share,) for share in site.shares)
-        return cls(alternatives, occupancies, (site.positions[:, None],), site.occupancy < 1.0 - 1e-3)
-
-    @classmethod
-    def of_assembly(cls, assembly: Assembly) -> "_Choice":
-        """Take every group of an assembly for an alternative."""
-        groups = assembly.alternatives
-        occupancies = np.array([each.occupancy for each in groups])
-        return cls(tuple(each.shares for each in groups), occupancies, tuple(each.positions for each in groups), True)
-
-    @property
-    def charges(self) -> NDArray[np.float64] | None:
-        """Charge of each alternative [e]; None where a state is not known."""
-        states = [[share.oxidation_state for share in shares] for shares in self.alternatives]
-        if any(None in each for each in states):
-            return None
-        return np.array([sum(state for state in each if state is not None) for each in states], dtype=np.float64)
+    A species of an element that has a given state elsewhere has that.
+    """
+    given = {s.element: s.oxidation_state for s in draft.shares if s.oxidation_state is not None}
+    anions, assumed = anion_charges(draft.atoms(kinds))
+    which = kinds[kinds >= 0]
+    found: list[float | None] = []
+    for number, share in enumerate(draft.shares):
+        state = given.get(share.element) if share.oxidation_state is None else share.oxidation_state
+        own = anions[which == number]
+        if state is None and own.size and own.mean() < 0:
+            state = float(own.mean())
+        found.append(state)
+    amounts = draft.amounts
+    known = [(state, amount) for state, amount in zip(found, amounts, strict=True) if state is not None]
+    negative = sum(state * amount for state, amount in known if state < 0)
+    if not negative:
+        raise ValueError("no anion, so that no oxidation state balances; give them by element, as in Ti=4")
+    unknown: dict[str, float] = {}
+    for share, state, amount in zip(draft.shares, found, amounts, strict=True):
+        if state is None:
+            unknown[share.element] = unknown.get(share.element, 0.0) + amount
+    balanced = states_by_occupancy(unknown, sum(state * amount for state, amount in known), negative) if unknown else {}
+    pairs = zip(draft.shares, found, strict=True)
+    return [balanced[share.element] if state is None else state for share, state in pairs], assumed
 
 
 class _Draft:
     """The places of a supercell, and how many of each alternative are put on them."""
 
     def __init__(
-        self, choices: Sequence[_Choice], cell: NDArray[np.float64], matrix: NDArray[np.int64], closest: float
+        self, choices: Sequence[Choice], cell: NDArray[np.float64], matrix: NDArray[np.int64], closest: float
     ) -> None:
+        self._parent = cell
         self.cell = np.asarray(matrix @ cell, dtype=np.float64)
         self._matrix = matrix
         self._choices = choices
@@ -246,8 +220,14 @@ class _Draft:
         known = [each for each in charges if each is not None]
         is_charged = len(known) == len(choices)
         occupancies = [choice.occupancies for choice in choices]
-        uncharged = [np.zeros(len(each)) for each in occupancies]
-        self._counts = _rounded(occupancies, known if is_charged else uncharged, self.sizes)
+        # an empty place is an alternative without a charge
+        states = known if is_charged else [np.zeros(len(each)) for each in occupancies]
+        counts = rounded(
+            [np.append(each, choice.empty) for each, choice in zip(occupancies, choices, strict=True)],
+            [np.append(each, 0.0) for each in states],
+            self.sizes,
+        )
+        self._counts = [each[:-1] for each in counts]
         self.wanted_charge: float | None = None
         self.charge: float | None = None
         if is_charged:
@@ -257,13 +237,30 @@ class _Draft:
         self.positions = np.concatenate(positions)
         self._excluded = self._neighbors(np.concatenate(places), np.concatenate(partial), closest)
 
+    def with_states(self, states: Sequence[float], closest: float) -> "_Draft":
+        """Give the draft of the same places whose species have these oxidation states."""
+        return _Draft(with_states(self._choices, states), self._parent, self._matrix, closest)
+
+    @property
+    def amounts(self) -> list[float]:
+        """Number of each species that the occupancies ask for."""
+        return [
+            occupancy * size
+            for choice, size in zip(self._choices, self.sizes, strict=True)
+            for shares, occupancy in zip(choice.alternatives, choice.occupancies.tolist(), strict=True)
+            for _ in shares
+        ]
+
+    @property
+    def charges(self) -> NDArray[np.float64]:
+        """Charge of each species and, last, of an empty place [e]; NaN where a state is not known."""
+        return np.array([*(share.oxidation_state for share in self.shares), 0.0], dtype=np.float64)
+
     def fractions(self) -> dict[str, float]:
         """Give the number of each element that the occupancies ask for."""
         wanted: dict[str, float] = {}
-        for choice, size in zip(self._choices, self.sizes, strict=True):
-            for shares, occupancy in zip(choice.alternatives, choice.occupancies.tolist(), strict=True):
-                for share in shares:
-                    wanted[share.element] = wanted.get(share.element, 0.0) + occupancy * size
+        for share, amount in zip(self.shares, self.amounts, strict=True):
+            wanted[share.element] = wanted.get(share.element, 0.0) + amount
         return wanted
 
     def _neighbors(self, places: NDArray[np.int64], partial: NDArray[np.bool_], closest: float) -> dict[int, list[int]]:
@@ -313,24 +310,8 @@ class _Draft:
         atoms = Atoms(
             [share.element for share in shares], scaled_positions=self.positions[kinds >= 0], cell=self.cell, pbc=True
         )
-        states = [share.oxidation_state for share in shares]
-        if None not in states:
-            atoms.set_array("oxidation_states", np.array(states, dtype=np.float64))
         atoms.info["supercell"] = self._matrix
         return atoms
-
-    def charges(self, kinds: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Give the charge of each species and, last, of an empty place: of the file, else formal ones."""
-        states = [share.oxidation_state for share in self.shares]
-        if None in states:
-            given = {s.element: s.oxidation_state for s in self.shares if s.oxidation_state is not None}
-            whole = resolve_oxidation_states(self.atoms(kinds), given or "formal")[0]
-            by_element = dict(zip(whole.get_chemical_symbols(), whole.arrays["oxidation_states"].tolist(), strict=True))
-            states = [
-                share.oxidation_state if share.oxidation_state is not None else by_element.get(share.element, 0.0)
-                for share in self.shares
-            ]
-        return np.array([*states, 0.0], dtype=np.float64)
 
 
 def _repeated(blocks: NDArray[np.float64], cell: NDArray[np.float64], matrix: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -339,31 +320,6 @@ def _repeated(blocks: NDArray[np.float64], cell: NDArray[np.float64], matrix: ND
     placed = np.asarray(make_supercell(firsts, matrix).get_scaled_positions())
     within = (blocks - blocks[:, :1]) @ np.linalg.inv(matrix)
     return placed[:, None] + np.tile(within, (len(placed) // len(blocks), 1, 1))
-
-
-def _rounded(
-    occupancies: Sequence[NDArray[np.float64]], charges: Sequence[NDArray[np.float64]], sizes: Sequence[int]
-) -> list[NDArray[np.int64]]:
-    """Round the numbers of all alternatives, by the rule in the notes of :func:`ordered_cells`."""
-    target = 0.0
-    reached: dict[float, tuple[float, tuple[NDArray[np.int64], ...]]] = {0.0: (0.0, ())}
-    for shares, states, size in zip(occupancies, charges, sizes, strict=True):
-        exact = shares * size
-        target += float(states @ exact)
-        down = np.floor(exact + 1e-6).astype(int)
-        ups = min(round(float(exact.sum())), size) - int(down.sum())
-        larger: dict[float, tuple[float, tuple[NDArray[np.int64], ...]]] = {}
-        for raised in itertools.combinations(range(len(exact)), max(ups, 0)):
-            counts = down.copy()
-            counts[list(raised)] += 1
-            change = float(np.square(counts - exact).sum())
-            for charge, (before, chosen) in reached.items():
-                total = round(charge + float(states @ counts), 6)
-                if total not in larger or before + change < larger[total][0]:
-                    larger[total] = (before + change, (*chosen, counts))
-        reached = larger
-    best = min(reached, key=lambda charge: (round(abs(charge - target), 6), reached[charge][0]))
-    return list(reached[best][1])
 
 
 def _ewald_matrix(draft: _Draft) -> NDArray[np.float64]:

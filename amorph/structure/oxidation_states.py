@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from amorph.structure.pairs import pair_list
 from amorph.tables import (
     ANION_CHARGES,
     SAME_STATE,
+    Amount,
     Ion,
     bond_valence,
     bond_valence_charges,
@@ -27,6 +29,11 @@ _BOND_VALENCE_CUTOFF = 6.0
 """Anions at this distance or nearer count in the sum of a cation [Å], as on the bond-valence map."""
 _NEARLY_NEUTRAL = 0.1
 """Charge per anion that fitted states may leave [e]: a cell of whole atoms misses a composition by that much."""
+_ROUNDED = 0.005
+"""Share of the charge of the anions that whole states may leave where occupancies are rounded."""
+_TRIPLE_BOND = 1.3
+"""C and N nearer than this are those of a cyanide [Å], at 1.15 Å; a single bond has 1.47 Å."""
+_REMEDY_OF_ANION = "give them by element, as in {'Si': -4} or --oxidation-states Si=-4"
 _REMEDY = "give them by element, as in {'Ti': 4} or --oxidation-states Ti=4"
 
 
@@ -141,41 +148,91 @@ def _by_element(atoms: Atoms, chosen: Mapping[str, float]) -> tuple[NDArray[np.f
     return states, f"{named}, the rest given in the structure"
 
 
-def _of_anions(atoms: Atoms) -> tuple[NDArray[np.float64], str]:
+def _of_anions(atoms: Atoms, *, needed: bool = True) -> tuple[NDArray[np.float64], str]:
     """Find the charges of the anions, 0 for all other atoms, and what was assumed of them."""
     charges, assumed = anion_charges(atoms)
-    if not (charges < 0).any():
-        raise ValueError(f"no anion in {atoms.get_chemical_formula('metal')}, so that no state balances; {_REMEDY}")
+    if needed and not (charges < 0).any():
+        raise ValueError(
+            f"no anion in {atoms.get_chemical_formula('metal')}, so that no state balances; {_REMEDY_OF_ANION}"
+        )
     return charges, "".join(f"; {each}" for each in assumed)
 
 
 def _formal(atoms: Atoms, chosen: Mapping[str, float]) -> tuple[NDArray[np.float64], str]:
     """Find the most probable neutral states, by the rule in the notes of :func:`with_oxidation_states`."""
     symbols = np.array(atoms.get_chemical_symbols())
-    states, assumed = _of_anions(atoms)
+    states, assumed = _of_anions(atoms, needed=not any(state < 0 for state in chosen.values()))
     is_open = states == 0
     for element, state in chosen.items():
         states[symbols == element], is_open[symbols == element] = state, False
     counts = {element: int((is_open & (symbols == element)).sum()) for element in dict.fromkeys(symbols[is_open])}
-    known = {element: known_states(element) for element in counts}
     charge = float(states.sum())
+    best = _balanced(counts, charge, 0)
+    if best is None and (counts or abs(charge) > SAME_STATE):
+        raise ValueError(
+            f"no oxidation states balance {atoms.get_chemical_formula('metal')}, not even with one element of mixed "
+            f"valence{assumed}{_chains(assumed)}; {_REMEDY}"
+        )
+    for element, state in ({} if best is None else best[1]).items():
+        states[is_open & (symbols == element)] = state
+    return states, assumed + _cyanide(atoms, states)
+
+
+def _chains(assumed: str) -> str:
+    """Name the anions of bonded O or N whose charge is no whole number, where such are in the structure."""
+    known = {"O": "a superoxide has O=-0.5", "N": "an azide has N=-0.3333"}
+    return "".join(f"; {hint}" for element, hint in known.items() if f" {element} bonded to each other" in assumed)
+
+
+def _cyanide(atoms: Atoms, states: NDArray[np.float64]) -> str:
+    """Say that the C of a cyanide was taken for a cation beside its N; empty where there is none."""
+    pairs = pair_list(atoms, _TRIPLE_BOND)
+    bound = (atoms.numbers[pairs.i] == 6) & (atoms.numbers[pairs.j] == 7) & (states[pairs.i] > 0)
+    number = len(set(pairs.i[bound].tolist()))
+    return f"; {number} C of a cyanide taken as cations beside their N" if number else ""
+
+
+def _balanced(amounts: Mapping[str, Amount], charge: float, nothing: Amount) -> tuple[float, dict[str, float]] | None:
+    """Find the most probable states that balance a charge, one element of mixed valence, with their Σ n ln p."""
     best, best_score = None, -math.inf
-    for last, states_of_last in known.items():
-        reached = likeliest_states({element: counts[element] for element in known if element != last}, 0)
+    for last, amount in amounts.items():
+        states_of_last = known_states(last)
+        reached = likeliest_states({element: amounts[element] for element in amounts if element != last}, nothing)
         for others, (score, found) in reached.items():
-            mean = -(charge + others) / counts[last]
-            total = score + counts[last] * _log_share(states_of_last, mean)
+            mean = -(charge + float(others)) / float(amount)
+            total = score + float(amount) * _log_share(states_of_last, mean)
             if total > best_score:
                 nearest = round(mean)
                 best, best_score = {**found, last: nearest if abs(mean - nearest) < SAME_STATE else mean}, total
-    if best is None and (known or abs(charge) > SAME_STATE):
-        raise ValueError(
-            f"no oxidation states balance {atoms.get_chemical_formula('metal')}, not even with one element of mixed "
-            f"valence; {_REMEDY}"
-        )
-    for element, state in (best or {}).items():
-        states[is_open & (symbols == element)] = state
-    return states, assumed
+    return None if best is None else (best_score, best)
+
+
+def states_by_occupancy(amounts: Mapping[str, float], charge: float, negative: float) -> dict[str, float]:
+    """Find formal states of elements of which there are broken amounts, as occupancies give them.
+
+    Parameters
+    ----------
+    amounts
+        How much there is of each element whose state is not known.
+    charge
+        Charge of all others [e].
+    negative
+        Charge of the anions [e]. Whole states may leave 0.5 % of it, which rounded occupancies miss.
+
+    Raises
+    ------
+    ValueError
+        No known states come that near to neutral, nor balance with one element of mixed valence.
+    """
+    exact = {element: Fraction(round(amount, 6)).limit_denominator(10**6) for element, amount in amounts.items()}
+    reached = likeliest_states(exact, Fraction(0))
+    near = [found for total, found in reached.items() if abs(charge + float(total)) <= _ROUNDED * abs(negative) + 1e-6]
+    if (mixed := _balanced(exact, charge, Fraction(0))) is not None:
+        near.append(mixed)
+    if not near:
+        formula = " ".join(f"{element}{amount:g}" for element, amount in amounts.items())
+        raise ValueError(f"no oxidation states of {formula} balance the {charge:+g} e of all others; {_REMEDY}")
+    return max(near, key=lambda found: found[0])[1]
 
 
 def _log_share(known: Mapping[int, float], mean: float) -> float:

@@ -13,6 +13,7 @@ from .ions import Ion as Ion, element_of as element_of, ion_name as ion_name, pa
 from .oxidation_states import (
     ANION_CHARGES as ANION_CHARGES,
     SAME_STATE as SAME_STATE,
+    Amount as Amount,
     known_states as known_states,
     likeliest_states as likeliest_states,
     shares_of_state as shares_of_state,
@@ -28,6 +29,7 @@ from .scattering import (
 )
 from .soft_bond_valences import (
     SoftBondValence as SoftBondValence,
+    parameters_of as parameters_of,
     principal_quantum_number as principal_quantum_number,
     soft_bond_valence as soft_bond_valence,
 )

@@ -130,6 +130,8 @@ def bond_valence_rows(ion: str | Ion, anion: str | Ion) -> list[BondValence]:
     [1.466, 1.062]
     """
     cation = parse_ion(ion) if isinstance(ion, str) else ion
+    if cation.charge < 0:
+        raise ValueError(f"ion = {cation} is an anion; give the cation first, as in Li+ F-")
     element = anion.element if isinstance(anion, Ion) else element_of(anion)
     found = [
         _values(row, cation, element, name)

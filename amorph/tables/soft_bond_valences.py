@@ -1,8 +1,10 @@
 """Soft bond-valence Morse parameters, each row with its source."""
 
 import bisect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ase.data import atomic_numbers
 
@@ -28,6 +30,22 @@ class SoftBondValence(BondValence):
     """Depth of the Morse well [eV]."""
     r_min: float
     """Distance of the minimum [Å]."""
+
+
+def parameters_of(origin: Mapping[str, Any]) -> tuple[BondValence, ...]:
+    """Give the bond-valence parameters that a field was made with, as they stand in its origin; none of another field.
+
+    Raises
+    ------
+    ValueError
+        They are no such parameters, as in a file that was edited.
+    """
+    try:
+        return tuple(
+            (SoftBondValence if "d0" in each else BondValence)(**each) for each in origin.get("parameters", ())
+        )
+    except TypeError as error:
+        raise ValueError(f"its origin holds no bond-valence parameters: {error}") from None
 
 
 def soft_bond_valence(

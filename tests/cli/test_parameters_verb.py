@@ -10,6 +10,13 @@ from amorph import bond_valence_sums, read_structure
 STRUCTURES = Path(__file__).parents[2] / "structures"
 
 
+@pytest.mark.parametrize("words", [("O2-", "O2-"), ("F-", "Li"), ("H-", "O2-")])
+def test_an_anion_is_no_ion(amorph, words):
+    called = amorph("parameters", *words)
+    assert (called.status, called.out) == (2, "")
+    assert words[0] in called.err and "anion" in called.err
+
+
 def test_every_row_of_a_pair_is_listed_with_its_source(amorph):
     figures = json.loads(amorph("parameters", "Li+", "S2-", "--json").out)
     rows = {row["set"]: row for row in figures["parameters"]}

@@ -80,7 +80,7 @@ def test_radii_and_the_bond_valence_map(amorph, mgo):
     assert "free volume of each of 4 Mg2+" in called.out
     figures = json.loads(amorph("voids", "mgo.extxyz", *flags, "--json").out)
     assert figures["radii"] == {"Mg": 0.72, "O": 1.4}
-    assert figures["free"] == {"by": "bvs", "threshold": 2.4, "side": "below"}
+    assert figures["free"].items() >= {"by": "bvs", "threshold": 2.4, "side": "below"}.items()
     np.testing.assert_allclose(figures["largest_included_radius"], 4.212 * math.sqrt(3) / 4 - 1.4, rtol=1e-9)
 
 

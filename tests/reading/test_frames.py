@@ -190,6 +190,40 @@ def test_velocities_of_a_contcar(frames, between):
     assert atoms.get_velocities() * units.fs == pytest.approx(np.diag([0.01, 0.02, -0.03]))
 
 
+VELOCITIES = "\n0.01 0. 0.\n0. 0.02 0.\n0. 0. -0.03\n"
+CORRECTOR = "\n1\n0.1E+01\n0. 0. 0. 0.\n" + 9 * "0. 0. 0.\n"
+
+
+@pytest.mark.parametrize("behind", ["", "\n\n  \n", VELOCITIES, VELOCITIES + CORRECTOR, VELOCITIES + CORRECTOR + "\n"])
+def test_what_may_stand_behind_the_atoms_of_a_poscar(frames, behind):
+    are_first(frames("CONTCAR", vasp_header() + "Direct\n" + coordinates(0) + behind), 1)
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        vasp_header() + "Direct\n" + coordinates(0),
+        "\n" + vasp_header() + "Direct\n" + coordinates(0),
+        VELOCITIES + vasp_header() + "Direct\n" + coordinates(0),
+        "0.1 0.2 0.3\n",
+        coordinates(0),  # six rows where three are counted, and no velocities
+        "\n0.1 0.2 0.3\n",
+        VELOCITIES + CORRECTOR + "0. 0. 0.\n",
+        "\nsome remark\n",
+    ],
+)
+def test_nothing_behind_the_atoms_of_a_poscar_is_passed_over(frames, behind):
+    with pytest.raises(ValueError, match="behind its 3 atoms"):
+        frames("POSCAR", vasp_header() + "Direct\n" + coordinates(0) + behind)
+
+
+@pytest.mark.parametrize("scale", ["1 -1 2", "-1 1 1", "1 1 0"])
+@pytest.mark.parametrize("name", ["POSCAR", "XDATCAR"])
+def test_three_scales_are_positive(frames, scale, name):
+    with pytest.raises(ValueError, match="three"):
+        frames(name, vasp_header(scale) + "Direct\n" + coordinates(0))
+
+
 # how elements are written
 
 

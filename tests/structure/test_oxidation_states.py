@@ -297,3 +297,45 @@ def test_bad_input_is_refused():
     atoms.set_array("oxidation_states", np.array([2.0, np.nan]))
     with pytest.raises(ValueError, match=r"^atom 1 \(O\) has the oxidation state nan; give them by element"):
         with_oxidation_states(atoms)
+
+
+# anions that elements and bonds do not tell
+
+
+def antifluorite(anion):
+    atoms = bulk("Li2O", "fluorite", a=6.35, cubic=True)
+    atoms.symbols[atoms.symbols == "Li"] = "Mg"
+    atoms.symbols[atoms.symbols == "O"] = anion
+    return atoms
+
+
+@pytest.mark.parametrize(("anion", "state"), [("Si", -4.0), ("Sn", -4.0)])
+def test_one_negative_state_suffices_where_the_rest_balances(anion, state):
+    atoms = antifluorite(anion)
+    with pytest.raises(ValueError, match="Si=-4"):
+        with_oxidation_states(atoms, "formal")
+    states = with_oxidation_states(atoms, {anion: state}).arrays["oxidation_states"]
+    assert set(states[atoms.symbols == "Mg"]) == {2.0}
+    with pytest.raises(ValueError, match="balance"):
+        with_oxidation_states(atoms, {anion: -1.0})
+
+
+@pytest.mark.parametrize(
+    ("metal", "bound", "length", "named"),
+    [("K", "OO", 1.28, "superoxide"), ("Li", "OO", 1.34, "superoxide"), ("Na", "NNN", 1.17, "azide")],
+)
+def test_chains_of_broken_charge_are_named(metal, bound, length, named):
+    chain = [(0.0, 0.0, length * k) for k in range(len(bound))]
+    atoms = Atoms(metal + bound, [(3.0, 3.0, 3.0), *chain], cell=[6.0, 6.0, 6.0], pbc=True)
+    with pytest.raises(ValueError, match=named):
+        with_oxidation_states(atoms, "formal")
+    state = -1.0 / len(bound)
+    states = with_oxidation_states(atoms, {metal: 1.0, bound[0]: state}).arrays["oxidation_states"]
+    assert states.sum() == pytest.approx(0.0)
+
+
+def test_the_carbon_of_a_cyanide_is_told():
+    atoms = Atoms("NaCN", [(3.0, 3.0, 3.0), (0, 0, 0), (0, 0, 1.15)], cell=[6.0, 6.0, 6.0], pbc=True)
+    made, origin = resolve_oxidation_states(atoms, "formal")
+    assert made.arrays["oxidation_states"].tolist() == [1.0, 2.0, -3.0]
+    assert "cyanide" in origin

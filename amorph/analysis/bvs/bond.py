@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from amorph.tables import (
     anion_name,
     bond_valence,
     element_of,
+    parameters_of,
     parse_ion,
 )
 
@@ -65,6 +66,18 @@ class Bond:
         if len(elements) == 1:
             return {"r0": r0[elements[0]], "b": b[elements[0]], "anion": elements[0]}
         return {"r0": r0, "b": b, "anion": ",".join(elements)}
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What was looked up and assumed, as a field keeps it."""
+        return {"parameters": [asdict(each) for each in self.parameters], "anions": self.anions}
+
+    def as_looked_up(self, origin: Mapping[str, Any]) -> "Bond":
+        """Give the bond that was resolved from given numbers the set and source that these were looked up with."""
+        found = parameters_of(origin)
+        if [(each.r0, each.b) for each in found] != [(each.r0, each.b) for each in self.parameters]:
+            return self
+        return replace(self, parameters=found, anions=str(origin.get("anions", self.anions)))
 
 
 def bond_of(atoms: Atoms, arguments: Mapping[str, Any]) -> Bond:

@@ -257,7 +257,7 @@ def bvs_map_of(field: ScalarField, atoms: Atoms) -> BvsMap:
         raise ValueError(f"the {field.quantity} is no bond valence sum; give a map of one")
     try:
         given = parse(bvs_map, field.parameters)
-        bond = bond_of(atoms, given)
+        bond = bond_of(atoms, given).as_looked_up(field.origin)
     except ValueError as error:
         raise ValueError(f"its parameters do not make a map: {error}") from None
     window = _window_of(bond, given["window"])
@@ -322,10 +322,9 @@ def _map_of(
         "precision": str(values.dtype),
     }
     excluded, under, within, over = shares
+    quantity = f"bond valence sum of {bond.ion}"
     return BvsMap(
-        ScalarField(
-            values, atoms.cell.array, f"bond valence sum of {bond.ion}", "v.u.", arguments, "bond_valence", bond.ion
-        ),
+        ScalarField(values, atoms.cell.array, quantity, "v.u.", arguments, "bond_valence", bond.ion, bond.origin),
         atoms,
         ion=bond.ion,
         target_valence=bond.target_valence,

@@ -67,4 +67,4 @@ def window_field(bvs: BvsMap, *, window: Valence | None = None, threads: Count |
     grids.over_slabs(values, work, threads)
     quantity = f"window of the bond valence sum of {bvs.ion}"
     arguments = {**bvs.field.parameters, "window": window}
-    return ScalarField(values, cell, quantity, "v.u. or Å", arguments, "bond_valence_window", bvs.ion)
+    return ScalarField(values, cell, quantity, "v.u. or Å", arguments, "bond_valence_window", bvs.ion, bvs.field.origin)

@@ -11,7 +11,7 @@ Nearer than 0.01 Å to a cation its repulsion is that at 0.01 Å, some thousand 
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -191,8 +191,13 @@ def _map_of(
         x, y, z = (np.array(index) / values.shape @ atoms.cell.array).tolist()
         position = (x, y, z)
     quantity = f"bond valence site energy of {mobile}"
+    looked_up = {
+        "parameters": [asdict(each) for each in values_of.values()],
+        "charges": origin,
+        "oxidation_states": chosen["oxidation_states"],
+    }
     return BvseMap(
-        ScalarField(values, atoms.cell.array, quantity, "eV", arguments, "site_energy", mobile.name),
+        ScalarField(values, atoms.cell.array, quantity, "eV", arguments, "site_energy", mobile.name, looked_up),
         atoms,
         ion=mobile.name,
         convention=chosen["convention"],

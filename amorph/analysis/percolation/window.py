@@ -20,7 +20,7 @@ def bond_valence_window(made: BvsMap, *, threads: int | None = None, progress: T
     whole |= {"grid": made.grid, "threads": threads}
     width = window_width(bvs_map(made.atoms, **whole, progress=progress).signed_mismatch)
     width.values[np.isnan(made.field.values)] = np.nan
-    return width
+    return replace(width, origin=made.field.origin)
 
 
 def window_width(signed: ScalarField) -> ScalarField:

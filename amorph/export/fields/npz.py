@@ -30,6 +30,7 @@ def write_npz(path: str | Path, field: ScalarField, atoms: Atoms) -> None:
     ``kind``             text      what the values are, one of :data:`amorph.fields.FieldKind`
     ``ion``              text      the mobile ion they belong to; empty where there is none
     ``parameters``       text      how the field was made, as JSON
+    ``origin``           text      what was looked up and assumed for it, as JSON: parameters with their sources
     ``numbers``          n         atomic numbers
     ``positions``        n, 3      Cartesian positions [Å]
     ``pbc``              3         periodicity along the lattice vectors
@@ -44,6 +45,7 @@ def write_npz(path: str | Path, field: ScalarField, atoms: Atoms) -> None:
         "kind": np.array(field.kind),
         "ion": np.array(field.ion or ""),
         "parameters": np.array(json.dumps(field.parameters, ensure_ascii=False)),
+        "origin": np.array(json.dumps(field.origin, ensure_ascii=False)),
         "numbers": atoms.numbers,
         "positions": atoms.positions,
         "pbc": atoms.pbc,

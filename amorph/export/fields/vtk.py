@@ -80,6 +80,7 @@ def _facts(field: ScalarField, atoms: Atoms) -> dict[str, NDArray[Any] | str]:
         "atomic_numbers": atoms.numbers,
         "atomic_positions": atoms.positions,
         "parameters": json.dumps(field.parameters),
+        "origin": json.dumps(field.origin),
     }
 
 

@@ -21,9 +21,15 @@ STRUCTURES = Path(__file__).parents[3] / "structures"
 
 # D0 [eV], Rmin [Å] and b [Å] with O2-, Chen & Adams (2019); covalent radii [Å], Cordero et al. (2008); periods
 MORSE = {"Li": (0.98816, 1.94001, 0.516), "Mg": (1.57554, 1.95626, 0.512)}
+# the same with other anions
+OTHERS = {
+    "F": {"Li": (0.49611, 1.87265, 0.508), "Mg": (0.79613, 1.8757, 0.504)},
+    "Cl": {"Li": (0.49302, 2.39647, 0.634), "Mg": (0.79602, 2.3933, 0.63)},
+    "S": {"Li": (1.04027, 2.40971, 0.653), "Mg": (1.64536, 2.45753, 0.649)},
+}
 RADII = {"Li": 1.28, "Mg": 1.41, "Ti": 1.60, "Mo": 1.54, "P": 1.07}
 PERIODS = {"Li": 2, "Mg": 3, "Ti": 4, "Mo": 5, "P": 3}
-CHARGES = {"Li": 1, "Mg": 2, "Ti": 4, "Mo": 4, "P": 5, "O": -2}
+CHARGES = {"Li": 1, "Mg": 2, "Ti": 4, "Mo": 4, "P": 5, "O": -2, "F": -1, "Cl": -1, "S": -2}
 
 # Relative to the largest term of a sum, a factor 10 above what its terms are good to.
 TOLERANCE = 1e-13
@@ -31,8 +37,8 @@ TOLERANCE = 1e-13
 
 def energy_of(mobile, element, distance, factor=0.5):
     """The term of one atom at a distance, as the paper writes it."""
-    if element == "O":
-        d0, r_min, b = MORSE[mobile]
+    if CHARGES[element] < 0:
+        d0, r_min, b = OTHERS.get(element, MORSE)[mobile]
         return factor * d0 * ((np.exp((r_min - distance) / b) - 1.0) ** 2 - 1.0)
     coulomb = 14.4 * CHARGES[mobile] * CHARGES[element] / math.sqrt(PERIODS[mobile] * PERIODS[element])
     distance = np.maximum(distance, 0.01)
@@ -186,14 +192,14 @@ def test_excluded_points_are_those_near_the_framework():
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
-@given(st.integers(0, 2**32 - 1))
-def test_energies_agree_with_brute_force_over_images(seed):
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(), ("Cl",), ("F",), ("S",), ("F", "Cl", "S")]))
+def test_energies_agree_with_brute_force_over_images(seed, others):
     rng = np.random.default_rng(seed)
     while True:
         cell = rng.normal(0.0, 3.0, (3, 3))
         if abs(np.linalg.det(cell)) > 25.0:
             break
-    atoms = oxide(cell, ["O", *rng.choice(["O", "Ti", "Mo", "P", "Li", "Mg"], rng.integers(0, 4))], rng)
+    atoms = oxide(cell, ["O", *others, *rng.choice(["O", "Ti", "Mo", "P", "Li", "Mg"], rng.integers(0, 4))], rng)
     if len(atoms) > 1 and (atoms.get_all_distances(mic=True)[np.triu_indices(len(atoms), 1)] < 0.6).any():
         return
     mobile, ion = [("Li", "Li+"), ("Mg", "Mg2+")][seed % 2]
