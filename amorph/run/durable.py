@@ -25,14 +25,24 @@ class Held:
 
     def note(self, path: Path, sha256: str = "") -> None:
         """Take note of a file that is about to be written, or refuse: another run may have begun at that name."""
-        with contextlib.suppress(FileNotFoundError):
+        self.check(path.parent)
+        self.files[path] = sha256
+
+    def check(self, folder: Path | None = None) -> None:
+        """Refuse to go on where the directory, or a folder in it, was moved or removed."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             if os.path.samestat(os.fstat(self.descriptor), self.directory.stat()):
-                self.files[path] = sha256
-                return
-        raise RuntimeError(
-            f"{self.directory} was moved or removed while this run worked in it; nothing more is written, and the same "
-            "command with its new place continues it from the last checkpoint"
-        )
+                if folder is None or folder.is_dir():
+                    return
+                raise _gone(folder)
+        raise _gone(self.directory)
+
+
+def _gone(folder: Path) -> RuntimeError:
+    return RuntimeError(
+        f"{folder} was moved or removed while this run worked in it; nothing more is written, and the same command "
+        "with its new place continues it from the last checkpoint"
+    )
 
 
 HELD: ContextVar[Held | None] = ContextVar("the run directory that this thread works in", default=None)
@@ -117,6 +127,12 @@ def refuse_links(directory: Path) -> None:
                     raise ValueError(f"{path} is {what}, which is not followed; put the file itself in its place")
 
 
+def refuse_other_names(descriptor: int, path: Path) -> None:
+    """Refuse to append to an open file that has another name: what is written would reach that one too."""
+    if os.fstat(descriptor).st_nlink > 1:
+        raise ValueError(f"{path} is the same file as another (a hard link); put a copy of it in its place")
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a regular file, as hexadecimal text; a pipe or a device would have no end."""
     if path.exists() and not path.is_file():
@@ -137,6 +153,11 @@ class AppendedFile:
     def __post_init__(self) -> None:
         # Lines written after the last checkpoint are written again by the continued run, so they go.
         self._file = self.path.open("a+b")
+        try:
+            refuse_other_names(self._file.fileno(), self.path)
+        except ValueError:
+            self._file.close()
+            raise
         self._digest = hashlib.sha256()
         self._file.seek(0)
         left = self.size
@@ -169,12 +190,20 @@ class AppendedFile:
         """Force the content to disk and return its length in bytes."""
         self._file.flush()
         os.fsync(self._file.fileno())
-        return self.path.stat().st_size
+        now = os.fstat(self._file.fileno())
+        if held := HELD.get():
+            held.check(self.path.parent)
+        if not self.path.exists() or not os.path.samestat(now, self.path.stat()):
+            raise RuntimeError(
+                f"{self.path} was moved, removed or replaced while this run wrote it; put it back, or remove the "
+                f"folder {self.path.parent} to redo the stage"
+            )
+        return now.st_size
 
     def close(self) -> None:
         """Sync and close."""
-        self.sync()
-        self._file.close()
+        with self._file:
+            self.sync()
         self._note()
 
     def _note(self) -> None:
