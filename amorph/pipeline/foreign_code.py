@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import importlib.machinery
+import itertools
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
@@ -18,8 +19,8 @@ WORKS_IN = "directory"
 def code_files(module: str) -> dict[str, Path]:
     """Find the file of a loaded module and those that it imports from its own folder, by name.
 
-    Of an installed module these are the files of its own package. They are found by what the sources say, not by what
-    is loaded, which differs from one process to the next.
+    They are found by what the sources say, not by what is loaded, which differs from one process to the next. Of an
+    installed module it is the folder of its package.
     """
     file = Path(getattr(sys.modules.get(module), "__file__", None) or "/nonexistent")
     if not file.is_file():
@@ -30,18 +31,23 @@ def code_files(module: str) -> dict[str, Path]:
     depth = module.count(".") + (file.stem == "__init__")
     root = file.parents[min(depth, len(file.parents) - 1)]
     places = (sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib"))
-    installed = any(root.is_relative_to(place) for place in places)
-    left, seen = [(module, file)], {file}
+    if any(root.is_relative_to(place) for place in places):
+        return found | ({f"{top} package": root / top} if (root / top).is_dir() else {})
+    left, seen, names = [(module, file)], {file}, set[str]()
     while left:
-        for name in _imported_by(*left.pop()):
-            if installed and name.partition(".")[0] != top:
-                continue
-            for parent, path in _along(root, name):
-                if path not in seen:
-                    seen.add(path)
-                    left.append((parent, path))
-                    found[path.relative_to(root).as_posix()] = path
+        wanted = set(_imported_by(*left.pop())) - names
+        names |= wanted
+        for parent, path in itertools.chain(*(_along(root, name) for name in sorted(wanted))):
+            if path not in seen:
+                seen.add(path)
+                left.append((parent, path))
+                found[path.relative_to(root).as_posix()] = path
     return found
+
+
+def digest_of(path: Path) -> str:
+    """Digest a file, or all Python sources in a folder."""
+    return _of_folder(path, "*.py") if path.is_dir() else sha256_of(path)
 
 
 def _imported_by(module: str, file: Path) -> Iterator[str]:
@@ -97,9 +103,9 @@ def given_files(name: str, value: Any) -> dict[str, str]:
         return {}
 
 
-def _of_folder(folder: Path) -> str:
+def _of_folder(folder: Path, pattern: str = "*") -> str:
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(folder.rglob(pattern)):
         if path.is_file():
             digest.update(
                 f"{path.relative_to(folder).as_posix()}\0{sha256_of(path)}\n".encode(errors="surrogateescape")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from amorph.calculators import CHGNET, ZBLRepulsion, calculator_name
-from amorph.pipeline.foreign_code import code_files, given_files
+from amorph.pipeline.foreign_code import code_files, digest_of, given_files
 from amorph.run import sha256_of
 
 PACKAGES = ("amorph", "ase", "chgnet", "numba", "numpy", "pymatgen", "scipy", "torch", "vesin")
@@ -59,7 +59,7 @@ def _code(table: Mapping[str, Any]) -> dict[str, str]:
     if table["factory"] == CHGNET:
         return {}
     module = table["factory"].partition(":")[0]
-    found = {name: sha256_of(file) for name, file in code_files(module).items()}
+    found = {name: digest_of(path) for name, path in code_files(module).items()}
     for key, value in {"model": table["model"], **table["arguments"]}.items():
         found |= {f"{module} {name}": digest for name, digest in given_files(key, value).items()}
     for name in distributions().get(module.partition(".")[0], []):

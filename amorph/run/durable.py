@@ -111,12 +111,13 @@ _OF_A_STAGE = re.compile(r"\d+_\w+")
 def refuse_links(directory: Path) -> None:
     """Refuse a directory in which links, pipes or devices stand for files or folders: they may lead anywhere.
 
-    What lies in folders of a stage's folder is not the run's own, and left alone: input of another program, say.
+    What lies in folders of a stage's folder is not the run's own, and left alone: input of another program, say. The
+    directory may be that of a run, of an ensemble or of a stage.
     """
     left = [directory]
     while left:
         folder = left.pop()
-        within_stage = folder != directory and _OF_A_STAGE.fullmatch(folder.name)
+        within_stage = _OF_A_STAGE.fullmatch(folder.name) and not (folder / "run.toml").exists()
         for path in folder.iterdir() if folder.is_dir() else ():
             with contextlib.suppress(FileNotFoundError):  # of a process that works there
                 mode = path.lstat().st_mode
