@@ -30,8 +30,8 @@ def code_files(module: str) -> dict[str, Path]:
         return found
     depth = module.count(".") + (file.stem == "__init__")
     root = file.parents[min(depth, len(file.parents) - 1)]
-    places = (sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib"))
-    if any(root.is_relative_to(place) for place in places):
+    # Wherever an environment takes them from, another one among them.
+    if {"site-packages", "dist-packages"} & set(root.parts) or root.is_relative_to(sysconfig.get_path("stdlib")):
         return found | ({f"{top} package": root / top} if (root / top).is_dir() else {})
     left, seen, names = [(module, file)], {file}, set[str]()
     while left:

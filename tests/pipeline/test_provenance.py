@@ -81,6 +81,21 @@ def test_what_a_factory_imports_from_beside_it_binds_a_run_too(tmp_path, monkeyp
     assert set(installed) == {"json.decoder", "json package"}
 
 
+def test_of_an_installed_factory_no_other_package_is_read(tmp_path, monkeypatch):
+    site = tmp_path / "site-packages"
+    (site / "mine_installed").mkdir(parents=True)
+    (site / "mine_installed/__init__.py").write_text("import other_installed\n")
+    (site / "other_installed.py").write_text("")
+    monkeypatch.syspath_prepend(str(site))
+    importlib.import_module("mine_installed")
+    table = {"factory": "mine_installed:make", "model": None, "arguments": {}}
+    before = provenance(made=[table])["code_sha256"]
+    assert set(before) == {"mine_installed", "mine_installed package"}
+    (site / "mine_installed/late.py").write_text("K = 2\n")
+    now = provenance(made=[table])["code_sha256"]
+    assert [name for name in before if now[name] != before[name]] == ["mine_installed package"]
+
+
 def test_files_within_arguments_and_folders_are_digested_but_the_one_that_is_worked_in(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("models/a/weights", "models/b", "scratch/log"):
