@@ -1,6 +1,7 @@
 """Kills and damaged files, counted: every run goes on, and ends with the bytes of one that nothing interrupted.
 
-Run ``python benchmarks/faults.py``; ``--quick`` does a tenth of it, ``--calls`` the faults at system calls alone. The
+Run ``python benchmarks/faults.py``; ``--quick`` does a tenth of it, ``--calls`` the faults at system calls alone,
+``--flips`` the flipped bits alone. The
 runs are those of the tests: a toy of ions through every stage, and a small one of CHGNet in processes of their own.
 """
 
@@ -22,6 +23,7 @@ sys.path.insert(0, str(TESTS))
 
 from dying import Runs, kill_checkpoints  # noqa: E402 (they lie among the tests)
 from faulting import ACTS, OUTCOMES, Trials  # noqa: E402
+from flipping import Flips  # noqa: E402
 from fuzzing import KINDS  # noqa: E402
 from toy_run import BRIEF, assert_same, content, written  # noqa: E402
 
@@ -153,6 +155,16 @@ def fail_calls(folder: Path, faults: int) -> None:
     sys.stdout.write("\n".join(lines) + "\n\n")
 
 
+def flip_bits(folder: Path, number: int) -> None:
+    """Flip bits in files of a finished and of two half-done runs, one at a time."""
+    folder.mkdir()
+    with Flips(folder, seed=4) as flips:
+        told = sum(flips(*flip) for flip in flips.drawn(number))
+        sys.stdout.write(
+            f"{number} flipped bits in {len(flips.files)} files: {told} told, {number - told} without effect\n\n"
+        )
+
+
 def fuzz(number: int) -> None:
     """Read damaged files of every kind, each kind in a process of its own."""
     for kind in KINDS:
@@ -168,11 +180,16 @@ def main() -> None:
     """Run all, or a tenth of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the faults, the kills and the files")
+    parser.add_argument("--flips", action="store_true", help="nothing but flipped bits in the files of runs")
     parser.add_argument("--calls", action="store_true", help="nothing but the faults at system calls")
     chosen = parser.parse_args()
     share = 10 if chosen.quick else 1
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if not chosen.calls:
+            flip_bits(folder / "flips", 1000 // share)
+        if chosen.flips:
+            return
         fail_calls(folder / "calls", 1000 // share)
         if chosen.calls:
             return

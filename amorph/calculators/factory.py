@@ -1,8 +1,10 @@
 """The calculator behind a run: CHGNet by default, or anyone's through ``factory = "module:function"``."""
 
+import contextlib
 import importlib
+import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -62,21 +64,35 @@ def _imported(factory: str) -> Callable[..., Any]:
     module_name, _, name = factory.partition(":")
     if not module_name or not name:
         raise ValueError(f"calculator factory {factory!r} has no function; write it as 'module:function'")
-    # Last, so that no file of the working directory stands in for an installed module.
-    here = str(Path.cwd())
-    sys.path.append(here)
     try:
-        function: Callable[..., Any] = getattr(importlib.import_module(module_name), name)
+        with _own_modules(module_name.partition(".")[0]):
+            function: Callable[..., Any] = getattr(importlib.import_module(module_name), name)
     except (Exception, SystemExit) as error:  # a module may raise what it likes
         kind = "" if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: "
         raise ValueError(
             f"calculator factory {factory!r} cannot be imported: {kind}{error}; check the names, and that the "
             "module is installed or lies in the working directory"
         ) from error
+    return function
+
+
+@contextlib.contextmanager
+def _own_modules(top: str) -> Iterator[None]:
+    """Find modules in the working directory too, but only for one that lies there.
+
+    An installed one would take from there whatever it imports where it is installed, and goes without where not.
+    """
+    if top in sys.modules or (top and importlib.util.find_spec(top) is not None):
+        yield
+        return
+    # Last, so that no file of the working directory stands in for an installed module.
+    here = str(Path.cwd())
+    sys.path.append(here)
+    try:
+        yield
     finally:
         if here in sys.path:
             del sys.path[len(sys.path) - 1 - sys.path[::-1].index(here)]
-    return function
 
 
 def calculator_name(calculator: Any) -> str:

@@ -25,7 +25,7 @@ from amorph.run.lock import locked
 KEPT: Final = ("ensemble.toml", "study.toml")
 """Files of an ensemble's directory that make it again."""
 
-MOST_MEMBERS: Final = 100_000
+MOST_MEMBERS: Final = 10_000
 """More members than this must be a slip."""
 
 

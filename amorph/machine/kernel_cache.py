@@ -9,9 +9,11 @@ machine instead of once per process.
 
 import contextlib
 import functools
+import grp
 import hashlib
 import logging
 import os
+import pwd
 import stat
 import tempfile
 import threading
@@ -39,14 +41,18 @@ def provide_cache_folder() -> None:
     from numba.core import config
 
     name = f"amorph-kernels-{sources_digest()}"
-    if config.CACHE_DIR and Path(config.CACHE_DIR).name == name:
-        return
-    if config.CACHE_DIR:
-        base = Path(config.CACHE_DIR)
-    else:
-        candidates = (PACKAGE / "__pycache__", _user_cache())
-        base = next((folder for folder in candidates if _writable(folder)), None) or _temporary_folder()
-    config.CACHE_DIR = str(base / name)
+    named = Path(config.CACHE_DIR) if config.CACHE_DIR else None
+    if named is not None and named.name == name:
+        named = named.parent
+    if named is not None:
+        with contextlib.suppress(OSError):  # before somebody else does, where everybody may
+            named.mkdir(mode=0o700, parents=True)
+    if named is not None and not (_trusted(named) and _trusted(named / name)):
+        logger.warning("NUMBA_CACHE_DIR, %s, is not used: others may write there, and so plant code", named)
+        named = None
+    candidates = (PACKAGE / "__pycache__", _user_cache())
+    usable = (folder for folder in candidates if _trusted(folder) and _trusted(folder / name) and _writable(folder))
+    config.CACHE_DIR = str((named or next(usable, None) or _temporary_folder()) / name)
 
 
 @functools.cache
@@ -64,8 +70,7 @@ def _temporary_folder() -> Path:
     folder = Path(tempfile.gettempdir()) / f"amorph-numba-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     # Whoever else made a folder or a link of this name, or may write there, could plant kernels in it.
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+    if not stat.S_ISDIR(folder.lstat().st_mode) or folder.lstat().st_uid != os.getuid() or not _trusted(folder):
         folder = Path(tempfile.mkdtemp(prefix="amorph-numba-"))
     return folder
 
@@ -116,19 +121,36 @@ def _user_cache() -> Path:
     return (Path(base) if base else Path("~/.cache").expanduser()) / "numba"
 
 
-def _writable(folder: Path) -> bool:
-    """Tell whether a folder, or the nearest one above it that exists, can be written to, and not by everybody else.
+def _existing(folder: Path) -> Path:
+    """Return a folder, or the nearest one above it that exists."""
+    return next((place for place in (folder, *folder.parents) if place.exists()), Path("/"))
 
-    Kernels are code, which whoever writes there could plant. Root is tried, not asked.
+
+def _trusted(folder: Path) -> bool:
+    """Tell whether a folder, or the nearest one above it that exists, is ours or root's, and no other may write there.
+
+    Kernels are code, which whoever writes there could plant. The group may where it is the user's own, as on systems
+    whose umask is 002.
     """
-    while not folder.exists():
-        if folder.parent == folder:
-            return False
-        folder = folder.parent
+    place = _existing(folder)
+    found = place.stat()
+    others = found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and not _private(found.st_gid))
+    return not others and found.st_uid in (0, os.getuid())
+
+
+def _private(group: int) -> bool:
+    """Tell whether a group is the user's own: it has his name, is his first one, and has no other member."""
     try:
-        if folder.stat().st_mode & stat.S_IWOTH:
-            return False
-        with tempfile.TemporaryFile(dir=folder):
+        user, found = pwd.getpwuid(os.getuid()), grp.getgrgid(group)
+    except KeyError:  # a container may know neither
+        return False
+    return user.pw_gid == group and found.gr_name == user.pw_name and set(found.gr_mem) <= {user.pw_name}
+
+
+def _writable(folder: Path) -> bool:
+    """Tell whether a folder, or the nearest one above it that exists, can be written to. Root is tried, not asked."""
+    try:
+        with tempfile.TemporaryFile(dir=_existing(folder)):
             return True
     except OSError:
         return False

@@ -2,16 +2,15 @@
 
 import contextlib
 import functools
-import os
 import platform
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import Any
 
 from amorph.calculators import CHGNET, ZBLRepulsion, calculator_name
+from amorph.pipeline.foreign_code import code_files, digest_of, given_files
 from amorph.run import sha256_of
 
 PACKAGES = ("amorph", "ase", "chgnet", "numba", "numpy", "pymatgen", "scipy", "torch", "vesin")
@@ -56,13 +55,13 @@ def _version(package: str) -> str:
 
 
 def _code(table: Mapping[str, Any]) -> dict[str, str]:
-    """Digest the module of a foreign factory and the files among its arguments; name its distribution's version."""
+    """Digest the sources of a foreign factory and the files among its arguments; name its distribution's version."""
     if table["factory"] == CHGNET:
         return {}
     module = table["factory"].partition(":")[0]
-    files = {module: getattr(sys.modules.get(module), "__file__", None) or ""}
-    files |= {f"{module} {key}": str(value) for key, value in {"model": table["model"], **table["arguments"]}.items()}
-    found = {name: sha256_of(Path(file)) for name, file in files.items() if os.path.isfile(file)}  # noqa: PTH113
+    found = {name: digest_of(path) for name, path in code_files(module).items()}
+    for key, value in {"model": table["model"], **table["arguments"]}.items():
+        found |= {f"{module} {name}": digest for name, digest in given_files(key, value).items()}
     for name in distributions().get(module.partition(".")[0], []):
         found[name] = version(name)
     return found

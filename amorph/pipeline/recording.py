@@ -3,7 +3,7 @@
 import contextlib
 import csv
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from ase.constraints import FixCom
+from numpy.typing import NDArray
 
 from amorph.meltquench import DynamicsState, Frame, Thermo, named
 from amorph.meltquench.dynamics import dynamics
@@ -22,9 +23,13 @@ from amorph.run import Checkpoints, Stage, Work, appended, csv_rows, structure_t
 
 log = logging.getLogger(__name__)
 
+Array = NDArray[np.float64]
+
 FORCE_TOLERANCE = 1e-3
 """Deviation of forces [eV/Å], and relative one, above which another model made a checkpoint; a processor or a number of
 threads changes last digits only."""
+ENERGY_TOLERANCE = 1e-3
+"""Such a deviation of the energy of a relaxation [eV per atom]."""
 
 
 def record_dynamics(
@@ -40,7 +45,7 @@ def record_dynamics(
         grown = list(zip(saved["sizes"].tolist(), saved.get("sha256", np.array(["", ""])).tolist(), strict=True))
     if state is not None:
         log.info("%s: continuing after step %d of %d", stage.name, state.step, schedule.steps)
-        _check_forces(stage, atoms, calculator, state)
+        _check_forces(stage, *_forces_at(atoms, calculator, state))
     done = 0 if state is None else state.step
     with (
         appended(stage.directory / "trajectory.extxyz", *grown[0]) as trajectory,
@@ -64,19 +69,38 @@ def record_dynamics(
                 checkpoints.save({**frame.state().to_arrays(), **sizes, **digests}, frame.step)
 
 
-def _check_forces(stage: Stage, atoms: Atoms, calculator: BaseCalculator, state: DynamicsState) -> None:
-    """Refuse, unless forced, to continue with a calculator whose forces are not those of the checkpoint."""
+def _forces_at(atoms: Atoms, calculator: BaseCalculator, state: DynamicsState) -> tuple[Array, Array]:
+    """Evaluate a checkpoint's positions; returns the forces and those kept, without the net force, [eV/Å]."""
     trial = Atoms(atoms.numbers, positions=state.positions, cell=state.cell, pbc=True, calculator=calculator)
     trial.arrays.update({name: array.copy() for name, array in atoms.arrays.items() if name not in trial.arrays})
     found, kept = trial.get_forces(), state.forces.copy()
     for forces in (found, kept):
         FixCom().adjust_forces(trial, forces)  # the net force, which the dynamics takes off
+    return found, kept
+
+
+def _check_forces(stage: Stage, found: Array, kept: Array) -> None:
+    """Refuse, unless forced, to continue with a calculator whose forces are not those of the checkpoint."""
     apart, largest = float(np.abs(found - kept).max()), float(np.abs(kept).max())
     if apart > FORCE_TOLERANCE * (1.0 + largest):
-        said = f"the forces of {stage.name}'s checkpoint are not those of the calculator: {apart:.3g} eV/Å apart"
-        if not stage.force:
-            raise ValueError(f"{said}; take the calculator that it began with, or continue all the same with --force")
-        log.warning("%s; it is continued by force", said)
+        _refuse_another(stage, f"forces of {stage.name}'s checkpoint", f"{apart:.3g} eV/Å")
+
+
+def _check_relaxed(stage: Stage, frame: RelaxFrame, saved: Mapping[str, Array]) -> None:
+    """Do so in a relaxation, whose forces say little once they are small: its energy too."""
+    if "forces" not in saved:  # a checkpoint of before
+        return
+    _check_forces(stage, frame.atoms.get_forces(), saved["forces"])
+    apart = abs(frame.energy_eV - float(saved["energy"])) / len(frame.atoms)
+    if apart > ENERGY_TOLERANCE:
+        _refuse_another(stage, f"energies of {stage.name}'s checkpoint", f"{apart:.3g} eV per atom")
+
+
+def _refuse_another(stage: Stage, what: str, apart: str) -> None:
+    said = f"the {what} are not those of the calculator: {apart} apart"
+    if not stage.force:
+        raise ValueError(f"{said}; take the calculator that it began with, or continue all the same with --force")
+    log.warning("%s; it is continued by force", said)
 
 
 def record_relaxation(stage: Stage, atoms: Atoms, calculator: BaseCalculator, work: Work) -> Relaxed:
@@ -95,13 +119,16 @@ def record_relaxation(stage: Stage, atoms: Atoms, calculator: BaseCalculator, wo
     ):
         for frame in relaxation(atoms, calculator, **stage.parameters, state=state):
             last = frame
+            if saved is not None and state is not None and frame.step == state.step:
+                _check_relaxed(stage, frame, saved)
             if state is None or frame.step > state.step:
                 row = {key: getattr(frame, key) for key in _RELAX_COLUMNS}
                 table.append(csv_rows([row], header=frame.step == 0))
             update(frame.step, f"largest force {frame.max_force:.3f} eV/Å, stress {frame.stress_residual_GPa:.2f} GPa")
             if not frame.converged and frame.step < stage.parameters["max_steps"] and checkpoints.due():
                 written = {"size": np.array(table.sync()), "sha256": np.array(table.sha256)}
-                checkpoints.save({**frame.state().to_arrays(), **written}, frame.step)
+                found = {"forces": frame.atoms.get_forces(), "energy": np.array(frame.energy_eV)}
+                checkpoints.save({**frame.state().to_arrays(), **found, **written}, frame.step)
         assert last is not None  # a relaxation yields its start at least
         return last.result()
 

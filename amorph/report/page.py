@@ -18,10 +18,13 @@ _LIBRARY: Final = "3Dmol/3Dmol-min.js"
 
 
 def write_page(path: Path, template: str, **content: Any) -> None:
-    """Render a template into one file that needs no other, and no network."""
+    """Render a template into one file that needs no other, and no network.
+
+    What of a file's name is no character has its code, as on a terminal.
+    """
     text = page_text(template, **content)
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def page_text(template: str, **content: Any) -> str:

@@ -22,7 +22,7 @@ from amorph.report.found import columns, found_run
 from amorph.report.members import is_ensemble
 from amorph.report.moving import moved_in_stage
 from amorph.report.steady import check_ensembles, target_temperature, timed
-from amorph.run import SUMMARY
+from amorph.run import SUMMARY, refuse_links
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,8 @@ def charts_from(path: Path) -> list[Chart]:
 def _table(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise ValueError(f"{path} does not exist; check the name")
+    if not path.is_file():
+        raise ValueError(f"{path} is no regular file; give one")
     try:
         return columns(path)
     except (ValueError, IndexError, csv.Error) as error:
@@ -61,12 +63,13 @@ def _table(path: Path) -> dict[str, Any]:
 
 
 def _of_folder(path: Path) -> list[Chart]:
+    refuse_links(path)
     if is_ensemble(path):
         raise ValueError(f"{path} is an ensemble; amorph ensemble summary {path} -o FILE.pdf draws it")
     if (path / SUMMARY).exists():
         return [chart for charts in curves_of(found_run(path)).values() for chart in charts]
     tables = sorted(path.glob("*.csv"))
-    found = [(file.stem, chart) for file in tables for chart in table_charts(path.name, columns(file))]
+    found = [(file.stem, chart) for file in tables for chart in table_charts(path.name, _table(file))]
     times = Counter(chart.name for _, chart in found)
     charts = [replace(chart, name=f"{chart.name}_{stem}") if times[chart.name] > 1 else chart for stem, chart in found]
     charts += moved_in_stage(path)

@@ -34,7 +34,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _json(record: Mapping[str, Any]) -> bytes:
-    return json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False).encode()
+    # What of a file's name is no character has its code, which JSON reads back.
+    return json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace")
 
 
 _SEAL = "# sha256 of the lines above: "
@@ -120,9 +121,13 @@ _NOTHING = object()
 
 
 def toml_form(value: Any) -> Any:
-    """JSON form without None, which TOML cannot say: a key that is missing has its default None."""
+    """JSON form without None, which TOML cannot say: a key that is missing has its default None.
 
+    What of a file's name is no character has its code.
+    """
     value = plain(value)
     if isinstance(value, dict):
-        return {key: toml_form(entry) for key, entry in value.items() if entry is not None}
+        return {toml_form(key): toml_form(entry) for key, entry in value.items() if entry is not None}
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
     return [toml_form(entry) for entry in value] if isinstance(value, list) else value

@@ -7,6 +7,7 @@ refuses to mix what does not match, and continues what is not.
 
 import contextlib
 import logging
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -63,7 +64,9 @@ class RunDirectory:
             noted = self._claim(existing)
             opened.enter_context(kept_log(self.path / "run.log"))
             self._open = opened.pop_all()
-        if left:
+        if left.endswith(f" on {socket.gethostname()}"):
+            log.info("%s: %s ended there without a word: killed, or by its calculator", self.path, left)
+        elif left:
             log.warning(
                 "%s was not given back by %s: if that still runs, this file system keeps locks to each machine; stop "
                 "one of the two",
@@ -80,6 +83,8 @@ class RunDirectory:
     def stage(self, folder: str, parameters: Mapping[str, Any], inputs: Mapping[str, Path] | None = None) -> Stage:
         """Open the folder of a stage, made if missing, without what killed processes left there."""
         directory = self.path / folder
+        if held := HELD.get():
+            held.check()  # or it would make a new directory where there was one
         make_folder(directory)
         remove_unfinished(directory)
         return Stage(directory, parameters, inputs or {}, self.force)

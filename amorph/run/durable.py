@@ -25,14 +25,24 @@ class Held:
 
     def note(self, path: Path, sha256: str = "") -> None:
         """Take note of a file that is about to be written, or refuse: another run may have begun at that name."""
-        with contextlib.suppress(FileNotFoundError):
+        self.check(path.parent)
+        self.files[path] = sha256
+
+    def check(self, folder: Path | None = None) -> None:
+        """Refuse to go on where the directory, or a folder in it, was moved or removed."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             if os.path.samestat(os.fstat(self.descriptor), self.directory.stat()):
-                self.files[path] = sha256
-                return
-        raise RuntimeError(
-            f"{self.directory} was moved or removed while this run worked in it; nothing more is written, and the same "
-            "command with its new place continues it from the last checkpoint"
-        )
+                if folder is None or folder.is_dir():
+                    return
+                raise _gone(folder)
+        raise _gone(self.directory)
+
+
+def _gone(folder: Path) -> RuntimeError:
+    return RuntimeError(
+        f"{folder} was moved or removed while this run worked in it; nothing more is written, and the same command "
+        "with its new place continues it from the last checkpoint"
+    )
 
 
 HELD: ContextVar[Held | None] = ContextVar("the run directory that this thread works in", default=None)
@@ -101,12 +111,13 @@ _OF_A_STAGE = re.compile(r"\d+_\w+")
 def refuse_links(directory: Path) -> None:
     """Refuse a directory in which links, pipes or devices stand for files or folders: they may lead anywhere.
 
-    What lies in folders of a stage's folder is not the run's own, and left alone: input of another program, say.
+    What lies in folders of a stage's folder is not the run's own, and left alone: input of another program, say. The
+    directory may be that of a run, of an ensemble or of a stage.
     """
     left = [directory]
     while left:
         folder = left.pop()
-        within_stage = folder != directory and _OF_A_STAGE.fullmatch(folder.name)
+        within_stage = _OF_A_STAGE.fullmatch(folder.name) and not (folder / "run.toml").exists()
         for path in folder.iterdir() if folder.is_dir() else ():
             with contextlib.suppress(FileNotFoundError):  # of a process that works there
                 mode = path.lstat().st_mode
@@ -115,6 +126,12 @@ def refuse_links(directory: Path) -> None:
                 if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
                     what = "a link" if stat.S_ISLNK(mode) else "neither file nor folder"
                     raise ValueError(f"{path} is {what}, which is not followed; put the file itself in its place")
+
+
+def refuse_other_names(descriptor: int, path: Path) -> None:
+    """Refuse to append to an open file that has another name: what is written would reach that one too."""
+    if os.fstat(descriptor).st_nlink > 1:
+        raise ValueError(f"{path} is the same file as another (a hard link); put a copy of it in its place")
 
 
 def sha256_of(path: Path) -> str:
@@ -137,6 +154,11 @@ class AppendedFile:
     def __post_init__(self) -> None:
         # Lines written after the last checkpoint are written again by the continued run, so they go.
         self._file = self.path.open("a+b")
+        try:
+            refuse_other_names(self._file.fileno(), self.path)
+        except ValueError:
+            self._file.close()
+            raise
         self._digest = hashlib.sha256()
         self._file.seek(0)
         left = self.size
@@ -169,12 +191,20 @@ class AppendedFile:
         """Force the content to disk and return its length in bytes."""
         self._file.flush()
         os.fsync(self._file.fileno())
-        return self.path.stat().st_size
+        now = os.fstat(self._file.fileno())
+        if held := HELD.get():
+            held.check(self.path.parent)
+        if not self.path.exists() or not os.path.samestat(now, self.path.stat()):
+            raise RuntimeError(
+                f"{self.path} was moved, removed or replaced while this run wrote it; put it back, or remove the "
+                f"folder {self.path.parent} to redo the stage"
+            )
+        return now.st_size
 
     def close(self) -> None:
         """Sync and close."""
-        self.sync()
-        self._file.close()
+        with self._file:
+            self.sync()
         self._note()
 
     def _note(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from amorph.machine.locks import lock_within
+from amorph.run.durable import refuse_other_names
 
 A_MOMENT: Final = 1.0
 """For so long whoever looks at the status of a run may hold its lock [s]."""
@@ -24,8 +25,8 @@ def locked(directory: Path) -> Iterator[tuple[str, int]]:
     Yields
     ------
     str, int
-        Who held the lock on another machine and did not give it back; empty if nobody did. There it may still run,
-        where a file system keeps locks to each machine. And the folder, open.
+        Who held the lock and did not give it back; empty if nobody did. On another machine it may still run, where a
+        file system keeps locks to each. And the folder, open.
 
     Raises
     ------
@@ -47,7 +48,7 @@ def locked(directory: Path) -> Iterator[tuple[str, int]]:
         file.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
         try:
-            yield "" if left.endswith(f" on {socket.gethostname()}") else left, folder
+            yield left, folder
         finally:
             with contextlib.suppress(OSError):  # a full disk, or one gone read-only
                 file.seek(0)
@@ -64,6 +65,7 @@ def _acquire(path: Path) -> TextIO:
         file = path.open("a+", encoding="utf-8")
         try:
             lock_within(file, A_MOMENT)
+            refuse_other_names(file.fileno(), path)
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                     return file
@@ -72,6 +74,9 @@ def _acquire(path: Path) -> TextIO:
             owner = file.read().strip() or "another process"
             file.close()
             raise _in_use(path.parent, owner) from None
+        except ValueError:
+            file.close()
+            raise
         except OSError as error:
             file.close()
             raise ValueError(

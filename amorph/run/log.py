@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from amorph.figures import printable
+from amorph.run.durable import refuse_other_names
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +19,12 @@ _AT_WORK: ContextVar[Path | None] = ContextVar("log of the run that this thread 
 def kept_log(path: Path) -> Iterator[None]:
     """Append what the package says to a file for the time of a block, whatever the caller listens to."""
     kept = _RunLog(path, encoding="utf-8")
+    try:
+        assert kept.stream is not None  # it was opened at once
+        refuse_other_names(kept.stream.fileno(), path)
+    except ValueError:
+        kept.close()
+        raise
     kept.setFormatter(_Lines("%(asctime)s %(levelname)s %(message)s"))
     # What no run says by itself (a shared force engine, a thread of an analysis) stands in every log.
     kept.addFilter(lambda _: _AT_WORK.get() in (None, path))

@@ -148,6 +148,7 @@ class Stage:
         held = HELD.get()
         if held is None or held.directory not in self.directory.parents:
             raise RuntimeError(f"{self.directory} is finished only while its run directory is open in this thread")
+        held.check(self.directory)
         for path, written in sorted(held.files.items()):
             if path.parent == self.directory and not path.name.startswith(("checkpoint", "stage.json")):
                 outputs[path.name] = sha256_of(path)

@@ -47,6 +47,20 @@ def test_the_working_directory_stands_in_for_no_installed_module(here, monkeypat
     make_calculator(factory="mine_for_test:make")
 
 
+def test_an_installed_module_takes_nothing_from_the_working_directory(here, monkeypatch):
+    site = here / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    (site / "installed_for_test.py").write_text(
+        "try:\n    import optional_for_test\nexcept ImportError:\n    from ase.calculators.emt import EMT as make\n"
+    )
+    (here / "optional_for_test.py").write_text("raise RuntimeError('code that nobody named')\n")
+    assert isinstance(make_calculator(factory="installed_for_test:make"), EMT)
+    (here / "mine_for_test.py").write_text("import helper_for_test\nmake = helper_for_test.EMT\n")
+    (here / "helper_for_test.py").write_text("from ase.calculators.emt import EMT\n")
+    assert isinstance(make_calculator(factory="mine_for_test:make"), EMT)
+
+
 def test_a_key_that_is_not_given_is_not_passed_on():
     assert isinstance(make_calculator(factory="toys:Ions"), Ions)  # takes neither model nor device
 

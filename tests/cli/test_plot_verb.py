@@ -1,6 +1,7 @@
 """The verb that draws curves: a sheet or a folder, each with its tables, and every bad input one line."""
 
 import json
+import os
 
 import ase.io
 import numpy as np
@@ -37,6 +38,17 @@ def test_what_is_no_table_is_told(amorph, tmp_path, content, said):
     status, _, error = amorph("plot", tmp_path / "bad.csv")
     assert status == 2
     assert said in error
+
+
+def test_links_and_pipes_in_a_folder_are_not_followed(amorph, course):
+    os.mkfifo(course / "pipe.csv")
+    for path in (course, course / "pipe.csv"):
+        status, _, error = amorph("plot", path)
+        assert (status, error.count("\n")) == (2, 1)
+        assert "pipe.csv" in error
+    (course / "pipe.csv").unlink()
+    (course / "link.csv").symlink_to(course / "thermo.csv")
+    assert "link.csv is a link" in amorph("plot", course).err
 
 
 def test_unknown_curves_and_files_are_told(amorph, course):

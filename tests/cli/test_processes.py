@@ -139,6 +139,24 @@ sys.exit(main())
 """
 
 
+LOCALES = ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"LC_ALL": "C.UTF-8"})
+
+
+@pytest.mark.parametrize("environment", LOCALES, ids=["C", "UTF-8"])
+@pytest.mark.parametrize("name", [b"r\xc3\xbcn", b"r\xffn"])
+def test_any_name_of_a_file_is_taken_in_any_locale(tmp_path, environment, name):
+    bulk("Cu", cubic=True).write(tmp_path / "cu.extxyz")
+    source, page, directory = (name + end for end in (b".extxyz", b".html", b""))
+    (tmp_path / "cu.extxyz").rename(tmp_path / os.fsdecode(source))
+    relax = [b"relax", source, b"--factory", b"ase.calculators.emt:EMT", b"--dir", directory, b"--quiet"]
+    for words in ([b"view", source, b"-o", page], relax, relax):
+        command = [sys.executable, "-m", "amorph", *words]
+        environment = {**os.environ, **environment}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, b""), words
+    assert b"</html>" in (tmp_path / os.fsdecode(page)).read_bytes()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_that_ends_a_verb_leaves_no_temporary_folder(tmp_path, number):
     (tmp_path / "tmp").mkdir()

@@ -88,7 +88,7 @@ def test_another_ensemble_is_refused_with_the_difference(folder):
         ("[0.25, 0.15]", "0.25", r"duration_ps = 0\.25 is no list of values; write it as in \[1, 2, 3\]"),
         ("[0.25, 0.15]", "[0.25, -1.0]", r"duration_ps = -1\.0.* must be greater than 0"),
         ("melt_quench.schedule.segments.quench.duration_ps", "run.seed", "each member has a seed of its own"),
-        ("members = 2", "members = 60000", "2 combinations × 60000 members are more than 100000"),
+        ("members = 2", "members = 6000", "2 combinations × 6000 members are more than 10000"),
         ("[vary]", "[slurm]\noptions.array = 3\n[vary]", None),
     ],
 )

@@ -76,10 +76,52 @@ def test_a_link_or_an_open_folder_in_the_place_of_the_temporary_one_is_not_used(
     assert kernel_cache._temporary_folder() != own
 
 
-def test_a_folder_that_everybody_may_write_to_keeps_no_kernels(tmp_path):
-    assert kernel_cache._writable(tmp_path / "kernels")
-    tmp_path.chmod(0o777)
-    assert not kernel_cache._writable(tmp_path / "kernels")
+@pytest.mark.parametrize(("mode", "trusted"), [(0o755, True), (0o700, True), (0o777, False), (0o1777, False)])
+def test_a_folder_that_others_may_write_to_keeps_no_kernels(tmp_path, mode, trusted):
+    tmp_path.chmod(mode)
+    assert kernel_cache._trusted(tmp_path / "kernels") is trusted
+    assert kernel_cache._trusted(tmp_path) is trusted
+
+
+@pytest.mark.parametrize(
+    ("name", "members", "trusted"),
+    [("me", [], True), ("me", ["me"], True), ("me", ["me", "you"], False), ("us", [], False), (None, [], False)],
+)
+def test_a_group_may_write_only_where_it_is_the_user_s_own(monkeypatch, tmp_path, name, members, trusted):
+    def group(number):
+        if name is None:
+            raise KeyError(number)
+        return SimpleNamespace(gr_name=name, gr_mem=members)
+
+    monkeypatch.setattr("grp.getgrgid", group)
+    monkeypatch.setattr("pwd.getpwuid", lambda _: SimpleNamespace(pw_name="me", pw_gid=tmp_path.stat().st_gid))
+    tmp_path.chmod(0o775)
+    assert kernel_cache._trusted(tmp_path) is trusted
+
+
+def test_a_folder_of_a_foreign_owner_keeps_no_kernels(monkeypatch, tmp_path):
+    if os.getuid() != 0:
+        pytest.skip("only root gives a folder away")
+    os.chown(tmp_path, 1234, -1)
+    assert not kernel_cache._trusted(tmp_path)
+    monkeypatch.setattr("os.getuid", lambda: 1234)
+    assert kernel_cache._trusted(tmp_path)
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_a_named_folder_that_others_may_write_to_is_not_used(monkeypatch, tmp_path, caplog, inner):
+    folder = tmp_path / "named"
+    monkeypatch.setattr(config, "CACHE_DIR", str(folder))
+    kernel_cache.provide_cache_folder()
+    assert folder.stat().st_mode & 0o777 == 0o700  # made here
+    kept = folder / f"amorph-kernels-{kernel_cache.sources_digest()}"
+    kept.mkdir()
+    (kept if inner else folder).chmod(0o777)
+    for value in (folder, kept):
+        monkeypatch.setattr(config, "CACHE_DIR", str(value))
+        kernel_cache.provide_cache_folder()
+        assert not Path(config.CACHE_DIR).is_relative_to(folder)
+    assert "others may write there" in caplog.text
 
 
 def kernel(folder):

@@ -202,15 +202,16 @@ def test_a_stage_in_lammps_is_stopped_and_continued(source):
 # another calculator
 
 
-def test_forces_that_are_not_those_of_the_checkpoint_are_refused_and_forced_on(source, caplog):
-    stopped(source, molten, DYNAMICS)
+@BOTH
+def test_forces_that_are_not_those_of_the_checkpoint_are_refused_and_forced_on(source, caplog, do, parameters):
+    stopped(source, do, parameters)
     with RunDirectory(source.parent / "run", {}, {}) as run:
-        stage = run.stage("1_stage", DYNAMICS, {"structure": source})
-        with pytest.raises(ValueError, match=r"not those of the calculator: .* eV/Å apart; .*--force"):
-            molten(stage, read_structure(source), LennardJones(epsilon=0.02, cutoff=6.0), Work())
+        stage = run.stage("1_stage", parameters, {"structure": source})
+        with pytest.raises(ValueError, match=r"not those of the calculator: .* eV.* apart; .*--force"):
+            do(stage, read_structure(source), LennardJones(epsilon=0.02, cutoff=6.0), Work())
     with RunDirectory(source.parent / "run", {}, {}, force=True) as run:
-        stage = run.stage("1_stage", DYNAMICS, {"structure": source})
-        molten(stage, read_structure(source), LennardJones(epsilon=0.02, cutoff=6.0), Work())
+        stage = run.stage("1_stage", parameters, {"structure": source})
+        do(stage, read_structure(source), LennardJones(epsilon=0.02, cutoff=6.0), Work())
     assert "it is continued by force" in caplog.text
 
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -156,6 +157,65 @@ def test_a_directory_that_was_moved_or_begun_again_gets_nothing_more(tmp_path, a
             stage.finish(Told(), started=0.0)
     left = [path.name for path in tmp_path.rglob("*") if path.suffix in {".npz", ".json"}]
     assert left == (["checkpoint.npz"] if again else [])
+
+
+@pytest.mark.parametrize("gone", ["run", "run/1_melt"])
+def test_a_folder_that_is_removed_while_a_stage_writes_is_told(tmp_path, gone):
+    def work():
+        with RunDirectory(tmp_path / "run", {}, {}) as run:
+            stage = run.stage("1_melt", {})
+            with appended(stage.directory / "thermo.csv") as file:
+                file.append("0,300\n")
+                shutil.rmtree(tmp_path / gone)
+                yield file.sync
+                yield lambda: write_checkpoint(stage.directory, {"step": np.array(3)})
+                yield lambda: stage.write_structure(bulk("MgO", "rocksalt", a=4.3))
+                yield lambda: stage.finish(Told(), started=0.0)
+                if gone == "run":
+                    yield lambda: run.stage("2_relax", {})
+
+    with pytest.raises(RuntimeError, match="was moved or removed"):  # of the file that is closed
+        for act in work():
+            with pytest.raises(RuntimeError, match=r"was moved or removed while this run worked in it"):
+                act()
+    assert not (tmp_path / gone).exists()
+
+
+@pytest.mark.parametrize("replace", [lambda path: path.with_name("x").replace(path), lambda path: path.unlink()])
+def test_a_growing_file_that_is_replaced_while_it_grows_is_told_by_name(tmp_path, replace):
+    path = tmp_path / "thermo.csv"
+    with pytest.raises(RuntimeError, match=r"thermo\.csv was moved, removed or replaced"), appended(path) as file:
+        file.append("0,300\n")
+        shutil.copy(path, tmp_path / "x")
+        replace(path)
+        with pytest.raises(RuntimeError, match=r"thermo\.csv was moved, removed or replaced"):
+            file.sync()
+
+
+@pytest.mark.parametrize("name", ["lock", "run.log", "1_melt/thermo.csv"])
+def test_a_file_with_another_name_is_not_appended_to(tmp_path, name):
+    of_mine = tmp_path / "of mine"
+    of_mine.write_text("years of work")
+    with RunDirectory(tmp_path / "run", {}, {}) as run:
+        run.stage("1_melt", {})
+    (tmp_path / "run" / name).unlink(missing_ok=True)
+    (tmp_path / "run" / name).hardlink_to(of_mine)
+    with (
+        pytest.raises(ValueError, match=rf"{name} is the same file as another"),
+        RunDirectory(tmp_path / "run", {}, {}) as run,
+    ):
+        appended(run.path / "1_melt/thermo.csv")
+    assert of_mine.read_text() == "years of work"
+
+
+def test_a_process_that_ended_without_a_word_is_told_by_the_next(tmp_path):
+    ends = "import os; from pathlib import Path; from amorph.run import RunDirectory\n"
+    ends += "with RunDirectory(Path('run'), {}, {}): os._exit(0)"
+    assert subprocess.run([sys.executable, "-c", ends], cwd=tmp_path, check=False).returncode == 0
+    for _ in range(2):
+        with RunDirectory(tmp_path / "run", {}, {}):
+            pass
+    assert (tmp_path / "run/run.log").read_text().count("ended there without a word") == 1
 
 
 def test_a_run_toml_of_other_types_is_told_in_one_line(tmp_path):
