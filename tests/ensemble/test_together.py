@@ -169,7 +169,7 @@ def test_what_a_calculator_prints_goes_into_the_log(folder, command, tmp_path, m
     (tmp_path / "talkative.py").write_text(
         "import toys\nprint('12,345 parameters were read')\nclass Ions(toys.Toy):\n    pass  # evaluates nothing\n"
     )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(HERE)]))
     directory = prepared(folder, study=STUDY.replace("pageless:Ions", "talkative:Ions"))
     assert main([*command[3:], "--together", "2"]) == 1
     assert "12,345 parameters were read" in (directory / "logs/together.log").read_text()
