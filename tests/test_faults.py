@@ -221,6 +221,7 @@ def test_an_attempt_that_fails_silently_would_be_seen(attempt):
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 99
 
 
+@pytest.mark.slow
 def test_nothing_asks_the_network(tmp_path):
     study = written(tmp_path / "study.toml", BRIEF)
     mgo = Path(__file__).parent.parent / "structures/MgO.cif"

@@ -31,7 +31,7 @@ def rattled(repeat: int = 1, seed: int = 1, amplitude: float = 0.1) -> Atoms:
     return atoms
 
 
-@pytest.mark.parametrize("model", ["0.3.0", "r2scan", "0.2.0"])
+@pytest.mark.parametrize("model", ["0.3.0", "r2scan", pytest.param("0.2.0", marks=pytest.mark.slow)])
 def test_equals_the_chgnet_package(model):
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -105,6 +105,7 @@ def test_members_with_a_repulsion_run_together_as_alone(folder):
     assert_same(content(directory / NAMES[0]), content(single / NAMES[0]))
 
 
+@pytest.mark.slow
 def test_a_killed_batch_is_continued_one_by_one_and_the_other_way_round(reference, folder, command):
     directory = prepared(folder)
     with subprocess.Popen(

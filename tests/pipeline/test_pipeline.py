@@ -401,6 +401,7 @@ def test_a_distance_that_only_the_glass_may_have_is_no_obstacle(tmp_path):
     rehearse(study)
 
 
+@pytest.mark.slow
 def test_an_unstable_run_fails_and_keeps_its_checkpoint(runs, tmp_path):
     text = BRIEF.replace("timestep_fs = 2.0\nschedule.damping", "timestep_fs = 20.0\nschedule.damping")
     text = text.replace("duration_ps = 0.1 ", "duration_ps = 1.0 ")
