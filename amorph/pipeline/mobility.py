@@ -121,8 +121,8 @@ def mobility_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Mobility:
         kelvin,
         found.duration_ps,
         mobile.diffusivity_cm2_s,
-        mobile.standard_error_cm2_s,
-        mobile.interval_95_cm2_s,
+        mobile.standard_error,
+        mobile.interval_95,
         mobile.upper_limit_cm2_s,
         mobile.conductivity_S_per_cm,
         {symbol: square for symbol, square in moved.items() if symbol != element},
@@ -210,9 +210,9 @@ def activation_stage(stage: Stage, _: Atoms, setting: Setting) -> Activation:
     standing = [one for one in measured if one.survives]
     fallen = [one.temperature_K for one in measured if not one.survives]
     points = [
-        (one.measured_K, one.diffusivity_cm2_s, one.standard_error_cm2_s)
+        (one.measured_K, one.diffusivity_cm2_s, one.standard_error)
         for one in standing
-        if one.diffusivity_cm2_s is not None and one.standard_error_cm2_s is not None
+        if one.diffusivity_cm2_s is not None and one.standard_error is not None
     ]
     unseen = [one.measured_K for one in standing if one.diffusivity_cm2_s is None]
     try:

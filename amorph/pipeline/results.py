@@ -177,9 +177,9 @@ class Mobility(Result):
     """Time that was measured [ps]."""
     diffusivity_cm2_s: float | None
     """Tracer diffusion coefficient [cm²/s]; None where no diffusion is seen."""
-    standard_error_cm2_s: float | None
+    standard_error: float | None
     """Its standard error [cm²/s]."""
-    interval_95_cm2_s: tuple[float, float] | None
+    interval_95: tuple[float, float] | None
     """Interval that holds it with 95 % [cm²/s]."""
     upper_limit_cm2_s: float | None
     """Where no diffusion is seen, what it is at most, with 95 % [cm²/s]."""
@@ -201,9 +201,9 @@ class Mobility(Result):
     @property
     def text(self) -> str:
         """Say how the ion moves in one phrase."""
-        if self.diffusivity_cm2_s is None or self.interval_95_cm2_s is None:
+        if self.diffusivity_cm2_s is None or self.interval_95 is None:
             return f"no diffusion of {self.element} is seen, below {self.upper_limit_cm2_s or 0.0:.2g} cm²/s"
-        low, high = self.interval_95_cm2_s
+        low, high = self.interval_95
         return f"D of {self.element} is {self.diffusivity_cm2_s:.2g} ({low:.2g} to {high:.2g}) cm²/s"
 
     def rows(self) -> list[Row]:

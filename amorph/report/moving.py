@@ -26,7 +26,7 @@ def moving(run: FoundRun) -> list[Chart]:
         charts.append(displacements_by(f"msd-{number}", f"Mean-square displacement in the {name}", measured))
         series = f"{element}, {name}"
         rates[series] = [
-            Rate(one.measured_K, one.diffusivity_cm2_s, one.interval_95_cm2_s, one.upper_limit_cm2_s, one.survives)
+            Rate(one.measured_K, one.diffusivity_cm2_s, one.interval_95, one.upper_limit_cm2_s, one.survives)
             for one in found.values()
         ]
         if line is not None:

@@ -46,7 +46,7 @@ found = [
 for T, one in zip(temperatures, found, strict=True):
     lithium = one.ions["Li"]
     true = D_0 * np.exp(-E_A / (units.kB * T))
-    low, high = lithium.interval_95_cm2_s
+    low, high = lithium.interval_95
     print(f"{T:5.0f} K   D = {lithium.diffusivity_cm2_s:.2e}   [{low:.2e}, {high:.2e}]   true {true:.2e} cm²/s")
 
 # %%
@@ -64,11 +64,11 @@ plt.show()
 # Over temperatures, the activation energy, and what the line says of 300 K:
 
 line = arrhenius(found, "Li")
-low, high = line.activation_energy_interval_95_eV
+low, high = line.activation_energy_interval_95
 print(f"E_a = {line.activation_energy_eV:.3f} eV, 95 %: {low:.3f} to {high:.3f} (the walkers obey {E_A})")
 print(
     f"diffusion length in 1 h at 300 K: {line.diffusion_length_1h_nm:.0f} nm, 95 %: "
-    f"{line.diffusion_length_1h_interval_95_nm[0]:.0f} to {line.diffusion_length_1h_interval_95_nm[1]:.0f} nm"
+    f"{line.diffusion_length_1h_interval_95[0]:.0f} to {line.diffusion_length_1h_interval_95[1]:.0f} nm"
 )
 
 # %%

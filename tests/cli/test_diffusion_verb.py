@@ -38,7 +38,7 @@ def test_two_temperatures_give_an_activation_energy(amorph, files, tmp_path):
     called = amorph("diffusion", *files, "--charges", "Li=1", "--curves", "curves", "-o", "figure.svg", "--json", "-q")
     found = json.loads(called.out)
     expected = np.log(5.0) / (1 / 700 - 1 / 900) * 8.617333e-5
-    low, high = found["activation_energy_interval_95_eV"]
+    low, high = found["activation_energy_interval_95"]
     assert low < expected < high
     assert found["element"] == "Li"
     assert (tmp_path / "figure.svg").stat().st_size > 10_000
@@ -49,7 +49,7 @@ def test_two_temperatures_give_an_activation_energy(amorph, files, tmp_path):
 
 def test_figures_of_one_file_and_a_table(amorph, files):
     found = json.loads(amorph("diffusion", files[1], "--json").out)
-    low, high = found["ions"]["Li"]["interval_95_cm2_s"]
+    low, high = found["ions"]["Li"]["interval_95"]
     assert low < 0.1e-4 < high
     assert found["temperature_K"] == 900
     assert "at most" in amorph("diffusion", files[1]).out
@@ -77,7 +77,7 @@ def test_formats_without_times_need_the_interval(amorph, tmp_path, name):
     assert called.status == 2
     assert "--frame-interval-ps" in called.err
     found = json.loads(amorph("diffusion", name, "--frame-interval-ps", 0.1, "--json").out)
-    low, high = found["ions"]["Li"]["interval_95_cm2_s"]
+    low, high = found["ions"]["Li"]["interval_95"]
     assert low < 0.1e-4 < high
 
 

@@ -105,12 +105,9 @@ def mobility(kelvin, diffusivity, *, survives=True):
     judged |= {"n_frames": 1, "anions": ["O"], "melted": None, "space_group": None, "bragg_peak": None}
     judged |= dict.fromkeys(("bragg_peak_limit", "mean_square_displacement", "required_displacement"))
     found = {"model": "Toy", "element": "Mg", "temperature_K": kelvin, "measured_K": kelvin, "duration_ps": 1.0}
+    found |= {"diffusivity_cm2_s": diffusivity, "standard_error": None if diffusivity is None else 0.1 * diffusivity}
     found |= {
-        "diffusivity_cm2_s": diffusivity,
-        "standard_error_cm2_s": None if diffusivity is None else 0.1 * diffusivity,
-    }
-    found |= {
-        "interval_95_cm2_s": None,
+        "interval_95": None,
         "upper_limit_cm2_s": 1e-8,
         "conductivity_S_per_cm": None,
         "host_moved_A2": {},
@@ -149,7 +146,7 @@ def test_one_temperature_makes_no_line_and_says_why(tmp_path):
 
 def test_temperatures_too_near_each_other_make_no_line_at_room_temperature(tmp_path):
     found = activation(tmp_path, mobility(1000.0, 1.0e-6), mobility(1000.5, 1.001e-6))
-    assert found.line is None or np.isfinite(found.line.diffusivity_300K_interval_95_cm2_s).all()
+    assert found.line is None or np.isfinite(found.line.diffusivity_300K_interval_95).all()
 
 
 # the stages of a study

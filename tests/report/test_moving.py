@@ -68,7 +68,7 @@ def test_every_rate_stands_in_the_table_of_temperatures_a_limit_as_a_limit(chart
         assert row["of"].startswith(one.element)
         assert row["host_stands"] == str(one.survives)
         assert row["D_cm2_s"] == ("" if one.diffusivity_cm2_s is None else repr(one.diffusivity_cm2_s))
-        top = one.upper_limit_cm2_s if one.interval_95_cm2_s is None else one.interval_95_cm2_s[1]
+        top = one.upper_limit_cm2_s if one.interval_95 is None else one.interval_95[1]
         assert float(row["to_cm2_s"]) == top
 
 

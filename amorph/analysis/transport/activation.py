@@ -27,7 +27,7 @@ class Arrhenius(Result, Plottable):
     """Temperatures at which no diffusion is seen: a limit is no point of a line [K]."""
     activation_energy_eV: float
     """E_a [eV]."""
-    activation_energy_interval_95_eV: tuple[float, float]
+    activation_energy_interval_95: tuple[float, float]
     """Interval that holds it with 95 % [eV]."""
     prefactor_cm2_s: float
     """D0 [cm²/s]."""
@@ -35,21 +35,21 @@ class Arrhenius(Result, Plottable):
     """χ² per degree of freedom; None for two points. Where it is above 1 the errors grow by its root."""
     diffusivity_300K_cm2_s: float
     """D extrapolated to 300 K [cm²/s]."""
-    diffusivity_300K_interval_95_cm2_s: tuple[float, float]
+    diffusivity_300K_interval_95: tuple[float, float]
     """Interval that holds it with 95 %, as far as the line goes on to 300 K [cm²/s]."""
     diffusion_length_1h_nm: float
     """l_d = √(D t) of one hour at 300 K [nm]."""
-    diffusion_length_1h_interval_95_nm: tuple[float, float]
+    diffusion_length_1h_interval_95: tuple[float, float]
     """Interval that holds it with 95 % [nm]."""
 
     def table(self) -> list[dict[str, Any]]:
         """Give each figure with its interval."""
         named = {
-            "activation energy [eV]": (self.activation_energy_eV, self.activation_energy_interval_95_eV),
-            "D at 300 K [cm²/s]": (self.diffusivity_300K_cm2_s, self.diffusivity_300K_interval_95_cm2_s),
+            "activation energy [eV]": (self.activation_energy_eV, self.activation_energy_interval_95),
+            "D at 300 K [cm²/s]": (self.diffusivity_300K_cm2_s, self.diffusivity_300K_interval_95),
             "diffusion length, 1 h at 300 K [nm]": (
                 self.diffusion_length_1h_nm,
-                self.diffusion_length_1h_interval_95_nm,
+                self.diffusion_length_1h_interval_95,
             ),
         }
         return [
@@ -88,10 +88,10 @@ def arrhenius(measured: Sequence[Diffusion], element: str) -> Arrhenius:
             raise ValueError("a trajectory has no temperature, which an activation energy needs; give temperature_K")
         if (found := one.ions.get(element)) is None:
             raise ValueError(f"there is no {element} in a trajectory; the elements are {', '.join(one.ions)}")
-        if found.diffusivity_cm2_s is None or found.standard_error_cm2_s is None:
+        if found.diffusivity_cm2_s is None or found.standard_error is None:
             left_out.append(one.temperature_K)
         else:
-            points.append((one.temperature_K, found.diffusivity_cm2_s, found.standard_error_cm2_s))
+            points.append((one.temperature_K, found.diffusivity_cm2_s, found.standard_error))
     return fit_arrhenius(element, points, left_out)
 
 
@@ -155,11 +155,11 @@ def fit_arrhenius(
         temperatures_K=tuple(temperatures.tolist()),
         left_out_K=tuple(sorted(left_out_K)),
         activation_energy_eV=energy,
-        activation_energy_interval_95_eV=(energy - spread, energy + spread),
+        activation_energy_interval_95=(energy - spread, energy + spread),
         prefactor_cm2_s=float(np.exp(best[0])),
         misfit=misfit,
         diffusivity_300K_cm2_s=float(ends[0]),
-        diffusivity_300K_interval_95_cm2_s=(float(ends[1]), float(ends[2])),
+        diffusivity_300K_interval_95=(float(ends[1]), float(ends[2])),
         diffusion_length_1h_nm=float(lengths[0]),
-        diffusion_length_1h_interval_95_nm=(float(lengths[1]), float(lengths[2])),
+        diffusion_length_1h_interval_95=(float(lengths[1]), float(lengths[2])),
     )

@@ -43,9 +43,9 @@ class Tracer(Result):
     """Mean charge of its ions [e]; None where none was given."""
     diffusivity_cm2_s: float | None
     """Tracer diffusion coefficient [cm²/s]; None where no diffusion is seen."""
-    standard_error_cm2_s: float | None
+    standard_error: float | None
     """Its standard error [cm²/s]."""
-    interval_95_cm2_s: tuple[float, float] | None
+    interval_95: tuple[float, float] | None
     """Interval that holds it with 95 % [cm²/s]."""
     upper_limit_cm2_s: float | None
     """Where no diffusion is seen, what it is at most, with 95 % [cm²/s]; None where it is."""
@@ -61,7 +61,7 @@ class Tracer(Result):
     """Diffusion coefficient of the sum of all its ions' displacements [cm²/s]; None where none is seen."""
     conductivity_S_per_cm: float | None
     """Conductivity by its ions from that sum [S/cm]; None without it, a charge or a temperature."""
-    conductivity_interval_95_S_per_cm: tuple[float, float] | None
+    conductivity_interval_95: tuple[float, float] | None
     """Interval that holds it with 95 % [S/cm]: one sum has no neighbors to average over, so it is wide."""
     nernst_einstein_S_per_cm: float | None
     """Conductivity of ions that move independently [S/cm]."""
@@ -94,7 +94,7 @@ class Diffusion(Result, Plottable):
         """One row per element."""
         rows = []
         for element, found in self.ions.items():
-            low, high = found.interval_95_cm2_s or (None, found.upper_limit_cm2_s)
+            low, high = found.interval_95 or (None, found.upper_limit_cm2_s)
             rows.append(
                 {
                     "element": element,
@@ -106,8 +106,8 @@ class Diffusion(Result, Plottable):
                     "exponent": found.exponent,
                     "msd_A2": found.msd_A2,
                     "conductivity_S_per_cm": found.conductivity_S_per_cm,
-                    "of_at_least_S_per_cm": (found.conductivity_interval_95_S_per_cm or (None, None))[0],
-                    "to_S_per_cm": (found.conductivity_interval_95_S_per_cm or (None, None))[1],
+                    "of_at_least_S_per_cm": (found.conductivity_interval_95 or (None, None))[0],
+                    "to_S_per_cm": (found.conductivity_interval_95 or (None, None))[1],
                     "Haven_ratio": found.haven_ratio,
                 }
             )
@@ -217,8 +217,8 @@ def _tracer(
         ions=count,
         charge=charge,
         diffusivity_cm2_s=slope,
-        standard_error_cm2_s=None if slope is None else unit * line.error,
-        interval_95_cm2_s=None if slope is None else _scaled(line, unit),
+        standard_error=None if slope is None else unit * line.error,
+        interval_95=None if slope is None else _scaled(line, unit),
         upper_limit_cm2_s=None if slope is not None else unit * _limit(line, count, frames),
         start_ps=None if line.start is None else line.start * interval_ps,
         intercept_A2=line.intercept,
@@ -226,7 +226,7 @@ def _tracer(
         msd_A2=float(mean[-1]),
         collective_cm2_s=together,
         conductivity_S_per_cm=None if together is None or factor is None else factor * together,
-        conductivity_interval_95_S_per_cm=None if together is None or factor is None else _scaled(joint, factor * unit),
+        conductivity_interval_95=None if together is None or factor is None else _scaled(joint, factor * unit),
         nernst_einstein_S_per_cm=None if slope is None or factor is None else factor * slope,
         haven_ratio=None if slope is None or together is None else slope / together,
         curves={

@@ -27,7 +27,7 @@ class Rate:
     temperature_K: float
     diffusivity_cm2_s: float | None
     """D [cm²/s]; None where no diffusion is seen."""
-    interval_95_cm2_s: tuple[float, float] | None
+    interval_95: tuple[float, float] | None
     """Interval that holds it with 95 % [cm²/s]."""
     upper_limit_cm2_s: float | None
     """Where no diffusion is seen, what it is at most [cm²/s]."""
@@ -86,7 +86,7 @@ def activation(line: Arrhenius, measured: Sequence[Diffusion] = ()) -> Chart:
     """Draw D over the inverse temperature, with 95 % intervals, and the line down to room temperature."""
     element = line.element
     rates = [
-        Rate(one.temperature_K, ion.diffusivity_cm2_s, ion.interval_95_cm2_s, ion.upper_limit_cm2_s)
+        Rate(one.temperature_K, ion.diffusivity_cm2_s, ion.interval_95, ion.upper_limit_cm2_s)
         for one, ion in ((one, one.ions[element]) for one in measured)
         if one.temperature_K is not None
     ]
@@ -112,7 +112,7 @@ def diffusion_by_temperature(rates: Mapping[str, Sequence[Rate]], lines: Mapping
                 kelvin, fitted = fits[name]
                 axes.plot(1000 / kelvin, fitted, color=look["color"], linestyle=(0, (4, 2)), linewidth=1)
                 room = {"color": look["color"], "linewidth": 3, "alpha": 0.4}
-                axes.plot([1000 / 300.0] * 2, line.diffusivity_300K_interval_95_cm2_s, **room)
+                axes.plot([1000 / 300.0] * 2, line.diffusivity_300K_interval_95, **room)
         axes.set(xlabel="1000 K / T", ylabel="D [cm²/s]", yscale="log")
         if len(rates) > 1:
             axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
@@ -183,8 +183,8 @@ def _to_room_temperature(line: Arrhenius) -> Fit:
 def _rate(axes: Any, rate: Rate, look: Mapping[str, Any]) -> None:
     """Draw a point with its interval, or an arrow down from what it is at most."""
     at, hollow = 1000 / rate.temperature_K, {} if rate.stands else {"markerfacecolor": "none"}
-    if rate.diffusivity_cm2_s is not None and rate.interval_95_cm2_s is not None:
-        low, high = rate.interval_95_cm2_s
+    if rate.diffusivity_cm2_s is not None and rate.interval_95 is not None:
+        low, high = rate.interval_95
         error = [[rate.diffusivity_cm2_s - low], [high - rate.diffusivity_cm2_s]]
         axes.errorbar(at, rate.diffusivity_cm2_s, error, **look, **hollow)
     elif rate.upper_limit_cm2_s is not None:
@@ -196,10 +196,8 @@ def _rates_table(points: Sequence[Rate]) -> Columns:
     return {
         "temperature_K": [rate.temperature_K for rate in points],
         "D_cm2_s": [rate.diffusivity_cm2_s for rate in points],
-        "from_cm2_s": [None if rate.interval_95_cm2_s is None else rate.interval_95_cm2_s[0] for rate in points],
-        "to_cm2_s": [
-            rate.upper_limit_cm2_s if rate.interval_95_cm2_s is None else rate.interval_95_cm2_s[1] for rate in points
-        ],
+        "from_cm2_s": [None if rate.interval_95 is None else rate.interval_95[0] for rate in points],
+        "to_cm2_s": [rate.upper_limit_cm2_s if rate.interval_95 is None else rate.interval_95[1] for rate in points],
         "host_stands": [rate.stands for rate in points],
     }
 
@@ -209,7 +207,7 @@ def _said_of_line(name: str, points: Sequence[Rate], line: Arrhenius | None) -> 
     fallen = [f"{rate.temperature_K:.0f} K" for rate in points if not rate.stands]
     said = "no line goes through its temperatures"
     if line is not None:
-        low, high = line.activation_energy_interval_95_eV
+        low, high = line.activation_energy_interval_95
         said = (
             f"activation energy {line.activation_energy_eV:.3g} eV, {low:.3g} to {high:.3g} eV with 95 %; the thick "
             "line is the interval of what the line says of 300 K"

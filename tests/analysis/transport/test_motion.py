@@ -87,7 +87,7 @@ def test_a_step_of_half_a_cell_is_refused():
 def test_a_known_diffusion_is_found_and_the_host_is_bounded():
     found, host = diffusing(800.0, 0.02, np.random.default_rng(5))
     lithium, oxygen = found.ions["Li"], found.ions["O"]
-    low, high = lithium.interval_95_cm2_s
+    low, high = lithium.interval_95
     mass = host.get_masses()[host.symbols == "Li"].sum() / host.get_masses().sum()
     assert low < 2e-6 * (1 - mass / 32) < high
     assert oxygen.diffusivity_cm2_s is None
@@ -127,14 +127,14 @@ def test_the_activation_energy_of_an_exact_law_is_found():
     measured = []
     for temperature in (600.0, 800.0, 1100.0):
         value = 1e-3 * np.exp(-0.4 / (units.kB * temperature))
-        ion = replace(found.ions["Li"], diffusivity_cm2_s=value, standard_error_cm2_s=1e-3 * value)
+        ion = replace(found.ions["Li"], diffusivity_cm2_s=value, standard_error=1e-3 * value)
         measured.append(replace(found, temperature_K=temperature, ions={"Li": ion}))
     line = arrhenius(measured, "Li")
     assert line.activation_energy_eV == pytest.approx(0.4, abs=1e-9)
     expected = 1e-3 * np.exp(-0.4 / (units.kB * 300.0))
     assert line.diffusivity_300K_cm2_s == pytest.approx(expected, rel=1e-6)
     assert line.diffusion_length_1h_nm == pytest.approx(1e7 * np.sqrt(3600 * expected), rel=1e-6)
-    low, high = line.activation_energy_interval_95_eV
+    low, high = line.activation_energy_interval_95
     assert low < 0.4 < high
 
 
