@@ -25,8 +25,8 @@ ERROR: Final = "_standard_error"
 _DUST: Final = 1e-9
 """What rounding leaves of 0, in Å, eV, shares and the like, whose scale is 1, and beside larger numbers."""
 
-_DECADES: Final = ("cm²/s", "S/cm")
-"""Units of what has no scale: a diffusion coefficient of 1e-13 is small, and not 0."""
+_DECADES: Final = ("cm²/s", "S/cm", "standard error", "interval 95")
+"""Units and names of what has no scale: a diffusion coefficient of 1e-13 is small, and not 0, nor is its error."""
 
 
 def keyed(name: str, unit: str) -> str:

@@ -148,6 +148,8 @@ def test_values_are_written_for_people(value, text):
 def test_what_has_no_scale_is_never_taken_for_0():
     assert text_of(3e-13, heading("D_cm2_s")) == text_of(3e-13, "D at 300 K [cm²/s]") == "3e-13"
     assert text_of((1e-13, 2e-5), heading("interval_S_per_cm")).startswith("1e-13")
+    assert text_of((1e-13, 2e-5), heading("conductivity_interval_95")).startswith("1e-13")
+    assert text_of(3e-13, heading("standard_error")) == "3e-13"
     assert text_of(-1.7e-14, "barrier [eV]") == "0"
 
 
