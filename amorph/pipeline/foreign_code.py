@@ -12,8 +12,8 @@ from typing import Any
 
 from amorph.run import sha256_of
 
-WORKS_IN = "directory"
-"""ASE's name for the folder that a calculator works in: what it holds is no input."""
+WRITES_TO = frozenset({"directory", "label", "logfile", "outdir", "tmp_dir", "tmpdir", "txt", "workdir"})
+"""Names, in ASE and elsewhere, of the files and folders that a calculator writes: what they hold is no input."""
 
 
 def code_files(module: str) -> dict[str, Path]:
@@ -90,14 +90,14 @@ def given_files(name: str, value: Any) -> dict[str, str]:
     if isinstance(value, Mapping | list | tuple):
         parts = value.items() if isinstance(value, Mapping) else enumerate(value)
         return {key: digest for part, one in parts for key, digest in given_files(f"{name}.{part}", one).items()}
-    if not isinstance(value, str) or "\0" in value:
+    if not isinstance(value, str) or "\0" in value or name.rpartition(".")[2].lower() in WRITES_TO:
         return {}
     path = Path(value)
     try:
         if path.is_file():
             return {name: sha256_of(path)}
         # A folder that we stand in holds what is being made.
-        inputs = path.is_dir() and not Path.cwd().is_relative_to(path.resolve()) and name.rpartition(".")[2] != WORKS_IN
+        inputs = path.is_dir() and not Path.cwd().is_relative_to(path.resolve())
         return {name: _of_folder(path)} if inputs else {}
     except OSError:  # too long for a name, say
         return {}

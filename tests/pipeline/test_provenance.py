@@ -101,7 +101,13 @@ def test_files_within_arguments_and_folders_are_digested_but_the_one_that_is_wor
     for name in ("models/a/weights", "models/b", "scratch/log"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1")
-    arguments = {"model": ["models/b", {"folder": "models"}], "directory": "scratch", "root": ".", "kind": "x" * 5000}
+    arguments = {
+        "model": ["models/b", {"folder": "models"}],
+        "directory": "scratch",
+        "root": ".",
+        "input_data": {"outdir": "scratch"},
+        "kind": "x" * 5000,
+    }
     table = {"factory": "toys:Ions", "model": None, "arguments": arguments}
 
     def given():

@@ -75,6 +75,9 @@ class Bond:
     def as_looked_up(self, origin: Mapping[str, Any]) -> "Bond":
         """Give the bond that was resolved from given numbers the set and source that these were looked up with."""
         found = parameters_of(origin)
+        if not found:
+            unknown = tuple(replace(each, source="not kept in the file") for each in self.parameters)
+            return replace(self, parameters=unknown)
         if [(each.r0, each.b) for each in found] != [(each.r0, each.b) for each in self.parameters]:
             return self
         return replace(self, parameters=found, anions=str(origin.get("anions", self.anions)))

@@ -77,9 +77,9 @@ def _size(element: str, state: float) -> float:
 
 
 def told_note(why: str, states: Mapping[str, float], reference: str) -> str:
-    """Say, in the log too, that the reference says nothing of a structure, and which crystals of the table would."""
-    ions = [(symbol, round(state)) for symbol, state in states.items() if state == round(state)]
-    named = [entry.name for ion in ions if (entry := BINARY_OXIDES.get(ion)) and entry.name != REFERENCE]
+    """Say, in the log too, that the reference says nothing of a structure, and which crystal of its network would."""
+    formers = _OPEN_NETWORKS.intersection(states)
+    named = sorted(entry.name for ion in formers if (entry := BINARY_OXIDES.get((ion, round(states[ion])))))
     remedy = f", such as {' or '.join(named)}" if named else ""
     note = (
         f"{reference} is no reference for {why}: f_V counts what any such structure has; give oxygen_volume of a dense "
