@@ -31,10 +31,13 @@ _COUNTS: Final[Mapping[str, tuple[tuple[str, re.Pattern[bytes]], ...]]] = {
         ("atoms", re.compile(rb"Number of particles\s*=\s*(\d+)")),
         ("columns", re.compile(rb"entry_count\s*=\s*(\d+)")),
     ),
-    "cube": (("atoms", re.compile(rb"[^\n]*\n[^\n]*\n[ \t]*[+-]?(\d+)")),),
+    "cube": (("atoms", re.compile(rb"\A[^\n]*\n[^\n]*\n[ \t]*[+-]?(\d+)")),),
     "xsf": (("atoms", re.compile(rb"PRIMCOORD[^\n]*\n\s*(\d+)")),),
 }
 """Numbers of which ASE takes memory for as many lines or words before it has seen them."""
+
+_HEAD: Final = 100_000
+"""Bytes that the first lines of a CUBE take at most."""
 
 
 def read_ase(path: Path, index: str, kind: str) -> list[Atoms]:
@@ -97,8 +100,8 @@ def _check_counts(path: Path, kind: str) -> None:
     """Refuse a number that the file has not as many lines for, each of a sign and an end."""
     content = path.read_bytes()
     for what, pattern in _COUNTS[kind]:
-        # the first lines of a CUBE; of the others whatever line says it
-        numbers = pattern.findall(content) if kind != "cube" else [found[1]] if (found := pattern.match(content)) else []
+        # a CUBE says it in its first lines, the others in any
+        numbers = pattern.findall(content, 0, _HEAD if kind == "cube" else len(content))
         if (most := max(map(int, numbers), default=0)) > (len(content) + 1) // 2:
             raise RefusedError(f"counts {most} {what} and has not as many lines; give a whole file")
 
