@@ -166,6 +166,13 @@ def test_elements_that_are_not_named_are_not_invented(frames, name, names):
         frames(name, vasp_header(names=names) + "Direct\n" + coordinates(0))
 
 
+@pytest.mark.parametrize("counts", ["0", "000", "0 0"])
+def test_a_header_of_no_atoms_ends_the_reading(frames, counts):
+    for name in ("XDATCAR", "POSCAR"):
+        with pytest.raises(ValueError, match="counts no atoms"):
+            frames(name, vasp_header(counts=counts) + "Direct\n" + coordinates(0))
+
+
 @pytest.mark.parametrize("separator", ["", "Konfig= {}", "Direct configuration= {}", "step {} of 3", " {}"])
 def test_any_separator_of_an_xdatcar(frames, separator):
     text = vasp_header() + "".join(f"{separator.format(k)}\n{coordinates(k)}" for k in range(3))
@@ -284,7 +291,7 @@ def test_many_rows_are_read_in_less_memory_than_their_words_take():
     assert peak < 200 * len(rows)  # a list of three short words takes 270 bytes, three numbers 24
     np.testing.assert_array_equal(found[:, 2], np.arange(200_000))
     rows[123_456] = "0.1 0.2 x\n"
-    with pytest.raises(RefusedError, match="'0.1 0.2 x' in line 123466"):
+    with pytest.raises(RefusedError, match=r"'0\.1 0\.2 x' in line 123466"):
         vectors(rows, 10)
 
 
