@@ -1,7 +1,7 @@
 """Kills and damaged files, counted: every run goes on, and ends with the bytes of one that nothing interrupted.
 
 Run ``python benchmarks/faults.py``; ``--quick`` does a tenth of it, ``--calls`` the faults at system calls alone,
-``--flips`` the flipped bits alone. The
+``--flips`` the flipped bits alone, 1000 or as many as it is given. The
 runs are those of the tests: a toy of ions through every stage, and a small one of CHGNet in processes of their own.
 """
 
@@ -159,7 +159,10 @@ def flip_bits(folder: Path, number: int) -> None:
     """Flip bits in files of a finished and of two half-done runs, one at a time."""
     folder.mkdir()
     with Flips(folder, seed=4) as flips:
-        told = sum(flips(*flip) for flip in flips.drawn(number))
+        told = 0
+        for count, flip in enumerate(flips.drawn(number), 1):
+            told += flips(*flip)
+            sys.stderr.write(f"flip {count}: {flip[0].name}/{flip[1]}, bit {flip[3]} of byte {flip[2]}\n")
         sys.stdout.write(
             f"{number} flipped bits in {len(flips.files)} files: {told} told, {number - told} without effect\n\n"
         )
@@ -180,15 +183,17 @@ def main() -> None:
     """Run all, or a tenth of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the faults, the kills and the files")
-    parser.add_argument("--flips", action="store_true", help="nothing but flipped bits in the files of runs")
+    parser.add_argument(
+        "--flips", type=int, nargs="?", const=1000, metavar="NUMBER", help="nothing but so many flipped bits (1000)"
+    )
     parser.add_argument("--calls", action="store_true", help="nothing but the faults at system calls")
     chosen = parser.parse_args()
     share = 10 if chosen.quick else 1
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if not chosen.calls:
-            flip_bits(folder / "flips", 1000 // share)
-        if chosen.flips:
+            flip_bits(folder / "flips", (chosen.flips or 1000) // share)
+        if chosen.flips is not None:
             return
         fail_calls(folder / "calls", 1000 // share)
         if chosen.calls:

@@ -1,19 +1,21 @@
-"""A CIF against ASE's reader, in P 1 and under a group of eight operations; and the seconds that 10 648 atoms take.
+"""A CIF against ASE's reader, in P 1 and under a group of eight operations; and what files of 1.4 million atoms take.
 
-Run ``python benchmarks/reading.py``. Cells and distances of both are compared; ours checks formula, occupancies and
-shared sites as well.
+Run ``python benchmarks/reading.py``; ``--large`` reads the large files alone. Cells and distances of both are compared;
+ours checks formula, occupancies and shared sites as well.
 """
 
 import argparse
+import subprocess
+import sys
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import gemmi
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
-from ase.io import read as ase_read
+from ase.io import read as ase_read, write as write_trajectory
 from timing import Comparison, compare, show
 
 from amorph.export import write_structure
@@ -44,15 +46,76 @@ def rows(*, quick: bool = False) -> list[Comparison]:
     return found
 
 
-def large() -> None:
-    """Print the processor time of a large file, whose duplicates ASE would look for in minutes."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "large.cif"
-        _plain(path, 11)
-        read_structure(path)
-        started = time.process_time()
-        number = len(read_structure(path))
-        print(f"CIF in P 1, {number} atoms: {time.process_time() - started:.2f} s of processor time")
+LARGE = {
+    "CIF": "a.cif",
+    "POSCAR": "POSCAR",
+    "XDATCAR": "XDATCAR",
+    "extended XYZ": "a.extxyz",
+    "extended XYZ, ions": "ions.extxyz",
+    "LAMMPS dump": "a.lammpstrj",
+    "LAMMPS dump, ions": "ions.lammpstrj",
+    "LAMMPS data": "a.data",
+    "XSF": "a.xsf",
+    "DFTB+ gen": "a.gen",
+    "ASE trajectory": "a.traj",
+}
+"""Formats that are read at once with many atoms, and names of their files."""
+READ = """
+import sys, time
+from amorph.reading import read_structure
+begun, used = time.perf_counter(), time.process_time()
+number = len(read_structure(sys.argv[1]))
+begun, used = time.perf_counter() - begun, time.process_time() - used
+peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(f"{number} atoms: {begun:.1f} s, {used:.1f} s of processor time, {peak / 1e6:.2f} GB")
+"""
+"""Reads a file and prints the time it took, and the most memory that the process has had, modules and all."""
+
+
+def large(repeats: int) -> None:
+    """Print what reading MgO in that many cells along each axis takes, each format in a process of its own."""
+    atoms = bulk("MgO", "rocksalt", a=4.212, cubic=True).repeat(repeats)
+    atoms.rattle(0.05, seed=0)
+    for kind, name in LARGE.items():
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / name
+            if path.suffix == ".traj":
+                write_trajectory(path, atoms)
+            else:
+                with path.open("w") as file:
+                    file.writelines(_text(name, atoms))
+            said = subprocess.run([sys.executable, "-c", READ, path], check=True, capture_output=True, text=True).stdout
+            print(f"{kind}, {path.stat().st_size / 1e6:.0f} MB, {said.strip()}", flush=True)
+
+
+def _text(name: str, atoms: Atoms) -> Iterator[str]:
+    """Write a file of a format as its own programs do."""
+    number, edge, suffix = len(atoms), atoms.cell.lengths()[0], name.rpartition(".")[2]
+    lattice = f"{edge} 0 0\n0 {edge} 0\n0 0 {edge}\n"
+    names = np.array(["O2-", "Mg2+"] if name.startswith("ions") else ["O", "Mg"])[(atoms.numbers == 12).astype(int)]
+    if suffix in {"POSCAR", "XDATCAR"}:
+        atoms, names = atoms[np.argsort(atoms.numbers)[::-1]], [""] * number
+    places = atoms.get_scaled_positions() if suffix in {"cif", "POSCAR", "XDATCAR"} else atoms.positions
+    columns = [f"_atom_site_{name}\n" for name in ("label", "type_symbol", "fract_x", "fract_y", "fract_z")]
+    sides = "".join(f"_cell_{name} {90 if 'angle' in name else edge}\n" for name in NAMES)
+    bounds = "".join(f"0 {edge} {axis}lo {axis}hi\n" for axis in "xyz")
+    yield {
+        "cif": f"data_a\n{sides}loop_\n{''.join(columns)}",
+        "POSCAR": f"MgO\n1.0\n{lattice}Mg O\n{number // 2} {number // 2}\nDirect\n",
+        "XDATCAR": f"MgO\n1.0\n{lattice}Mg O\n{number // 2} {number // 2}\nDirect configuration= 1\n",
+        "extxyz": f'{number}\nLattice="{" ".join(lattice.split())}" Properties=species:S:1:pos:R:3 pbc="T T T"\n',
+        "lammpstrj": f"ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n{number}\nITEM: BOX BOUNDS pp pp pp\n"
+        f"{3 * f'0 {edge}{chr(10)}'}ITEM: ATOMS id element x y z\n",
+        "data": f"MgO\n\n{number} atoms\n2 atom types\n{bounds}\nMasses\n\n1 15.999\n2 24.305\n\nAtoms # atomic\n\n",
+        "xsf": f"CRYSTAL\nPRIMVEC\n{lattice}PRIMCOORD\n{number} 1\n",
+        "gen": f"{number} S\nO Mg\n",
+    }[suffix]
+    begin = {"cif": "{name}{k} {name} ", "extxyz": "{name} ", "lammpstrj": "{k} {name} ", "data": "{k} {kind} "}
+    row = begin.get(suffix, {"xsf": "{z} ", "gen": "{k} {kind} "}.get(suffix, "")) + "{x:.8f} {y:.8f} {z_:.8f}\n"
+    for k, (name_, z, (x, y, z_)) in enumerate(zip(names, atoms.numbers, places.tolist(), strict=True), 1):
+        yield row.format(k=k, name=name_, kind=1 + (z == 12), z=z, x=x, y=y, z_=z_)
+    if suffix == "gen":
+        yield f"0 0 0\n{lattice}"
 
 
 def _plain(path: Path, repeats: int) -> None:
@@ -86,6 +149,8 @@ def _agreement(ours: Atoms, theirs: Atoms) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small files: to see that it runs")
-    show(rows(quick=(quick := parser.parse_args().quick)))
-    if not quick:
-        large()
+    parser.add_argument("--large", action="store_true", help="nothing but the large files")
+    chosen = parser.parse_args()
+    if not chosen.large:
+        show(rows(quick=chosen.quick))
+    large(5 if chosen.quick else 56)

@@ -49,6 +49,13 @@ def tiny_study():
     return text + "[voids]\nspacing = 1.0\n[control]\ncrystal = false\n"
 
 
+def moving_study():
+    """The stages that the tiny study leaves out: the crystal, moving ions and their removal, of glass and crystal."""
+    text = tiny_study().replace("crystal = false", "crystal = true").replace("[voids]\nspacing = 1.0\n", "")
+    text += "[diffusion]\ntemperatures_K = [600]\nduration_ps = 0.07\nequilibration_ps = 0.004\nsample_every = 1\n"
+    return text + "[voltage]\nremoved = [0.0, 1.0]\nchoices = 1\n"
+
+
 def built_injector(folder):
     """Compile faulty.c; returns the path of the library."""
     library = folder / "faulty.so"
@@ -79,10 +86,10 @@ class Fault:
 class Trials:
     """Runs of the toy, each with a fault."""
 
-    def __init__(self, folder, seed):
+    def __init__(self, folder, seed, text=None):
         self.folder, self.rng = Path(folder), np.random.default_rng(seed)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.study = written(self.folder / "study.toml", tiny_study())
+        self.study = written(self.folder / "study.toml", text or tiny_study())
 
     def __enter__(self):
         self.runs = Runs(library=built_injector(self.folder)).__enter__()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dying import HERE, Runs, kill_checkpoints
-from faulting import Trials
+from faulting import Trials, moving_study
 from toy_run import BRIEF, assert_same, content, written
 
 from amorph.run import read_checkpoint, write_checkpoint
@@ -87,6 +87,18 @@ def trials(tmp_path_factory):
 def test_a_call_that_goes_wrong_is_told_or_without_effect_and_costs_no_byte(trials, number):
     seen = {(fault.act, trials(fault)) for fault in (trials.draw() for _ in range(number))}
     assert len(seen) > 3  # kinds of fault with their outcomes
+
+
+@pytest.mark.slow
+def test_a_call_that_goes_wrong_in_a_run_of_crystal_diffusion_and_voltage(tmp_path):
+    if shutil.which("cc") is None:
+        unable("there is no C compiler here")
+    with Trials(tmp_path, seed=0, text=moving_study()) as trials:
+        names = {stage.name for stage in trials.stages}
+        assert {"voltage", "diffusion_600K"} <= {name.partition("_")[2] for name in names}
+        assert any(stage.parts[0] == "crystal" for stage in trials.stages)
+        seen = {(fault.act, trials(fault)) for fault in (trials.draw() for _ in range(12))}
+    assert len(seen) > 3
 
 
 # a disk of its own

@@ -1,7 +1,7 @@
 """What ASE reads for amorph: only formats whose readers open the one file that the user named."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -26,6 +26,19 @@ READ: Final = frozenset(
 """Formats of ASE that are read as ASE reads them. Of the others some open further files (octopus-in, onetep-in, xtd,
 res), start a program (castep-cell), are databases or folders, or hold no crystal."""
 
+_COUNTS: Final[Mapping[str, tuple[tuple[str, re.Pattern[bytes]], ...]]] = {
+    "cfg": (
+        ("atoms", re.compile(rb"Number of particles\s*=\s*(\d+)")),
+        ("columns", re.compile(rb"entry_count\s*=\s*(\d+)")),
+    ),
+    "cube": (("atoms", re.compile(rb"\A[^\n]*\n[^\n]*\n[ \t]*[+-]?(\d+)")),),
+    "xsf": (("atoms", re.compile(rb"PRIMCOORD[^\n]*\n\s*(\d+)")),),
+}
+"""Numbers of which ASE takes memory for as many lines or words before it has seen them."""
+
+_HEAD: Final = 100_000
+"""Bytes that the first lines of a CUBE take at most."""
+
 
 def read_ase(path: Path, index: str, kind: str) -> list[Atoms]:
     """Read frames with ASE, where their format is one that opens no other file.
@@ -42,7 +55,7 @@ def read_ase(path: Path, index: str, kind: str) -> list[Atoms]:
     Raises
     ------
     RefusedError
-        ASE has a reader for it that is not used.
+        ASE has a reader for it that is not used; it counts more atoms than it has lines.
     Exception
         Whatever ASE raises on a damaged file.
     """
@@ -55,6 +68,8 @@ def read_ase(path: Path, index: str, kind: str) -> list[Atoms]:
         raise UnknownFileTypeError(kind)
     if kind == "xsd":
         _check_xsd(path)
+    if kind in _COUNTS:
+        _check_counts(path, kind)
     if kind == "vasp-xml" and b"</modeling>" not in path.read_bytes()[-200:]:
         note("the run has not ended; its finished steps are read")
     own: dict[str, Callable[[Path, str], Any]] = {"vasp-out": _read_outcar, "traj": _read_traj}
@@ -79,6 +94,16 @@ def _read_traj(path: Path, index: str) -> Any:
     """Read an ASE trajectory from a map of it: of a file ASE takes memory for as many bytes as a number in it says."""
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
         return ase_read(content, index=index, format="traj")
+
+
+def _check_counts(path: Path, kind: str) -> None:
+    """Refuse a number that the file has not as many lines for, each of a sign and an end."""
+    content = path.read_bytes()
+    for what, pattern in _COUNTS[kind]:
+        # a CUBE says it in its first lines, the others in any
+        numbers = pattern.findall(content, 0, _HEAD if kind == "cube" else len(content))
+        if (most := max(map(int, numbers), default=0)) > (len(content) + 1) // 2:
+            raise RefusedError(f"counts {most} {what} and has not as many lines; give a whole file")
 
 
 def _check_xsd(path: Path) -> None:

@@ -1,8 +1,10 @@
 """CIF and magnetic CIF, read by gemmi and held against what they say of themselves."""
 
+import gc
 import re
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from math import isnan, nan
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,10 +65,23 @@ def read_cif(path: Path, block: str | None = None) -> list[tuple[str, Disordered
     found = []
     for name, tags in chosen.items():
         try:
-            found.append((name, _crystal(tags)))
+            with _uncollected():
+                found.append((name, _crystal(tags)))
         except RefusedError as error:
             raise error if len(blocks) == 1 else RefusedError(f"(block {name}) {error}") from None
     return found
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep Python from searching millions of rows for cycles again and again; they have none."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 _SITES: Final = {"_atom_site_fract_x", "_atom_site_label", "_atom_site_type_symbol"}
@@ -187,7 +202,7 @@ def _rows(tags: Tags) -> list[Row]:
         if not 0 < filled < 2:
             raise RefusedError(f"gives {label or symbol} the occupancy {occupancy}; it must lie between 0 and 1")
         element, state = species_of(label, symbol, formula)
-        if not np.isnan(known := states.get(symbol, float("nan"))):
+        if not isnan(known := states.get(symbol, nan)):
             state = known
         x, y, z = map(number_of, position)
         share = Share(element, filled, state, label or symbol)
@@ -212,7 +227,7 @@ def _implausibility(crystal: DisorderedCrystal, spread: float, tags: Tags) -> tu
     if (formula := _formula(tags)) is not None:
         wrong = _mismatch(_content(crystal), _slack(crystal), *formula)[0]
     positions = crystal.positions
-    atoms = Atoms(np.ones(len(positions)), scaled_positions=positions, cell=crystal.cell, pbc=True)
+    atoms = Atoms(numbers=np.ones(len(positions), dtype=int), scaled_positions=positions, cell=crystal.cell, pbc=True)
     shortest = next((float(d.min()) for cutoff in (1.0, 4.0) if (d := pair_list(atoms, cutoff).d).size), 4.0)
     return wrong, spread > 0.05 or shortest < 0.9, len(atoms), -shortest
 
@@ -221,11 +236,10 @@ def _content(crystal: DisorderedCrystal) -> dict[str, float]:
     """Give the number of each element in the cell, by occupancy where it is disordered."""
     content: dict[str, float] = {}
     for site in crystal.sites:
-        shares = {site.shares[0].element: 1.0} if site.is_whole else {}
-        for share in () if site.is_whole else site.shares:
-            shares[share.element] = shares.get(share.element, 0.0) + share.occupancy
-        for element, occupancy in shares.items():
-            content[element] = content.get(element, 0.0) + occupancy * len(site.positions)
+        whole = site.is_whole
+        for share in site.shares[:1] if whole else site.shares:
+            occupancy = 1.0 if whole else share.occupancy
+            content[share.element] = content.get(share.element, 0.0) + occupancy * len(site.positions)
     for each in (each for assembly in crystal.assemblies for each in assembly.alternatives):
         for share in each.shares:
             content[share.element] = content.get(share.element, 0.0) + each.occupancy * len(each.positions)

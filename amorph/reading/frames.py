@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import Final, TextIO, TypeVar
 
 import numpy as np
@@ -13,6 +14,8 @@ from amorph.reading.files import RefusedError, note
 
 T = TypeVar("T")
 _FORTRAN: Final = re.compile(r"(?<=[\d.])[dD](?=[+-]?\d)")
+_BLOCK: Final = 50_000
+"""Rows whose words are kept at a time."""
 
 
 class Unfinished(Exception):
@@ -58,12 +61,10 @@ class Lines:
             raise RefusedError(f"counts {number} atoms; correct it")
         if number > self.most:
             raise RefusedError(f"counts {number} atoms and has not as many lines; give a whole file")
-        rows: list[str] = []
-        while len(rows) < number:
-            line = self._held.pop() if self._held else self._file.readline()
-            if not line:
-                raise Unfinished(f"it counts {number} atoms and has {len(rows)} lines of them")
-            rows.append(line)
+        rows = [self._held.pop() for _ in range(min(number, len(self._held)))]
+        rows += islice(self._file, number - len(rows))
+        if len(rows) < number:
+            raise Unfinished(f"it counts {number} atoms and has {len(rows)} lines of them")
         self.number += number
         if rows and not rows[-1].endswith("\n") and _breaks_off(rows):
             raise Unfinished("its last line breaks off")
@@ -135,7 +136,13 @@ def chosen(frames: Iterator[T], index: str) -> list[T]:
 
 def plain_numbers(text: str) -> str:
     """Write the exponents of Fortran, 1.5D-01, as everybody reads them."""
-    return _FORTRAN.sub("e", text)
+    return _FORTRAN.sub("e", text) if "D" in text or "d" in text else text
+
+
+def word_of(row: str, column: int) -> str:
+    """Give one word of a row, counted from 0; nothing where it has fewer."""
+    words = row.split(maxsplit=column + 1)
+    return words[column] if len(words) > column else ""
 
 
 def vectors(rows: list[str], first: int) -> NDArray[np.float64]:
@@ -146,6 +153,11 @@ def vectors(rows: list[str], first: int) -> NDArray[np.float64]:
     RefusedError
         A row, counted from line `first` of the file on, has none.
     """
+    blocks = [_block(rows[k : k + _BLOCK], first + k) for k in range(0, len(rows), _BLOCK)]
+    return np.concatenate([np.empty((0, 3)), *blocks])
+
+
+def _block(rows: list[str], first: int) -> NDArray[np.float64]:
     table = [plain_numbers(row).split()[:3] for row in rows]
     try:
         found = np.array(table, dtype=np.float64).reshape(-1, 3)

@@ -51,9 +51,9 @@ def species_of(label: str, symbol: str, formula: Set[str]) -> tuple[str, float |
 
 def _names_another(label: str, element: str) -> bool:
     """Tell whether a label that begins with its element names another one behind it, as NiMn or Li1Ni."""
-    if element in _BOUND or not label.startswith(element):
+    if element in _BOUND or not label.startswith(element) or (rest := label[len(element) :]).isdecimal():
         return False
-    return any(other != element and other in atomic_numbers for other in _SYMBOL.findall(label[len(element) :]))
+    return any(other != element and other in atomic_numbers for other in _SYMBOL.findall(rest))
 
 
 def _by_label(label: str, formula: Set[str]) -> tuple[str, float | None] | None:

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,7 @@ from ase.io.lammpsdata import read_lammps_data
 from ase.io.lammpsrun import read_lammps_dump_text
 
 from amorph.reading.files import RefusedError, text_of
-from amorph.reading.frames import Lines, Unfinished, chosen, frames_of
+from amorph.reading.frames import Lines, Unfinished, chosen, frames_of, word_of
 from amorph.reading.sites import ion_of
 
 _NAMING: Final = ("element", "typelabel")
@@ -82,13 +82,10 @@ def _dumped(frame: list[str], elements: Sequence[str] | None) -> Atoms:
     if elements is None and naming is None and "mass" not in columns:
         raise _nameless()
     if naming is not None:
-        table = [row.split() for row in rows]
-        names = [row[naming] if len(row) > naming else "" for row in table]
+        names = [word_of(row, naming) for row in rows]
         ions = {name: _ion(name) if elements is None else ("H", None) for name in set(names)}
-        for row, name in zip(table, names, strict=True):
-            if len(row) > naming:
-                row[naming] = ions[name][0]
-        rows = [" ".join(row) + "\n" for row in table]
+        if any(name != element for name, (element, _) in ions.items()):
+            rows = [_renamed(row, naming, ions) for row in rows]
         states = {name: state for name, (_, state) in ions.items()}
         columns = ["element" if k == naming else column for k, column in enumerate(columns)]
     text = "".join([*frame[:begin], f"ITEM: ATOMS {' '.join(columns)}\n", *rows])
@@ -98,9 +95,17 @@ def _dumped(frame: list[str], elements: Sequence[str] | None) -> Atoms:
     if states and None not in states.values():
         order = np.arange(len(names))
         if "id" in columns:
-            order = np.argsort([int(row[columns.index("id")]) for row in table])
+            order = np.argsort([int(word_of(row, columns.index("id"))) for row in rows])
         atoms.set_array("oxidation_states", np.array([states[names[k]] for k in order], dtype=np.float64))
     return atoms
+
+
+def _renamed(row: str, naming: int, ions: Mapping[str, tuple[str, float | None]]) -> str:
+    """Write the element in the place of the name of an ion."""
+    words = row.split()
+    if len(words) > naming:
+        words[naming] = ions[words[naming]][0]
+    return " ".join(words) + "\n"
 
 
 def read_data(path: Path, elements: Sequence[str] | None) -> Atoms:

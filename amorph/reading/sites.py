@@ -122,7 +122,8 @@ def _sharing(
     Where the identity is `alone` no symmetry explains full rows of one element near each other: they stay two atoms.
     """
     owner = np.repeat(np.arange(len(orbits)), [len(orbit) for orbit in orbits])
-    everything = Atoms(np.ones(len(owner)), scaled_positions=np.concatenate(orbits), cell=cell, pbc=True)
+    positions = np.concatenate(orbits)
+    everything = Atoms(numbers=np.ones(len(owner), dtype=int), scaled_positions=positions, cell=cell, pbc=True)
     pairs = pair_list(everything, 2.0 * MERGED)
     close = (pairs.d < MERGED) & (owner[pairs.i] > owner[pairs.j])
     same = close & (pairs.d < _REPEATED)

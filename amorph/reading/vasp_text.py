@@ -150,7 +150,9 @@ def _header(lines: Lines) -> Header | None:
     symbols = [element[0] for element in elements if element is not None]
     if len(symbols) < len(numbers):
         raise RefusedError("names no elements; write their symbols as a line above the numbers of atoms")
-    if (atoms := sum(numbers)) > lines.most:
+    if not (atoms := sum(numbers)):
+        raise RefusedError("counts no atoms; correct the numbers below the elements")
+    if atoms > lines.most:
         raise RefusedError(f"counts {atoms} atoms and has not as many lines; give a whole file")
     every = [symbol for symbol, number in zip(symbols, numbers, strict=True) for _ in range(number)]
     return Header(cell * scale, scale, every)

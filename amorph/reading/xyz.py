@@ -11,7 +11,7 @@ from ase.data import atomic_numbers
 from ase.io.extxyz import read_xyz
 
 from amorph.reading.files import RefusedError
-from amorph.reading.frames import Lines, chosen, frames_of, plain_numbers
+from amorph.reading.frames import Lines, chosen, frames_of, plain_numbers, word_of
 from amorph.reading.sites import ion_of
 
 _PROPERTIES: Final = re.compile(r'\bProperties="?([^"\s]+)')
@@ -49,19 +49,19 @@ def _parsed(frame: list[str]) -> Atoms:
     head, rows = frame[:2], frame[2 : 2 + number]
     states = None
     if (column := _species_column(frame[1])) is not None:
-        words = [row.split() for row in rows]
-        species = [row[column] if len(row) > column else "" for row in words]
+        species = [word_of(row, column) for row in rows]
         if any(word.capitalize() not in atomic_numbers for word in set(species)):
             known = {word: ion_of(word) for word in set(species)}
             if stranger := next((word for word, ion in known.items() if ion is None), None):
                 raise RefusedError(f"has an atom of '{stranger[:20]}', which is no element; give chemical symbols")
             ions = [ion for word in species if (ion := known[word]) is not None]
+            words = [row.split() for row in rows]
             for row, (element, _) in zip(words, ions, strict=True):
                 row[column] = element
             rows = [" ".join(row) + "\n" for row in words]
             states = [state for _, state in ions]
     text = "".join([head[0], plain_numbers(head[1]), *map(plain_numbers, rows), *frame[2 + number :]])
-    atoms: Atoms = next(read_xyz(io.StringIO(text), 0))
+    atoms: Atoms = next(read_xyz(io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8"), 0))
     if states and None not in states and "oxidation_states" not in atoms.arrays:
         atoms.set_array("oxidation_states", np.array(states, dtype=np.float64))
     return atoms

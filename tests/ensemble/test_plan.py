@@ -1,11 +1,14 @@
 """What an ensemble's file comes down to."""
 
 import csv
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from amorph.ensemble.plan import prepare, read_ensemble
+from amorph.ensemble.status import member_names
 from amorph.pipeline import read_study
 
 
@@ -71,6 +74,49 @@ def test_another_ensemble_is_refused_with_the_difference(folder):
     path.write_text(path.read_text().replace("0.15", "0.16"))
     with pytest.raises(ValueError, match=r"001_000\.toml holds another study: melt_quench.*use a new --dir"):
         prepare(read_ensemble(path), folder / "all")
+
+
+STALLS = """
+import sys
+from pathlib import Path
+from amorph.ensemble import plan
+goes_on = getattr(plan, sys.argv[3])
+def stalls(*arguments):
+    setattr(plan, sys.argv[3], goes_on)
+    print("there", flush=True)
+    input()
+    return goes_on(*arguments)
+setattr(plan, sys.argv[3], stalls)
+try:
+    plan.prepare(plan.read_ensemble(Path(sys.argv[1])), Path(sys.argv[2]))
+except ValueError as error:
+    print(error)
+"""
+"""Prepares an ensemble, and waits for a line at a function."""
+
+
+@pytest.mark.parametrize("place", ["rehearse_points", "write_atomically"])  # before the lock is taken, and under it
+@pytest.mark.parametrize("value", ["0.15", "0.16"])
+def test_two_processes_that_prepare_at_once_leave_the_ensemble_of_one(folder, place, value):
+    path, directory = folder / "ensemble.toml", folder / "all"
+    (folder / "other.toml").write_text(path.read_text().replace("0.15", value))
+    plans = {name: read_ensemble(folder / name) for name in ("ensemble.toml", "other.toml")}
+    command = [sys.executable, "-c", STALLS, path, directory, place]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout.readline() == "there\n"
+        if place == "write_atomically":
+            with pytest.raises(ValueError, match=f"in use by pid {first.pid}"):
+                prepare(plans["other.toml"], directory)
+        else:
+            prepare(plans["other.toml"], directory)
+        said = first.communicate("\n")[0]
+    assert first.returncode == 0
+    lost = place == "rehearse_points" and value == "0.16"
+    assert ("holds another study" in said) == lost
+    assert bool(said) == lost
+    there = {path.stem: path.read_bytes() for path in (directory / "studies").iterdir()}
+    assert there == {member.name: member.text for member in plans["other.toml" if lost else "ensemble.toml"].members}
+    assert set(member_names(directory)) == set(there)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Frames of trajectories by one rule, and what POSCAR, XDATCAR, extended XYZ and LAMMPS are written like."""
 
+import gc
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,8 @@ import pytest
 from ase import Atoms
 
 from amorph.reading import read_structure, read_trajectory
-from amorph.reading.files import sound
+from amorph.reading.files import RefusedError, sound
+from amorph.reading.frames import vectors
 
 POSITIONS = [[0, 0, 0], [0.5, 0.5, 0.25], [0.125, 0.5, 0.75]]
 EDGES = (4.0, 5.0, 6.0)
@@ -163,6 +166,13 @@ def test_elements_that_are_not_named_are_not_invented(frames, name, names):
         frames(name, vasp_header(names=names) + "Direct\n" + coordinates(0))
 
 
+@pytest.mark.parametrize("counts", ["0", "000", "0 0"])
+def test_a_header_of_no_atoms_ends_the_reading(frames, counts):
+    for name in ("XDATCAR", "POSCAR"):
+        with pytest.raises(ValueError, match="counts no atoms"):
+            frames(name, vasp_header(counts=counts) + "Direct\n" + coordinates(0))
+
+
 @pytest.mark.parametrize("separator", ["", "Konfig= {}", "Direct configuration= {}", "step {} of 3", " {}"])
 def test_any_separator_of_an_xdatcar(frames, separator):
     text = vasp_header() + "".join(f"{separator.format(k)}\n{coordinates(k)}" for k in range(3))
@@ -267,3 +277,51 @@ def test_a_dump_may_name_types_by_label(frames):
 def test_a_time_is_kept_as_whatever_number_it_comes(number):
     atoms = Atoms("He", cell=np.eye(3) * 5.0, pbc=True, info={"time_ps": number, "target_K": "hot"})
     assert sound(Path("a.traj"), atoms).info == {"time_ps": 1}
+
+
+# what large files take
+
+
+def test_many_rows_are_read_in_less_memory_than_their_words_take():
+    rows = [f"0.{k:06d} 0.5 {k}\n" for k in range(200_000)]
+    tracemalloc.start()
+    found = vectors(rows, 1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200 * len(rows)  # a list of three short words takes 270 bytes, three numbers 24
+    np.testing.assert_array_equal(found[:, 2], np.arange(200_000))
+    rows[123_456] = "0.1 0.2 x\n"
+    with pytest.raises(RefusedError, match=r"'0\.1 0\.2 x' in line 123466"):
+        vectors(rows, 10)
+
+
+@pytest.mark.parametrize("name", ["a.extxyz", "a.lammpstrj"])
+def test_the_words_of_a_file_are_not_kept_beside_its_rows(tmp_path, name):
+    number, path = 40_000, tmp_path / name
+    rows = [f"Mg {k % 200}.123456 {k // 200}.123456 1.123456\n" for k in range(number)]
+    head = f'{number}\nLattice="200 0 0 0 200 0 0 0 9"\n'
+    if name.endswith("trj"):
+        rows = [f"{k} {row}" for k, row in enumerate(rows, 1)]
+        head = f"ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n{number}\nITEM: BOX BOUNDS pp pp pp\n0 200\n0 200\n0 9\n"
+        head += "ITEM: ATOMS id element x y z\n"
+    path.write_text(head + "".join(rows))
+    tracemalloc.start()
+    atoms = read_structure(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(atoms.positions[:, 0], np.arange(number) % 200 + 0.123456)
+    assert peak < 800 * number  # 660 each; 890 and 1150 where the words of all rows are kept beside the rows
+
+
+def test_the_rows_of_a_cif_are_not_searched_for_cycles(tmp_path):
+    sides = "".join(f"_cell_length_{axis} 200\n" for axis in "abc")
+    angles = "".join(f"_cell_angle_{angle} 90\n" for angle in ("alpha", "beta", "gamma"))
+    columns = "".join(f"_atom_site_{name}\n" for name in ("label", "fract_x", "fract_y", "fract_z"))
+    rows = "".join(f"Mg{k} {k % 100 / 100} {k // 100 / 100} 0.5\n" for k in range(5000))
+    (tmp_path / "a.cif").write_text(f"data_a\n{sides}{angles}loop_\n{columns}{rows}")
+    read_structure(tmp_path / "a.cif")  # what its reader imports
+    gc.collect()
+    before = sum(stage["collections"] for stage in gc.get_stats())
+    assert len(read_structure(tmp_path / "a.cif")) == 5000
+    assert sum(stage["collections"] for stage in gc.get_stats()) - before < 10  # one for every 700 rows and more
+    assert gc.isenabled()

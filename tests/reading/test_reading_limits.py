@@ -254,6 +254,32 @@ def test_a_frame_counts_no_more_atoms_than_the_file_has_lines(tmp_path):
         read_trajectory(path)
 
 
+COUNTED = {"cube": "8 ", "cfg": "Number of particles = 8", "xsf": "8 1\n"}
+
+
+@pytest.mark.parametrize("number", ["1000000000000", "-1000000000000", "900"])
+@pytest.mark.parametrize("name", COUNTED)
+def test_no_format_of_ase_counts_more_atoms_than_it_has_lines(tmp_path, capsys, name, number):
+    path = tmp_path / f"a.{name}"
+    write(path, bulk("MgO", "rocksalt", a=4.212, cubic=True), format=name)
+    text = path.read_text()
+    assert COUNTED[name] in text
+    path.write_text(text.replace(COUNTED[name], COUNTED[name].replace("8", number), 1)[:1200])
+    assert main(["verdict", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert name in said
+    assert "-" in number or f"counts {number} atoms" in said
+
+
+def test_a_configuration_counts_no_more_columns_than_it_has_words(tmp_path):
+    write(tmp_path / "a.cfg", bulk("MgO", "rocksalt", a=4.212))
+    text = re.sub(r"entry_count = \d+", "entry_count = 1000000000000", (tmp_path / "a.cfg").read_text())
+    (tmp_path / "a.cfg").write_text(text)
+    with pytest.raises(ValueError, match="counts 1000000000000 columns"):
+        read_structure(tmp_path / "a.cfg")
+
+
 @pytest.mark.parametrize("comment", ["", " ! 16 atoms", " # 16"])
 def test_numbers_in_a_comment_of_a_poscar_count_no_atoms(tmp_path, comment):
     (tmp_path / "POSCAR").write_text(f"x\n1.0\n4 0 0\n0 4 0\n0 0 4\nMg O\n1 1{comment}\nDirect\n0 0 0\n.5 .5 .5\n")
