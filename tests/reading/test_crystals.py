@@ -10,7 +10,7 @@ from ase.build import bulk
 from ase.io import write
 
 from amorph.export import write_structure
-from amorph.reading import read_structure, read_trajectory
+from amorph.reading import read_disordered, read_structure, read_trajectory
 from amorph.structure import pair_list, to_pymatgen
 
 
@@ -172,7 +172,7 @@ def test_copies_of_a_rounded_special_position_are_one_atom_at_their_mean(read, d
     "row",
     ["Li/Ni1 Li 0 0 0", "M1 '0.5Li + 0.5Ni' 0 0 0", "O1 OH 0 0 0", "O1 H2O 0 0 0", "Va1 Va 0 0 0", "VAC1 ? 0 0 0",
      "Wat1 . 0 0 0", "OW1 ? 0 0 0", "X1 X 0 0 0", "Li1,Na1 ? 0 0 0", "Ni0.5Mn0.5 ? 0 0 0", "Ni0.5Mn0.5 Ni 0 0 0",
-     "Ni0.5 ? 0 0 0", "Li1Ni ? 0 0 0", "Li1Ni Li 0 0 0", "NiMn ? 0 0 0", "NiMn Ni 0 0 0", "NiMn1 Ni2+ 0 0 0",
+     "Ni0.5 ? 0 0 0", "Li1Ni ? 0 0 0", "NiMn ? 0 0 0", "Ni/Mn Ni 0 0 0", "SiT1 ? 0 0 0",
      "TM1 ? 0 0 0", "NH4 ? 0 0 0", "HO1 ? 0 0 0", "CO1 ? 0 0 0"],
 )  # fmt: skip
 def test_what_is_no_single_element_is_refused_by_its_label(read, row):
@@ -188,7 +188,11 @@ def test_what_is_no_single_element_is_refused_by_its_label(read, row):
      ("Ho1 ? 0 0 0", "Ho", None), ("CA ? 0 0 0", "Ca", None), ("O1.1 O 0 0 0", "O", None),
      ("FeTet1 Fe 0 0 0", "Fe", None), ("FE1 FE 0 0 0", "Fe", None),
      ("CO1 CO 0 0 0", "Co", None), ("D1 D 0 0 0", "H", None), ("Fe Fe+3 0 0 0", "Fe", 3),
-     ("Na1 ? 0 0 0", "Na", None), ("SN2 ? 0 0 0", "Sn", None), ("M Mn3.5+ 0 0 0", "Mn", 3.5), ("O O2- 0 0 0", "O", -2)],
+     ("Na1 ? 0 0 0", "Na", None), ("SN2 ? 0 0 0", "Sn", None), ("M Mn3.5+ 0 0 0", "Mn", 3.5), ("O O2- 0 0 0", "O", -2),
+     ("NiMn Ni 0 0 0", "Ni", None), ("Li1Ni Li 0 0 0", "Li", None), ("NiMn1 Ni2+ 0 0 0", "Ni", 2),
+     ("NiLi Ni2+ 0 0 0", "Ni", 2), ("LiNi Li1+ 0 0 0", "Li", 1), ("Ni_Li Ni 0 0 0", "Ni", None),
+     ("SrBa Sr 0 0 0", "Sr", None), ("NaCa1 Na 0 0 0", "Na", None), ("Co_Hs Co 0 0 0", "Co", None),
+     ("FeHs Fe 0 0 0", "Fe", None), ("O1.1A O 0 0 0", "O", None), ("Co_Hs ? 0 0 0", "Co", None)],
 )  # fmt: skip
 def test_elements_and_charges_in_any_case(read, row, element, state):
     atoms = read(cif([row]))
@@ -203,7 +207,7 @@ def test_elements_and_charges_in_any_case(read, row, element, state):
     ("label", "formula", "element"),
     [("TM1", "Tm", "Tm"), ("HO1", "Ho", "Ho"), ("HO1", "H", "H"), ("OW1", "O", "O"), ("CO1", "Co", "Co"),
      ("CO1", "C", "C"), ("CA1", "C", "C"), ("SN1", "Sn", "Sn"), ("SN1", "S", "S"), ("NH1", "N", "N"),
-     ("TM1", "Ni", None), ("CO1", "O", None)],
+     ("TM1", "Ni", None), ("CO1", "O", None), ("Vac1", "V", None), ("WAT1", "W", None), ("Ow1", "O", "O")],
 )  # fmt: skip
 def test_the_formula_decides_how_two_capitals_are_read(read, label, formula, element):
     text = cif([f"{label} 0 0 0"], columns="label fract_x fract_y fract_z", more=f"_chemical_formula_sum '{formula}'\n")
@@ -212,6 +216,34 @@ def test_the_formula_decides_how_two_capitals_are_read(read, label, formula, ele
             read(text)
         return
     assert content(read(text)) == {element: 1}
+
+
+@pytest.mark.parametrize(
+    ("label", "element"),
+    [("MgM1", "Mg"), ("MGM1", "Mg"), ("SiT", "Si"), ("SiT1", "Si"), ("AlM1", "Al"), ("AlT", "Al"), ("SiA", "Si"),
+     ("OSi", "O"), ("OSI1", "O"), ("FeOct1", "Fe"), ("FeHs", "Fe"), ("Fe1Hs", "Fe"), ("AlSi", None), ("ALSI1", None),
+     ("MgFe1", None), ("Mg1Fe", None), ("SiO1", None), ("TiT", None), ("Al/Si", None), ("Mg0.5Fe0.5", None)],
+)  # fmt: skip
+def test_letters_behind_an_element_of_the_formula_name_its_site(read, label, element):
+    """Labels of minerals: an element, and M1, T or A of its site; two elements of the formula are none."""
+    rest = [each for each in ("Mg", "Al", "Fe", "Si", "O") if each != element]
+    rows = [f"{label} 0 0 0", *(f"{each}1 {k / 5} .5 .5" for k, each in enumerate(rest))]
+    text = cif(rows, columns="label fract_x fract_y fract_z", more="_chemical_formula_sum 'Mg Al Fe Si O'\n")
+    if element is None:
+        with pytest.raises(ValueError, match=f"{label}.*type_symbol"):
+            read(text)
+        return
+    assert content(read(text)) == dict.fromkeys(("Mg", "Al", "Fe", "Si", "O"), 1)
+
+
+@pytest.mark.parametrize("labels", [("NiLi", "LiNi"), ("Ni_Li", "Li_Ni")])
+def test_antisites_are_the_species_of_their_type_symbols(tmp_path, labels):
+    rows = ["Li1 Li1+ 0 0 0 .95", f"{labels[0]} Ni2+ 0 0 0 .05", "Ni1 Ni2+ 0 0 .5 .95", f"{labels[1]} Li1+ 0 0 .5 .05"]
+    (tmp_path / "a.cif").write_text(cif([*rows, "O1 O2- .5 .5 .25 1"], columns=OCCUPIED))
+    shares = [
+        {share.element: share.occupancy for share in site.shares} for site in read_disordered(tmp_path / "a.cif").sites
+    ]
+    assert shares == [{"Li": 0.95, "Ni": 0.05}, {"Ni": 0.95, "Li": 0.05}, {"O": 1.0}]
 
 
 def test_zero_and_unknown_oxidation_numbers_are_none(read):
