@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import time
 
 import numpy as np
@@ -115,6 +116,14 @@ def test_magnetic_operations_act_on_atoms_with_all_centrings(read):
         (group(hall="P 4", operations=["x,y,z", "-y,x,z"]), "2 .*4"),
         (group(operations=["x,y,z", "-y,x,z"]), "no group"),
         (group("C 2", operations=["x,y,z", "-x,y,-z"]), "2 .*4"),  # its centring is missing
+        (group("C 1", operations=["x,y,z"]), "C 1"),
+        (group("P 1 21/c 1 (No. 14)", number=14, operations=["x,y,z", "-x,y+1/2,-z+1/2"]), "2 .*4"),
+        (group("P q q q", hall="-P 2ybc", operations=["x,y,z", "-x,y+1/2,-z+1/2"]), "2 .*4"),
+        (group("P q q q", operations=["x,y,z"]), "P q q q"),
+        (group(number=5, operations=["x,y,z", "-x,y,-z"]), "2 .*4"),
+        (group(number=2, operations=["x,y,z", "-x,-y,-z", "x+1/2,y+1/2,z"]), "2"),  # a translation of one alone
+        (group(number=75, operations=["x,y,z", "-x,-y,z", "x+1/2,y+1/2,z", "1/2-x,1/2-y,z"]), "2 .*4"),
+        (group("P 4", operations=["x,y,z", "-x,-y,z", "x+1/2,y+1/2,z", "1/2-x,1/2-y,z"]), "2 .*4"),
         (group("P 6/m m m"), "change its own cell"),
         ("_space_group_magn.number_BNS 62.445\nloop_\n_space_group_symop_magn_operation.xyz\nx,y,z,+1\n", "62"),
         ("_cell_modulation_dimension 1\n", "modulated"),
@@ -146,6 +155,35 @@ def test_a_group_in_other_axes_than_those_of_its_symbol_is_read(read):
     half = group("F m -3 m", operations=["x,y,z", *listed[:5]])
     with pytest.raises(ValueError, match="48"):
         read(cif(rows, cell=cell, more=half))
+
+
+@pytest.mark.parametrize("symmetry", [group("C 1"), group("C 1", operations=["x,y,z", "x+1/2,y+1/2,z"]), group("C1")])
+def test_a_centring_is_no_p1(read, symmetry):
+    """Rocksalt by rows for a half of its cell, which C 1 centers."""
+    rows = ["Mg1 Mg 0 0 0", "Mg2 Mg .5 0 .5", "O1 O .5 .5 .5", "O2 O 0 .5 0"]
+    assert content(read(cif(rows, more=symmetry))) == {"Mg": 4, "O": 4}
+    with pytest.raises(ValueError, match="C 1"):
+        read("4.0 4.0 4.0\n90 90 90 SPGR = 1 C 1 OPT = 1\n1 0\n0 Mg\n1 Mg 0 0 0\n", "a.cssr")
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("C -1", 2), ("A -1", 2), ("I -1", 2), ("F 1 2/m 1", 12), ("C 4 2 2", 89), ("F 4/m m m", 139), ("P -1", 2),
+     ("C 1 1 2", 3), ("R -3 m:R", 166), ("R -3 m:H", 166)],
+)  # fmt: skip
+def test_a_number_alone_leaves_the_centring_open(read, name, number):
+    import gemmi
+
+    listed = [operation.triplet() for operation in gemmi.SpaceGroup(name).operations()]
+    cell = (20, 20, 30, 90, 90, 120) if name[-1] == "H" else (20, 20, 20, 90, 90, 90)
+    atoms = read(cif(["Mg1 Mg .11 .29 .37"], cell=cell, more=group(number=number, operations=listed)))
+    assert len(atoms) == len(listed)
+
+
+def test_the_old_symbol_of_hexagonal_axes(read):
+    cell = (2.85, 2.85, 14.1, 90, 90, 120)
+    for name in ("R -3 m HR", "R-3mHR", "R -3 m :H"):
+        assert content(read(cif(["Li1 Li 0 0 0"], cell=cell, more=group(name)))) == {"Li": 3}
 
 
 def test_every_atom_listed_below_a_group_is_taken_once(read, caplog):
@@ -434,6 +472,19 @@ def test_a_cell_that_its_own_operations_change_is_told_or_refused(read, caplog, 
         return
     read(text)
     assert ("change its own cell" in caplog.text) is (outcome == "note")
+
+
+@pytest.mark.parametrize("misfit", [0.01004, 0.01006, 0.0102])
+def test_what_is_refused_is_more_than_the_limit_as_it_is_printed(read, caplog, misfit):
+    # a cubic operation turns c² into a², which differ by twice the misfit
+    text = cif(["Mg1 Mg 0 0 0"], cell=(4, 4, 4 * np.sqrt(1 + 2 * misfit), 90, 90, 90), more=group("P m -3 m"))
+    try:
+        read(text)
+        said = caplog.text
+    except ValueError as error:
+        said = str(error)
+    percent = re.search(r"own cell by ([\d.]+) %", said)
+    assert percent is not None and (float(percent[1]) > 1.0) is ("more than" in said)
 
 
 def test_rows_of_p1_that_are_too_near_are_not_taken_for_copies(read, caplog):
