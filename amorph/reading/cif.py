@@ -16,7 +16,7 @@ from amorph.reading.frames import plain_numbers
 from amorph.reading.labels import species_of
 from amorph.reading.rows import Operations, Row
 from amorph.reading.sites import cell_of, crystal_of
-from amorph.reading.symmetry import check_identity, check_whole, composed, group_operations, operations_from
+from amorph.reading.symmetry import check_whole, composed, group_operations, operations_from
 from amorph.structure import DisorderedCrystal, Share, pair_list
 
 _OPERATIONS: Final = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz")
@@ -158,15 +158,13 @@ def _symmetry(tags: Tags, angles: Sequence[float]) -> tuple[list[Operations], li
         centrings = operations_from(_listed(tags, ("_space_group_symop_magn_centering_xyz",)))
         operations = composed(operations_from(magnetic), centrings)
         named = _first(tags, ("_space_group_magn_number_bns",)).split(".")[0]
-        # 1.1 to 1.3 are the magnetic groups of P 1
-        check_identity(operations, "", int(named) if named.isdigit() else None)
-        check_whole(operations, "", "", None, angles)
+        # 1.1 to 1.3 are the magnetic groups of P 1; those of others may have fewer operations than that of the number
+        check_whole(operations, "", "", int(named) if named.isdigit() and len(operations) == 1 else None, angles)
         return [operations], [name]
     if _first(tags, ("_space_group_magn_number_bns", "_space_group_magn_name_bns")):
         raise RefusedError("names a magnetic space group and none of its operations; give a file that lists them")
     if listed := _listed(tags, _OPERATIONS):
         operations = operations_from(listed)
-        check_identity(operations, name, number)
         check_whole(operations, _first(tags, _HALLS), name, number, angles)
         return [operations], [name]
     return group_operations(_first(tags, _HALLS), name, number, angles)

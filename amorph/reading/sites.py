@@ -67,8 +67,9 @@ def crystal_of(
         raise RefusedError(f"gives no position for {rows[worst].share.label}; complete the row or take it out")
     if len(rows) * len(operations) > _MOST_ATOMS:
         raise RefusedError(f"makes {len(rows) * len(operations)} atoms, more than {_MOST_ATOMS}; check its operations")
-    if (misfit := operations.misfit(cell)) > _METRIC[0]:
-        told = f"has symmetry operations that change its own cell by {100 * misfit:.2g} %"
+    # rounded as it is printed, so that what is refused is more than the limit there too
+    if (misfit := float(f"{operations.misfit(cell):.3g}")) > _METRIC[0]:
+        told = f"has symmetry operations that change its own cell by {100 * misfit:.3g} %"
         if misfit > _METRIC[1]:
             raise RefusedError(f"{told}, more than {100 * _METRIC[1]:g} %; check the cell and the setting")
         note(f"{told}; the cell is taken as it is")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any, Final
 
@@ -11,9 +12,9 @@ from amorph.reading.files import RefusedError, note
 from amorph.reading.rows import Operations
 
 _TERM: Final = re.compile(r"([+-]?)(?:(\d+/\d+|\d*\.?\d+)(?:\*?([xyz]))?|([xyz]))")
-_P1: Final = re.compile(r"p1?|c1|1|", re.I)
-_ORIGIN: Final = {"S": ":1", "Z": ":2", "H": ":H", "R": ":R"}
-"""How the ICSD ends a symbol, and the setting that it means."""
+_P1: Final = re.compile(r"p1?|1|", re.I)
+_ORIGIN: Final = {"HR": ":H", "S": ":1", "Z": ":2", "H": ":H", "R": ":R"}
+"""How the ICSD ends a symbol, and the setting that it means; HR is its old way to name hexagonal axes."""
 
 
 def operations_from(triplets: Iterable[str]) -> Operations:
@@ -68,54 +69,45 @@ def composed(first: Operations, then: Operations) -> Operations:
 
 
 def is_above_p1(name: str, number: int | None) -> bool:
-    """Tell whether a name or number of a space group is one of more than translations; a name that nobody knows is."""
+    """Tell whether a name or number is of a group of more than the identity; a name that nobody knows is."""
     group = _named(name, 0.0, 0.0)
     if group is not None:
-        return bool(group.number != 1)
+        return len(group.operations()) > 1
     return number > 1 if number is not None else bool(name.strip(" ?.'"))
-
-
-def check_identity(operations: Operations, name: str, number: int | None) -> None:
-    """Refuse a file that names a group and lists no operation of it but the identity.
-
-    Raises
-    ------
-    RefusedError
-        That is so; its atoms are then a part of the cell, or the name is a remainder of another file.
-    """
-    if len(operations) == 1 and is_above_p1(name, number):
-        named = name.strip() or f"number {number}"
-        raise RefusedError(
-            f"names the space group {named} and lists the identity alone; if every atom of the cell is in it, write "
-            "P 1 there, else give all operations"
-        )
 
 
 def check_whole(operations: Operations, hall: str, name: str, number: int | None, angles: Sequence[float]) -> None:
     """Refuse listed operations that are no group, or not as many as the group has that the file names.
 
-    In other axes than those of its symbol, as in a primitive cell, a group has as many rotations.
+    In other axes than those of its symbol, as in a primitive cell, a group has as many rotations; and so it has where
+    its number alone is known, which leaves the centring open, but no fewer translations than in its own axes.
 
     Raises
     ------
     RefusedError
-        One of these; the atoms are then a part of the cell.
+        One of these; the atoms are then a part of the cell, or the name is a remainder of another file.
     """
-    listed, rotations = len(operations), operations.rotations
-    group = _group_of(hall, name, number, angles)
+    listed = len(operations)
+    group, is_by_number = _group_of(hall, name, number, angles)
     named = name.strip() or hall.strip() or f"number {number}"
     is_closed = _is_closed(operations)
     if group is not None:
         whole = _plain(group)
-        own = {turn.tobytes() for turn in np.round(whole.rotations).astype(int)}
-        found = {turn.tobytes() for turn in np.round(rotations).astype(int)}
-        count, order = (listed, len(whole)) if found <= own else (len(found), len(own))
+        own, found = ({turn.tobytes() for turn in np.round(each.rotations).astype(int)} for each in (whole, operations))
+        more = listed - len(whole)
+        in_full = found <= own and (more < 0 or (more > 0 and not is_by_number))
+        count, order = (listed, len(whole)) if in_full else (len(found), len(own))
         if count != order or not is_closed:
-            what = "operations" if found <= own else "rotations"
+            what = "operations" if in_full else "rotations"
             raise RefusedError(
                 f"lists {count} symmetry {what}, and the space group {named} that it names has {order}; list all of "
-                "them, or none, or name the group that they make"
+                "them, or none, or name the group that they make, P 1 if every atom of the cell is in the file"
             )
+    elif listed == 1 and is_above_p1(name, number):
+        raise RefusedError(
+            f"names the space group {named}, which nobody knows, and lists the identity alone; if every atom of the "
+            "cell is in it, write P 1 there, else give all operations"
+        )
     elif not is_closed:
         raise RefusedError(
             f"lists {listed} symmetry operations, which are no group: two of them make one that is not listed; list all"
@@ -146,19 +138,20 @@ def _is_closed(operations: Operations) -> bool:
     return True
 
 
-def _group_of(hall: str, name: str, number: int | None, angles: Sequence[float]) -> Any:
-    """Find the operations of the group that a file names, by any of its names; None where nobody knows it."""
+def _group_of(hall: str, name: str, number: int | None, angles: Sequence[float]) -> tuple[Any, bool]:
+    """Find the operations of the group that a file names, None where nobody knows it; tell whether its number says it.
+
+    The number counts where no symbol is known, as behind "P 1 21/c 1 (No. 14)".
+    """
     import gemmi
 
-    group = _named(name, angles[0], angles[2]) if name.strip() else None
-    if group is None and number is not None and not name.strip():
-        group = gemmi.find_spacegroup_by_number(number)
-    if group is not None:
-        return group.operations()
-    try:
-        return gemmi.symops_from_hall(hall.strip()) if hall.strip() else None
-    except (RuntimeError, ValueError):
-        return None
+    if (group := _named(name, angles[0], angles[2])) is not None:
+        return group.operations(), False
+    if hall.strip():
+        with suppress(RuntimeError, ValueError):
+            return gemmi.symops_from_hall(hall.strip()), False
+    group = None if number is None else gemmi.find_spacegroup_by_number(number)
+    return (None if group is None else group.operations()), True
 
 
 def group_operations(
@@ -181,7 +174,7 @@ def group_operations(
         except (RuntimeError, ValueError) as error:
             raise RefusedError(f"has the Hall symbol '{hall}', which is none ({error}); correct it") from None
         return [_plain(found)], [hall]
-    group = _named(name, angles[0], angles[2]) if name.strip() else None
+    group = _named(name, angles[0], angles[2])
     if group is None and name.strip():
         raise RefusedError(
             f"names the space group '{name.strip()[:40]}', which nobody knows, and no operations; give operations or a "
@@ -214,8 +207,7 @@ def _named(name: str, alpha: float, gamma: float) -> Any:
     if _P1.fullmatch(plain.replace(" ", "")):
         return gemmi.find_spacegroup_by_number(1) if plain else None
     spellings = [name.strip(), plain, plain.capitalize()]
-    if plain[-1:] in _ORIGIN:
-        spellings.append(plain[:-1].rstrip(" :") + _ORIGIN[plain[-1]])
+    spellings += [plain.removesuffix(end).rstrip(" :") + _ORIGIN[end] for end in _ORIGIN if plain.endswith(end)][:1]
     for spelling in spellings:
         # gemmi tells rhombohedral from hexagonal axes by these angles
         if (group := gemmi.find_spacegroup_by_name(spelling, alpha, gamma)) is not None:

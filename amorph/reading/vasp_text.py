@@ -16,6 +16,8 @@ from amorph.reading.sites import ion_of
 
 _GRID: Final = re.compile(r"\s*[1-9]\d*\s+[1-9]\d*\s+[1-9]\d*\s*")
 """The points of a density, three whole numbers."""
+_REMARK: Final = re.compile(r"\s*[#!].*")
+"""A comment, whole or behind numbers."""
 _TAIL: Final = re.compile(r"[_/].*")
 """What follows the element in the name of a potential: Mg_pv, Mg/8f3a0b."""
 
@@ -185,7 +187,7 @@ def _velocities(lines: Lines, number: int) -> NDArray[np.float64] | None:
     """Read what may stand behind the coordinates of a CONTCAR, and give the velocities; None where there are none.
 
     These are the velocities of the lattice, those of the atoms behind a blank line or one of their mode, and the block
-    of the predictor-corrector; the grid of a CHGCAR is left where it is.
+    of the predictor-corrector; comments count as nothing, and the grid of a CHGCAR is left where it is.
 
     Raises
     ------
@@ -199,10 +201,10 @@ def _velocities(lines: Lines, number: int) -> NDArray[np.float64] | None:
     is_mode = mode.strip()[:1] in {"C", "c", "K", "k", "D", "d"}
     if mode.strip() and not is_mode:
         raise _stranger(mode, number)
-    if not lines.skip_blank() or _GRID.fullmatch(lines.ahead(1)[0]):
+    if not _skip_remarks(lines) or _GRID.fullmatch(lines.ahead(1)[0]):
         return None
     rows = [_next(lines) for _ in range(number)]
-    if wrong := [row for row in rows if not len(row.split()) == len(numbers_in(row)) == 3]:
+    if wrong := [row for row in rows if not len(_REMARK.sub("", row).split()) == len(numbers_in(row)) == 3]:
         raise _stranger(next((row for row in wrong if row), "the end of the file"), number)
     given = vectors(rows, lines.number - number + 1)
     _check_corrector(lines, number)
@@ -214,19 +216,31 @@ def _velocities(lines: Lines, number: int) -> NDArray[np.float64] | None:
 
 def _check_corrector(lines: Lines, number: int) -> None:
     """Refuse what follows velocities and is not the predictor-corrector: a state, a step, Nosé's numbers, 3 n rows."""
-    if not lines.skip_blank():
+    if not _skip_remarks(lines):
         return
     first = _next(lines)
     rest = [_next(lines) for _ in range(3 * number + 2)]
     counts = [len(numbers_in(row)) for row in rest]
-    if not _is_count(first.strip()) or counts != [1, 4, *[3] * (3 * number)] or lines.skip_blank():
+    if not _is_count(first.strip()) or counts != [1, 4, *[3] * (3 * number)] or _skip_remarks(lines):
         raise _stranger(first, number)
 
 
 def _next(lines: Lines) -> str:
-    """Give the next line; an empty one at the end of the file."""
-    taken = lines.ahead(1)
-    return lines.next() if taken else ""
+    """Give the next line that is no comment; an empty one at the end of the file."""
+    while lines.ahead(1):
+        line = lines.next()
+        if not _REMARK.match(line):
+            return line
+    return ""
+
+
+def _skip_remarks(lines: Lines) -> bool:
+    """Go on to the next line that is neither blank nor a comment; False at the end of the file."""
+    while lines.skip_blank():
+        if not _REMARK.match(lines.ahead(1)[0]):
+            return True
+        lines.next()
+    return False
 
 
 def _stranger(line: str, number: int) -> RefusedError:

@@ -1,5 +1,6 @@
 """Ordered cells of a crystal whose sites are shared or partly empty."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -115,7 +116,7 @@ def ordered_cells(
     if strangers := set(states) - elements:
         raise ValueError(f"oxidation_states names {', '.join(sorted(strangers))}, which the crystal does not hold")
     draft = _Draft(choices, crystal.cell, matrix, closest)
-    draft, told, is_given = _stated_whole(draft, states, rng, closest, required=trials > 1)
+    draft, told, is_given = _stated_whole(draft, states, required=trials > 1)
     charges, energies = None, None
     if trials > 1:
         charges, interactions = draft.charges, _ewald_matrix(draft)
@@ -137,21 +138,22 @@ def ordered_cells(
     return OrderedCells(cells, formula, draft.fractions(), told, draft.wanted_charge, draft.charge, energies)
 
 
-def _stated_whole(
-    draft: "_Draft", states: Mapping[str, float], rng: np.random.Generator, closest: float, *, required: bool
-) -> tuple["_Draft", str, bool]:
-    """Give species without a state formal ones; tell where all states come from, and whether all are given."""
+def _stated_whole(draft: "_Draft", states: Mapping[str, float], *, required: bool) -> tuple["_Draft", str, bool]:
+    """Give species without a state formal ones; tell where all states come from, and whether all are given.
+
+    The arrangement whose bonds tell the anions is always the same one, and takes nothing from the seed of the cells.
+    """
     named = f"by element: {' '.join(f'{e}={q:g}' for e, q in states.items())}" if states else ""
     if all(share.oxidation_state is not None for share in draft.shares):
         return draft, named or "given in the file", True
     try:
-        formal, assumed = _formal_states(draft, draft.draw(rng))
+        formal, assumed = _formal_states(draft, draft.draw(np.random.default_rng(0)))
     except ValueError as error:
         if required:
             raise
         return draft, f"none: {error}", False
     told = f"{named}, the rest formal" if named else "formal: balanced by occupancy"
-    return draft.with_states(formal, closest), "; ".join([told, *assumed]), False
+    return draft.with_states(formal), "; ".join([told, *assumed]), False
 
 
 def _formal_states(draft: "_Draft", kinds: NDArray[np.int64]) -> tuple[list[float], list[str]]:
@@ -189,7 +191,6 @@ class _Draft:
     def __init__(
         self, choices: Sequence[Choice], cell: NDArray[np.float64], matrix: NDArray[np.int64], closest: float
     ) -> None:
-        self._parent = cell
         self.cell = np.asarray(matrix @ cell, dtype=np.float64)
         self._matrix = matrix
         self._choices = choices
@@ -216,6 +217,13 @@ class _Draft:
             self._atoms.append(standing if len(standing) > 1 else standing * len(choice.alternatives))
             count += len(standing[0])
         self.sizes = [len(standing[0]) for standing in self._atoms]
+        self.positions = np.concatenate(positions)
+        self._excluded = self._neighbors(np.concatenate(places), np.concatenate(partial), closest)
+        self._round()
+
+    def _round(self) -> None:
+        """Round the numbers of the alternatives such that the charge stays, where the states are known."""
+        choices = self._choices
         charges = [choice.charges for choice in choices]
         known = [each for each in charges if each is not None]
         is_charged = len(known) == len(choices)
@@ -234,12 +242,14 @@ class _Draft:
             wanted = [each * size for each, size in zip(occupancies, self.sizes, strict=True)]
             self.wanted_charge = round(float(np.concatenate(known) @ np.concatenate(wanted)), 6)
             self.charge = round(float(np.concatenate(known) @ np.concatenate(self._counts)), 6)
-        self.positions = np.concatenate(positions)
-        self._excluded = self._neighbors(np.concatenate(places), np.concatenate(partial), closest)
 
-    def with_states(self, states: Sequence[float], closest: float) -> "_Draft":
+    def with_states(self, states: Sequence[float]) -> "_Draft":
         """Give the draft of the same places whose species have these oxidation states."""
-        return _Draft(with_states(self._choices, states), self._parent, self._matrix, closest)
+        stated = copy.copy(self)
+        stated._choices = with_states(self._choices, states)
+        stated.shares = [s for choice in stated._choices for shares in choice.alternatives for s in shares]
+        stated._round()
+        return stated
 
     @property
     def amounts(self) -> list[float]:

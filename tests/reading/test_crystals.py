@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import time
 
 import numpy as np
@@ -10,7 +11,7 @@ from ase.build import bulk
 from ase.io import write
 
 from amorph.export import write_structure
-from amorph.reading import read_structure, read_trajectory
+from amorph.reading import read_disordered, read_structure, read_trajectory
 from amorph.structure import pair_list, to_pymatgen
 
 
@@ -115,6 +116,14 @@ def test_magnetic_operations_act_on_atoms_with_all_centrings(read):
         (group(hall="P 4", operations=["x,y,z", "-y,x,z"]), "2 .*4"),
         (group(operations=["x,y,z", "-y,x,z"]), "no group"),
         (group("C 2", operations=["x,y,z", "-x,y,-z"]), "2 .*4"),  # its centring is missing
+        (group("C 1", operations=["x,y,z"]), "C 1"),
+        (group("P 1 21/c 1 (No. 14)", number=14, operations=["x,y,z", "-x,y+1/2,-z+1/2"]), "2 .*4"),
+        (group("P q q q", hall="-P 2ybc", operations=["x,y,z", "-x,y+1/2,-z+1/2"]), "2 .*4"),
+        (group("P q q q", operations=["x,y,z"]), "P q q q"),
+        (group(number=5, operations=["x,y,z", "-x,y,-z"]), "2 .*4"),
+        (group(number=2, operations=["x,y,z", "-x,-y,-z", "x+1/2,y+1/2,z"]), "2"),  # a translation of one alone
+        (group(number=75, operations=["x,y,z", "-x,-y,z", "x+1/2,y+1/2,z", "1/2-x,1/2-y,z"]), "2 .*4"),
+        (group("P 4", operations=["x,y,z", "-x,-y,z", "x+1/2,y+1/2,z", "1/2-x,1/2-y,z"]), "2 .*4"),
         (group("P 6/m m m"), "change its own cell"),
         ("_space_group_magn.number_BNS 62.445\nloop_\n_space_group_symop_magn_operation.xyz\nx,y,z,+1\n", "62"),
         ("_cell_modulation_dimension 1\n", "modulated"),
@@ -148,6 +157,35 @@ def test_a_group_in_other_axes_than_those_of_its_symbol_is_read(read):
         read(cif(rows, cell=cell, more=half))
 
 
+@pytest.mark.parametrize("symmetry", [group("C 1"), group("C 1", operations=["x,y,z", "x+1/2,y+1/2,z"]), group("C1")])
+def test_a_centring_is_no_p1(read, symmetry):
+    """Rocksalt by rows for a half of its cell, which C 1 centers."""
+    rows = ["Mg1 Mg 0 0 0", "Mg2 Mg .5 0 .5", "O1 O .5 .5 .5", "O2 O 0 .5 0"]
+    assert content(read(cif(rows, more=symmetry))) == {"Mg": 4, "O": 4}
+    with pytest.raises(ValueError, match="C 1"):
+        read("4.0 4.0 4.0\n90 90 90 SPGR = 1 C 1 OPT = 1\n1 0\n0 Mg\n1 Mg 0 0 0\n", "a.cssr")
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("C -1", 2), ("A -1", 2), ("I -1", 2), ("F 1 2/m 1", 12), ("C 4 2 2", 89), ("F 4/m m m", 139), ("P -1", 2),
+     ("C 1 1 2", 3), ("R -3 m:R", 166), ("R -3 m:H", 166)],
+)  # fmt: skip
+def test_a_number_alone_leaves_the_centring_open(read, name, number):
+    import gemmi
+
+    listed = [operation.triplet() for operation in gemmi.SpaceGroup(name).operations()]
+    cell = (20, 20, 30, 90, 90, 120) if name[-1] == "H" else (20, 20, 20, 90, 90, 90)
+    atoms = read(cif(["Mg1 Mg .11 .29 .37"], cell=cell, more=group(number=number, operations=listed)))
+    assert len(atoms) == len(listed)
+
+
+def test_the_old_symbol_of_hexagonal_axes(read):
+    cell = (2.85, 2.85, 14.1, 90, 90, 120)
+    for name in ("R -3 m HR", "R-3mHR", "R -3 m :H"):
+        assert content(read(cif(["Li1 Li 0 0 0"], cell=cell, more=group(name)))) == {"Li": 3}
+
+
 def test_every_atom_listed_below_a_group_is_taken_once(read, caplog):
     every = [
         f"Mg{k} Mg {x} {y} {z}" for k, (x, y, z) in enumerate([(0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0)])
@@ -172,7 +210,7 @@ def test_copies_of_a_rounded_special_position_are_one_atom_at_their_mean(read, d
     "row",
     ["Li/Ni1 Li 0 0 0", "M1 '0.5Li + 0.5Ni' 0 0 0", "O1 OH 0 0 0", "O1 H2O 0 0 0", "Va1 Va 0 0 0", "VAC1 ? 0 0 0",
      "Wat1 . 0 0 0", "OW1 ? 0 0 0", "X1 X 0 0 0", "Li1,Na1 ? 0 0 0", "Ni0.5Mn0.5 ? 0 0 0", "Ni0.5Mn0.5 Ni 0 0 0",
-     "Ni0.5 ? 0 0 0", "Li1Ni ? 0 0 0", "Li1Ni Li 0 0 0", "NiMn ? 0 0 0", "NiMn Ni 0 0 0", "NiMn1 Ni2+ 0 0 0",
+     "Ni0.5 ? 0 0 0", "Li1Ni ? 0 0 0", "NiMn ? 0 0 0", "Ni/Mn Ni 0 0 0", "SiT1 ? 0 0 0",
      "TM1 ? 0 0 0", "NH4 ? 0 0 0", "HO1 ? 0 0 0", "CO1 ? 0 0 0"],
 )  # fmt: skip
 def test_what_is_no_single_element_is_refused_by_its_label(read, row):
@@ -188,7 +226,11 @@ def test_what_is_no_single_element_is_refused_by_its_label(read, row):
      ("Ho1 ? 0 0 0", "Ho", None), ("CA ? 0 0 0", "Ca", None), ("O1.1 O 0 0 0", "O", None),
      ("FeTet1 Fe 0 0 0", "Fe", None), ("FE1 FE 0 0 0", "Fe", None),
      ("CO1 CO 0 0 0", "Co", None), ("D1 D 0 0 0", "H", None), ("Fe Fe+3 0 0 0", "Fe", 3),
-     ("Na1 ? 0 0 0", "Na", None), ("SN2 ? 0 0 0", "Sn", None), ("M Mn3.5+ 0 0 0", "Mn", 3.5), ("O O2- 0 0 0", "O", -2)],
+     ("Na1 ? 0 0 0", "Na", None), ("SN2 ? 0 0 0", "Sn", None), ("M Mn3.5+ 0 0 0", "Mn", 3.5), ("O O2- 0 0 0", "O", -2),
+     ("NiMn Ni 0 0 0", "Ni", None), ("Li1Ni Li 0 0 0", "Li", None), ("NiMn1 Ni2+ 0 0 0", "Ni", 2),
+     ("NiLi Ni2+ 0 0 0", "Ni", 2), ("LiNi Li1+ 0 0 0", "Li", 1), ("Ni_Li Ni 0 0 0", "Ni", None),
+     ("SrBa Sr 0 0 0", "Sr", None), ("NaCa1 Na 0 0 0", "Na", None), ("Co_Hs Co 0 0 0", "Co", None),
+     ("FeHs Fe 0 0 0", "Fe", None), ("O1.1A O 0 0 0", "O", None), ("Co_Hs ? 0 0 0", "Co", None)],
 )  # fmt: skip
 def test_elements_and_charges_in_any_case(read, row, element, state):
     atoms = read(cif([row]))
@@ -203,7 +245,7 @@ def test_elements_and_charges_in_any_case(read, row, element, state):
     ("label", "formula", "element"),
     [("TM1", "Tm", "Tm"), ("HO1", "Ho", "Ho"), ("HO1", "H", "H"), ("OW1", "O", "O"), ("CO1", "Co", "Co"),
      ("CO1", "C", "C"), ("CA1", "C", "C"), ("SN1", "Sn", "Sn"), ("SN1", "S", "S"), ("NH1", "N", "N"),
-     ("TM1", "Ni", None), ("CO1", "O", None)],
+     ("TM1", "Ni", None), ("CO1", "O", None), ("Vac1", "V", None), ("WAT1", "W", None), ("Ow1", "O", "O")],
 )  # fmt: skip
 def test_the_formula_decides_how_two_capitals_are_read(read, label, formula, element):
     text = cif([f"{label} 0 0 0"], columns="label fract_x fract_y fract_z", more=f"_chemical_formula_sum '{formula}'\n")
@@ -212,6 +254,34 @@ def test_the_formula_decides_how_two_capitals_are_read(read, label, formula, ele
             read(text)
         return
     assert content(read(text)) == {element: 1}
+
+
+@pytest.mark.parametrize(
+    ("label", "element"),
+    [("MgM1", "Mg"), ("MGM1", "Mg"), ("SiT", "Si"), ("SiT1", "Si"), ("AlM1", "Al"), ("AlT", "Al"), ("SiA", "Si"),
+     ("OSi", "O"), ("OSI1", "O"), ("FeOct1", "Fe"), ("FeHs", "Fe"), ("Fe1Hs", "Fe"), ("AlSi", None), ("ALSI1", None),
+     ("MgFe1", None), ("Mg1Fe", None), ("SiO1", None), ("TiT", None), ("Al/Si", None), ("Mg0.5Fe0.5", None)],
+)  # fmt: skip
+def test_letters_behind_an_element_of_the_formula_name_its_site(read, label, element):
+    """Labels of minerals: an element, and M1, T or A of its site; two elements of the formula are none."""
+    rest = [each for each in ("Mg", "Al", "Fe", "Si", "O") if each != element]
+    rows = [f"{label} 0 0 0", *(f"{each}1 {k / 5} .5 .5" for k, each in enumerate(rest))]
+    text = cif(rows, columns="label fract_x fract_y fract_z", more="_chemical_formula_sum 'Mg Al Fe Si O'\n")
+    if element is None:
+        with pytest.raises(ValueError, match=f"{label}.*type_symbol"):
+            read(text)
+        return
+    assert content(read(text)) == dict.fromkeys(("Mg", "Al", "Fe", "Si", "O"), 1)
+
+
+@pytest.mark.parametrize("labels", [("NiLi", "LiNi"), ("Ni_Li", "Li_Ni")])
+def test_antisites_are_the_species_of_their_type_symbols(tmp_path, labels):
+    rows = ["Li1 Li1+ 0 0 0 .95", f"{labels[0]} Ni2+ 0 0 0 .05", "Ni1 Ni2+ 0 0 .5 .95", f"{labels[1]} Li1+ 0 0 .5 .05"]
+    (tmp_path / "a.cif").write_text(cif([*rows, "O1 O2- .5 .5 .25 1"], columns=OCCUPIED))
+    shares = [
+        {share.element: share.occupancy for share in site.shares} for site in read_disordered(tmp_path / "a.cif").sites
+    ]
+    assert shares == [{"Li": 0.95, "Ni": 0.05}, {"Ni": 0.95, "Li": 0.05}, {"O": 1.0}]
 
 
 def test_zero_and_unknown_oxidation_numbers_are_none(read):
@@ -402,6 +472,19 @@ def test_a_cell_that_its_own_operations_change_is_told_or_refused(read, caplog, 
         return
     read(text)
     assert ("change its own cell" in caplog.text) is (outcome == "note")
+
+
+@pytest.mark.parametrize("misfit", [0.01004, 0.01006, 0.0102])
+def test_what_is_refused_is_more_than_the_limit_as_it_is_printed(read, caplog, misfit):
+    # a cubic operation turns c² into a², which differ by twice the misfit
+    text = cif(["Mg1 Mg 0 0 0"], cell=(4, 4, 4 * np.sqrt(1 + 2 * misfit), 90, 90, 90), more=group("P m -3 m"))
+    try:
+        read(text)
+        said = caplog.text
+    except ValueError as error:
+        said = str(error)
+    percent = re.search(r"own cell by ([\d.]+) %", said)
+    assert percent is not None and (float(percent[1]) > 1.0) is ("more than" in said)
 
 
 def test_rows_of_p1_that_are_too_near_are_not_taken_for_copies(read, caplog):

@@ -191,7 +191,9 @@ def test_cartesian_coordinates_take_the_scale(frames):
     are_first(frames("POSCAR", vasp_header("2.0", (2, 2.5, 3)) + f"Selective dynamics\nKartesisch\n{rows}"), 1)
 
 
-@pytest.mark.parametrize("between", ["\n", "Cartesian\n", "Lattice velocities\n1\n" + 6 * "0. 0. 0.\n" + "\n"])
+@pytest.mark.parametrize(
+    "between", ["\n", "Cartesian\n", "Lattice velocities\n1\n" + 6 * "0. 0. 0.\n" + "\n", "# c\n\n! d\n"]
+)
 def test_velocities_of_a_contcar(frames, between):
     velocities = "0.01 0. 0.\n0. 0.02 0.\n0. 0. -0.03\n"
     atoms = frames("CONTCAR", vasp_header() + "Direct\n" + coordinates(0) + between + velocities)[0]
@@ -204,7 +206,15 @@ VELOCITIES = "\n0.01 0. 0.\n0. 0.02 0.\n0. 0. -0.03\n"
 CORRECTOR = "\n1\n0.1E+01\n0. 0. 0. 0.\n" + 9 * "0. 0. 0.\n"
 
 
-@pytest.mark.parametrize("behind", ["", "\n\n  \n", VELOCITIES, VELOCITIES + CORRECTOR, VELOCITIES + CORRECTOR + "\n"])
+REMARKED = "\n! of the atoms\n0.01 0. 0. ! a\n0. 0.02 0.   # b\n# between\n0. 0. -0.03 ! c d 1.0\n"
+
+
+@pytest.mark.parametrize(
+    "behind",
+    ["", "\n\n  \n", VELOCITIES, VELOCITIES + CORRECTOR, VELOCITIES + CORRECTOR + "\n", "# made by me\n",
+     "\n  ! mine\n\n# and\n", "# made\n" + VELOCITIES, REMARKED, REMARKED + CORRECTOR + "# end\n",
+     VELOCITIES + "# of 300 K\n" + CORRECTOR],
+)  # fmt: skip
 def test_what_may_stand_behind_the_atoms_of_a_poscar(frames, behind):
     are_first(frames("CONTCAR", vasp_header() + "Direct\n" + coordinates(0) + behind), 1)
 
@@ -220,6 +230,9 @@ def test_what_may_stand_behind_the_atoms_of_a_poscar(frames, behind):
         "\n0.1 0.2 0.3\n",
         VELOCITIES + CORRECTOR + "0. 0. 0.\n",
         "\nsome remark\n",
+        "# more\n" + coordinates(0),
+        "\n" + coordinates(0).replace("\n", " T T F\n"),
+        REMARKED.replace(" ! a", " Mg"),
     ],
 )
 def test_nothing_behind_the_atoms_of_a_poscar_is_passed_over(frames, behind):

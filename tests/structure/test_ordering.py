@@ -69,6 +69,20 @@ def test_the_same_seed_gives_the_same_cells():
     assert one.cells != other.cells
 
 
+@pytest.mark.parametrize("trials", [1, 4])
+def test_states_that_are_looked_for_take_nothing_from_the_seed(trials):
+    """Formal states equal to the given ones: the cells of a seed are the same, whoever knew the states."""
+    given, formal = (
+        made(
+            rocksalt(Share("Li", 0.5, lithium), Share("Fe", 0.5, iron)), 5, supercell=(2, 1, 1), number=3, trials=trials
+        )
+        for lithium, iron in ((1.0, 3.0), (None, None))
+    )
+    assert given.charges != formal.charges
+    for one, other in zip(given.cells, formal.cells, strict=True):
+        assert one.get_chemical_symbols() == other.get_chemical_symbols()
+
+
 def test_the_lowest_coulomb_energy_is_that_of_the_ewald_sum_and_falls_with_trials():
     from pymatgen.analysis.ewald import EwaldSummation
 
