@@ -20,10 +20,16 @@ _MARKS: Final = re.compile(r"^\s*[#!%'\"*/]+(L\s)?")
 _ROW: Final = re.compile(r"[\s\d+.,;eEdD-]*\d[\s\d+.,;eEdD-]*")
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?")
 _THOUSANDS: Final = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
-_UNIT: Final = re.compile(r"[\s_]*(\(.*\)|\[.*\]|_per_.*|_deg|_A\d?|_nm)\s*$")
+_UNIT: Final = re.compile(r"[\s_]*(\(.*\)|\[.*\]|_per_.*|_deg|_A\d?|_nm|/.*)\s*$")
+_IN_NM: Final = re.compile(r"((?<!\w)[qr](\W|_|1/|in\b|per)*|^\W*(1/)?)nm(?![a-z])", re.IGNORECASE)
+"""Names, or a line of units, that have q or r in nm."""
 
 # names of columns, small letters and digits alone
 _X: Final = {"q", "r", "x", "2theta", "2θ", "twotheta", "tth", "2th", "ttheta", "angle"}
+_NO_X: Final = dict.fromkeys(("theta", "θ", "th"), "2theta, which is twice that") | dict.fromkeys(
+    ("d", "dspacing", "spacing"), "q = 2π/d, or 2theta from λ = 2 d sin θ"
+)
+"""What is no x, and what to give instead."""
 _Y: Final = {"s", "sq", "g", "gr", "gpdf", "i", "iq", "y", "intensity", "counts", "cts", "iobs", "yobs", "sobs", "gobs"}
 _ERROR: Final = {"error", "errors", "err", "e", "esd", "sigma", "σ", "std", "stderr", "standarderror", "sd", "unc"}
 _ERROR_OF_Y: Final = _ERROR | {"uncertainty", "ds", "dsq", "dg", "dgr", "di", "diq", "dy"}
@@ -39,7 +45,8 @@ def read_columns(path: str | Path) -> NDArray[np.float64]:
     a #, and text before the first row of numbers are left out. 1,5 is a number where blanks, tabs or semicolons part
     the columns; 1.5D+02 is read as Fortran writes it. Names in the last line before the numbers choose the columns
     where one of them is that of x (q, r, 2theta, angle, x), so that one of point numbers, or more than three columns,
-    do no harm; without such names the order is x, y, error.
+    do no harm; where blanks part words that are no known names, the first must be that of x, for titles have blanks
+    too. Without such names the order is x, y, error. q and r are in Å.
 
     Returns
     -------
@@ -50,7 +57,8 @@ def read_columns(path: str | Path) -> NDArray[np.float64]:
     ------
     ValueError
         The file is missing, empty, too large or holds no such columns; a line that is none; commas or names that can
-        be read in two ways; an x that repeats or goes up and down; an error that is not above 0.
+        be read in two ways; names that have theta, d, or q or r in nm; an x that repeats or goes up and down; an error
+        that is not above 0.
     """
     path = regular_file(path)
     if path.stat().st_size > _LARGEST:
@@ -75,6 +83,10 @@ def read_columns(path: str | Path) -> NDArray[np.float64]:
             raise ValueError(f"{path}, line {number}: '{line.strip()[:40]}' is no row of numbers; correct it")
     if len(rows) < 2:
         raise ValueError(f"{path} has {len(rows)} rows of two or three numbers; give a measured curve")
+    if _IN_NM.search(_MARKS.sub("", header)):
+        raise ValueError(
+            f"{path}: '{header.strip()[:40]}' is in nm; give q in 1/Å, a tenth of that, or r in Å, ten times"
+        )
     names = _names(header, len(rows[0]))
     if (
         names is None
@@ -137,14 +149,19 @@ def _row(line: str, commas: _Commas) -> list[float] | None:
 
 
 def _names(header: str, columns: int) -> list[str] | None:
-    """Give the names of the columns, where a line holds so many; blanks may part words, so all must be known then."""
+    """Give the names of the columns, where a line holds so many.
+
+    Blanks part the words of a title too: all must be known then, or the first alone be one of x.
+    """
     text = _MARKS.sub("", header).strip()
     for separator in (r"\t+", ";", ","):
         if len(names := [name.strip(" \"'") for name in re.split(separator, text)]) == columns:
             return names
     names = re.sub(r"\s+[\[(][^\])]*[\])]", "", text).split()
-    known = _X | _Y | _ERROR_OF_Y | _NEITHER
-    return names if len(names) == columns and all(_key(name) in known for name in names) else None
+    keys = [_key(name) for name in names]
+    known, first = _X | _Y | _ERROR_OF_Y | _NEITHER | _NO_X.keys(), _X | _NO_X.keys()
+    one = keys[:1] and keys[0] in first and not first.intersection(keys[1:])
+    return names if len(names) == columns and (one or known.issuperset(keys)) else None
 
 
 def _key(name: str) -> str:
@@ -162,6 +179,8 @@ def _chosen(path: Path, names: list[str] | None, columns: int) -> list[int]:
     """
     keys = [_key(name) for name in names or []]
     xs = [n for n, key in enumerate(keys) if key in _X]
+    if names and not xs and (wrong := [n for n, key in enumerate(keys) if key in _NO_X]):
+        raise ValueError(f"{path} has the column {names[wrong[0]]}; give {_NO_X[keys[wrong[0]]]}")
     numbered = columns > 2 and keys[:1] and keys[0] in _NEITHER | {"i"}
     if names is None or not (xs or numbered):
         if columns > 3:

@@ -95,7 +95,10 @@ def test_the_amorphous_share_of_a_mixture_is_found(amorph, files, tmp_path):
     found = json.loads(amorph("structure", files[0], *flags, "--json").out)
     assert found["amorphous_share"]["share_of_atoms"] == pytest.approx(0.75, abs=1e-6)
     assert found["experiment"]["r_w"] == pytest.approx(0.0, abs=1e-6)
-    assert "share_of_mass" in amorph("structure", files[0], *flags).out
+    about = found["amorphous_share"]
+    assert (about["lattice_factor"], about["line_width_deg"]) == pytest.approx((1.0, crystal["width_deg"]), abs=1e-6)
+    out = amorph("structure", files[0], *flags).out
+    assert all(word in out for word in ("share_of_mass", "lattice_factor", "line_width_deg"))
 
 
 def test_the_tables_are_those_of_the_figures(amorph, files):

@@ -86,15 +86,18 @@ class PowderPattern(Result, Plottable):
     chosen_form_factors: Mapping[str, str] | None
     """Form factors by element, where they are not those of the neutral atoms."""
 
-    def stretched(self, factor: float) -> NDArray[np.float64]:
+    def stretched(self, factor: float, width_deg: float | None = None) -> NDArray[np.float64]:
         """Draw the same structures with every length times a factor: each line where Bragg's law then has it.
+
+        `width_deg` is another width of the instrument, by default that of the pattern [°].
 
         Returns
         -------
         (n,) array
             Intensity per atom at the same angles, complete up to a factor of 1.04 [electron units].
         """
-        profile = (self.wavelength_A, self.width_deg, self.lorentzian_share, self.broadening_per_A, self.polarization)
+        width = self.width_deg if width_deg is None else width_deg
+        profile = (self.wavelength_A, width, self.lorentzian_share, self.broadening_per_A, self.polarization)
         curves = []
         for shells in self.shells:
             other = replace(shells, lengths=shells.lengths / factor, volume=shells.volume * factor**3)
