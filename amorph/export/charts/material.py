@@ -12,8 +12,8 @@ from amorph.export.charts.style import Palette
 from amorph.export.charts.words import beside, number
 from amorph.figures import ERROR
 
-_PANELS: Final = 8
-"""Pairs of elements at most whose g(r) is drawn."""
+_PANELS: Final = 16
+"""Pairs of elements at most whose g(r) is drawn, with that of all atoms: all pairs of five elements."""
 _SAME: Final = 0.1
 """Hops whose profiles differ by less than this share of the barrier, and lengths by less than this share, are one."""
 _POINTS_OF_A_HOP: Final = 41
@@ -31,7 +31,7 @@ def radial(tables: Mapping[str, Columns], anions: Sequence[str] = ()) -> Chart:
     first = next(iter(tables.values()))
     names = [name for name in first if name.startswith("g_") and name != "g_total" and not name.endswith(ERROR)]
     names = [name for name in names if not anions or name.rpartition("-")[2] in anions]
-    names = ["g_total", *names[: _PANELS - 1]]
+    names, left = ["g_total", *names[: _PANELS - 1]], len(names[_PANELS - 1 :])
 
     def draw(panels: Sequence[Any], colors: Palette) -> None:
         for axes, name in zip(panels, names, strict=True):
@@ -44,7 +44,7 @@ def radial(tables: Mapping[str, Columns], anions: Sequence[str] = ()) -> Chart:
         _legend(panels[0], tables)
 
     peaks = [f"{_pair(name)} {first['r_A'][int(np.argmax(first[name]))]:.2f} Å" for name in names[1:]]
-    text = f"Highest peaks{_of(tables)}: {', '.join(peaks)}."
+    text = f"Highest peaks{_of(tables)}: {', '.join(peaks)}." + (f" {left} pairs more are not drawn." if left else "")
     columns, height = (3, 1.9) if len(names) > 4 else (2, 2.4)
     title = "Pair distributions g(r)"
     return Chart("radial", title, text, tables, draw, panels=len(names), columns=columns, height=height)

@@ -15,6 +15,7 @@ from amorph.export.charts import (
     displacements,
     drawn,
     profile,
+    radial,
     table_charts,
     write_chart_table,
     write_charts,
@@ -125,3 +126,13 @@ def test_diffusion_by_temperature_goes_through_the_walks(tmp_path):
     text = (tmp_path / "a.svg").read_text(encoding="utf-8")
     assert "mathdefault" not in text  # markup of mathematics is off
     assert re.search(r">\de-\d\d<", text)
+
+
+def test_every_pair_of_five_elements_is_drawn_and_what_is_left_out_is_said():
+    def table(elements):
+        pairs = [f"g_{one}-{other}" for k, one in enumerate(elements) for other in elements[k:]]
+        return {"r_A": np.linspace(0.1, 5.0, 50)} | dict.fromkeys(["g_total", *pairs], np.ones(50))
+
+    five, six = (radial({"": table(elements)}) for elements in ("ABCDE", "ABCDEF"))
+    assert (five.panels, "not drawn" in five.text) == (16, False)
+    assert (six.panels, "6 pairs more are not drawn" in six.text) == (16, True)
