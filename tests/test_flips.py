@@ -10,7 +10,7 @@ def flips(tmp_path_factory):
         yield flips
 
 
-@pytest.mark.parametrize("number", [30, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [12, pytest.param(300, marks=pytest.mark.slow)])
 def test_a_flipped_bit_of_any_file_is_told_or_without_effect(flips, number):
     told = sum(flips(*flip) for flip in flips.drawn(number))
     assert told > number / 2

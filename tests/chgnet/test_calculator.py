@@ -50,7 +50,7 @@ def test_equals_the_chgnet_package(model):
     np.testing.assert_allclose(atoms.get_magnetic_moments(), reference["m"], atol=1e-4)
 
 
-@pytest.mark.parametrize("model", ["0.3.0", "0.2.0"])
+@pytest.mark.parametrize("model", ["0.3.0", pytest.param("0.2.0", marks=pytest.mark.slow)])
 def test_computes_only_what_is_asked(model):
     atoms = rattled()
     atoms.calc = CHGNetCalculator(model, device="cpu")

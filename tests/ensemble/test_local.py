@@ -50,6 +50,7 @@ def test_an_ensemble_finishes_and_its_members_are_ordinary_runs(whole):
     assert len(seeds) == 2
 
 
+@pytest.mark.slow
 def test_killed_members_and_a_killed_driver_cost_nothing(whole, folder, command):
     write_files(folder, vary="")
     directory = folder / "all"
@@ -69,7 +70,7 @@ def test_killed_members_and_a_killed_driver_cost_nothing(whole, folder, command)
 
 
 def test_a_signal_stops_the_members_with_checkpoints(whole, folder, command):
-    write_files(folder, vary="")
+    write_files(folder, vary="", slower=4)
     directory = folder / "all"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as driver:
         wait_for((directory / "000_000/2_melt_quench/thermo.csv").exists)
@@ -84,6 +85,7 @@ def test_a_signal_stops_the_members_with_checkpoints(whole, folder, command):
     assert {path: path.stat().st_mtime_ns for path in whole[0].rglob("stage.json")} == before
 
 
+@pytest.mark.slow
 def test_a_member_that_fails_is_named_and_the_others_go_on(folder, command, capsys):
     # a time step so long that the melt blows up
     text = '[ensemble]\nstudy = "study.toml"\n[vary]\nmelt_quench.schedule.timestep_fs = [2.0, 20.0]\n'

@@ -165,6 +165,7 @@ def test_a_member_is_warned_before_the_time_limit_and_queued_again(queue, folder
     wait_for(lambda: not ask("squeue", "-h"))
 
 
+@pytest.mark.slow
 def test_what_waits_in_the_queue_is_not_submitted_twice(queue, folder):
     name = "all of it"
     vary = '[slurm]\noptions.begin = "now+1hour"\n'
@@ -184,6 +185,7 @@ def test_what_waits_in_the_queue_is_not_submitted_twice(queue, folder):
     wait_for(lambda: not ask("squeue", "-h"))
 
 
+@pytest.mark.slow
 def test_a_cancelled_member_stops_with_a_checkpoint_and_goes_on_when_submitted_again(queue, folder):
     job = submitted(folder, slower=4)
     directory = folder / "all"

@@ -130,6 +130,7 @@ def test_a_killed_batch_is_continued_one_by_one_and_the_other_way_round(referenc
     assert_as_alone(directory, reference)
 
 
+@pytest.mark.slow
 def test_a_signal_stops_every_member_with_a_checkpoint(reference, folder, command):
     directory = prepared(folder)
     with subprocess.Popen(

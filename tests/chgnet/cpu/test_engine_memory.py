@@ -93,7 +93,7 @@ MEASURED = """if True:
     """
 
 
-@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("keep", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("repeat", "stretch"),
     [(4, 1), pytest.param(4, 5, marks=pytest.mark.slow), pytest.param(7, 2, marks=pytest.mark.slow)],
