@@ -94,7 +94,7 @@ def amorphous_share(
         (n, 2) or (n, 3) 2θ [°], intensity, and its standard error where it is known.
     amorphous, crystalline
         Patterns of both, with the wavelength, polarization and profile of the instrument: tails of lines that are
-        drawn as Gaussians count as glass, 0.2 of Lorentzian makes 0.39 of 0.30, and the fit is still good.
+        drawn as Gaussians count as glass, and where they are small the fit is still good.
     background_terms
         Chebyshev terms of the smooth background. Many of them take the halo for background: their number is part of
         the figure.
