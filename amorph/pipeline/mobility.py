@@ -49,6 +49,7 @@ def diffusion(
     thermostat: Literal["Bussi", "NVE"] = "Bussi",
     timestep_fs: Timestep = 2.0,
     sample_every: Count = 10,
+    seeds: Count = 1,
     host: bool = True,
 ) -> None:
     """Measure how the ion moves, by dynamics of the relaxed cell at several temperatures.
@@ -68,6 +69,8 @@ def diffusion(
         Time step.
     sample_every
         Steps between the frames kept.
+    seeds
+        Runs at each temperature, each with velocities of its own; the activation energy is that of all.
     host
         Measure the ion that is exchanged in the unexchanged host too.
     """
@@ -99,7 +102,7 @@ def at_temperature(table: Mapping[str, Any], kelvin: float, ion: str) -> dict[st
     return {"schedule": schedule, "sample_every": every, "ion": ion}
 
 
-def mobility_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Mobility:
+def mobility_stage(stage: Stage, atoms: Atoms, setting: Setting, seed: int = 1) -> Mobility:
     """Run the dynamics at one temperature, from its checkpoint where there is one, and measure what moved."""
     schedule, every = stage.parameters["schedule"], stage.parameters["sample_every"]
     element = parse_ion(stage.parameters["ion"]).element
@@ -131,6 +134,7 @@ def mobility_stage(stage: Stage, atoms: Atoms, setting: Setting) -> Mobility:
         after,
         left,
         found.figures()["ions"],
+        seed,
     )
     write_json(stage.directory / MOBILITY, result.figures())
     log.info("%s: %s; the host %s", stage.name, result.text, "stands" if not faults else f"does not: {result.reason}")

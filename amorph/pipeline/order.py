@@ -78,7 +78,7 @@ class Record:
     reads: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Files of earlier stages of its row that it reads besides the structure, "stage/file" by role."""
     each: Callable[["Record", Study], list["Record"]] = lambda record, _: [record]
-    """What a study makes of it: one stage for each of its temperatures."""
+    """What a study makes of it: one stage for each run at each of its temperatures."""
     trial: Callable[[Study, Atoms, np.random.Generator], Atoms] | None = None
     """Tries on the built cell what could fail after hours, and hands the cell on."""
     times: Callable[[Study], int] = lambda _: 1
@@ -147,17 +147,21 @@ def _mobility(part: Part, potential: Potential) -> tuple[Record, Record]:
     def wanted(study: Study) -> bool:
         return bool(study["diffusion"]) and (study.leaves_ion if part == "exchanged" else study["diffusion"]["host"])
 
-    def names(study: Study) -> dict[float, str]:
-        return {kelvin: f"diffusion_{kelvin:g}K" for kelvin in study["diffusion"]["temperatures_K"]}
-
-    def temperatures(record: Record, study: Study) -> list[Record]:
+    def runs(record: Record, study: Study) -> list[Record]:
         return [
-            replace(record, name=name, parameters=Tables(record.parameters.names, partial(_at, part, kelvin)))
-            for kelvin, name in names(study).items()
+            replace(
+                record,
+                name=f"diffusion_{kelvin:g}K" + (f"_{seed}" if seed > 1 else ""),
+                work=partial(mobility_stage, seed=seed),
+                parameters=Tables(record.parameters.names, partial(_at, part, kelvin)),
+            )
+            for kelvin in study["diffusion"]["temperatures_K"]
+            for seed in range(1, study["diffusion"]["seeds"] + 1)
         ]
 
     def gathered(record: Record, study: Study) -> list[Record]:
-        return [replace(record, reads={name: f"{name}/{MOBILITY}" for name in names(study).values()})]
+        names = [run.name for run in runs(record, study)]
+        return [replace(record, reads={name: f"{name}/{MOBILITY}" for name in names})]
 
     said = partial(Record, part=part, wanted=wanted)
     return (
@@ -167,7 +171,7 @@ def _mobility(part: Part, potential: Potential) -> tuple[Record, Record]:
             parameters=_table("diffusion", "substitute"),
             kind=Mobility,
             potential=potential,
-            each=temperatures,
+            each=runs,
         ),
         said(
             "activation",

@@ -197,6 +197,13 @@ class Mobility(Result):
     """Share of the atoms of each element of the host that left their places while it was measured."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """How each element moves."""
+    seed: int = 1
+    """Which of the runs at its temperature it is."""
+
+    @property
+    def place(self) -> str:
+        """Say at which temperature, and in which run there where it is not the first."""
+        return f"{self.temperature_K:g} K" + (f", run {self.seed}" if self.seed > 1 else "")
 
     @property
     def text(self) -> str:
@@ -208,7 +215,7 @@ class Mobility(Result):
 
     def rows(self) -> list[Row]:
         """Give D, its limit where none is seen, and whether the host stands: always all, for means over many runs."""
-        at = f"at {self.temperature_K:g} K"
+        at = f"at {self.place}"
         return [
             Row(f"D of {self.element} {at}", self.diffusivity_cm2_s, "cm²/s"),
             Row(f"D of {self.element} {at}, at most", self.upper_limit_cm2_s, "cm²/s"),

@@ -21,7 +21,7 @@ def moving(run: FoundRun) -> list[Chart]:
         found, line = motion_found(figures)
         if not found:
             continue
-        measured = {f"{one.temperature_K:g} K": measured_again(_folder(home, stage)) for stage, one in found.items()}
+        measured = {one.place: measured_again(_folder(home, stage)) for stage, one in found.items()}
         element = next(iter(found.values())).element
         charts.append(displacements_by(f"msd-{number}", f"Mean-square displacement in the {name}", measured))
         series = f"{element}, {name}"

@@ -166,6 +166,12 @@ def test_a_study_moves_its_ion_where_it_has_the_table():
     ] * 3
     still = resolve(LEAST)
     assert (names(still, "exchanged")[-1], names(still, "host")) == ("export", [])
+    twice = resolve({**LEAST, "diffusion": TABLE | {"seeds": 2}})
+    assert names(twice, "host") == [
+        *("diffusion_300K", "diffusion_300K_2", "diffusion_600K", "diffusion_600K_2"),
+        "activation",
+    ]
+    assert len(stages_of(twice, "host")[-1].reads) == 4
     emptied = resolve({**LEAST, "substitute": {"by": "vacancy"}, "diffusion": TABLE})
     assert (names(emptied, "exchanged")[-1], names(emptied, "host")) == ("export", moving)
     alone = resolve({**LEAST, "diffusion": TABLE | {"host": False}})
