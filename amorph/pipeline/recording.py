@@ -15,6 +15,7 @@ from ase.calculators.calculator import BaseCalculator
 from ase.constraints import FixCom
 from numpy.typing import NDArray
 
+from amorph.calculators import GPA_PER_EV_A3
 from amorph.meltquench import DynamicsState, Frame, Thermo, named
 from amorph.meltquench.dynamics import dynamics
 from amorph.reading.files import sound
@@ -30,6 +31,8 @@ FORCE_TOLERANCE = 1e-3
 threads changes last digits only."""
 ENERGY_TOLERANCE = 1e-3
 """Such a deviation of the energy of a relaxation [eV per atom]."""
+STRESS_TOLERANCE_GPA = 0.01
+"""Such a deviation of the stress under a barostat [GPa]."""
 
 
 def record_dynamics(
@@ -45,7 +48,7 @@ def record_dynamics(
         grown = list(zip(saved["sizes"].tolist(), saved.get("sha256", np.array(["", ""])).tolist(), strict=True))
     if state is not None:
         log.info("%s: continuing after step %d of %d", stage.name, state.step, schedule.steps)
-        _check_forces(stage, *_forces_at(atoms, calculator, state))
+        _check_state(stage, atoms, calculator, state)
     done = 0 if state is None else state.step
     with (
         appended(stage.directory / "trajectory.extxyz", *grown[0]) as trajectory,
@@ -69,14 +72,18 @@ def record_dynamics(
                 checkpoints.save({**frame.state().to_arrays(), **sizes, **digests}, frame.step)
 
 
-def _forces_at(atoms: Atoms, calculator: BaseCalculator, state: DynamicsState) -> tuple[Array, Array]:
-    """Evaluate a checkpoint's positions; returns the forces and those kept, without the net force, [eV/Å]."""
+def _check_state(stage: Stage, atoms: Atoms, calculator: BaseCalculator, state: DynamicsState) -> None:
+    """Check that a calculator gives a checkpoint's forces, without the net force, and under a barostat its stress."""
     trial = Atoms(atoms.numbers, positions=state.positions, cell=state.cell, pbc=True, calculator=calculator)
     trial.arrays.update({name: array.copy() for name, array in atoms.arrays.items() if name not in trial.arrays})
     found, kept = trial.get_forces(), state.forces.copy()
     for forces in (found, kept):
         FixCom().adjust_forces(trial, forces)  # the net force, which the dynamics takes off
-    return found, kept
+    _check_forces(stage, found, kept)
+    if state.chains:
+        apart = GPA_PER_EV_A3 * float(np.abs(trial.get_stress(voigt=False) - state.chains["virial_stress"]).max())
+        if apart > STRESS_TOLERANCE_GPA:
+            _refuse_another(stage, f"stress of {stage.name}'s checkpoint", f"{apart:.3g} GPa")
 
 
 def _check_forces(stage: Stage, found: Array, kept: Array) -> None:
@@ -97,7 +104,7 @@ def _check_relaxed(stage: Stage, frame: RelaxFrame, saved: Mapping[str, Array]) 
 
 
 def _refuse_another(stage: Stage, what: str, apart: str) -> None:
-    said = f"the {what} are not those of the calculator: {apart} apart"
+    said = f"the {what} differ from the calculator's by {apart}"
     if not stage.force:
         raise ValueError(f"{said}; take the calculator that it began with, or continue all the same with --force")
     log.warning("%s; it is continued by force", said)
