@@ -17,7 +17,7 @@ from toy_run import assert_same
 
 from amorph.chgnet import CHGNetCalculator
 from amorph.cli import main
-from amorph.ensemble.engines.local import _child_of, _environment, own_gpus, run_local, slots_of
+from amorph.ensemble.engines.local import Slot, _child_of, _environment, own_gpus, run_local, slots_of
 from amorph.ensemble.plan import prepare, read_ensemble
 from amorph.ensemble.status import member_names, member_status
 from amorph.ensemble.summary import Statistics, summarize_ensemble
@@ -218,6 +218,7 @@ def test_a_member_takes_no_more_threads_than_its_share(monkeypatch):
     for name, value in _environment(replace(slot, threads=1)).items():
         monkeypatch.setenv(name, value)
     assert CHGNetCalculator(device="cpu").threads == 1
+    assert _environment(Slot((0, 1), None))["NUMBA_NUM_THREADS"] == "1"
     monkeypatch.setenv("OMP_NUM_THREADS", "999,2")
     assert CHGNetCalculator(device="cpu").threads <= len(os.sched_getaffinity(0))
 

@@ -14,7 +14,7 @@ from amorph.ensemble.engines.leash import begin_child
 from amorph.ensemble.engines.waiting import Outcome, Waiting
 from amorph.ensemble.plan import Member
 from amorph.ensemble.status import member_state
-from amorph.machine.processors import own_cores
+from amorph.machine.processors import allowed_threads, own_cores
 from amorph.run import StopRequest
 
 _SECONDS_BETWEEN_LOOKS = 0.2
@@ -35,7 +35,7 @@ class Slot:
     gpu: str | None
     """Its GPU, as CUDA_VISIBLE_DEVICES names it; None without."""
     threads: int | None = None
-    """Its threads; None for one on each core."""
+    """Its threads; None for one on each core, or as few as OMP_NUM_THREADS says."""
 
 
 def slots_of(workers: int | None, waiting: int, *, together: int = 1, gpus: Sequence[str] = ()) -> list[Slot]:
@@ -210,7 +210,7 @@ class _Together(MemberProcess):
 def _environment(slot: Slot) -> Mapping[str, str]:
     environment = dict(os.environ)
     # Libraries that count the machine's cores instead of the process's own.
-    threads = str(slot.threads or len(slot.cores))
+    threads = str(slot.threads or min([len(slot.cores), *allowed_threads()]))
     environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), threads)
     if slot.gpu is not None:
         environment["CUDA_VISIBLE_DEVICES"] = slot.gpu
