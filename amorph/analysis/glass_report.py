@@ -37,7 +37,7 @@ from amorph.analysis.scattering import (
     structure_factor,
 )
 from amorph.analysis.scattering.peak import peak_rows
-from amorph.analysis.scattering.powder import Broadening, LineWidth, Polarization, TwoTheta, Wavelength
+from amorph.analysis.scattering.powder import Broadening, LineWidth, LorentzianShare, Polarization, TwoTheta, Wavelength
 from amorph.analysis.scattering.real_space import Window
 from amorph.figures import ERROR, Plottable, Result, Row, plain
 from amorph.parameters import Length, Unit, checked
@@ -122,6 +122,7 @@ def structure_report(
     wavelength: Wavelength = "CuKa",
     two_theta: TwoTheta = (5.0, 90.0),
     width: LineWidth = 0.1,
+    lorentzian_share: LorentzianShare = 0.0,
     broadening: Broadening = 0.0,
     polarization: Polarization = False,
     progress: Task | None = None,
@@ -148,9 +149,16 @@ def structure_report(
     ValueError
         No structure, one that makes no sense, or different compositions; an unknown pair or wavelength.
     """
-    drawn: dict[str, Any] = {"wavelength": wavelength, "two_theta": two_theta, "width": width, "broadening": broadening}
-    drawn["polarization"] = polarization
-    pattern = powder_pattern(structures, **drawn, progress=progress)
+    pattern = powder_pattern(
+        structures,
+        wavelength=wavelength,
+        two_theta=two_theta,
+        width=width,
+        lorentzian_share=lorentzian_share,
+        broadening=broadening,
+        polarization=polarization,
+        progress=progress,
+    )
     distributions = pair_distributions(structures, r_max=r_max, bin_width=bin_width, progress=progress)
     scattering = structure_factor(structures, q_max=q_max, progress=progress)
     of_cell: dict[str, Any] = {"intervals": scattering.intervals, "number_density": scattering.number_density}

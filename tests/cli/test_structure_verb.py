@@ -84,16 +84,18 @@ def test_bad_input_is_one_line(amorph, files, tmp_path):
 
 
 def test_the_amorphous_share_of_a_mixture_is_found(amorph, files, tmp_path):
-    """Three parts of the disturbed crystal and one of the ideal one, by the computed patterns, twice as intense."""
+    """Three parts of the disturbed crystal and one of the ideal one, twice as intense, their lines with tails."""
     ideal = tmp_path / "ideal.cif"
     bulk("MgO", "rocksalt", a=4.21, cubic=True).write(ideal)
-    flags = ["--two-theta", "30", "80"]
-    glass, crystal = (json.loads(amorph("structure", file, *flags, "--json").out) for file in (files[0], ideal))
+    flags, tails = ["--two-theta", "30", "80"], ["--lorentzian-share", "0.3"]
+    glass, crystal = (json.loads(amorph("structure", file, *flags, *tails, "--json").out) for file in (files[0], ideal))
     mixed = 2.0 * (0.75 * np.array(glass["intensity"]) + 0.25 * np.array(crystal["intensity"]))
     np.savetxt(tmp_path / "mixed.xy", np.column_stack([glass["two_theta_deg"], mixed]))
     flags += ["--experiment", tmp_path / "mixed.xy", "--as", "xrd", "--crystal", ideal, "-o", tmp_path / "mixed.pdf"]
-    found = json.loads(amorph("structure", files[0], *flags, "--json").out)
+    found = json.loads(amorph("structure", files[0], *flags, *tails, "--json").out)
     assert found["amorphous_share"]["share_of_atoms"] == pytest.approx(0.75, abs=1e-6)
+    without = json.loads(amorph("structure", files[0], *flags, "--json").out)
+    assert without["amorphous_share"]["share_of_atoms"] > 0.76
     assert found["experiment"]["r_w"] == pytest.approx(0.0, abs=1e-6)
     about = found["amorphous_share"]
     assert (about["lattice_factor"], about["line_width_deg"]) == pytest.approx((1.0, crystal["width_deg"]), abs=1e-6)

@@ -30,6 +30,12 @@ Wavelength = Annotated[Length | str, Meaning('"MoKa" (0.7107 Å), "CuKa" (1.5418
 _TwoTheta = Annotated[float, Interval(ge=0, lt=180), Unit("°")]
 TwoTheta = Annotated[tuple[_TwoTheta, _TwoTheta], Meaning("First and last angle of the pattern [°].")]
 LineWidth = Annotated[Angle, Meaning("Full width of a line at half maximum, of the instrument [°].")]
+LorentzianShare = Annotated[
+    Fraction,
+    Meaning(
+        "Share of the Lorentzian in a line's profile: 0 is a Gaussian, 1 a Lorentzian, between them a pseudo-Voigt."
+    ),
+]
 Broadening = Annotated[
     float,
     Interval(ge=0),
@@ -129,7 +135,7 @@ def powder_pattern(
     two_theta: TwoTheta = (5.0, 90.0),
     step: Angle = 0.02,
     width: LineWidth = 0.1,
-    lorentzian_share: Fraction = 0.0,
+    lorentzian_share: LorentzianShare = 0.0,
     broadening: Broadening = 0.0,
     polarization: Polarization = False,
     form_factors: FormFactors | None = None,
@@ -141,8 +147,6 @@ def powder_pattern(
     ----------
     step
         Distance between angles [°].
-    lorentzian_share
-        Share of the Lorentzian in the profile: 0 is a Gaussian, 1 a Lorentzian, between them a pseudo-Voigt.
 
     Raises
     ------
