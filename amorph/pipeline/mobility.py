@@ -76,8 +76,8 @@ def diffusion(
     """
 
 
-def at_temperature(table: Mapping[str, Any], kelvin: float, ion: str) -> dict[str, Any]:
-    """Give the parameters of the dynamics at one temperature of a study.
+def at_temperature(table: Mapping[str, Any], kelvin: float, ion: str, left: str | None = None) -> dict[str, Any]:
+    """Give the parameters of the dynamics at one temperature of a study: of an ion, beside one of which some are left.
 
     Raises
     ------
@@ -99,36 +99,36 @@ def at_temperature(table: Mapping[str, Any], kelvin: float, ion: str) -> dict[st
             f"duration_ps = {table['duration_ps']:g} in [diffusion] leaves {frames} frames to measure, and "
             f"{FEWEST_FRAMES} are needed; measure for longer, or lower sample_every"
         )
-    return {"schedule": schedule, "sample_every": every, "ion": ion}
+    return {"schedule": schedule, "sample_every": every, "ion": ion} | ({} if left is None else {"left": left})
 
 
 def mobility_stage(stage: Stage, atoms: Atoms, setting: Setting, seed: int = 1) -> Mobility:
     """Run the dynamics at one temperature, from its checkpoint where there is one, and measure what moved."""
     schedule, every = stage.parameters["schedule"], stage.parameters["sample_every"]
-    element = parse_ion(stage.parameters["ion"]).element
+    ion, left_over = stage.parameters["ion"], stage.parameters.get("left")
+    element = parse_ion(ion).element
+    mobile = {element} | ({parse_ion(left_over).element} if left_over else set())
     record_dynamics(stage, atoms, setting.calculator, setting.rng(stage.name), setting.work)
     kelvin, number, frames = _counted(stage.directory, every)
     ends = Ends(number, len(atoms))
-    found = _measured(
-        ends.watched(frames), stage.parameters["ion"], schedule.time_ps(every), kelvin, setting.work.progress.task
-    )
+    found = _measured(ends.watched(frames), ion, schedule.time_ps(every), kelvin, setting.work.progress.task)
     moved, _ = displacements(atoms, list(ends.last))
     after = crystallinity(list(ends.last), melted=setting.melted)
-    left = displaced_shares(atoms, ends.before, ends.after, mobile=element, beyond=CAGE)
+    left = displaced_shares(atoms, ends.before, ends.after, mobile=mobile, beyond=CAGE)
     faults = _faults(left, crystallinity(atoms, melted=setting.melted), after)
-    mobile = found.ions[element]
+    moving = found.ions[element]
     result = Mobility(
         calculator_name(setting.calculator),
         element,
         schedule.target_K(schedule.steps),
         kelvin,
         found.duration_ps,
-        mobile.diffusivity_cm2_s,
-        mobile.standard_error,
-        mobile.interval_95,
-        mobile.upper_limit_cm2_s,
-        mobile.conductivity_S_per_cm,
-        {symbol: square for symbol, square in moved.items() if symbol != element},
+        moving.diffusivity_cm2_s,
+        moving.standard_error,
+        moving.interval_95,
+        moving.upper_limit_cm2_s,
+        moving.conductivity_S_per_cm,
+        {symbol: square for symbol, square in moved.items() if symbol not in mobile},
         not faults,
         "; ".join(faults) or f"of no element of it more than {DISPLACED:.0%} of the atoms have left their places",
         after,

@@ -138,7 +138,9 @@ def _ion(part: Part, study: Study) -> str:
 
 
 def _at(part: Part, kelvin: float, study: Study) -> Mapping[str, Any]:
-    return at_temperature(study["diffusion"], kelvin, _ion(part, study))
+    ion = _ion(part, study)
+    left = study["substitute"]["ion"] if part == "exchanged" and study["substitute"]["fraction"] < 1.0 else ion
+    return at_temperature(study["diffusion"], kelvin, ion, left if left != ion else None)
 
 
 def _mobility(part: Part, potential: Potential) -> tuple[Record, Record]:

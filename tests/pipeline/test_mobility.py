@@ -65,9 +65,9 @@ def atoms():
     return build("MgO", supercell=(2, 2, 2), lattice_constant=4.3, rng=np.random.default_rng(0)).atoms
 
 
-def move(directory, atoms, calculator, *, kelvin=300.0, work=None, **changes):
+def move(directory, atoms, calculator, *, kelvin=300.0, work=None, left=None, **changes):
     with RunDirectory(directory, {}, {}) as run:
-        stage = run.stage("1_diffusion_300K", at_temperature(table(**changes), kelvin, "Mg2+"))
+        stage = run.stage("1_diffusion_300K", at_temperature(table(**changes), kelvin, "Mg2+", left))
         setting = Setting(calculator, work or Work(), lambda _: np.random.default_rng(1), melted=False)
         return stage, stage.finish(mobility_stage(stage, atoms, setting), started=0.0).figures
 
@@ -98,6 +98,15 @@ def test_a_host_whose_atoms_fly_does_not_survive(tmp_path, atoms):
     _, figures = move(tmp_path / "ion", atoms, Loose(atoms, "Mg"), duration_ps=0.17)
     assert figures["survives"]
     assert figures["host_displaced"] == {"O": 0.0}
+
+
+def test_ions_that_the_exchange_left_behind_are_no_host(tmp_path, atoms):
+    atoms.symbols[np.flatnonzero(atoms.symbols == "Mg")[:4]] = "Li"
+    _, figures = move(tmp_path / "host", atoms, Loose(atoms, "Li"), duration_ps=0.17)
+    assert not figures["survives"]
+    _, figures = move(tmp_path / "left", atoms, Loose(atoms, "Li"), duration_ps=0.17, left="Li+")
+    assert figures["survives"]
+    assert figures["host_displaced"].keys() == figures["host_moved_A2"].keys() == {"O"}
 
 
 def mobility(kelvin, diffusivity, *, survives=True):
@@ -172,6 +181,10 @@ def test_a_study_moves_its_ion_where_it_has_the_table():
         "activation",
     ]
     assert len(stages_of(twice, "host")[-1].reads) == 4
+    assert all("left" not in stage.parameters(study) for stage in stages_of(study, "exchanged", "host")[-6:])
+    half = resolve({**LEAST, "substitute": {"fraction": 0.5}, "diffusion": TABLE})
+    stages = stages_of(half, "exchanged", "host")
+    assert [stage.parameters(half).get("left") for stage in stages[-6:]] == ["Li+", "Li+", *[None] * 4]
     emptied = resolve({**LEAST, "substitute": {"by": "vacancy"}, "diffusion": TABLE})
     assert (names(emptied, "exchanged")[-1], names(emptied, "host")) == ("export", moving)
     alone = resolve({**LEAST, "diffusion": TABLE | {"host": False}})

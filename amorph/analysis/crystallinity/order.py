@@ -1,5 +1,6 @@
 """Measures of order in a structure: the parent's Bragg intensity, clusters of solid atoms, displacements."""
 
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -119,22 +120,22 @@ def displacements(start: Atoms, frames: list[Atoms]) -> tuple[dict[str, float], 
 
 
 def displaced_shares(
-    start: Atoms, before: NDArray[np.float64], after: NDArray[np.float64], *, mobile: str, beyond: float
+    start: Atoms, before: NDArray[np.float64], after: NDArray[np.float64], *, mobile: Collection[str], beyond: float
 ) -> dict[str, float]:
-    """Share of the atoms of each element but the mobile one that stand elsewhere after than before.
+    """Share of the atoms of each element but the mobile ones that stand elsewhere after than before.
 
     Elsewhere is further than `beyond` of the element's nearest distance in the start, seen from the center of mass of
     all but the mobile atoms. Positions are unwrapped.
     """
     symbols = np.array(start.symbols)
-    host = symbols != mobile
+    host = ~np.isin(symbols, list(mobile))
     masses = start.get_masses()[host]
     steps = (after - before)[host]
     moved = np.linalg.norm(steps - masses @ steps / masses.sum(), axis=1)
     distances, symbols = _nearest_distances(start)[host], symbols[host]
     return {
         symbol: float(np.mean(moved[symbols == symbol] > beyond * distances[symbols == symbol].mean()))
-        for symbol in sorted(set(start.symbols) - {mobile}, key=lambda symbol: atomic_numbers[symbol])
+        for symbol in sorted(set(symbols), key=lambda symbol: atomic_numbers[symbol])
     }
 
 
