@@ -1,5 +1,6 @@
 """How diffusion grows with temperature: the activation energy, and what it promises at room temperature."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,6 +11,8 @@ from ase import units
 from amorph.analysis.transport.motion import Diffusion
 from amorph.analysis.transport.regression import CONFIDENCE
 from amorph.figures import Plottable, Result, Row
+
+log = logging.getLogger(__name__)
 
 ROOM_K: Final = 300.0
 HOUR_S: Final = 3600.0
@@ -150,6 +153,12 @@ def fit_arrhenius(
         )
     lengths = NM_PER_CM * np.sqrt(ends * HOUR_S)
     energy, spread = float(best[1]), width * float(np.sqrt(covariance[1, 1]))
+    if energy <= spread:
+        log.warning(
+            "activation energy of %s %.2g ± %.2g eV: that diffusion does not grow with temperature is not excluded; "
+            "what the line says of %g K is a guess; run longer, or at temperatures farther apart",
+            *(element, energy, spread, ROOM_K),
+        )
     return Arrhenius(
         element=element,
         temperatures_K=tuple(temperatures.tolist()),

@@ -6,6 +6,7 @@ from ase import Atoms, units
 from ase.build import bulk
 
 from amorph.analysis.transport import arrhenius, diffusion, unwrapped_paths
+from amorph.analysis.transport.activation import fit_arrhenius
 from amorph.analysis.transport.motion import JUMP_A, moments
 
 
@@ -136,6 +137,15 @@ def test_the_activation_energy_of_an_exact_law_is_found():
     assert line.diffusion_length_1h_nm == pytest.approx(1e7 * np.sqrt(3600 * expected), rel=1e-6)
     low, high = line.activation_energy_interval_95
     assert low < 0.4 < high
+
+
+@pytest.mark.parametrize(("error", "told"), [(0.1, False), (0.9, True)])
+def test_an_activation_energy_that_may_be_0_is_told(caplog, error, told):
+    """ln D of two temperatures apart by 1.4, its error √2 times the relative one of D."""
+    values = {kelvin: 1e-3 * np.exp(-0.3 / (units.kB * kelvin)) for kelvin in (800.0, 1200.0)}
+    line = fit_arrhenius("Li", [(kelvin, value, error * value) for kelvin, value in values.items()])
+    assert (line.activation_energy_interval_95[0] <= 0.0) is told
+    assert ("is not excluded" in caplog.text) is told
 
 
 def test_a_temperature_without_diffusion_is_left_out_and_two_are_needed():
