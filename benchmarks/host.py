@@ -31,7 +31,7 @@ Rule = Callable[[Run, Array], bool]
 
 def minima_left(run: Run, ps: int) -> float:
     """Share of atoms in another minimum than at the beginning, of the element that has most."""
-    return max(displaced_shares(run.start, run.quenched[0], run.quenched[ps], mobile=[run.ion], beyond=0.5).values())
+    return max(displaced_shares(run.start, run.quenched[0], run.quenched[ps], mobile={run.ion}, beyond=0.5).values())
 
 
 def label(run: Run) -> str:
@@ -54,7 +54,7 @@ def by_mean(run: Run, frames: Array, *, beyond: float, share: float, averaged: i
     """Judge by mean positions: atoms that stand beyond a share of their nearest distance from where they stood."""
     before = run.start.positions if relaxed else frames[:averaged].mean(axis=0)
     after = frames[-averaged:].mean(axis=0)
-    shares = displaced_shares(run.start, before, after, mobile=[run.ion], beyond=beyond)
+    shares = displaced_shares(run.start, before, after, mobile={run.ion}, beyond=beyond)
     return max(shares.values()) > share
 
 

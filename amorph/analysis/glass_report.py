@@ -122,7 +122,7 @@ def structure_report(
     wavelength: Wavelength = "CuKa",
     two_theta: TwoTheta = (5.0, 90.0),
     width: LineWidth = 0.1,
-    lorentzian_share: LorentzianShare = 0.0,
+    lorentzian_share: LorentzianShare | None = None,
     broadening: Broadening = 0.0,
     polarization: Polarization = False,
     progress: Task | None = None,

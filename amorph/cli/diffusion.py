@@ -94,6 +94,8 @@ def diffusion(
             if element is not None and any(one.temperature_K is None or element not in one.ions for one in found):
                 raise
             log.warning("no activation energy: %s", error)
+    if line is not None and line.caveat:
+        log.warning("%s", line.caveat)
     if curves is not None:
         make_folder(curves)
         for name, rows in _curves(measured).items():

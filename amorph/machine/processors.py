@@ -14,7 +14,9 @@ def available_processors(proc: Path = PROC, cgroups: Path = MOUNT) -> int:
     The least of those it may run on, whole processors of the quota of every control group around it, and its share by
     OMP_NUM_THREADS and NUMBA_NUM_THREADS: queues and drivers that do not confine a process say it so.
     """
-    return max(1, min([len(own_cores()), *_quotas(proc, cgroups), *allowed_threads()]))
+    return max(
+        1, min([len(own_cores()), *_quotas(proc, cgroups), *allowed_threads("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")])
+    )
 
 
 def own_cores() -> list[int]:
@@ -31,9 +33,9 @@ def _quotas(proc: Path, cgroups: Path) -> Iterator[int]:
                 yield quota // period
 
 
-def allowed_threads() -> Iterator[int]:
-    """Give the threads that OMP_NUM_THREADS and NUMBA_NUM_THREADS allow, where they say so."""
-    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+def allowed_threads(*names: str) -> Iterator[int]:
+    """Give the threads that variables of the environment allow, where they say so."""
+    for name in names:
         share = os.environ.get(name, "").partition(",")[0].strip()
         if share.isdecimal() and int(share) > 0:
             yield int(share)

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -49,7 +49,7 @@ def diffusion(
     thermostat: Literal["Bussi", "NVE"] = "Bussi",
     timestep_fs: Timestep = 2.0,
     sample_every: Count = 10,
-    seeds: Count = 1,
+    seeds: Count | None = None,
     host: bool = True,
 ) -> None:
     """Measure how the ion moves, by dynamics of the relaxed cell at several temperatures.
@@ -70,14 +70,14 @@ def diffusion(
     sample_every
         Steps between the frames kept.
     seeds
-        Runs at each temperature, each with velocities of its own; the activation energy is that of all.
+        Number of runs at each temperature, each with velocities of its own, and D there is their mean; 1 by default.
     host
         Measure the ion that is exchanged in the unexchanged host too.
     """
 
 
-def at_temperature(table: Mapping[str, Any], kelvin: float, ion: str, left: str | None = None) -> dict[str, Any]:
-    """Give the parameters of the dynamics at one temperature of a study: of an ion, beside one of which some are left.
+def at_temperature(table: Mapping[str, Any], kelvin: float, ion: str) -> dict[str, Any]:
+    """Give the parameters of the dynamics at one temperature of a study.
 
     Raises
     ------
@@ -99,15 +99,20 @@ def at_temperature(table: Mapping[str, Any], kelvin: float, ion: str, left: str 
             f"duration_ps = {table['duration_ps']:g} in [diffusion] leaves {frames} frames to measure, and "
             f"{FEWEST_FRAMES} are needed; measure for longer, or lower sample_every"
         )
-    return {"schedule": schedule, "sample_every": every, "ion": ion} | ({} if left is None else {"left": left})
+    return {"schedule": schedule, "sample_every": every, "ion": ion}
 
 
-def mobility_stage(stage: Stage, atoms: Atoms, setting: Setting, seed: int = 1) -> Mobility:
-    """Run the dynamics at one temperature, from its checkpoint where there is one, and measure what moved."""
+def mobility_stage(
+    stage: Stage, atoms: Atoms, setting: Setting, *, mobile: Set[str] = frozenset(), seed: int = 1
+) -> Mobility:
+    """Run the dynamics at one temperature, from its checkpoint where there is one, and measure what moved.
+
+    No host are the element of the ion and the `mobile` ones; `seed` counts the runs at this temperature.
+    """
     schedule, every = stage.parameters["schedule"], stage.parameters["sample_every"]
-    ion, left_over = stage.parameters["ion"], stage.parameters.get("left")
+    ion = stage.parameters["ion"]
     element = parse_ion(ion).element
-    mobile = {element} | ({parse_ion(left_over).element} if left_over else set())
+    mobile = mobile | {element}
     record_dynamics(stage, atoms, setting.calculator, setting.rng(stage.name), setting.work)
     kelvin, number, frames = _counted(stage.directory, every)
     ends = Ends(number, len(atoms))
@@ -210,15 +215,13 @@ def _faults(left: Mapping[str, float], before: Crystallinity, after: Crystallini
 def activation_stage(stage: Stage, _: Atoms, setting: Setting) -> Activation:
     """Lay a line through the temperatures that the host survives."""
     element = parse_ion(stage.parameters["ion"]).element
-    measured = [restored(Mobility, read_json(path)) for role, path in stage.inputs.items() if role != "structure"]
-    standing = [one for one in measured if one.survives]
-    fallen = [one.temperature_K for one in measured if not one.survives]
-    points = [
-        (one.measured_K, one.diffusivity_cm2_s, one.standard_error)
-        for one in standing
-        if one.diffusivity_cm2_s is not None and one.standard_error is not None
-    ]
-    unseen = [one.measured_K for one in standing if one.diffusivity_cm2_s is None]
+    found = [restored(Mobility, read_json(path)) for role, path in stage.inputs.items() if role != "structure"]
+    temperatures = dict.fromkeys(one.temperature_K for one in found)
+    runs = [[one for one in found if one.temperature_K == kelvin] for kelvin in temperatures]
+    standing = [_mean_of(same) for same in runs if all(one.survives for one in same)]
+    fallen = [same[0].temperature_K for same in runs if not all(one.survives for one in same)]
+    points = [(kelvin, value, error) for kelvin, value, error in standing if value is not None]
+    unseen = [kelvin for kelvin, value, _ in standing if value is None]
     try:
         line, reason = fit_arrhenius(element, points, unseen), ""
     except ValueError as error:
@@ -226,3 +229,17 @@ def activation_stage(stage: Stage, _: Atoms, setting: Setting) -> Activation:
     result = Activation(element, line, reason, fallen)
     log.info("%s: %s", stage.name, result.text)
     return result
+
+
+def _mean_of(runs: Sequence[Mobility]) -> tuple[float, float | None, float]:
+    """Give temperature, mean D and its standard error of runs at one temperature; D is None where one shows none.
+
+    The mean of the others would be that of the lucky ones.
+    """
+    kelvin = float(np.mean([one.measured_K for one in runs]))
+    values = [one.diffusivity_cm2_s for one in runs if one.diffusivity_cm2_s is not None]
+    errors = [one.standard_error for one in runs if one.standard_error is not None]
+    if min(len(values), len(errors)) < len(runs):
+        return kelvin, None, 0.0
+    spread = float(np.std(values, ddof=1)) / len(runs) ** 0.5 if len(runs) > 1 else 0.0
+    return kelvin, float(np.mean(values)), max(float(np.linalg.norm(errors)) / len(runs), spread)

@@ -35,6 +35,7 @@ from amorph.pipeline.study import Study
 from amorph.rocksalt import build
 from amorph.run import Stage, begun
 from amorph.substitution import substitute
+from amorph.tables import parse_ion
 
 Part = Literal["reference", "start", "melt", "glass", "exchanged", "host"]
 """Where a stage belongs: reference crystals; the cell that melts; a melt for other runs; from the melt to the glass;
@@ -138,9 +139,13 @@ def _ion(part: Part, study: Study) -> str:
 
 
 def _at(part: Part, kelvin: float, study: Study) -> Mapping[str, Any]:
-    ion = _ion(part, study)
-    left = study["substitute"]["ion"] if part == "exchanged" and study["substitute"]["fraction"] < 1.0 else ion
-    return at_temperature(study["diffusion"], kelvin, ion, left if left != ion else None)
+    return at_temperature(study["diffusion"], kelvin, _ion(part, study))
+
+
+def _mobile(part: Part, study: Study) -> frozenset[str]:
+    """Name the elements of the ions that move, those that a partial exchange left behind among them."""
+    left = [study["substitute"]["ion"]] if study["substitute"]["fraction"] < 1.0 else []
+    return frozenset(parse_ion(ion).element for ion in [_ion(part, study), *(left if part == "exchanged" else [])])
 
 
 def _mobility(part: Part, potential: Potential) -> tuple[Record, Record]:
@@ -154,11 +159,11 @@ def _mobility(part: Part, potential: Potential) -> tuple[Record, Record]:
             replace(
                 record,
                 name=f"diffusion_{kelvin:g}K" + (f"_{seed}" if seed > 1 else ""),
-                work=partial(mobility_stage, seed=seed),
+                work=partial(mobility_stage, mobile=_mobile(part, study), seed=seed),
                 parameters=Tables(record.parameters.names, partial(_at, part, kelvin)),
             )
+            for seed in range(1, (study["diffusion"]["seeds"] or 1) + 1)
             for kelvin in study["diffusion"]["temperatures_K"]
-            for seed in range(1, study["diffusion"]["seeds"] + 1)
         ]
 
     def gathered(record: Record, study: Study) -> list[Record]:

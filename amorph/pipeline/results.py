@@ -264,10 +264,11 @@ class Activation(Result):
         """Say it in one sentence."""
         if self.line is None:
             return f"no activation energy of {self.element}: {self.reason}"
-        return "; ".join(
+        figures = [
             f"{row['figure']} of {self.element} {row['value']:.3g} ({row['from']:.3g} to {row['to']:.3g})"
             for row in self.line.table()
-        )
+        ]
+        return "; ".join([*figures, *([self.line.caveat] if self.line.caveat else [])])
 
     def rows(self) -> list[Row]:
         """Give the activation energy, and D and diffusion length at room temperature."""

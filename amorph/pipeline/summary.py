@@ -158,7 +158,7 @@ def _before_exchange(study: Study, branches: Branches) -> list[dict[str, Any]]:
 def _of_motion(name: str, chain: Chain) -> list[str]:
     """Say at which temperatures the host does not stand, and what the line through the others gives."""
     fallen = [
-        f"{name} does not survive {found.temperature_K:g} K: {found.reason}"
+        f"{name} does not survive {found.place}: {found.reason}"
         for found in chain.results.values()
         if isinstance(found, Mobility) and not found.survives
     ]

@@ -218,9 +218,27 @@ def test_a_member_takes_no_more_threads_than_its_share(monkeypatch):
     for name, value in _environment(replace(slot, threads=1)).items():
         monkeypatch.setenv(name, value)
     assert CHGNetCalculator(device="cpu").threads == 1
-    assert _environment(Slot((0, 1), None))["NUMBA_NUM_THREADS"] == "1"
     monkeypatch.setenv("OMP_NUM_THREADS", "999,2")
     assert CHGNetCalculator(device="cpu").threads <= len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    ("said", "threads"),
+    [
+        ({}, "444"),
+        ({"OMP": "1"}, "111"),
+        ({"OMP": "9"}, "444"),
+        ({"MKL": "2"}, "424"),
+        ({"OMP": "3", "NUMBA": "2"}, "332"),
+    ],
+)
+def test_a_member_takes_no_more_threads_than_the_environment_allows(monkeypatch, said, threads):
+    for name in (names := ("OMP", "MKL", "NUMBA")):
+        monkeypatch.delenv(f"{name}_NUM_THREADS", raising=False)
+    for name, value in said.items():
+        monkeypatch.setenv(f"{name}_NUM_THREADS", value)
+    made = _environment(Slot((0, 1, 2, 3), None))
+    assert "".join(made[f"{name}_NUM_THREADS"] for name in names) == threads
 
 
 def test_a_child_whose_parent_died_before_its_program_began_ends_at_once():

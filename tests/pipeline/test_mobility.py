@@ -65,11 +65,11 @@ def atoms():
     return build("MgO", supercell=(2, 2, 2), lattice_constant=4.3, rng=np.random.default_rng(0)).atoms
 
 
-def move(directory, atoms, calculator, *, kelvin=300.0, work=None, left=None, **changes):
+def move(directory, atoms, calculator, *, kelvin=300.0, work=None, mobile=frozenset(), **changes):
     with RunDirectory(directory, {}, {}) as run:
-        stage = run.stage("1_diffusion_300K", at_temperature(table(**changes), kelvin, "Mg2+", left))
+        stage = run.stage("1_diffusion_300K", at_temperature(table(**changes), kelvin, "Mg2+"))
         setting = Setting(calculator, work or Work(), lambda _: np.random.default_rng(1), melted=False)
-        return stage, stage.finish(mobility_stage(stage, atoms, setting), started=0.0).figures
+        return stage, stage.finish(mobility_stage(stage, atoms, setting, mobile=mobile), started=0.0).figures
 
 
 # known answers
@@ -104,16 +104,22 @@ def test_ions_that_the_exchange_left_behind_are_no_host(tmp_path, atoms):
     atoms.symbols[np.flatnonzero(atoms.symbols == "Mg")[:4]] = "Li"
     _, figures = move(tmp_path / "host", atoms, Loose(atoms, "Li"), duration_ps=0.17)
     assert not figures["survives"]
-    _, figures = move(tmp_path / "left", atoms, Loose(atoms, "Li"), duration_ps=0.17, left="Li+")
+    _, figures = move(tmp_path / "left", atoms, Loose(atoms, "Li"), duration_ps=0.17, mobile={"Li"})
     assert figures["survives"]
     assert figures["host_displaced"].keys() == figures["host_moved_A2"].keys() == {"O"}
 
 
-def mobility(kelvin, diffusivity, *, survives=True):
+def mobility(kelvin, diffusivity, *, measured=None, survives=True):
     judged = {"verdict": "amorphous", "reason": "", "parent_order": None, "parent_order_limit": 0.1, "solid_share": 0.0}
     judged |= {"n_frames": 1, "anions": ["O"], "melted": None, "space_group": None, "bragg_peak": None}
     judged |= dict.fromkeys(("bragg_peak_limit", "mean_square_displacement", "required_displacement"))
-    found = {"model": "Toy", "element": "Mg", "temperature_K": kelvin, "measured_K": kelvin, "duration_ps": 1.0}
+    found = {
+        "model": "Toy",
+        "element": "Mg",
+        "temperature_K": kelvin,
+        "measured_K": measured or kelvin,
+        "duration_ps": 1.0,
+    }
     found |= {"diffusivity_cm2_s": diffusivity, "standard_error": None if diffusivity is None else 0.1 * diffusivity}
     found |= {
         "interval_95": None,
@@ -144,6 +150,28 @@ def test_the_line_goes_through_the_temperatures_that_the_host_survives(tmp_path)
     assert found.line.left_out_K == (600.0,)
     assert found.fallen_K == [2000.0]
     assert next(row.figure for row in found.rows()) == "activation energy of Mg"
+
+
+def test_several_runs_at_a_temperature_are_one_point_of_the_line(tmp_path):
+    """Their mean, at their mean temperature; one without diffusion or host takes the temperature out."""
+    found = activation(
+        tmp_path,
+        *(mobility(1000.0, 1e-6, measured=995.0), mobility(1000.0, 3e-6, measured=1005.0)),
+        *(mobility(2000.0, 3e-5), mobility(2000.0, 5e-5)),
+        *(mobility(600.0, 1e-7), mobility(600.0, None)),
+        *(mobility(3000.0, 1e-4), mobility(3000.0, 1e-4, survives=False)),
+    )
+    assert found.line.temperatures_K == (1000.0, 2000.0)
+    assert found.line.activation_energy_eV == pytest.approx(np.log(20.0) * 8.617333e-5 * 2000.0, rel=1e-6)
+    assert (found.line.left_out_K, found.fallen_K) == ((600.0,), [3000.0])
+    # the spread of two runs is 0.5 and 0.25 of their means, more than their own errors
+    low, high = found.line.activation_energy_interval_95
+    assert high - low == pytest.approx(2 * 1.96 * np.hypot(0.5, 0.25) * 8.617333e-5 * 2000.0, rel=1e-3)
+
+
+def test_runs_at_one_temperature_make_no_line_however_hot_each_was(tmp_path):
+    found = activation(tmp_path, mobility(1000.0, 1e-6, measured=990.0), mobility(1000.0, 2e-6, measured=1010.0))
+    assert "1 temperature" in found.reason
 
 
 def test_one_temperature_makes_no_line_and_says_why(tmp_path):
@@ -177,14 +205,13 @@ def test_a_study_moves_its_ion_where_it_has_the_table():
     assert (names(still, "exchanged")[-1], names(still, "host")) == ("export", [])
     twice = resolve({**LEAST, "diffusion": TABLE | {"seeds": 2}})
     assert names(twice, "host") == [
-        *("diffusion_300K", "diffusion_300K_2", "diffusion_600K", "diffusion_600K_2"),
+        *("diffusion_300K", "diffusion_600K", "diffusion_300K_2", "diffusion_600K_2"),
         "activation",
     ]
     assert len(stages_of(twice, "host")[-1].reads) == 4
-    assert all("left" not in stage.parameters(study) for stage in stages_of(study, "exchanged", "host")[-6:])
     half = resolve({**LEAST, "substitute": {"fraction": 0.5}, "diffusion": TABLE})
-    stages = stages_of(half, "exchanged", "host")
-    assert [stage.parameters(half).get("left") for stage in stages[-6:]] == ["Li+", "Li+", *[None] * 4]
+    mobile = [stage.work.keywords["mobile"] for stage in stages_of(half, "exchanged", "host") if "K" in stage.name]
+    assert mobile == [{"Mg", "Li"}] * 2 + [{"Li"}] * 2
     emptied = resolve({**LEAST, "substitute": {"by": "vacancy"}, "diffusion": TABLE})
     assert (names(emptied, "exchanged")[-1], names(emptied, "host")) == ("export", moving)
     alone = resolve({**LEAST, "diffusion": TABLE | {"host": False}})
@@ -213,9 +240,8 @@ def test_motion_killed_at_any_force_call_ends_with_the_same_bytes(tmp_path, atom
 
 @pytest.mark.slow
 def test_a_whole_run_killed_again_and_again_ends_with_the_same_bytes(tmp_path):
-    text = (
-        BRIEF + "\n[diffusion]\n" + "\n".join(f"{key} = {value}" for key, value in TABLE.items()).replace("300, ", "")
-    )
+    table = TABLE | {"temperatures_K": [600.0], "seeds": 2}
+    text = BRIEF + "\n[diffusion]\n" + "\n".join(f"{key} = {value}" for key, value in table.items())
     study = written(tmp_path / "study.toml", text)
     random, statuses = np.random.default_rng(0), []
     with Runs() as runs:
@@ -226,7 +252,9 @@ def test_a_whole_run_killed_again_and_again_ends_with_the_same_bytes(tmp_path):
     assert statuses[-1] == 4, statuses
     assert len(statuses) > 5
     files = content(tmp_path / "whole")
-    assert {"8_export", "9_diffusion_600K", "10_activation", "host", "crystal"} < {name.split("/")[0] for name in files}
+    assert {"8_export", "9_diffusion_600K", "10_diffusion_600K_2", "11_activation", "host", "crystal"} < {
+        name.split("/")[0] for name in files
+    }
     assert_same(content(tmp_path / "killed"), files)
 
 

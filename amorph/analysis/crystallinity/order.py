@@ -1,6 +1,6 @@
 """Measures of order in a structure: the parent's Bragg intensity, clusters of solid atoms, displacements."""
 
-from collections.abc import Collection
+from collections.abc import Set
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -120,7 +120,7 @@ def displacements(start: Atoms, frames: list[Atoms]) -> tuple[dict[str, float], 
 
 
 def displaced_shares(
-    start: Atoms, before: NDArray[np.float64], after: NDArray[np.float64], *, mobile: Collection[str], beyond: float
+    start: Atoms, before: NDArray[np.float64], after: NDArray[np.float64], *, mobile: Set[str], beyond: float
 ) -> dict[str, float]:
     """Share of the atoms of each element but the mobile ones that stand elsewhere after than before.
 
@@ -134,7 +134,7 @@ def displaced_shares(
     moved = np.linalg.norm(steps - masses @ steps / masses.sum(), axis=1)
     distances, symbols = _nearest_distances(start)[host], symbols[host]
     return {
-        symbol: float(np.mean(moved[symbols == symbol] > beyond * distances[symbols == symbol].mean()))
+        str(symbol): float(np.mean(moved[symbols == symbol] > beyond * distances[symbols == symbol].mean()))
         for symbol in sorted(set(symbols), key=lambda symbol: atomic_numbers[symbol])
     }
 

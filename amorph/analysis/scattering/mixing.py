@@ -170,6 +170,7 @@ def _refuse_two_instruments(amorphous: PowderPattern, crystalline: PowderPattern
     for what, one, other in (
         ("wavelength", amorphous.wavelength_A, crystalline.wavelength_A),
         ("polarization", amorphous.polarization, crystalline.polarization),
+        ("Lorentzian share", amorphous.lorentzian_share, crystalline.lorentzian_share),
     ):
         if one != other:
             raise ValueError(f"the patterns have the {what} {one} and {other}; compute both with the same")

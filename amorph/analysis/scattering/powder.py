@@ -33,7 +33,7 @@ LineWidth = Annotated[Angle, Meaning("Full width of a line at half maximum, of t
 LorentzianShare = Annotated[
     Fraction,
     Meaning(
-        "Share of the Lorentzian in a line's profile: 0 is a Gaussian, 1 a Lorentzian, between them a pseudo-Voigt."
+        "Share of the Lorentzian in a line's profile: none is a Gaussian, 1 a Lorentzian, between them a pseudo-Voigt."
     ),
 ]
 Broadening = Annotated[
@@ -51,6 +51,8 @@ _FINE: Final = 0.0005
 """Width of the shells of |q| that are drawn as one line [1/Å]: 0.003° of 2θ for Mo Kα."""
 _MARGIN: Final = 5.0
 """Lines beyond the end of the range by this many widths still reach into it."""
+_TAIL: Final = 100.0
+"""So many widths of lines with a Lorentzian part: 0.16 % of its area lie farther out on one side."""
 LARGEST_STRETCH: Final = 1.04
 """Lattice factor up to which a stretched pattern has all its lines: those from beyond the range are kept."""
 _PROMINENT: Final = 0.005
@@ -135,7 +137,7 @@ def powder_pattern(
     two_theta: TwoTheta = (5.0, 90.0),
     step: Angle = 0.02,
     width: LineWidth = 0.1,
-    lorentzian_share: LorentzianShare = 0.0,
+    lorentzian_share: LorentzianShare | None = None,
     broadening: Broadening = 0.0,
     polarization: Polarization = False,
     form_factors: FormFactors | None = None,
@@ -166,8 +168,8 @@ def powder_pattern(
         raise ValueError(f"two_theta from {first:g} to {last:g}° in steps of {step:g}°; give a rising range")
     samples = samples_of(structures).of_one_composition()
     angles = np.array(first + step * np.arange(int((last - first) / step + 1e-9) + 1), np.float64)
-    profile = (length, width, lorentzian_share, broadening, polarization)
-    reach = _farthest(angles[-1], length, width, broadening)
+    profile = (length, width, lorentzian_share or 0.0, broadening, polarization)
+    reach = _farthest(angles[-1], *profile[:4])
     every = tuple(shells_of(samples, reach * LARGEST_STRETCH, _FINE, progress))
     drawn = [_drawn(shells, angles, *profile, form_factors) for shells in every]
     intensity, smallest = average([curve for curve, _, _ in drawn]), min(least for _, least, _ in drawn)
@@ -189,7 +191,7 @@ def _drawn(
     """Give the intensity of one sample at evenly spaced angles, its smallest q, and the form factors' source."""
     from amorph.analysis.scattering._kernels import draw_profiles
 
-    reach = _farthest(angles[-1], length, width, broadening)
+    reach = _farthest(angles[-1], length, width, lorentzian_share, broadening)
     theta, areas, slope, least, said = _lines(shells, reach, length, form_factors)
     if polarization:
         areas *= 0.5 * (1.0 + np.cos(2.0 * theta) ** 2)
@@ -199,9 +201,9 @@ def _drawn(
     return curve, least, said
 
 
-def _farthest(last: float, length: float, width: float, broadening: float) -> float:
+def _farthest(last: float, length: float, width: float, lorentzian_share: float, broadening: float) -> float:
     """Give the q of the farthest line that reaches into a range of angles [1/Å]."""
-    theta = math.radians(min(0.5 * (last + _MARGIN * width), 89.9))
+    theta = math.radians(min(0.5 * (last + (_TAIL if lorentzian_share else _MARGIN) * width), 89.9))
     return 4.0 * math.pi / length * math.sin(theta) + _MARGIN * broadening
 
 

@@ -1,6 +1,5 @@
 """How diffusion grows with temperature: the activation energy, and what it promises at room temperature."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,8 +10,6 @@ from ase import units
 from amorph.analysis.transport.motion import Diffusion
 from amorph.analysis.transport.regression import CONFIDENCE
 from amorph.figures import Plottable, Result, Row
-
-log = logging.getLogger(__name__)
 
 ROOM_K: Final = 300.0
 HOUR_S: Final = 3600.0
@@ -44,6 +41,16 @@ class Arrhenius(Result, Plottable):
     """l_d = √(D t) of one hour at 300 K [nm]."""
     diffusion_length_1h_interval_95: tuple[float, float]
     """Interval that holds it with 95 % [nm]."""
+
+    @property
+    def caveat(self) -> str:
+        """Say so where the line does not show that diffusion grows with temperature; else nothing."""
+        if self.activation_energy_interval_95[0] > 0.0:
+            return ""
+        return (
+            f"that diffusion of {self.element} grows with temperature is not shown, and what the line says of "
+            f"{ROOM_K:g} K is a guess; run longer, more often, or at temperatures farther apart"
+        )
 
     def table(self) -> list[dict[str, Any]]:
         """Give each figure with its interval."""
@@ -153,12 +160,6 @@ def fit_arrhenius(
         )
     lengths = NM_PER_CM * np.sqrt(ends * HOUR_S)
     energy, spread = float(best[1]), width * float(np.sqrt(covariance[1, 1]))
-    if energy <= spread:
-        log.warning(
-            "activation energy of %s %.2g ± %.2g eV: that diffusion does not grow with temperature is not excluded; "
-            "what the line says of %g K is a guess; run longer, or at temperatures farther apart",
-            *(element, energy, spread, ROOM_K),
-        )
     return Arrhenius(
         element=element,
         temperatures_K=tuple(temperatures.tolist()),

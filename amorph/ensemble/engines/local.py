@@ -35,7 +35,7 @@ class Slot:
     gpu: str | None
     """Its GPU, as CUDA_VISIBLE_DEVICES names it; None without."""
     threads: int | None = None
-    """Its threads; None for one on each core, or as few as OMP_NUM_THREADS says."""
+    """Its threads; None for one on each core, or as few as OMP_NUM_THREADS and its like allow."""
 
 
 def slots_of(workers: int | None, waiting: int, *, together: int = 1, gpus: Sequence[str] = ()) -> list[Slot]:
@@ -209,9 +209,10 @@ class _Together(MemberProcess):
 
 def _environment(slot: Slot) -> Mapping[str, str]:
     environment = dict(os.environ)
-    # Libraries that count the machine's cores instead of the process's own.
-    threads = str(slot.threads or min([len(slot.cores), *allowed_threads()]))
-    environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), threads)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        # Libraries count the machine's cores instead of the process's own.
+        allowed = allowed_threads("OMP_NUM_THREADS", name)
+        environment[name] = str(slot.threads or min([len(slot.cores), *allowed]))
     if slot.gpu is not None:
         environment["CUDA_VISIBLE_DEVICES"] = slot.gpu
     return environment

@@ -203,8 +203,8 @@ def _rates_table(points: Sequence[Rate]) -> Columns:
 
 
 def _said_of_line(name: str, points: Sequence[Rate], line: Arrhenius | None) -> str:
-    limits = [f"{rate.temperature_K:.0f} K" for rate in points if rate.diffusivity_cm2_s is None]
-    fallen = [f"{rate.temperature_K:.0f} K" for rate in points if not rate.stands]
+    limits = dict.fromkeys(f"{rate.temperature_K:.0f} K" for rate in points if rate.diffusivity_cm2_s is None)
+    fallen = dict.fromkeys(f"{rate.temperature_K:.0f} K" for rate in points if not rate.stands)
     said = "no line goes through its temperatures"
     if line is not None:
         low, high = line.activation_energy_interval_95
@@ -231,4 +231,8 @@ def _steps_table(one: Voltage) -> dict[str, Any]:
 def _named(name: str, one: Diffusion, element: str, measured: Mapping[str, Diffusion]) -> str:
     if len(measured) == 1:
         return element
-    return f"{element}, {name.rpartition('/')[2] if one.temperature_K is None else f'{one.temperature_K:g} K'}"
+    file = name.rpartition("/")[2]
+    if one.temperature_K is None:
+        return f"{element}, {file}"
+    alone = [other.temperature_K for other in measured.values()].count(one.temperature_K) == 1
+    return f"{element}, {one.temperature_K:g} K" + ("" if alone else f", {file}")

@@ -947,7 +947,7 @@ def test_shares_of_an_element_that_stand_elsewhere():
     after[oxygen[2]] += [0.9, 0.0, 0.0]  # below it
 
     def shares(mobile):
-        return displaced_shares(start, before, after, mobile=[mobile], beyond=0.5)
+        return displaced_shares(start, before, after, mobile={mobile}, beyond=0.5)
 
     assert shares("Li") == {"O": 2 / 32, "Mg": 0.0}
     after[start.symbols == "Mg"] += [7.0, 0.0, 0.0]  # what is mobile neither counts nor drags the center of mass along

@@ -72,16 +72,22 @@ def test_intensity_per_atom_is_absolute():
     assert made.smallest_two_theta_deg == pytest.approx(2.0 * math.degrees(math.asin(0.7107 / 26.0)), abs=1e-3)
 
 
+def test_tails_do_not_depend_on_where_the_range_ends():
+    about = {"wavelength": 1.5406, "width": 1.0, "lorentzian_share": 1.0}
+    near, far = (powder_pattern(bulk("Cu", a=3.615), two_theta=(60.0, end), **about) for end in (84.9, 95.0))
+    np.testing.assert_allclose(near.intensity, far.intensity[: near.intensity.size], rtol=0.01)
+
+
 def test_profile():
     copper = bulk("Cu", a=3.615)
-    gauss = powder_pattern(copper, two_theta=(38.0, 48.0), step=0.005, width=0.3)
-    voigt = powder_pattern(copper, two_theta=(38.0, 48.0), step=0.005, width=0.3, lorentzian_share=0.5)
+    about = {"wavelength": 4.0, "two_theta": (141.8, 151.8), "step": 0.005, "width": 0.3}  # (111) alone, at 146.8°
+    gauss, voigt = powder_pattern(copper, **about), powder_pattern(copper, **about, lorentzian_share=0.5)
     for made, inside in ((gauss, 1.0), (voigt, 0.99)):
         above = made.two_theta_deg[made.intensity >= 0.5 * made.intensity.max()]
         assert abs(above[-1] - above[0] - 0.3) < 0.012
-        # the Lorentzian half of the area has 2 arctan(2 · 4.7/0.3)/π of it within the range
+        # the Lorentzian half of the area has 2 arctan(2 · 5/0.3)/π of it within the range
         np.testing.assert_allclose(made.intensity.sum() / gauss.intensity.sum(), inside, atol=0.002)
-    polarized = powder_pattern(copper, two_theta=(38.0, 48.0), step=0.005, width=0.3, polarization=True)
+    polarized = powder_pattern(copper, **about, polarization=True)
     place = np.radians(gauss.two_theta_deg[np.argmax(gauss.intensity)])
     np.testing.assert_allclose(
         polarized.intensity.max() / gauss.intensity.max(), 0.5 * (1.0 + math.cos(place) ** 2), rtol=1e-4
