@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
+from amorph.analysis.transport import diffusion
+from amorph.export.charts import displacements
+
 
 def frames_of(diffusivity, temperature_K, seed, *, count=80):
     """Li that walk far apart from each other in a host that rattles, wrapped, 0.1 ps apart."""
@@ -45,6 +48,16 @@ def test_two_temperatures_give_an_activation_energy(amorph, files, tmp_path):
     with (tmp_path / "curves" / "displacements.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["element"] for row in rows} == {"Li", "O"}
+
+
+def test_two_trajectories_of_one_temperature_are_two_curves():
+    measured = {
+        name: diffusion(frames_of(0.1, kelvin, seed), frame_interval_ps=0.1, temperature_K=kelvin)
+        for name, kelvin, seed in (("a/700.traj", 700, 0), ("a/900.traj", 900, 1), ("b/900.traj", 900, 2))
+    }
+    assert displacements(measured).tables.keys() == {
+        f"{element}, {name}" for element in ("Li", "O") for name in ("700 K", "a/900.traj", "b/900.traj")
+    }
 
 
 def test_figures_of_one_file_and_a_table(amorph, files):

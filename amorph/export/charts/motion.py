@@ -37,9 +37,7 @@ class Rate:
 
 def displacements(measured: Mapping[str, Diffusion]) -> Chart:
     """Draw the mean-square displacement of every element with the line fitted to it, and α2, against the lag."""
-    ions = {
-        _named(name, one, element, measured): ion for name, one in measured.items() for element, ion in one.ions.items()
-    }
+    ions = {_named(name, element, measured): ion for name, one in measured.items() for element, ion in one.ions.items()}
     fits = {name: line for name, ion in ions.items() if (line := _fitted(ion)) is not None}
     return displacement_curves({name: ion.curves for name, ion in ions.items()}, fits)
 
@@ -228,11 +226,12 @@ def _steps_table(one: Voltage) -> dict[str, Any]:
     }
 
 
-def _named(name: str, one: Diffusion, element: str, measured: Mapping[str, Diffusion]) -> str:
+def _named(name: str, element: str, measured: Mapping[str, Diffusion]) -> str:
+    """Name the curve of an element by temperature or file, and by the whole path where that is not one trajectory's."""
     if len(measured) == 1:
         return element
-    file = name.rpartition("/")[2]
-    if one.temperature_K is None:
-        return f"{element}, {file}"
-    alone = [other.temperature_K for other in measured.values()].count(one.temperature_K) == 1
-    return f"{element}, {one.temperature_K:g} K" + ("" if alone else f", {file}")
+    briefly = {
+        path: path.rpartition("/")[2] if one.temperature_K is None else f"{one.temperature_K:g} K"
+        for path, one in measured.items()
+    }
+    return f"{element}, {briefly[name] if list(briefly.values()).count(briefly[name]) == 1 else name}"
