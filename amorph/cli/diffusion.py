@@ -85,17 +85,7 @@ def diffusion(
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
         densities[str(given)] = density_of(*frames)
-    found = list(measured.values())
-    line = None
-    if len({one.temperature_K for one in found} - {None}) > 1 or (element is not None and len(found) > 1):
-        try:
-            line = arrhenius(found, element or _fastest(found))
-        except ValueError as error:
-            if element is not None and any(one.temperature_K is None or element not in one.ions for one in found):
-                raise
-            log.warning("no activation energy: %s", error)
-    if line is not None and line.caveat:
-        log.warning("%s", line.caveat)
+    line = _line(list(measured.values()), element)
     if curves is not None:
         make_folder(curves)
         for name, rows in _curves(measured).items():
@@ -108,6 +98,22 @@ def diffusion(
         _show(measured, densities, line)
         written = [str(path) for path in (output, curves) if path is not None]
         say(f"written to {' and '.join(written)}" if written else "nothing written: -o FILE draws, --curves DIR keeps")
+
+
+def _line(found: Sequence[Diffusion], element: str | None) -> Arrhenius | None:
+    """Fit the activation energy where there are several temperatures, or where its element is asked for."""
+    if len({one.temperature_K for one in found} - {None}) < 2 and (element is None or len(found) < 2):
+        return None
+    try:
+        line = arrhenius(found, element or _fastest(found))
+    except ValueError as error:
+        if element is not None and any(one.temperature_K is None or element not in one.ions for one in found):
+            raise
+        log.warning("no activation energy: %s", error)
+        return None
+    if line.caveat:
+        log.warning("%s", line.caveat)
+    return line
 
 
 def _trajectory(path: Path) -> Path:
