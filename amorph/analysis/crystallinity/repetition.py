@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -19,17 +20,20 @@ _TRIED: Final = 16
 """Atoms by which translations are tried before they are by all."""
 
 
-def without_repetition(atoms: Atoms) -> Atoms:
-    """Divide out every translation of a cell by less than itself; the cell that is left is Minkowski-reduced.
+def without_repetition(frames: Sequence[Atoms]) -> list[Atoms]:
+    """Divide frames by every translation by less than their cell that all of them have, and Minkowski-reduce the cell.
 
     The group of these translations, where there is one, has an element of some prime order p, and p divides the number
     of atoms of every element. So translations by a p-th of a lattice vector are tried, for every such p.
     """
-    while (smaller := _divided(atoms)) is not None:
-        atoms = smaller
-    reduced = atoms.copy()
-    reduced.set_cell(minkowski_reduce(atoms.cell)[0])
-    reduced.wrap()
+    smaller: Sequence[Atoms] | None = frames
+    while smaller is not None:
+        frames, smaller = smaller, _divided(smaller)
+    _, rows = minkowski_reduce(frames[0].cell)
+    reduced = [atoms.copy() for atoms in frames]
+    for atoms in reduced:
+        atoms.set_cell(rows @ atoms.cell.array)
+        atoms.wrap()
     return reduced
 
 
@@ -66,8 +70,9 @@ class _Images:
         return self._owners[found]
 
 
-def _divided(atoms: Atoms) -> Atoms | None:
-    """Divide a cell by one translation of prime order; None where it has none."""
+def _divided(frames: Sequence[Atoms]) -> list[Atoms] | None:
+    """Divide frames by one translation of prime order, looked for in the first; None where they share none."""
+    atoms, others = frames[0], frames[1:]
     numbers, counts = np.unique(atoms.numbers, return_counts=True)
     fractional = atoms.cell.scaled_positions(atoms.positions) % 1.0
     members = {number: np.flatnonzero(atoms.numbers == number) for number in numbers.tolist()}
@@ -84,9 +89,17 @@ def _divided(atoms: Atoms) -> Atoms | None:
             onto = np.empty(len(atoms), dtype=int)
             for number, chosen in members.items():
                 onto[chosen] = images[number].at(fractional[chosen] + step / p)
-            if onto.min() >= 0 and np.unique(onto).size == len(atoms):
-                return _quotient(atoms, step, p, onto)
+            one_to_one = onto.min() >= 0 and np.unique(onto).size == len(atoms)
+            if one_to_one and all(_repeats(other, step / p, onto) for other in others):
+                return [_quotient(one, step, p, onto) for one in frames]
     return None
+
+
+def _repeats(atoms: Atoms, shift: NDArray[np.float64], onto: NDArray[np.int64]) -> bool:
+    """Tell whether a translation takes every atom to the place of the one that it is said to."""
+    fractional = atoms.cell.scaled_positions(atoms.positions)
+    away = fractional[onto] - fractional - shift
+    return bool((np.linalg.norm((away - np.rint(away)) @ atoms.cell.array, axis=1) <= TOLERANCE).all())
 
 
 def _quotient(atoms: Atoms, step: NDArray[np.int64], p: int, onto: NDArray[np.int64]) -> Atoms:

@@ -14,10 +14,10 @@ That distance is the mean over the species' atoms of the distance to the closest
 Displacements are those of fractional coordinates in the current cell, less the centre of mass: a change of the
 cell's size moves nothing.
 
-A single structure is first reduced by the translations that repeat it, so that a cell and its repetition have one
-verdict; up to 1000 atoms, one that spglib finds symmetric within 0.1 Å is "crystalline". Where there are no anions all
-atoms are the one sublattice. How often the verdict errs, and on what its limits rest, is in ``docs/verdict.md``;
-``benchmarks/verdict.py`` prints it.
+Frames are first reduced by the translations that repeat each of them within 0.1 Å, so that a cell and its repetition
+have one verdict; up to 1000 atoms, a first one that spglib finds symmetric within 0.1 Å is "crystalline". Where there
+are no anions all atoms are the one sublattice. How often the verdict errs, and on what its limits rest, is in
+``docs/verdict.md``; ``benchmarks/verdict.py`` prints it.
 """
 
 import logging
@@ -243,7 +243,7 @@ def _judged(
 ) -> Crystallinity:
     """Measure what the verdict rests on, and give it."""
     melted, moved, needed = melting
-    cells = [without_repetition(images[0])] if len(images) == 1 else images
+    cells = without_repetition(images)
     atoms = cells[0]
     judged = np.isin(np.array(atoms.symbols), anions) if anions else np.ones(len(atoms), dtype=bool)
     solid = [measures.solid_cluster(cell[judged]) for cell in cells]

@@ -609,7 +609,7 @@ def test_bragg_peaks_by_brute_force() -> None:
     assert {peak.name: (peak.intensity, peak.atoms) for peak in found} == expected
     result = crystallinity(frames)
     chosen_peak = strongest(found)
-    assert (result.bragg_peak, result.bragg_peak_of) == (chosen_peak.intensity, chosen_peak.name)
+    assert (result.bragg_peak, result.bragg_peak_of) == (pytest.approx(chosen_peak.intensity), chosen_peak.name)
 
 
 def test_bragg_peak_does_not_see_rotation_translation_numbering_and_the_choice_of_the_cell() -> None:
@@ -679,17 +679,37 @@ def test_a_cell_and_its_repetition_have_one_verdict(large: MeltQuench, matrix: o
     assert again.bragg_peak == pytest.approx(once.bragg_peak, rel=1e-3)
 
 
+def test_frames_of_a_repetition_have_the_verdict_of_their_cell() -> None:
+    # 32 anions are too few to be called amorphous; repeated, they had the Bragg peaks of a crystal
+    glass = read(GOLDEN / "chgnet_glass.extxyz")
+    repeated = make_supercell(glass, [[2, 1, 0], [0, 2, 0], [0, 0, 1]])
+    drifted = shaken(repeated, 0.01, seed=1)
+    drifted.positions += [3.0, -40.0, 0.2]
+    swollen = shaken(repeated, 0.01, seed=2)
+    swollen.set_cell(1.1 * swollen.cell.array, scale_atoms=True)
+    swollen.wrap()
+    once, again = crystallinity([glass, glass]), crystallinity([repeated, drifted, swollen])
+    assert again.verdict == once.verdict == "cannot exclude a crystal"
+    assert (again.n_judged, again.n_frames) == (32, 3)
+    for number, frame in enumerate(without_repetition([repeated, drifted, swollen])):
+        assert frame.get_volume() == pytest.approx(glass.get_volume() * (1.1**3 if number == 2 else 1.0))
+    hot = [shaken(repeated, 0.1, seed) for seed in range(3)]
+    assert [len(frame) for frame in without_repetition([repeated, *hot])] == 4 * [len(repeated)]
+
+
 def test_without_repetition_keeps_the_structure() -> None:
     cell = make_supercell(quartz(1), [[2, 1, 0], [0, 3, 0], [1, 0, 5]])
-    single = without_repetition(cell)
+    (single,) = without_repetition([cell])
     assert len(single) == 9
     assert single.get_volume() == pytest.approx(quartz(1).get_volume())
     distances = [np.sort(pair_list(one, 4.0).d)[:: len(one)] for one in (single, cell)]
     assert distances[0] == pytest.approx(distances[1])
-    defective = cell[1:]
-    assert len(without_repetition(defective)) == len(defective)
-    glass = shaken(cell, 0.3)
-    assert len(without_repetition(glass)) == len(glass)
+    for glass in (cell[1:], shaken(cell, 0.3)):
+        assert len(without_repetition([glass])[0]) == len(glass)
+    # one translation of the crystal is left to the frames where the other two are lost
+    layered = cell.copy()
+    layered.positions[:, 2] += 0.5 * np.sin(2 * np.pi * layered.get_scaled_positions()[:, 2])
+    assert len(without_repetition([cell, layered])[0]) == len(without_repetition([layered])[0]) > 9
 
 
 # A crystal in a glass
