@@ -297,8 +297,8 @@ def _reason(verdict: Verdict, found: Crystallinity) -> str:
         return f"the cell has the symmetry {found.space_group}: it is a crystal"
     said = [
         f"largest cluster of solid {what} {found.solid_cluster:.3g} of {found.n_judged}, "
-        f"crystal fraction {found.crystal_fraction:.2f} ± "
-        f"{found.crystal_fraction_sd:.2f} (below {found.crystal_limit:g})",
+        f"crystal fraction {found.crystal_fraction:.2f} ± {found.crystal_fraction_sd:.2f} "
+        f"(partly crystalline from {found.crystal_limit:g} in a cluster of {CRYSTALLITE})",
         f"Bragg peak of {found.bragg_peak_of} I/N² {found.bragg_peak:.3f} ({_at_most(found.bragg_peak_limit)})",
     ]
     if found.parent_order is not None:
