@@ -105,7 +105,8 @@ class Crystallinity(Result):
     crystal_limit: float | None = None
     """Largest crystal fraction of what is called amorphous."""
     smallest_visible_crystal: float | None = None
-    """Share of the cell below which a crystal may not show, as its cluster is no larger than those of a glass."""
+    """Share of the cell below which a crystal may not show, as its cluster is no larger than those of a glass; above it
+    one may show only as an embryo."""
     n_judged: int | None = None
     """Anions of the cell that were judged, its repetitions left out; all atoms where there are no anions."""
 
