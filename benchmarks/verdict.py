@@ -11,7 +11,7 @@ import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.io import read
 from ase.spacegroup import crystal
+from scipy.stats import binomtest
 
 from amorph.analysis.crystallinity import Crystallinity, crystallinity
 from amorph.structure import MINIMUM_DISTANCE, pair_list
@@ -30,6 +31,19 @@ DISPLACEMENTS = (0.05, 0.10, 0.15, 0.20, 0.25)
 """Standard deviations of each coordinate [Å]."""
 SIZES = (100, 200, 500)
 """Atoms of a shaken crystal, about."""
+GOALS: dict[str, Callable[[float, Crystallinity], bool]] = {
+    "glass of 50 anions or more, called crystal": lambda share, one: not share and (one.n_judged or 0) >= 50,
+    "crystal of 10 to 50 %, missed": lambda share, one: 0.1 <= share < 0.5,
+    "crystal of 20 to 50 %, missed": lambda share, one: 0.2 <= share < 0.5,
+    "crystal of 10 % or more, missed": lambda share, one: share >= 0.1,
+    "crystal of 20 % or more, missed": lambda share, one: share >= 0.2,
+    "crystal, half or more, missed": lambda share, one: share >= 0.5,
+    "crystal of visible size to 50 %, missed": lambda share, one: (one.smallest_visible_crystal or 1) <= share < 0.5,
+}
+"""Which cells, by the share that is crystal and the verdict, an error rate is of."""
+
+Judged = tuple[Mapping[str, object], Crystallinity]
+"""A cell's entry in the library, and the verdict on it."""
 
 
 def main() -> None:
@@ -63,22 +77,32 @@ def labelled(library: Path) -> None:
     """Judge the cells of the library, those that chose the limits apart from those that test them."""
     entries = json.loads((library / "labels.json").read_text(encoding="utf-8"))
     judged = [(entry, crystallinity(read(library / entry["file"]))) for entry in entries]
-    for title, chosen in (("chose the limits (seed s1)", True), ("tests them (other seeds)", False)):
-        part = [(entry, one) for entry, one in judged if ("_s1" in entry["file"]) is chosen]
+    tests = [(entry, one) for entry, one in judged if "_s1" not in entry["file"]]
+    chose = [(entry, one) for entry, one in judged if "_s1" in entry["file"]]
+    for title, part in (("chose the limits (seed s1)", chose), ("tests them (other seeds)", tests)):
         rows: dict[tuple[str, str], Counter[str]] = {}
         for entry, one in part:
             for name in kinds(entry):
                 rows.setdefault((name, size_of(one)), Counter())[one.verdict] += 1
         show(f"library, the part that {title}", rows)
         errors(part)
+    rates(judged, tests)
+
+
+def fraction_of(entry: Mapping[str, object]) -> float:
+    """Give the fraction that is crystal: of a glass 0, of a cell that recrystallised unmeasured 1."""
+    if entry["label"] == "amorphous":
+        return 0.0
+    fraction = entry["crystal_fraction"]
+    return fraction if isinstance(fraction, float) else 1.0
 
 
 def kinds(entry: Mapping[str, object]) -> list[str]:
     """Name the classes that a cell belongs to."""
-    fraction = entry["crystal_fraction"]
-    if entry["label"] == "amorphous":
+    fraction = fraction_of(entry)
+    if not fraction:
         return ["glass"]
-    if entry["label"] == "crystalline" or not isinstance(fraction, float):
+    if fraction >= 0.5:
         return ["crystal, half or more"]
     return ["crystal of 10 to 50 %", *(["  of these 20 % or more"] if fraction >= 0.2 else [])]
 
@@ -89,7 +113,31 @@ def size_of(one: Crystallinity) -> str:
     return "below 50 anions" if atoms < 50 else "50 to 149 anions" if atoms < 150 else "from 150 anions"
 
 
-def errors(part: Iterable[tuple[Mapping[str, object], Crystallinity]]) -> None:
+def rates(judged: Sequence[Judged], tests: Sequence[Judged]) -> None:
+    """Print how often glasses are called crystal and crystals are missed, where an embryo counts as one and where not.
+
+    An embryo passes: the run says so and ends with status 0. Intervals are Clopper–Pearson's of 95 %.
+    """
+    print("wrong verdicts\n\n| | part | where an embryo counts as a crystal | where it passes |\n|---|---|---|---|")
+    for (name, belongs), (title, part) in itertools.product(GOALS.items(), (("all", judged), ("test", tests))):
+        verdicts = [one.verdict for entry, one in part if belongs(fraction_of(entry), one)]
+        wrong = []
+        for alarms in (("amorphous with embryo", *CALLED[3:]), CALLED[3:]):
+            seen = sum(verdict in alarms for verdict in verdicts)
+            wrong.append(interval(seen if name.startswith("glass") else len(verdicts) - seen, len(verdicts)))
+        print(f"| {name} | {title} | {' | '.join(wrong)} |")
+    print()
+
+
+def interval(count: int, of: int) -> str:
+    """Say a share of cells, and between what it lies with 95 %."""
+    if not of:
+        return "–"
+    low, high = binomtest(count, of).proportion_ci(0.95, method="exact")
+    return f"{count} of {of}: {100 * count / of:.0f} % ({100 * low:.0f} % to {100 * high:.0f} %)"
+
+
+def errors(part: Iterable[Judged]) -> None:
     """Print how far crystal fractions are from the measured, where a crystal was grown on purpose."""
     pulls, differences = [], []
     for entry, one in part:
