@@ -18,10 +18,10 @@ from scipy.stats import linregress
 from timing import compare, show
 
 from amorph.analysis.transport import fit_line, lags_of, unwrapped_paths
-from amorph.analysis.transport.motion import moments
+from amorph.analysis.transport.motion import limit, moments
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
-from walks import walk
+from walks import rare_jumps, walk
 
 KINDS = ("plain", "ballistic", "jumps")
 CELL = 1e4
@@ -86,6 +86,31 @@ def coverage(walks: int, kinisi_walks: int, frames: int, seed: int) -> None:
         print(
             f"{kind}: ours {np.mean(ours):.3f} of {len(ours)} ({walks - len(ours)} not seen), mean relative error "
             f"{np.mean(widths):.3f}; plain least squares {np.mean(plain):.3f}{beside}",
+            flush=True,
+        )
+
+
+def rare(walks: int, seed: int) -> None:
+    """Print what few jumps of 24 ions in 400 frames give: an interval where they are seen, a limit where not."""
+    frames, ions = 400, 24
+    lags = lags_of(frames)
+    rng = np.random.default_rng(seed)
+    for jumps in (3, 6, 12, 24, 60):
+        held, ratios, bounds = [], [], []
+        for _ in range(walks):
+            paths, slope = rare_jumps(jumps, ions, frames, 3, rng)
+            line = fit_line(moments(paths, lags)[0], lags, frames, 3)
+            if line.diffusive:
+                held.append(line.interval[0] <= slope <= line.interval[1])
+                ratios.append(line.slope / slope)
+            else:
+                bounds.append(limit(line, ions, frames) / slope)
+        both = (sum(held) + sum(np.array(bounds) >= 1)) / walks
+        print(
+            f"{jumps} jumps: seen in {len(held) / walks:.2f}, the interval holds in {np.mean(held):.2f} of these and "
+            f"D is {np.mean(ratios):.2f} of the true one; else the limit holds in "
+            f"{np.mean(np.array(bounds) >= 1):.2f} and is {np.median(bounds):.1f} of it; one or the other holds in "
+            f"{both:.2f}",
             flush=True,
         )
 
@@ -161,7 +186,7 @@ def main() -> None:
     parser.add_argument("--atoms", type=int, default=1000)
     parser.add_argument("--speed-frames", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=("coverage", "speed", "memory"))
+    parser.add_argument("--only", choices=("coverage", "rare", "speed", "memory"))
     given = parser.parse_args()
     if given.kinisi is not None:
         sys.path.append(str(given.kinisi))  # behind our own numpy and scipy
@@ -174,6 +199,8 @@ def main() -> None:
         speed(given.atoms, given.speed_frames, kinisi=given.kinisi is not None)
     if given.only in (None, "coverage"):
         coverage(given.walks, given.kinisi_walks if given.kinisi else 0, given.frames, given.seed)
+    if given.only in (None, "rare"):
+        rare(given.walks, given.seed)
 
 
 def streamed(atoms: int, frames: int) -> Iterator[Atoms]:

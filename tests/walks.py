@@ -19,6 +19,8 @@ def walk(kind, ions, frames, axes, rng):
         before = keep * rng.normal(size=(ions, axes, 1))
         steps = lfilter([np.sqrt(1 - keep**2)], [1, -keep], rng.normal(size=shape), axis=2, zi=before)[0]
         return summed(steps), axes * (1 + keep) / (1 - keep)
+    if kind == "rare":
+        return rare_jumps(rng.integers(5, 31), ions, frames, axes, rng)
     # jumps of 2 along an axis, one of ten frames; some go straight back; rattling between them
     steps = np.zeros(shape)
     axis, sign = rng.integers(0, axes, ions), rng.choice([-1.0, 1.0], ions)
@@ -32,21 +34,32 @@ def walk(kind, ions, frames, axes, rng):
     return summed(steps) + rattle, 0.1 * 4.0 * (1 - BACK) / (1 + BACK)
 
 
+def rare_jumps(expected, ions, frames, axes, rng):
+    """The same of so many jumps of 3 in any direction, on average, of all ions together; rattling for five frames."""
+    jumps = rng.random((ions, 1, frames - 1)) < expected / (ions * frames)
+    directions = rng.normal(size=(ions, axes, frames - 1))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    keep = np.exp(-1.0 / 5.0)
+    rattle = lfilter([np.sqrt(1 - keep**2)], [1, -keep], 0.25 * rng.normal(size=(ions, axes, frames)), axis=2)
+    return summed(3.0 * jumps * directions) + rattle, 9.0 * expected / (ions * frames)
+
+
 def summed(steps):
     """Paths of steps, from zero."""
     return np.concatenate([np.zeros((*steps.shape[:2], 1)), np.cumsum(steps, axis=2)], axis=2)
 
 
 def covered(cases, frames, seed):
-    """How often the interval holds the true slope, and how often diffusion is seen, of (kind, ions, axes)."""
+    """How often interval or limit hold the true slope, and how often diffusion is seen, of (kind, ions, axes)."""
     from amorph.analysis.transport import fit_line, lags_of
-    from amorph.analysis.transport.motion import moments
+    from amorph.analysis.transport.motion import limit, moments
 
     rng = np.random.default_rng(seed)
     lags = lags_of(frames)
-    lines = []
+    found = []
     for kind, ions, axes in cases:
         paths, slope = walk(kind, ions, frames, axes, rng)
-        lines.append((fit_line(moments(paths, lags)[0], lags, frames, axes), slope))
-    seen = [(line.interval, slope) for line, slope in lines if line.diffusive]
-    return np.mean([low <= slope <= high for (low, high), slope in seen]), len(seen) / len(lines)
+        line = fit_line(moments(paths, lags)[0], lags, frames, axes)
+        low, high = line.interval if line.diffusive else (0.0, limit(line, ions, frames))
+        found.append((low <= slope <= high, line.diffusive))
+    return np.mean(found, axis=0)

@@ -1,7 +1,7 @@
 """Does the ion move, and does its host bear the heat? Dynamics at each temperature, and the line through them."""
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -38,6 +38,8 @@ CAGE: Final = 0.5
 """Share of the distance to its nearest neighbor from which an atom has left its place."""
 DISPLACED: Final = 0.05
 """Share of an element's atoms that may have left theirs in a host that survives."""
+SINGLE: Final = 1
+"""Atoms of an element that may have, whatever their share: one hop says nothing of a network."""
 
 
 @checked
@@ -120,7 +122,7 @@ def mobility_stage(
     moved, _ = displacements(atoms, list(ends.last))
     after = crystallinity(list(ends.last), melted=setting.melted)
     left = displaced_shares(atoms, ends.before, ends.after, mobile=mobile, beyond=CAGE)
-    faults = _faults(left, crystallinity(atoms, melted=setting.melted), after)
+    faults = _faults(left, Counter(atoms.symbols), crystallinity(atoms, melted=setting.melted), after)
     moving = found.ions[element]
     result = Mobility(
         calculator_name(setting.calculator),
@@ -135,7 +137,8 @@ def mobility_stage(
         moving.conductivity_S_per_cm,
         {symbol: square for symbol, square in moved.items() if symbol not in mobile},
         not faults,
-        "; ".join(faults) or f"of no element of it more than {DISPLACED:.0%} of the atoms have left their places",
+        "; ".join(faults)
+        or f"of no element of it more than {DISPLACED:.0%} of the atoms, or more than one, have left their places",
         after,
         left,
         found.figures()["ions"],
@@ -200,12 +203,14 @@ def _measured(
     )
 
 
-def _faults(left: Mapping[str, float], before: Crystallinity, after: Crystallinity) -> list[str]:
+def _faults(
+    left: Mapping[str, float], counts: Mapping[str, int], before: Crystallinity, after: Crystallinity
+) -> list[str]:
     """Say what has become of the host: an element of it that has left its places, an order that is another."""
     faults = [
         f"{share:.0%} of {symbol} have left their places, more than {DISPLACED:.0%}"
         for symbol, share in left.items()
-        if share > DISPLACED
+        if share > DISPLACED and round(share * counts[symbol]) > SINGLE
     ]
     if before.is_disordered != after.is_disordered:
         faults.append(f"its crystal order {'is lost' if after.is_disordered else 'has grown'}: {after.reason}")
@@ -218,12 +223,11 @@ def activation_stage(stage: Stage, _: Atoms, setting: Setting) -> Activation:
     found = [restored(Mobility, read_json(path)) for role, path in stage.inputs.items() if role != "structure"]
     temperatures = dict.fromkeys(one.temperature_K for one in found)
     runs = [[one for one in found if one.temperature_K == kelvin] for kelvin in temperatures]
-    standing = [_mean_of(same) for same in runs if all(one.survives for one in same)]
+    standing = [same for same in runs if all(one.survives for one in same)]
     fallen = [same[0].temperature_K for same in runs if not all(one.survives for one in same)]
-    points = [(kelvin, value, error) for kelvin, value, error in standing if value is not None]
-    unseen = [kelvin for kelvin, value, _ in standing if value is None]
+    points = [_mean_of(same) for same in standing if not _unseen(same)]
     try:
-        line, reason = fit_arrhenius(element, points, unseen), ""
+        line, reason = fit_arrhenius(element, points, [_limit_of(same) for same in standing if _unseen(same)]), ""
     except ValueError as error:
         line, reason = None, str(error)
     result = Activation(element, line, reason, fallen)
@@ -231,15 +235,24 @@ def activation_stage(stage: Stage, _: Atoms, setting: Setting) -> Activation:
     return result
 
 
-def _mean_of(runs: Sequence[Mobility]) -> tuple[float, float | None, float]:
-    """Give temperature, mean D and its standard error of runs at one temperature; D is None where one shows none.
+def _unseen(runs: Sequence[Mobility]) -> bool:
+    """Say whether one of the runs at one temperature shows no diffusion: the others' mean would be the lucky ones'."""
+    return any(one.diffusivity_cm2_s is None or one.standard_error is None for one in runs)
 
-    The mean of the others would be that of the lucky ones.
-    """
-    kelvin = float(np.mean([one.measured_K for one in runs]))
-    values = [one.diffusivity_cm2_s for one in runs if one.diffusivity_cm2_s is not None]
-    errors = [one.standard_error for one in runs if one.standard_error is not None]
-    if min(len(values), len(errors)) < len(runs):
-        return kelvin, None, 0.0
+
+def _mean_of(runs: Sequence[Mobility]) -> tuple[float, float, float]:
+    """Give temperature, mean D and its standard error of runs at one temperature, all of which show one."""
+    values, errors = np.array([(one.diffusivity_cm2_s, one.standard_error) for one in runs], dtype=float).T
     spread = float(np.std(values, ddof=1)) / len(runs) ** 0.5 if len(runs) > 1 else 0.0
-    return kelvin, float(np.mean(values)), max(float(np.linalg.norm(errors)) / len(runs), spread)
+    error = max(float(np.linalg.norm(errors)) / len(runs), spread)
+    return _kelvin(runs), float(values.mean()), error
+
+
+def _limit_of(runs: Sequence[Mobility]) -> tuple[float, float]:
+    """Give temperature, and what the mean D of runs at one temperature is at most."""
+    most = [one.upper_limit_cm2_s if one.interval_95 is None else one.interval_95[1] for one in runs]
+    return _kelvin(runs), float(np.mean(np.array(most, dtype=float)))
+
+
+def _kelvin(runs: Sequence[Mobility]) -> float:
+    return float(np.mean([one.measured_K for one in runs]))

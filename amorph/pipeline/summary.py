@@ -143,16 +143,23 @@ def summarize(study: Study, branches: Branches, final_model: str, forced: Sequen
 
 
 def _before_exchange(study: Study, branches: Branches) -> list[dict[str, Any]]:
-    """Set what was asked of glass and crystal before the exchange side by side; replicas share it."""
+    """Set glass and crystal before the exchange side by side, and what was asked of them; replicas share both."""
     asked = [record.name for record in stages_of(study, "host")]
     glass, crystal = (
-        None if chain is None else _rows(chain, asked) for chain in (branches.glass_host, branches.crystal_host)
+        None if relaxed is None else _relaxed(relaxed) + ([] if chain is None else _rows(chain, asked))
+        for relaxed, chain in ((branches.host, branches.glass_host), (branches.crystal, branches.crystal_host))
     )
     spread = {"± sd": None} if len(branches.exchanged) > 1 else {}
     return [
         row | {"figure": f"{row['figure']}, before the exchange"} | spread
         for row in side_by_side([glass or []], crystal)
     ]
+
+
+def _relaxed(chain: Chain) -> list[Row]:
+    """Give the size of what is relaxed before the exchange, in which the cell of its melt is seen most."""
+    found = chain.results["relax"]
+    return [Row("cell volume", found.cell_volume, "Å³"), Row("density", found.density_g_cm3, "g/cm³")]
 
 
 def _of_motion(name: str, chain: Chain) -> list[str]:

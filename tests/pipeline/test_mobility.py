@@ -100,6 +100,18 @@ def test_a_host_whose_atoms_fly_does_not_survive(tmp_path, atoms):
     assert figures["host_displaced"] == {"O": 0.0}
 
 
+@pytest.mark.parametrize(("flying", "stands"), [(1, True), (2, False)])
+def test_a_single_hop_is_no_broken_host(tmp_path, atoms, flying, stands):
+    """One of eight Ti is more than 5 % of them, and says nothing of a network."""
+    places = np.flatnonzero(atoms.symbols == "O")
+    atoms.symbols[places[:8]] = "Ti"
+    springs = Loose(atoms, "Ti")
+    springs.free[places[flying:8]] = False
+    _, figures = move(tmp_path, atoms, springs, kelvin=3000.0, duration_ps=0.34)
+    assert figures["host_displaced"]["Ti"] == flying / 8
+    assert figures["survives"] is stands
+
+
 def test_ions_that_the_exchange_left_behind_are_no_host(tmp_path, atoms):
     atoms.symbols[np.flatnonzero(atoms.symbols == "Mg")[:4]] = "Li"
     _, figures = move(tmp_path / "host", atoms, Loose(atoms, "Li"), duration_ps=0.17)
@@ -147,7 +159,9 @@ def test_the_line_goes_through_the_temperatures_that_the_host_survives(tmp_path)
     found = activation(tmp_path, *points, mobility(600.0, None), mobility(2000.0, 1.0, survives=False))
     assert found.line.activation_energy_eV == pytest.approx(0.5, rel=1e-6)
     assert found.line.diffusivity_300K_cm2_s == pytest.approx(1e-3 * np.exp(-0.5 / (8.617333e-5 * 300)), rel=1e-5)
-    assert found.line.left_out_K == (600.0,)
+    assert (
+        found.line.left_out_K == found.line.passed_K == (600.0,)
+    )  # the line is at 6e-8 cm²/s there, the limit at 1e-8
     assert found.fallen_K == [2000.0]
     assert next(row.figure for row in found.rows()) == "activation energy of Mg"
 

@@ -41,16 +41,26 @@ class Arrhenius(Result, Plottable):
     """l_d = √(D t) of one hour at 300 K [nm]."""
     diffusion_length_1h_interval_95: tuple[float, float]
     """Interval that holds it with 95 % [nm]."""
+    passed_K: tuple[float, ...] = ()
+    """Temperatures of those left out at which the line lies above what diffusion there is at most [K]."""
 
     @property
     def caveat(self) -> str:
-        """Say so where the line does not show that diffusion grows with temperature; else nothing."""
-        if self.activation_energy_interval_95[0] > 0.0:
-            return ""
-        return (
-            f"that diffusion of {self.element} grows with temperature is not shown, and what the line says of "
-            f"{ROOM_K:g} K is a guess; run longer, more often, or at temperatures farther apart"
-        )
+        """Say why the line is not to be trusted, one clause for each reason; else nothing."""
+        caveats = []
+        if self.activation_energy_interval_95[0] <= 0.0:
+            caveats.append(
+                f"that diffusion of {self.element} grows with temperature is not shown, and what the line says of "
+                f"{ROOM_K:g} K is a guess; run longer, more often, or at temperatures farther apart"
+            )
+        if self.misfit is None:
+            caveats.append("two points always lie on a line; a third temperature would test it")
+        if self.passed_K:
+            caveats.append(
+                f"at {', '.join(f'{kelvin:g}' for kelvin in self.passed_K)} K the line is above what diffusion of "
+                f"{self.element} is there at most, so that its activation energy is too small; run longer there"
+            )
+        return "; ".join(caveats)
 
     def table(self) -> list[dict[str, Any]]:
         """Give each figure with its interval."""
@@ -92,21 +102,21 @@ def arrhenius(measured: Sequence[Diffusion], element: str) -> Arrhenius:
         A trajectory without temperature or without the element; diffusion at fewer than two temperatures.
     """
     points: list[tuple[float, float, float]] = []
-    left_out: list[float] = []
+    limits: list[tuple[float, float]] = []
     for one in measured:
         if one.temperature_K is None:
             raise ValueError("a trajectory has no temperature, which an activation energy needs; give temperature_K")
         if (found := one.ions.get(element)) is None:
             raise ValueError(f"there is no {element} in a trajectory; the elements are {', '.join(one.ions)}")
         if found.diffusivity_cm2_s is None or found.standard_error is None:
-            left_out.append(one.temperature_K)
+            limits.append((one.temperature_K, found.upper_limit_cm2_s or np.inf))
         else:
             points.append((one.temperature_K, found.diffusivity_cm2_s, found.standard_error))
-    return fit_arrhenius(element, points, left_out)
+    return fit_arrhenius(element, points, limits)
 
 
 def fit_arrhenius(
-    element: str, points: Sequence[tuple[float, float, float]], left_out_K: Sequence[float] = ()
+    element: str, points: Sequence[tuple[float, float, float]], limits: Sequence[tuple[float, float]] = ()
 ) -> Arrhenius:
     r"""Fit the activation energy of an element to its diffusion coefficients.
 
@@ -116,8 +126,9 @@ def fit_arrhenius(
         The element that moves.
     points
         Temperature [K], diffusion coefficient and its standard error [cm²/s], in any order.
-    left_out_K
-        Temperatures at which there is no diffusion coefficient [K].
+    limits
+        Temperature [K], and what the diffusion coefficient is at most [cm²/s], where none is seen; the line is laid
+        without them, and compared.
 
     Raises
     ------
@@ -158,12 +169,13 @@ def fit_arrhenius(
             f"{element} diffuses at {', '.join(f'{kelvin:g}' for kelvin in temperatures)} K, too near each other to "
             f"say anything at {ROOM_K:g} K; measure at temperatures farther apart"
         )
+    passed = [kelvin for kelvin, most in limits if np.exp(best[0] - best[1] / (units.kB * kelvin)) > most]
     lengths = NM_PER_CM * np.sqrt(ends * HOUR_S)
     energy, spread = float(best[1]), width * float(np.sqrt(covariance[1, 1]))
     return Arrhenius(
         element=element,
         temperatures_K=tuple(temperatures.tolist()),
-        left_out_K=tuple(sorted(left_out_K)),
+        left_out_K=tuple(sorted(kelvin for kelvin, _ in limits)),
         activation_energy_eV=energy,
         activation_energy_interval_95=(energy - spread, energy + spread),
         prefactor_cm2_s=float(np.exp(best[0])),
@@ -172,4 +184,5 @@ def fit_arrhenius(
         diffusivity_300K_interval_95=(float(ends[1]), float(ends[2])),
         diffusion_length_1h_nm=float(lengths[0]),
         diffusion_length_1h_interval_95=(float(lengths[1]), float(lengths[2])),
+        passed_K=tuple(sorted(passed)),
     )

@@ -24,8 +24,6 @@ S_PER_CM_PER_A2_PS: Final = units._e * 1e10 * 1e12 / 100.0
 JUMP_A: Final = 3.0
 """A jump between sites [Å], for what a trajectory without one says: sites of Li, Na and Mg in oxides lie 2.5 to 3.5 Å
 apart."""
-HOPS_UNSEEN: Final = 3.0
-"""Mean number of events above which none is seen with a chance below 5 %."""
 VAN_HOVE_LAGS: Final = 5
 VAN_HOVE_BINS: Final = 120
 VAN_HOVE_WINDOWS: Final = 200_000
@@ -156,10 +154,11 @@ def diffusion(
     -----
     Mean-square displacements go over windows that overlap: all of a short lag, and eight beginnings or more within a
     long one. :math:`D = \lim \mathrm{MSD}/(6t)` is the slope that
-    :func:`fit_line` finds. Where it finds none, the limit is the larger of the slope's own upper bound over the last
-    octave of lags and of what a trajectory without a jump says: jumps of 3 Å come at most 3 times in the time of all
-    its ions, :math:`D < 3 (3\,\text{Å})^2 / (6 N T)`. The conductivity is that of the displacement of all ions of the
-    element together, :math:`\sigma = N z^2 e^2 D_c / (V k_B T)` with
+    :func:`fit_line` finds. Where it finds none, the limit is the upper bound of a count of events (Garwood 1936,
+    doi:10.1093/biomet/28.3-4.437). An event is a jump of 3 Å, which adds :math:`(3\,\text{Å})^2 / (N T)` to the slope,
+    or as much more as the slope's own error says; of none seen there are at most 3.7 in the time of all ions. The
+    conductivity is that of the displacement of all ions of the element together,
+    :math:`\sigma = N z^2 e^2 D_c / (V k_B T)` with
     :math:`D_c = \lim \langle |\sum_i \Delta r_i|^2 \rangle / (6 N t)`; Haven's ratio is :math:`D / D_c`.
     """
     return motion(unwrapped_paths(frames), frame_interval_ps, temperature_K, charges, progress)
@@ -219,7 +218,7 @@ def _tracer(
         diffusivity_cm2_s=slope,
         standard_error=None if slope is None else unit * line.error,
         interval_95=None if slope is None else _scaled(line, unit),
-        upper_limit_cm2_s=None if slope is not None else unit * _limit(line, count, frames),
+        upper_limit_cm2_s=None if slope is not None else unit * limit(line, count, frames),
         start_ps=None if line.start is None else line.start * interval_ps,
         intercept_A2=line.intercept,
         exponent=exponent,
@@ -254,12 +253,15 @@ def _scaled(line: Line, unit: float) -> tuple[float, float]:
     return unit * low, unit * high
 
 
-def _limit(line: Line, count: int, frames: int) -> float:
+def limit(line: Line, count: int, frames: int) -> float:
     """Bound a slope that is not seen [Å² per frame], by the rule in the notes of :func:`diffusion`."""
-    from scipy.stats import norm
+    from scipy.stats import chi2
 
-    upper = line.slope + float(norm.ppf((1.0 + CONFIDENCE) / 2.0)) * line.error
-    return max(upper, HOPS_UNSEEN * JUMP_A**2 / (count * frames))
+    slope = max(line.slope, 0.0)
+    event = JUMP_A**2 / (count * frames)
+    if line.error > 0.0:
+        event = max(event, line.error**2 / max(slope, line.error))
+    return event * float(chi2.ppf((1.0 + CONFIDENCE) / 2.0, 2.0 * (slope / event + 1.0))) / 2.0
 
 
 def _van_hove(paths: Floats, lags: NDArray[np.int64], interval_ps: float) -> dict[str, Floats]:

@@ -1,0 +1,60 @@
+"""Do two ensembles differ? Every figure of the glass, with the volume before the exchange, by Welch's test.
+
+Run ``python benchmarks/between_ensembles.py docs/data/ensemble docs/data/ensemble_slower``; of an ensemble that varies
+something, ``FOLDER:1`` is its second combination. Of 40 figures two differ by chance at p < 0.05.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from ase.formula import Formula
+from scipy.stats import ttest_ind
+
+from amorph.ensemble.status import summary_of
+from amorph.ensemble.summary import summarize_ensemble
+
+BEFORE = "volume per anion, before the exchange [Å³]"
+
+
+def figures(given: str) -> dict[str, tuple[float, ...]]:
+    """Give the values of each figure of the glass over the members that count."""
+    folder, _, number = given.partition(":")
+    found = summarize_ensemble(Path(folder))
+    point = found.points[int(number or 0)]
+    named = {
+        f"{one.figure} [{one.unit}]" if one.unit else one.figure: one.values
+        for one in found.statistics
+        if one.structure == "glass" and one.point == point
+    }
+    apart = {*found.apart, *found.missing}
+    members = [path for path in sorted(Path(folder).glob("*/summary.json")) if path.parent.name not in apart]
+    before = [volume_before(path.parent) for path in members if path.parent.name.startswith(f"{int(number or 0):03d}_")]
+    return {BEFORE: tuple(before)} | named
+
+
+def volume_before(member: Path) -> float:
+    """Give the volume of the relaxed glass per anion, O, of a member [Å³]."""
+    host = (summary_of(member) or {})["host"]
+    anions: int = Formula(host["build"]["formula"]).count()["O"]
+    return float(host["relax"]["cell_volume"]) / anions
+
+
+def main() -> None:
+    """Print a line for each figure that both have."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("ensembles", nargs=2, metavar="FOLDER[:N]")
+    first, second = (figures(given) for given in parser.parse_args().ensembles)
+    print(f"{'figure':<48}{'first':>9}{'second':>9}{'change':>9}{'from 95 %':>10}{'to':>9}{'p':>8}")
+    for name in first:
+        one, other = first[name], second.get(name, ())
+        if min(len(one), len(other)) < 2 or np.ptp([*one, *other]) == 0.0:
+            continue
+        test = ttest_ind(other, one, equal_var=False)
+        low, high = test.confidence_interval(0.95)
+        a, b = np.mean(one), np.mean(other)
+        print(f"{name:<48}{a:9.4g}{b:9.4g}{b - a:9.3g}{low:10.2g}{high:9.2g}{test.pvalue:8.3f}")
+
+
+if __name__ == "__main__":
+    main()
