@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from contextvars import ContextVar
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from ase import Atoms
 
 from amorph.structure import periodic_atoms
 
-_TIMES = {"time_ps": Real, "target_K": Real, "segment": str}
-"""What the trajectories of a run say of each frame, and what they say it by."""
+_TIMES = {"time_ps": Real, "target_K": Real, "segment": str, "time": Real, "timestep": Integral}
+"""What the trajectories of a run say of each frame, and those of LAMMPS (a time in whatever its unit is, the number of
+the step), and what they say it by."""
 _MAXIMUM_REASON = 160
 """Characters of another project's message that are passed on."""
 _MOST_NOTES = 8

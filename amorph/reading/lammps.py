@@ -90,6 +90,8 @@ def _dumped(frame: list[str], elements: Sequence[str] | None) -> Atoms:
         columns = ["element" if k == naming else column for k, column in enumerate(columns)]
     text = "".join([*frame[:begin], f"ITEM: ATOMS {' '.join(columns)}\n", *rows])
     atoms: Atoms = read_lammps_dump_text(io.StringIO(text), 0)
+    if (at := next((k for k in range(begin) if frame[k].split() == ["ITEM:", "TIME"]), None)) is not None:
+        atoms.info["time"] = float(frame[at + 1])
     if elements is not None:
         return _typed(atoms, elements)
     if states and None not in states.values():
