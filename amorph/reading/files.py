@@ -65,6 +65,11 @@ def sound(path: Path, atoms: Atoms, where: str = "") -> Atoms:
                 raise ValueError("an oxidation state is not finite; correct it or leave the column out")
             if states.any():  # all zero is how databases say that they know none
                 kept.set_array("oxidation_states", states)
+        if "unwrapped_positions" in atoms.arrays:
+            unwrapped = numeric(atoms.arrays["unwrapped_positions"]).astype(np.float64)
+            if unwrapped.shape != atoms.positions.shape or not np.isfinite(unwrapped).all():
+                raise ValueError("an unwrapped position is not finite; correct it or leave the columns out")
+            kept.set_array("unwrapped_positions", unwrapped)
         supercell = np.array(atoms.info.get("supercell", 0))
         if supercell.shape == (3, 3) and supercell.dtype.kind == "i":
             kept.info["supercell"] = supercell

@@ -7,7 +7,9 @@ import re
 import ase.io
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
+from walks import leaping
 
 from amorph.analysis.transport import diffusion
 from amorph.export.charts import displacements
@@ -29,15 +31,17 @@ def frames_of(diffusivity, temperature_K, seed, *, count=80):
     return frames
 
 
-def dump_of(frames, steps, times=None):
-    """A dump of LAMMPS, each frame at its step and, where they are given, its time."""
+def dump_of(frames, steps, times=None, images=None):
+    """A dump of LAMMPS, each frame at its step and, where they are given, its time and the images of its atoms."""
     text = ""
     for k, (atoms, step) in enumerate(zip(frames, steps, strict=True)):
         text += "" if times is None else f"ITEM: TIME\n{times[k]:.16g}\n"
         text += f"ITEM: TIMESTEP\n{step}\nITEM: NUMBER OF ATOMS\n{len(atoms)}\nITEM: BOX BOUNDS pp pp pp\n"
-        text += "".join(f"0.0 {length}\n" for length in atoms.cell.lengths()) + "ITEM: ATOMS id element x y z\n"
+        text += "".join(f"0.0 {length}\n" for length in atoms.cell.lengths())
+        text += f"ITEM: ATOMS id element x y z{'' if images is None else ' ix iy iz'}\n"
         for n, (symbol, place) in enumerate(zip(atoms.symbols, atoms.positions, strict=True)):
-            text += f"{n + 1} {symbol} {' '.join(f'{x:.6f}' for x in place)}\n"
+            flags = "" if images is None else " " + " ".join(map(str, images[k][n]))
+            text += f"{n + 1} {symbol} {' '.join(f'{x:.6f}' for x in place)}{flags}\n"
     return text
 
 
@@ -84,8 +88,8 @@ def test_figures_of_one_file_and_a_table(amorph, files):
 @pytest.mark.parametrize("name", ["walk.traj", "walk.lammpstrj", "XDATCAR"])
 def test_formats_without_times_need_the_interval(amorph, tmp_path, name):
     frames = frames_of(0.1, 900, 3)
-    if name == "walk.lammpstrj":
-        (tmp_path / name).write_text(dump_of(frames, range(0, 8000, 100)))
+    if name == "walk.lammpstrj":  # flags that are 0 in every frame are none: the atoms are wrapped
+        (tmp_path / name).write_text(dump_of(frames, EVEN, images=np.zeros((80, len(frames[0]), 3), dtype=int)))
     else:
         for atoms in frames:
             atoms.info = {}
@@ -178,6 +182,25 @@ def test_extended_xyz_says_its_steps_as_lammps_writes_them(amorph, tmp_path, key
         atoms.info = {key: step}
     ase.io.write("walk.extxyz", frames)
     assert amorph("diffusion", "walk.extxyz", "--frame-interval-ps", 0.1).status == status
+
+
+def test_image_flags_keep_steps_of_any_length(amorph, tmp_path):
+    """Leaps of 0.45, 0.7 and 1.3 of the cell: without flags the first is refused, the others would be short ones."""
+    fractions = leaping(80, np.random.default_rng(9))
+    frames = [Atoms("Li3O", cell=[8.0, 9.0, 10.0], scaled_positions=f % 1.0, pbc=True) for f in fractions]
+    (tmp_path / "flags.lammpstrj").write_text(dump_of(frames, EVEN, images=np.floor(fractions).astype(int)))
+    (tmp_path / "none.lammpstrj").write_text(dump_of(frames, EVEN))
+    assert amorph("diffusion", "flags.lammpstrj", "--frame-interval-ps", 0.1, "--curves", ".").status == 0
+    with (tmp_path / "displacements.csv").open() as file:
+        shortest = next(row for row in csv.DictReader(file) if row["element"] == "Li")
+    steps = np.diff(fractions * [8.0, 9.0, 10.0], axis=0)
+    masses = frames[0].get_masses()
+    steps -= np.einsum("a,fax->fx", masses / masses.sum(), steps)[:, None]
+    assert float(shortest["lag_ps"]) == pytest.approx(0.1)
+    assert float(shortest["msd_A2"]) == pytest.approx((steps[:, :3] ** 2).sum(axis=2).mean(), rel=1e-5)
+    called = amorph("diffusion", "none.lammpstrj", "--frame-interval-ps", 0.1)
+    assert called.status == 2
+    assert "0.45 of a lattice vector" in called.err
 
 
 def test_a_last_frame_off_the_beat_is_left_out_and_a_clock_that_stands_still_is_none(amorph, tmp_path):
