@@ -13,6 +13,7 @@ from amorph.reading.cif import read_cif
 from amorph.reading.cssr import read_cssr
 from amorph.reading.fields import read_field
 from amorph.reading.files import RefusedError, regular_file, sound, text_of
+from amorph.reading.frames import one_by_one
 from amorph.reading.lammps import read_data, read_dump
 from amorph.reading.packed import told
 from amorph.reading.pdb import read_pdb
@@ -89,7 +90,7 @@ def read_trajectory(
     ``atoms.info``: ``timestep``, and ``time`` in the unit of the file.
     """
     path = regular_file(path)
-    frames = _frames(path, ":", elements, block, chosen=True)
+    frames = one_by_one(_frames(path, ":", elements, block, chosen=True))
     return [sound(path, frame, f"frame {number}: ") for number, frame in enumerate(frames)]
 
 

@@ -200,6 +200,20 @@ def test_what_is_read_goes_on_through_extended_xyz(frames, tmp_path):
         assert (after.info["timestep"], after.info["time"]) == (before.info["timestep"], before.info["time"])
 
 
+@each_format
+def test_a_trajectory_is_parsed_as_it_is_read(frames, tmp_path, name, frame):
+    """What the frames take, and not their text with it: of 400 frames of three atoms this is more."""
+    (tmp_path / name).write_text("".join(map(frame, range(400))))
+    read_trajectory(tmp_path / name)
+    gc.collect()
+    tracemalloc.start()
+    kept = read_trajectory(tmp_path / name)
+    now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(kept) == 400
+    assert peak < 1.5 * now
+
+
 # the header of VASP
 
 SCALES = [("1.0", EDGES), ("2.0", (2.0, 2.5, 3.0)), ("-120.0", (2.0, 2.5, 3.0)), ("4 5 6", (1, 1, 1)), ("1.D0", EDGES)]
