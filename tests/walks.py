@@ -49,6 +49,16 @@ def summed(steps):
     return np.concatenate([np.zeros((*steps.shape[:2], 1)), np.cumsum(steps, axis=2)], axis=2)
 
 
+def leaping(frames, rng):
+    """(frames, atoms, 3) fractional coordinates of three Li and an O, none wrapped: each Li leaps along a line of its
+    own by 0.45, 0.7 or 1.3 of the cell, so that they never meet."""
+    places = np.array([[0.0, 0.1, 0.1], [0.4, 0.0, 0.6], [0.8, 0.4, 0.0], [0.5, 0.8, 0.85]])
+    leaps = rng.choice([0.45, 0.7, 1.3], (frames - 1, 3)) * rng.choice([-1.0, 1.0], (frames - 1, 3))
+    moved = np.zeros((frames, 4, 3))
+    moved[1:, range(3), range(3)] = np.cumsum(leaps, axis=0)
+    return places + moved
+
+
 def covered(cases, frames, seed):
     """How often interval or limit hold the true slope, and how often diffusion is seen, of (kind, ions, axes)."""
     from amorph.analysis.transport import fit_line, lags_of

@@ -4,7 +4,7 @@ from typing import Any
 
 from amorph.analysis.bvse import BvseMap, bvse_map
 from amorph.cli.flags import takes
-from amorph.cli.maps import origin_pairs
+from amorph.cli.maps import origin_pairs, site_energy_pairs
 from amorph.cli.options import File, Json, Output, Quiet, check_field, check_output
 from amorph.cli.output import density_of, named, say, show, show_json, show_pairs, start
 from amorph.export import writer_for
@@ -48,17 +48,13 @@ def bvse(
 
 
 def _summary(made: BvseMap) -> dict[str, Any]:
-    element = made.ion.rstrip("+0123456789")
-    removed = f"without its {made.removed} {element}" if made.removed else f"every atom: it holds no {element}"
-    factor = "the Morse terms whole" if made.convention == "full" else "the Morse terms halved"
     excluded = "none" if made.exclusion_radius == 0 else f"nearer than {made.exclusion_radius:g} Å to the framework"
     return {
         "lowest site energy [eV]": made.minimum,
         "at x y z [Å]": made.minimum_position,
         "highest site energy [eV]": made.maximum,
         "grid": " × ".join(map(str, made.grid)),
-        "framework": removed,
-        "convention": f"{made.convention}: {factor}; cut off at {made.cutoff:g} Å without a shift",
+        **site_energy_pairs(made.field, made.atoms),
         "excluded points": excluded,
         **origin_pairs(made.field),
     }

@@ -16,7 +16,7 @@ from amorph.export.charts import CHART_WRITERS, diffusion_charts, write_charts
 from amorph.figures import plain
 from amorph.parameters import arguments_of
 from amorph.progress import Progress
-from amorph.reading import read_trajectory
+from amorph.reading import one_by_one, read_trajectory
 from amorph.report import check_ensembles, target_temperature, timed
 from amorph.run import make_folder, write_csv
 
@@ -75,8 +75,9 @@ def diffusion(
             frames, interval = timed(frames, frame_interval_ps, skip_ps)
             check_ensembles(file, frames, langevin=langevin, told=temperature_k is not None)
             temperature = target_temperature(frames) if temperature_k is None else temperature_k[number]
+            densities[str(given)] = density_of(*frames)
             measured[str(given)] = measure(
-                frames,
+                one_by_one(frames),
                 frame_interval_ps=interval,
                 temperature_K=temperature,
                 progress=progress,
@@ -84,7 +85,6 @@ def diffusion(
             )
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
-        densities[str(given)] = density_of(*frames)
     line = _line(list(measured.values()), element)
     if curves is not None:
         make_folder(curves)

@@ -11,7 +11,7 @@ from ase import Atoms
 from amorph.analysis.bvs import BvsMap, bvs_map, bvs_map_of
 from amorph.fields import ScalarField
 from amorph.parameters import parse
-from amorph.tables import BondValence, SoftBondValence, parameters_of
+from amorph.tables import BondValence, SoftBondValence, parameters_of, parse_ion
 
 QUANTITIES: Final = {
     "bond_valence": "field",
@@ -44,6 +44,19 @@ def origin_pairs(field: ScalarField) -> dict[str, str]:
     said = {"anions": "anions", "charges": "oxidation states"}
     stated = {said[key]: str(text) for key, text in field.origin.items() if key in said}
     return {**stated, **bond_pairs(parameters_of(field.origin))}
+
+
+def site_energy_pairs(field: ScalarField, atoms: Atoms) -> dict[str, str]:
+    """Write what stands still under a site energy, and how deep its Morse terms are: a barrier needs both."""
+    element = parse_ion(field.parameters["ion"]).element
+    count = int((atoms.symbols == element).sum())
+    removed = f"without its {count} {element}" if count else f"every atom: it holds no {element}"
+    convention = field.parameters["convention"]
+    factor = "the Morse terms whole" if convention == "full" else "the Morse terms halved"
+    return {
+        "framework": f"rigid, {removed}",
+        "convention": f"{convention}: {factor}; cut off at {field.parameters['cutoff']:g} Å without a shift",
+    }
 
 
 def bond_pairs(parameters: Iterable[BondValence]) -> dict[str, str]:

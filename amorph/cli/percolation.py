@@ -25,7 +25,7 @@ from amorph.analysis.percolation import (
 )
 from amorph.calculators import calculator_name, make_calculator
 from amorph.cli.flags import takes
-from amorph.cli.maps import QUANTITIES, map_again, origin_pairs
+from amorph.cli.maps import QUANTITIES, map_again, origin_pairs, site_energy_pairs
 from amorph.cli.options import Json, Quiet, check_output
 from amorph.cli.output import CheckFailed, density_of, named, say, show, show_json, show_pairs, start
 from amorph.export import PATH_WRITERS, write_path, writer_for
@@ -190,7 +190,9 @@ def _show(
     grid = " × ".join(map(str, field.grid))
     show(found.table(), title=f"percolation of the {field.quantity} in {named(file, atoms)}, grid {grid}")
     say("")
-    if origin := origin_pairs(field):
+    known = field.kind == "site_energy" and field.parameters  # none: a text format
+    origin = (site_energy_pairs(field, atoms) if known else {}) | origin_pairs(field)
+    if origin:
         show_pairs(origin)
         say("")
     name = "lowest" if found.side == "below" else "highest"

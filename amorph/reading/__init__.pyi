@@ -1,5 +1,6 @@
 from .columns import read_columns as read_columns
 from .fields import OWN_FIELDS as OWN_FIELDS, is_field as is_field, read_field as read_field
+from .frames import one_by_one as one_by_one
 from .structures import (
     read_disordered as read_disordered,
     read_structure as read_structure,

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from contextvars import ContextVar
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from ase import Atoms
 
 from amorph.structure import periodic_atoms
 
-_TIMES = {"time_ps": Real, "target_K": Real, "segment": str}
-"""What the trajectories of a run say of each frame, and what they say it by."""
+_TIMES = {"time_ps": Real, "target_K": Real, "segment": str, "time": Real, "timestep": Integral}
+"""What the trajectories of a run say of each frame, and those of LAMMPS (a time in whatever its unit is, the number of
+the step), and what they say it by."""
 _MAXIMUM_REASON = 160
 """Characters of another project's message that are passed on."""
 _MOST_NOTES = 8
@@ -64,6 +65,11 @@ def sound(path: Path, atoms: Atoms, where: str = "") -> Atoms:
                 raise ValueError("an oxidation state is not finite; correct it or leave the column out")
             if states.any():  # all zero is how databases say that they know none
                 kept.set_array("oxidation_states", states)
+        if "unwrapped_positions" in atoms.arrays:
+            unwrapped = numeric(atoms.arrays["unwrapped_positions"]).astype(np.float64)
+            if unwrapped.shape != atoms.positions.shape or not np.isfinite(unwrapped).all():
+                raise ValueError("an unwrapped position is not finite; correct it or leave the columns out")
+            kept.set_array("unwrapped_positions", unwrapped)
         supercell = np.array(atoms.info.get("supercell", 0))
         if supercell.shape == (3, 3) and supercell.dtype.kind == "i":
             kept.info["supercell"] = supercell

@@ -123,15 +123,23 @@ def frames_of(file: TextIO, take: Callable[[Lines], T]) -> Iterator[T]:
         count += 1
 
 
-def chosen(frames: Iterator[T], index: str) -> list[T]:
-    """Go through all frames, and keep the first, the last or every one ("0", "-1", ":")."""
+def chosen(frames: Iterator[T], index: str) -> Iterator[T]:
+    """Go through all frames, and give the first, the last or every one ("0", "-1", ":"), each as it comes."""
+    if index == ":":
+        yield from frames
+        return
     kept: list[T] = []
     for frame in frames:
-        if index == ":" or not kept:
-            kept.append(frame)
-        elif index == "-1":
+        if index == "-1" or not kept:
             kept = [frame]
-    return kept
+    yield from kept
+
+
+def one_by_one(frames: list[T]) -> Iterator[T]:
+    """Give the frames of a list, which lets go of them: what is made of them may have their memory."""
+    frames.reverse()
+    while frames:
+        yield frames.pop()
 
 
 def plain_numbers(text: str) -> str:

@@ -17,6 +17,8 @@ from amorph.reading.frames import Lines, Unfinished, chosen, frames_of, word_of
 from amorph.reading.sites import ion_of
 
 _NAMING: Final = ("element", "typelabel")
+_WRAPPED: Final = {"x", "y", "z", "xs", "ys", "zs"}
+_IMAGES: Final = ("ix", "iy", "iz")
 _LABELS: Final = re.compile(
     r"^[ \t]*Atom Type Labels[^\n]*\n((?:[ \t]*(?:#[^\n]*)?\n|[ \t]*\d+[ \t]+\S+[^\n]*\n)+)", re.M
 )
@@ -41,7 +43,11 @@ def read_dump(path: Path, index: str, elements: Sequence[str] | None) -> list[At
         Elements that nothing names; as those of :func:`amorph.reading.frames.frames_of`.
     """
     with path.open(encoding="utf-8", errors="replace") as file:
-        return [_dumped(frame, elements) for frame in chosen(frames_of(file, _take), index)]
+        frames = [_dumped(frame, elements) for frame in chosen(frames_of(file, _take), index)]
+    if not any(frame.info.get("crossed", True) for frame in frames):
+        for frame in frames:  # nobody counted: whoever writes wrapped atoms may write 0 0 0 behind them
+            frame.arrays.pop("unwrapped_positions", None)
+    return frames
 
 
 def _take(lines: Lines) -> list[str]:
@@ -88,8 +94,9 @@ def _dumped(frame: list[str], elements: Sequence[str] | None) -> Atoms:
             rows = [_renamed(row, naming, ions) for row in rows]
         states = {name: state for name, (_, state) in ions.items()}
         columns = ["element" if k == naming else column for k, column in enumerate(columns)]
-    text = "".join([*frame[:begin], f"ITEM: ATOMS {' '.join(columns)}\n", *rows])
-    atoms: Atoms = read_lammps_dump_text(io.StringIO(text), 0)
+    atoms = _placed(frame[:begin], columns, rows)
+    if (at := next((k for k in range(begin) if frame[k].split() == ["ITEM:", "TIME"]), None)) is not None:
+        atoms.info["time"] = float(frame[at + 1])
     if elements is not None:
         return _typed(atoms, elements)
     if states and None not in states.values():
@@ -97,6 +104,29 @@ def _dumped(frame: list[str], elements: Sequence[str] | None) -> Atoms:
         if "id" in columns:
             order = np.argsort([int(word_of(row, columns.index("id"))) for row in rows])
         atoms.set_array("oxidation_states", np.array([states[names[k]] for k in order], dtype=np.float64))
+    return atoms
+
+
+def _placed(head: list[str], columns: list[str], rows: list[str]) -> Atoms:
+    """Read atoms with ASE and, where the dump knows it, how far they have gone through the faces of the cell.
+
+    Of places within the cell and beyond ASE would take those within; what it sorts by the atoms' numbers and keeps is
+    a column whose name begins as that of a fix, `i_ix`.
+    """
+    flagged = not _WRAPPED.isdisjoint(columns) and set(_IMAGES) <= set(columns)
+    beyond = not flagged and any({f"x{s}u", f"y{s}u", f"z{s}u"} <= set(columns) for s in ("", "s"))
+    if flagged:
+        columns = [f"i_{column}" if column in _IMAGES else column for column in columns]
+    elif beyond:
+        columns = [f"within_{column}" if column in _WRAPPED else column for column in columns]
+    text = "".join([*head, f"ITEM: ATOMS {' '.join(columns)}\n", *rows])
+    atoms: Atoms = read_lammps_dump_text(io.StringIO(text), 0)
+    if flagged:
+        images = np.column_stack([atoms.arrays.pop(f"i_{axis}") for axis in _IMAGES])
+        atoms.info["crossed"] = bool(images.any())
+        atoms.set_array("unwrapped_positions", atoms.positions + images @ atoms.cell.array)
+    elif beyond:
+        atoms.set_array("unwrapped_positions", atoms.positions)
     return atoms
 
 

@@ -13,6 +13,7 @@ from amorph.reading.cif import read_cif
 from amorph.reading.cssr import read_cssr
 from amorph.reading.fields import read_field
 from amorph.reading.files import RefusedError, regular_file, sound, text_of
+from amorph.reading.frames import one_by_one
 from amorph.reading.lammps import read_data, read_dump
 from amorph.reading.packed import told
 from amorph.reading.pdb import read_pdb
@@ -70,7 +71,9 @@ def read_structure(
         if not -len(frames) <= index < len(frames):
             raise ValueError(f"{path} has {len(frames)} frames, no frame {index}; give one from 0 to {len(frames) - 1}")
         frames = [frames[index]]
-    return sound(path, frames[-1])
+    atoms = sound(path, frames[-1])
+    atoms.arrays.pop("unwrapped_positions", None)  # where its atoms were before is nothing of a structure
+    return atoms
 
 
 def read_trajectory(
@@ -81,9 +84,13 @@ def read_trajectory(
     Blank lines between frames are skipped; an unfinished last frame is left out with a note; anything else between or
     behind the frames is an error. Parameters and errors are those of :func:`read_structure`; a file with one structure
     is a trajectory of one frame, a CIF one of its blocks.
+
+    A LAMMPS dump with image flags (ix iy iz) or unwrapped coordinates (xu yu zu, xsu ysu zsu) gives
+    ``atoms.arrays["unwrapped_positions"]`` too [Å], continuous in time. What it says of when a frame was goes to
+    ``atoms.info``: ``timestep``, and ``time`` in the unit of the file.
     """
     path = regular_file(path)
-    frames = _frames(path, ":", elements, block, chosen=True)
+    frames = one_by_one(_frames(path, ":", elements, block, chosen=True))
     return [sound(path, frame, f"frame {number}: ") for number, frame in enumerate(frames)]
 
 

@@ -62,6 +62,8 @@ def _parsed(frame: list[str]) -> Atoms:
             states = [state for _, state in ions]
     text = "".join([head[0], plain_numbers(head[1]), *map(plain_numbers, rows), *frame[2 + number :]])
     atoms: Atoms = next(read_xyz(io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8"), 0))
+    for name in {"Time", "Timestep"} & atoms.info.keys():  # as LAMMPS writes them
+        atoms.info[name.lower()] = atoms.info[name]
     if states and None not in states and "oxidation_states" not in atoms.arrays:
         atoms.set_array("oxidation_states", np.array(states, dtype=np.float64))
     return atoms

@@ -2,13 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from ase import Atoms
 
 from amorph.pipeline.mobility import MEASURED
 from amorph.run import read_json, read_run_toml
+
+_CLOCKS: Final = {"time_ps": "ps", "time": "units of time", "timestep": "steps"}
+"""What frames may say of when they were, the best first, and what that counts: LAMMPS may change the length of its
+step, which its times show and its steps do not."""
+_SAME: Final = 1e-3
+"""Share of the interval by which the frames may lie off it: a thousandth, as times in print do, moves no D."""
 
 
 def timed(frames: list[Atoms], interval_ps: float | None = None, skip_ps: float = 0.0) -> tuple[list[Atoms], float]:
@@ -17,27 +23,60 @@ def timed(frames: list[Atoms], interval_ps: float | None = None, skip_ps: float 
     Raises
     ------
     ValueError
-        The frames do not say when they were, are not equally far apart, or say another interval than is given.
+        The frames do not say when they were in ps and no interval is given, are not equally far apart in whatever they
+        say (ps, another time, the step of LAMMPS), or say another interval than is given.
     """
     frames = [frame for frame in frames if frame.info.get("segment") == MEASURED] or frames
-    times = [frame.info.get("time_ps") for frame in frames]
     if interval_ps is not None and not interval_ps > 0.0:
         raise ValueError(f"frame_interval_ps = {interval_ps:g} must be above 0")
-    if len(frames) < 2 or any(time is None for time in times):
-        if interval_ps is None:
-            raise ValueError("the frames do not say when they were; give --frame-interval-ps")
-        return _after(frames, skip_ps, interval_ps), interval_ps
-    steps = np.diff(np.array(times, dtype=float))
-    usual = float(np.median(steps))
-    if len(steps) > 1 and abs(steps[-1] - usual) > 1e-6:  # the last step of a run is kept whenever it comes
-        frames, steps = frames[:-1], steps[:-1]
-    if usual <= 0.0 or np.abs(steps - usual).max() > 1e-6 * max(usual, 1.0):
+    clock = next((clock for clock in _CLOCKS if _tells(frames, clock)), None)
+    if interval_ps is None and clock != "time_ps":
+        raise ValueError("the frames do not say when they were; give --frame-interval-ps")
+    if clock is not None:
+        frames, usual = _equally_apart(frames, clock)
+        if clock == "time_ps":
+            if interval_ps is not None and abs(interval_ps - usual) > 1e-6 * max(usual, 1.0):
+                raise ValueError(
+                    f"frame_interval_ps = {interval_ps:g} is given, and the file says {usual:g} ps; leave it out"
+                )
+            interval_ps = usual
+    assert interval_ps is not None
+    return _after(frames, skip_ps, interval_ps), interval_ps
+
+
+def _tells(frames: list[Atoms], clock: str) -> bool:
+    """Tell whether frames say by a clock when they were; one that stands still, 0 in every frame say, is none.
+
+    Raises
+    ------
+    ValueError
+        Some of them do and others do not.
+    """
+    times = [frame.info[clock] for frame in frames if clock in frame.info]
+    if 0 < len(times) < len(frames):
         raise ValueError(
-            f"frames are {steps.min():g} to {steps.max():g} ps apart, and equal intervals are needed; give such frames"
+            f"{len(times)} of {len(frames)} frames say when they were, as {clock}, and the others do not; give a file "
+            "of one kind"
         )
-    if interval_ps is not None and abs(interval_ps - usual) > 1e-6 * max(usual, 1.0):
-        raise ValueError(f"frame_interval_ps = {interval_ps:g} is given, and the file says {usual:g} ps; leave it out")
-    return _after(frames, skip_ps, usual), usual
+    return len(set(times)) > 1
+
+
+def _equally_apart(frames: list[Atoms], clock: str) -> tuple[list[Atoms], float]:
+    """Find how far apart the frames are by a clock, without a last one that a run keeps whenever it comes."""
+    times = np.array([frame.info[clock] for frame in frames], dtype=float)
+    steps = np.diff(times)
+    usual = float(np.median(steps))
+    wrong = np.abs(steps - usual) > _SAME * abs(usual)
+    if len(steps) > 1 and wrong[-1]:
+        frames, steps, wrong = frames[:-1], steps[:-1], wrong[:-1]
+    if usual <= 0.0 or wrong.any():
+        k = int(np.argmax(np.abs(steps - steps[0]) > _SAME * abs(steps[0])))
+        raise ValueError(
+            f"frames are {steps.min():.10g} to {steps.max():.10g} {_CLOCKS[clock]} apart (frame {k} is of "
+            f"{times[k]:.10g}, frame {k + 1} of {times[k + 1]:.10g}), and equal intervals are needed: give the frames "
+            "of one interval, and none twice, as a file of their own"
+        )
+    return frames, usual
 
 
 def _after(frames: list[Atoms], skip_ps: float, interval_ps: float) -> list[Atoms]:

@@ -21,7 +21,7 @@ def test_bvse_of_a_crystal_in_one_line(amorph, tmp_path):
     np.testing.assert_array_equal(atoms.arrays["oxidation_states"], made.atoms.arrays["oxidation_states"])
     assert f"lowest site energy [eV]   {made.minimum:.4g}\n" in called.out
     assert "oxidation states          given in the structure\n" in called.out
-    assert "framework                 without its 4 Li\n" in called.out
+    assert "framework                 rigid, without its 4 Li\n" in called.out
     assert "convention                half: the Morse terms halved; cut off at 10 Å without a shift\n" in called.out
     oxygen, source = [line for line in called.out.splitlines() if line.startswith("O2-")]
     assert oxygen.split()[:6] == ["O2-", "16", "Morse", "0.4941", "0.516", "1.94"]
@@ -52,7 +52,7 @@ def test_bvse_of_nothing_has_no_place(amorph):
 def test_bvse_balances_what_has_no_states(amorph, oxide, tmp_path):
     called = amorph("bvse", "oxide.extxyz", "--ion", "Mg2+", "--spacing", 0.8)
     assert "oxidation states          given in the structure\n" in called.out
-    assert "framework                 every atom: it holds no Mg\n" in called.out
+    assert "framework                 rigid, every atom: it holds no Mg\n" in called.out
     called = amorph("bvse", "oxide.extxyz", "--ion", "Mg2+", "--spacing", 0.8, "--oxidation-states", "formal")
     assert "oxidation states          formal: balanced by composition\n" in called.out
     assert [line.split()[0] for line in called.out.splitlines()[2:5]] == ["Li+", "Ti3.909+", "O2-"]

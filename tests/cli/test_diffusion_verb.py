@@ -2,11 +2,14 @@
 
 import csv
 import json
+import re
 
 import ase.io
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
+from walks import leaping
 
 from amorph.analysis.transport import diffusion
 from amorph.export.charts import displacements
@@ -26,6 +29,20 @@ def frames_of(diffusivity, temperature_K, seed, *, count=80):
         atoms.info = {"time_ps": 0.1 * k, "target_K": float(temperature_K), "segment": "hold"}
         frames.append(atoms)
     return frames
+
+
+def dump_of(frames, steps, times=None, images=None):
+    """A dump of LAMMPS, each frame at its step and, where they are given, its time and the images of its atoms."""
+    text = ""
+    for k, (atoms, step) in enumerate(zip(frames, steps, strict=True)):
+        text += "" if times is None else f"ITEM: TIME\n{times[k]:.16g}\n"
+        text += f"ITEM: TIMESTEP\n{step}\nITEM: NUMBER OF ATOMS\n{len(atoms)}\nITEM: BOX BOUNDS pp pp pp\n"
+        text += "".join(f"0.0 {length}\n" for length in atoms.cell.lengths())
+        text += f"ITEM: ATOMS id element x y z{'' if images is None else ' ix iy iz'}\n"
+        for n, (symbol, place) in enumerate(zip(atoms.symbols, atoms.positions, strict=True)):
+            flags = "" if images is None else " " + " ".join(map(str, images[k][n]))
+            text += f"{n + 1} {symbol} {' '.join(f'{x:.6f}' for x in place)}{flags}\n"
+    return text
 
 
 @pytest.fixture
@@ -71,17 +88,8 @@ def test_figures_of_one_file_and_a_table(amorph, files):
 @pytest.mark.parametrize("name", ["walk.traj", "walk.lammpstrj", "XDATCAR"])
 def test_formats_without_times_need_the_interval(amorph, tmp_path, name):
     frames = frames_of(0.1, 900, 3)
-    if name == "walk.lammpstrj":
-        lines = []
-        for k, atoms in enumerate(frames):
-            order = np.argsort(atoms.numbers == 8, kind="stable")
-            lines += [f"ITEM: TIMESTEP\n{100 * k}\nITEM: NUMBER OF ATOMS\n{len(atoms)}\nITEM: BOX BOUNDS pp pp pp"]
-            lines += [f"0.0 {length}" for length in atoms.cell.lengths()] + ["ITEM: ATOMS id element x y z ix iy iz"]
-            lines += [
-                f"{n + 1} {atoms.symbols[i]} {' '.join(f'{x:.6f}' for x in atoms.positions[i])} 0 0 0"
-                for n, i in enumerate(order)
-            ]
-        (tmp_path / name).write_text("\n".join(lines) + "\n")
+    if name == "walk.lammpstrj":  # flags that are 0 in every frame are none: the atoms are wrapped
+        (tmp_path / name).write_text(dump_of(frames, EVEN, images=np.zeros((80, len(frames[0]), 3), dtype=int)))
     else:
         for atoms in frames:
             atoms.info = {}
@@ -131,6 +139,87 @@ def test_an_interval_that_the_file_contradicts_is_refused(amorph, files):
     refused = amorph("diffusion", files[0], "--frame-interval-ps", 1.0)
     assert refused.status == 2
     assert "the file says 0.1 ps" in refused.err
+
+
+EVEN = [100 * k for k in range(80)]
+SPARSER = [*EVEN[:40], *(4900 + 1000 * k for k in range(40))]
+
+
+@pytest.mark.parametrize(
+    ("steps", "named"),
+    [
+        (SPARSER, r"100 to 1000 steps apart .*frame 39 is of 3900, frame 40 of 4900"),
+        ([*EVEN[:41], *EVEN[40:79]], r"0 to 100 steps apart .*frame 40 is of 4000, frame 41 of 4000"),
+        ([*EVEN[:50], *EVEN[20:50]], r"-2900 to 100 steps apart .*frame 49 is of 4900, frame 50 of 2000"),
+        ([1_000_000_000 + step for step in SPARSER], r"of 1000003900, frame 40 of 1000004900"),
+    ],
+    ids=["sparser", "repeated", "gone-back", "many"],
+)
+def test_steps_that_lie_unequally_are_refused_whatever_interval_is_given(amorph, tmp_path, steps, named):
+    (tmp_path / "walk.lammpstrj").write_text(dump_of(frames_of(0.1, 900, 3), steps))
+    called = amorph("diffusion", "walk.lammpstrj", "--frame-interval-ps", 0.1)
+    assert called.status == 2
+    assert "walk.lammpstrj: " in called.err
+    assert re.search(named, called.err)
+    assert called.err.count("\n") == 1
+
+
+def test_the_times_of_a_dump_count_before_its_steps(amorph, tmp_path):
+    """`fix dt/reset` changes what a step is: equal steps are no equal times, and equal times no equal steps."""
+    frames = frames_of(0.1, 900, 3)
+    (tmp_path / "even.lammpstrj").write_text(dump_of(frames, SPARSER, [0.1 * k for k in range(80)]))
+    (tmp_path / "uneven.lammpstrj").write_text(dump_of(frames, EVEN, [0.001 * step for step in SPARSER]))
+    assert amorph("diffusion", "even.lammpstrj", "--frame-interval-ps", 0.1).status == 0
+    called = amorph("diffusion", "uneven.lammpstrj", "--frame-interval-ps", 0.1)
+    assert called.status == 2
+    assert "0.1 to 1 units of time" in called.err
+
+
+@pytest.mark.parametrize(("key", "status"), [("Timestep", 2), ("Time", 2), ("timestep", 2), ("energy", 0)])
+def test_extended_xyz_says_its_steps_as_lammps_writes_them(amorph, tmp_path, key, status):
+    frames = frames_of(0.1, 900, 3)
+    for atoms, step in zip(frames, SPARSER, strict=True):
+        atoms.info = {key: step}
+    ase.io.write("walk.extxyz", frames)
+    assert amorph("diffusion", "walk.extxyz", "--frame-interval-ps", 0.1).status == status
+
+
+def test_image_flags_keep_steps_of_any_length(amorph, tmp_path):
+    """Leaps of 0.45, 0.7 and 1.3 of the cell: without flags the first is refused, the others would be short ones."""
+    fractions = leaping(80, np.random.default_rng(9))
+    frames = [Atoms("Li3O", cell=[8.0, 9.0, 10.0], scaled_positions=f % 1.0, pbc=True) for f in fractions]
+    (tmp_path / "flags.lammpstrj").write_text(dump_of(frames, EVEN, images=np.floor(fractions).astype(int)))
+    (tmp_path / "none.lammpstrj").write_text(dump_of(frames, EVEN))
+    assert amorph("diffusion", "flags.lammpstrj", "--frame-interval-ps", 0.1, "--curves", ".").status == 0
+    with (tmp_path / "displacements.csv").open() as file:
+        shortest = next(row for row in csv.DictReader(file) if row["element"] == "Li")
+    steps = np.diff(fractions * [8.0, 9.0, 10.0], axis=0)
+    masses = frames[0].get_masses()
+    steps -= np.einsum("a,fax->fx", masses / masses.sum(), steps)[:, None]
+    assert float(shortest["lag_ps"]) == pytest.approx(0.1)
+    assert float(shortest["msd_A2"]) == pytest.approx((steps[:, :3] ** 2).sum(axis=2).mean(), rel=1e-5)
+    called = amorph("diffusion", "none.lammpstrj", "--frame-interval-ps", 0.1)
+    assert called.status == 2
+    assert "0.45 of a lattice vector" in called.err
+
+
+def test_a_last_frame_off_the_beat_is_left_out_and_a_clock_that_stands_still_is_none(amorph, tmp_path):
+    frames = frames_of(0.1, 900, 3)
+    whole = []
+    for steps in ([*EVEN[:79], 7801], EVEN, [0] * 80):
+        (tmp_path / "walk.lammpstrj").write_text(dump_of(frames, steps))
+        whole.append(json.loads(amorph("diffusion", "walk.lammpstrj", "--frame-interval-ps", 0.1, "--json").out))
+    assert [found["duration_ps"] for found in whole] == pytest.approx([7.8, 7.9, 7.9])
+
+
+def test_frames_with_and_without_times_are_no_trajectory(amorph, tmp_path):
+    frames = frames_of(0.1, 900, 3)
+    for atoms in frames[50:]:
+        del atoms.info["time_ps"]
+    ase.io.write("walk.extxyz", frames)
+    called = amorph("diffusion", "walk.extxyz", "--frame-interval-ps", 0.1)
+    assert called.status == 2
+    assert "50 of 80 frames" in called.err
 
 
 def test_a_temperature_without_diffusion_loses_the_line_and_nothing_else(amorph, files, tmp_path):

@@ -52,6 +52,13 @@ def exchanged(volume=500.0, verdict="amorphous", converged=True, **found):
     )
 
 
+def control(volume=500.0, **found):
+    """A crystal, of 480 Å³ before its exchange."""
+    made = exchanged(volume, **found)
+    made.results["relax"] = relaxation(480.0)
+    return made
+
+
 def reference(converged=True, **ratios):
     return chain(relax=References("Toy 1", converged, 300, ratios, None))
 
@@ -81,8 +88,13 @@ def test_replicas_give_mean_and_sample_deviation():
 
 
 def test_one_glass_has_no_deviation_and_stands_beside_the_crystal():
-    found = summary(crystal=exchanged(450.0))
+    found = summary(crystal=control(450.0))
     assert row(found, "cell volume") == {"figure": "cell volume", "unit": "Å³", "glass": 500.0, "crystal": 450.0}
+
+
+def test_glass_and_crystal_before_the_exchange_stand_beside_each_other():
+    volume = row(summary(crystal=control()), "cell volume, before the exchange")
+    assert (volume["glass"], volume["crystal"]) == (500.0, 480.0)
 
 
 def test_words_are_said_once_where_all_agree():
@@ -98,18 +110,18 @@ def test_a_figure_that_one_replica_lacks_has_no_mean():
 
 
 def test_a_figure_that_one_structure_alone_has_is_none_elsewhere():
-    crystal = exchanged(bvse=share(0.5, "barrier"))
+    crystal = control(bvse=share(0.5, "barrier"))
     barrier = row(summary(chains=[exchanged(), exchanged()], crystal=crystal), "barrier")
     assert (barrier["glass"], barrier["± sd"], barrier["crystal"]) == (None, None, 0.5)
 
 
 def test_every_row_has_the_same_columns():
-    found = summary(chains=[exchanged(), exchanged()], crystal=exchanged())
+    found = summary(chains=[exchanged(), exchanged()], crystal=control())
     assert {tuple(sorted(row)) for row in found.table()} == {("crystal", "figure", "glass", "unit", "± sd")}
 
 
 def test_the_figures_hold_everything():
-    found = summary(crystal=exchanged()).figures()
+    found = summary(crystal=control()).figures()
     assert (found["title"], found["model"], found["final_model"]) == ("a title", "Toy 0", "Toy 1")
     whole = {name: stage.figures for name, stage in exchanged().found.items()}
     assert found["host"]["relax"]["crystallinity"]["verdict"] == "amorphous"
@@ -127,7 +139,7 @@ def test_a_relaxation_of_before_rows_were_kept_is_read_back():
 
 
 def test_a_run_without_fault_has_none():
-    found = summary(crystal=exchanged(), oxides=reference(MgO=1.01))
+    found = summary(crystal=control(), oxides=reference(MgO=1.01))
     assert found.failed == []
     assert found.verdict == "amorphous"
 
@@ -185,8 +197,8 @@ def test_a_study_may_set_its_own_limit_of_the_crystal_fraction(fraction, limit, 
 
 def test_what_did_not_converge_is_named_with_its_chain():
     glass = host(starting_relax=relaxation(converged=False, steps=9))
-    short = exchanged(converged=False)
-    found = summary(glass=glass, chains=[exchanged(), short], crystal=short, oxides=reference(converged=False, MgO=1.0))
+    short, oxides = exchanged(converged=False), reference(converged=False, MgO=1.0)
+    found = summary(glass=glass, chains=[exchanged(), short], crystal=control(converged=False), oxides=oxides)
     assert found.failed == [
         "starting_relax of the glass did not converge in 9 steps",
         "final_relax of replica 1 did not converge in 5 steps",

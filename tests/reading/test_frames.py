@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
+from amorph.export import write_structures
 from amorph.reading import read_structure, read_trajectory
 from amorph.reading.files import RefusedError, sound
 from amorph.reading.frames import vectors
@@ -136,6 +137,81 @@ def test_a_byte_order_mark_and_the_line_ends_of_windows(frames, name, frame):
     are_first(frames(name, b"\xef\xbb\xbf" + text.encode()), 2)
     are_first(frames(name, text.replace("\n", "\r\n")), 2)
     are_first(frames(name, text.encode("utf-16")), 2)
+
+
+# what a dump of LAMMPS says of when and where
+
+BOX = np.array([[4.0, 0, 0], [0.5, 5.0, 0], [-0.75, 0.25, 6.0]])
+ORIGIN = np.array([1.0, -2.0, 0.5])
+WRITTEN = {"x": lambda f: f % 1 @ BOX + ORIGIN, "xs": lambda f: f % 1, "xu": lambda f: f @ BOX + ORIGIN,
+           "xsu": lambda f: f, "ix": lambda f: np.floor(f).astype(int)}  # fmt: skip
+"""Columns of each kind, by their first, of fractional coordinates that go on beyond the faces of the cell."""
+
+
+def skewed_dump(k, kinds):
+    """Frame k of three atoms that leap 0.7 of the cell along a, −1.3 along b and 0.45 along c, listed backwards."""
+    f = np.array(POSITIONS) + 0.01 + k * np.diag([0.7, -1.3, 0.45])
+    low = ORIGIN - np.array([0.75, 0, 0])  # the bounds of LAMMPS hold the tilted cell
+    high = ORIGIN + np.diag(BOX) + np.array([0.5, 0.25, 0])
+    bounds = "".join(f"{a} {b} {t}\n" for a, b, t in zip(low, high, (0.5, -0.75, 0.25), strict=True))
+    names = " ".join(kind.replace("x", axis) for kind in kinds for axis in "xyz")
+    rows = [
+        f"{n + 1} {'MOO'[n].replace('M', 'Mg')} {' '.join(str(x) for kind in kinds for x in WRITTEN[kind](f)[n])}\n"
+        for n in (2, 1, 0)
+    ]
+    return (
+        f"ITEM: TIME\n{0.5 * k}\nITEM: TIMESTEP\n{10 * k}\nITEM: NUMBER OF ATOMS\n3\n"
+        f"ITEM: BOX BOUNDS xy xz yz pp pp pp\n{bounds}ITEM: ATOMS id element {names}\n{''.join(rows)}"
+    )
+
+
+@pytest.mark.parametrize(
+    "kinds", [["x", "ix"], ["xs", "ix"], ["xu"], ["xsu"], ["x", "xu"], ["xs", "xu"], ["xu", "ix"], ["x", "xu", "ix"]],
+    ids="+".join,
+)  # fmt: skip
+def test_a_dump_says_where_its_atoms_went(frames, kinds):
+    found = frames("a.lammpstrj", "".join(skewed_dump(k, kinds) for k in range(4)))
+    gone = np.array([atoms.arrays["unwrapped_positions"] - found[0].arrays["unwrapped_positions"] for atoms in found])
+    leaps = np.diag([0.7, -1.3, 0.45]) @ BOX
+    assert gone == pytest.approx(np.arange(4)[:, None, None] * leaps, abs=1e-9)
+    for atoms in found:
+        apart = atoms.cell.scaled_positions(atoms.arrays["unwrapped_positions"] - atoms.positions)
+        assert apart == pytest.approx(np.round(apart), abs=1e-9)
+        assert str(atoms.symbols) == "MgO2"
+    assert [(atoms.info["timestep"], atoms.info["time"]) for atoms in found] == [(10 * k, 0.5 * k) for k in range(4)]
+
+
+@pytest.mark.parametrize("kinds", [["x"], ["xs"]], ids="+".join)
+def test_a_dump_without_images_says_no_more_than_where_its_atoms_are(frames, kinds):
+    for atoms in frames("a.lammpstrj", "".join(skewed_dump(k, kinds) for k in range(4))):
+        assert "unwrapped_positions" not in atoms.arrays
+
+
+def test_a_structure_of_a_dump_has_no_past(tmp_path):
+    (tmp_path / "a.lammpstrj").write_text(skewed_dump(3, ["x", "ix"]))
+    assert "unwrapped_positions" not in read_structure(tmp_path / "a.lammpstrj").arrays
+
+
+def test_what_is_read_goes_on_through_extended_xyz(frames, tmp_path):
+    first = frames("a.lammpstrj", "".join(skewed_dump(k, ["x", "ix"]) for k in range(4)))
+    write_structures(tmp_path / "b.extxyz", first)
+    for before, after in zip(first, read_trajectory(tmp_path / "b.extxyz"), strict=True):
+        assert after.arrays["unwrapped_positions"] == pytest.approx(before.arrays["unwrapped_positions"], abs=1e-7)
+        assert (after.info["timestep"], after.info["time"]) == (before.info["timestep"], before.info["time"])
+
+
+@each_format
+def test_a_trajectory_is_parsed_as_it_is_read(frames, tmp_path, name, frame):
+    """What the frames take, and not their text with it: of 400 frames of three atoms this is more."""
+    (tmp_path / name).write_text("".join(map(frame, range(400))))
+    read_trajectory(tmp_path / name)
+    gc.collect()
+    tracemalloc.start()
+    kept = read_trajectory(tmp_path / name)
+    now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(kept) == 400
+    assert peak < 1.5 * now
 
 
 # the header of VASP

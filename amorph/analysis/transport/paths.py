@@ -13,6 +13,8 @@ from amorph.structure import poscar_order
 LONGEST_STEP: Final = 0.4
 """Share of a lattice vector that an atom may move between frames. A step above half a vector looks like a shorter one
 the other way, so that where steps near a half occur, others have been mistaken."""
+_SAME: Final = 1e-3
+"""Share of a lattice vector to which two files, or six digits of one, agree where an atom is."""
 _BLOCK: Final = 256
 """Frames that are turned over at once, from frames of atoms to paths in time."""
 
@@ -66,22 +68,26 @@ def unwrapped_paths(frames: Iterable[Atoms]) -> Paths:
     ------
     ValueError
         No frame; frames of different atoms; a step of an atom above 0.4 of a lattice vector, which could have crossed
-        either face.
+        either face, where the frames do not say which.
 
     Notes
     -----
     From frame to frame an atom takes its shortest step in fractional coordinates, times the mean of the two cells:
     :math:`\Delta r = (\Delta f - \mathrm{round}\,\Delta f)\,(h_k + h_{k+1})/2`. A cell that breathes moves no atom
-    by this measure, and there are no false displacements that grow with the distance from the origin.
+    by this measure, and there are no false displacements that grow with the distance from the origin. Between frames
+    with ``atoms.arrays["unwrapped_positions"]`` [Å], as LAMMPS dumps have them, :math:`f` is of these and nothing is
+    rounded, so that a step may have any length. Where they are not the positions but for whole lattice vectors, the
+    atoms were moved since, and they are passed over.
     """
     first: Atoms | None = None
     blocks: list[NDArray[np.float64]] = []
     volumes: list[float] = []
     before = cell = place = np.empty(0)
+    told_before = False
     shares, order = np.empty(0), np.empty(0, dtype=np.int64)
     rows: list[NDArray[np.float64]] = []
     for number, atoms in enumerate(frames):
-        fractional = atoms.cell.scaled_positions(atoms.positions)
+        fractional, told = _followed(atoms)
         if first is None:
             first, place, order = atoms, np.zeros((len(atoms), 3)), poscar_order(atoms)
             masses = atoms.get_masses()
@@ -90,16 +96,12 @@ def unwrapped_paths(frames: Iterable[Atoms]) -> Paths:
             if not np.array_equal(atoms.numbers, first.numbers):
                 raise ValueError(f"frame {number} has other atoms than the first, or in another order; sort them alike")
             step = fractional - before
-            step -= np.round(step)
-            if (longest := float(np.abs(step).max())) > LONGEST_STEP:
-                atom = int(np.argmax(np.abs(step).max(axis=1)))
-                raise ValueError(
-                    f"atom {atom} ({first.symbols[atom]}) moves {longest:.2f} of a lattice vector before frame "
-                    f"{number}: beyond {LONGEST_STEP} nobody knows through which face; write frames more often"
-                )
+            if not (told and told_before):
+                step -= np.round(step)
+                _check_step(step, atoms, number)
             step = step @ ((cell + atoms.cell.array) / 2.0)
             place = place + (step - shares @ step)
-        before, cell = fractional, atoms.cell.array.copy()
+        before, told_before, cell = fractional, told, atoms.cell.array.copy()
         volumes.append(atoms.cell.volume)
         rows.append(place[order])
         if len(rows) == _BLOCK:
@@ -110,6 +112,28 @@ def unwrapped_paths(frames: Iterable[Atoms]) -> Paths:
     if rows:
         blocks.append(_turned(rows))
     return Paths(tuple(first.symbols[order]), tuple(blocks), float(np.mean(volumes)), first.get_masses()[order])
+
+
+def _followed(atoms: Atoms) -> tuple[NDArray[np.float64], bool]:
+    """Give fractional coordinates, and whether they go on beyond the faces of the cell."""
+    wrapped = atoms.cell.scaled_positions(atoms.positions)
+    if "unwrapped_positions" not in atoms.arrays:
+        return wrapped, False
+    beyond = atoms.cell.scaled_positions(atoms.arrays["unwrapped_positions"])
+    images = beyond - wrapped
+    if np.abs(images - np.round(images)).max() > _SAME:
+        return wrapped, False
+    return beyond, True
+
+
+def _check_step(step: NDArray[np.float64], atoms: Atoms, number: int) -> None:
+    if (longest := float(np.abs(step).max())) > LONGEST_STEP:
+        atom = int(np.argmax(np.abs(step).max(axis=1)))
+        raise ValueError(
+            f"atom {atom} ({atoms.symbols[atom]}) moves {longest:.2f} of a lattice vector before frame {number}: "
+            f"beyond {LONGEST_STEP} nobody knows through which face; write frames more often, or a LAMMPS dump with ix "
+            "iy iz"
+        )
 
 
 def _turned(rows: list[NDArray[np.float64]]) -> NDArray[np.float64]:

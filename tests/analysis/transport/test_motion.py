@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.build import bulk
+from walks import leaping
 
 from amorph.analysis.transport import arrhenius, diffusion, unwrapped_paths
 from amorph.analysis.transport.activation import fit_arrhenius
@@ -83,6 +84,51 @@ def test_a_step_of_half_a_cell_is_refused():
     moved[2, 3, 1] = 2.0
     with pytest.raises(ValueError, match=r"atom 3 .*0\.48 .*frame 2.*0\.4"):
         unwrapped_paths(wrapped(host, moved))
+
+
+def leaps(arrays, rng, *, breathing=0.0):
+    """Frames of leaping atoms in a skewed cell, wrapped, with their unwrapped positions or not, and their paths."""
+    cell = np.array([[8.0, 0, 0], [2, 7.5, 0], [1, -1, 8]])
+    fractions = leaping(60, rng)
+    cells = cell * (1 + breathing * np.sin(np.arange(60.0)))[:, None, None]
+    frames = [Atoms("Li3O", cell=h, scaled_positions=f % 1.0, pbc=True) for h, f in zip(cells, fractions, strict=True)]
+    for atoms, place in zip(frames, fractions @ cells, strict=True):
+        if arrays:
+            atoms.set_array("unwrapped_positions", place)
+    steps = np.diff(fractions, axis=0) @ ((cells[1:] + cells[:-1]) / 2)
+    masses = frames[0].get_masses()
+    steps -= np.einsum("a,fax->fx", masses / masses.sum(), steps)[:, None]
+    return frames, np.cumsum(steps, axis=0)
+
+
+@pytest.mark.parametrize("breathing", [0.0, 0.03])
+def test_steps_of_any_length_are_those_of_unwrapped_positions(breathing):
+    frames, truth = leaps(True, np.random.default_rng(7), breathing=breathing)
+    followed = np.concatenate(unwrapped_paths(frames).blocks, axis=2).transpose(2, 0, 1)
+    np.testing.assert_allclose(followed[1:], truth, atol=1e-9)
+    for atoms in frames:
+        atoms.positions += 5.0  # and whoever wraps the frames changes nothing
+        atoms.positions -= 5.0
+        atoms.wrap()
+    again = np.concatenate(unwrapped_paths(frames).blocks, axis=2).transpose(2, 0, 1)
+    np.testing.assert_allclose(again, followed, atol=1e-9)
+
+
+def test_without_unwrapped_positions_long_steps_are_refused():
+    frames, _ = leaps(False, np.random.default_rng(7))
+    with pytest.raises(ValueError, match=r"0\.45 .*0\.4"):
+        unwrapped_paths(frames)
+
+
+def test_unwrapped_positions_that_are_of_other_atoms_are_passed_over():
+    """As in dynamics that begin with a frame of a dump: the array stays where it was, the atoms do not."""
+    rng = np.random.default_rng(8)
+    host = Atoms("LiO", scaled_positions=[[0, 0, 0], [0.5, 0.5, 0.5]], cell=[6, 7, 8], pbc=True)
+    host.set_array("unwrapped_positions", host.positions + 2 * host.cell[0])
+    moved = np.cumsum(0.5 * rng.normal(size=(50, 2, 3)), axis=0)
+    with_array = unwrapped_paths(wrapped(host, moved)).blocks
+    del host.arrays["unwrapped_positions"]
+    np.testing.assert_array_equal(with_array, unwrapped_paths(wrapped(host, moved)).blocks)
 
 
 def test_a_known_diffusion_is_found_and_the_host_is_bounded():
