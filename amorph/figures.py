@@ -61,6 +61,8 @@ class Row(NamedTuple):
     """Its unit; empty for a bare number."""
     share: bool = False
     """Whether it is a share of something, which lies between 0 and 1."""
+    decades: bool = False
+    """Whether its values lie decades apart and above 0: the mean over several is that of their logarithms."""
 
 
 class Result:

@@ -241,7 +241,8 @@ def ensemble_summary(
 
     Members that are no glass or did not converge are listed apart and count nowhere, unless they are asked for. The
     suffix of --output chooses a table of everything (csv) or a figure with each member's point (png, pdf, svg).
-    Intervals are Student's; those of shares are cut at 0 and 1.
+    Intervals are Student's; those of shares are cut at 0 and 1, those of diffusion coefficients and lengths are of the
+    logarithm, as their means are.
     """
     from amorph.ensemble.plot import check_suffix, write_summary
     from amorph.ensemble.summary import summarize_ensemble
@@ -270,6 +271,8 @@ def ensemble_summary(
             say("")
         if any(entry.structure == "difference" for entry in summary.statistics):
             say("Δ is glass less crystal of the same member")
+        if any(entry.geometric for entry in summary.statistics):
+            say("means of D and of diffusion lengths, which span decades, are those of their logarithms (geometric)")
         for line in [*summary.of_melts, *(entry.text for entry in summary.incomplete)]:
             say(line)
         for name, reason in summary.apart.items():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from amorph.ensemble.summary import EnsembleSummary, Statistics
+from amorph.ensemble.summary import SIDES, EnsembleSummary, Statistics
 from amorph.export.charts import CHART_WRITERS, Chart, Palette, columns_of, write_charts
 from amorph.run import write_csv
 
@@ -39,19 +39,22 @@ def write_summary(path: Path, summary: EnsembleSummary) -> None:
 
 def ensemble_chart(summary: EnsembleSummary) -> Chart:
     """Draw a panel for each figure: the mean of each combination with its 95 % interval, every member as a point."""
-    names = list(dict.fromkeys((entry.figure, entry.unit) for entry in summary.statistics))
+    shown = [entry for entry in summary.statistics if entry.structure in SIDES]
+    names = list(dict.fromkeys((entry.figure, entry.unit) for entry in shown))
     points = summary.points
-    sides = list(dict.fromkeys(e.structure for e in summary.statistics if e.structure != "difference"))
+    sides = list(dict.fromkeys(entry.structure for entry in shown))
 
     def draw(panels: Sequence[Any], colors: Palette) -> None:
         for axes, (name, unit) in zip(panels, names, strict=True):
             axes.set_title(textwrap.fill(name, _TITLE), fontsize=9)
             axes.set_ylabel(unit)
-            for entry in summary.statistics:
-                if (entry.figure, entry.unit) == (name, unit) and entry.structure in sides:
-                    side = sides.index(entry.structure)
-                    place = points.index(entry.point) + 0.24 * side - 0.12 * (len(sides) - 1)
-                    _members(axes, entry, place, side, colors)
+            panel = [entry for entry in shown if (entry.figure, entry.unit) == (name, unit)]
+            for entry in panel:
+                side = sides.index(entry.structure)
+                place = points.index(entry.point) + 0.24 * side - 0.12 * (len(sides) - 1)
+                _members(axes, entry, place, side, colors)
+            if all(entry.geometric for entry in panel):
+                axes.set_yscale("log")
             axes.set_xlim(-0.6, len(points) - 0.4)
             axes.set_xticks(range(len(points)), ["\n".join(point.values()) for point in points], fontsize=8)
         first = panels[0]
@@ -65,9 +68,7 @@ def ensemble_chart(summary: EnsembleSummary) -> Chart:
             f"{'counted (×) although' if counted else 'not counted,'} a check failed: {', '.join(summary.apart)}"
         )
     text = "; ".join(
-        f"{entry.figure} of the {entry.structure} {entry.mean:.4g} {entry.unit}".rstrip()
-        for entry in summary.statistics
-        if entry.structure != "difference"
+        f"{entry.figure} of the {entry.structure} {entry.mean:.4g} {entry.unit}".rstrip() for entry in shown
     )
     return Chart(
         "ensemble",

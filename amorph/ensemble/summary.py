@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from amorph.analysis.decorrelation import effective_number
 from amorph.ensemble.shared_melt import snapshots_of
 from amorph.ensemble.status import FINISHED, melt_names, member_rows, member_status, summary_of
+from amorph.pipeline.summary import FLAGS
 
 Point = tuple[tuple[str, str], ...]
 """Varied keys and their values."""
-Structure = Literal["glass", "crystal", "difference"]
-_STRUCTURES: Final[tuple[Structure, ...]] = ("glass", "crystal", "difference")
+Structure = Literal["glass", "crystal", "difference", "ratio"]
+_STRUCTURES: Final[tuple[Structure, ...]] = ("glass", "crystal", "difference", "ratio")
+SIDES: Final[tuple[Structure, ...]] = _STRUCTURES[:2]
+"""Those that have figures of their own; the others compare them."""
 OF_A_MEMBER: Final = {"member", "seed", "melt", "snapshot"}
 """Columns of the table of members that tell members apart, not combinations."""
 
@@ -58,7 +62,8 @@ class Statistics:
     unit: str
     """Its unit."""
     structure: Structure
-    """The exchanged glass, the crystal control, or glass less crystal of the same member: the paired comparison."""
+    """The exchanged glass, the crystal control, or the paired comparison, of the same member: glass less crystal, and
+    of a figure over decades glass over crystal."""
     values: tuple[float, ...]
     """Value of each member that counts, in `unit`."""
     effective: float | None = None
@@ -69,6 +74,8 @@ class Statistics:
     """Of each value, whether a check of its member failed; empty where no such member counts."""
     share: bool = False
     """Whether the figure is a share."""
+    decades: bool = False
+    """Whether the figure spans decades."""
 
     @property
     def independent(self) -> float:
@@ -76,18 +83,23 @@ class Statistics:
         return len(self.values) if self.effective is None else self.effective
 
     @property
+    def geometric(self) -> bool:
+        """Whether logarithms are averaged: of a figure that spans decades, where every value is above 0."""
+        return self.decades and min(self.values) > 0.0
+
+    @property
     def mean(self) -> float:
-        """Mean over the members."""
-        return float(np.mean(self.values))
+        """Mean over the members; geometric where their logarithms are averaged."""
+        return self._back(float(np.mean(self._averaged)))
 
     @property
     def standard_deviation(self) -> float | None:
-        """Standard deviation with the divisor n − 1; None for one member."""
-        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
+        """Standard deviation of what is averaged, with the divisor n − 1; None for one member."""
+        return float(np.std(self._averaged, ddof=1)) if len(self.values) > 1 else None
 
     @property
     def standard_error(self) -> float | None:
-        """Standard error of the mean, s/√n with the number of independent members; None for one."""
+        """Standard error of what is averaged, s/√n with the number of independent members; None for one."""
         sd = self.standard_deviation
         return None if sd is None or self.independent < LEAST else sd / math.sqrt(self.independent)
 
@@ -104,7 +116,8 @@ class Statistics:
     def interval(self) -> tuple[float, float] | None:
         """95 % interval of the mean by Student's t with n − 1 degrees of freedom for n independent members.
 
-        What of it lies beyond the limits of a share is cut off: no mean is there.
+        What of it lies beyond the limits of a share is cut off: no mean is there. That of a geometric mean is Student's
+        of the logarithms.
         """
         from scipy.special import stdtrit
 
@@ -112,17 +125,30 @@ class Statistics:
             return None
         half = float(stdtrit(self.independent - 1, (1 + CONFIDENCE) / 2)) * self.standard_error
         low, high = self.limits or (-math.inf, math.inf)
-        return max(self.mean - half, low), min(self.mean + half, high)
+        center = float(np.mean(self._averaged))
+        return max(self._back(center - half), low), min(self._back(center + half), high)
 
     @property
     def differs(self) -> bool:
-        """Whether this is a difference whose interval does not hold 0."""
-        low, high = self.interval or (0.0, 0.0)
-        return self.structure == "difference" and not low <= 0.0 <= high
+        """Whether this is a difference whose interval does not hold 0, or a ratio whose interval does not hold 1."""
+        alike = {"difference": 0.0, "ratio": 1.0}.get(self.structure)
+        return alike is not None and self.interval is not None and not self.interval[0] <= alike <= self.interval[1]
+
+    @property
+    def _averaged(self) -> NDArray[np.float64]:
+        """What is averaged: the values, or their logarithms."""
+        return np.log(self.values) if self.geometric else np.asarray(self.values)
+
+    def _back(self, averaged: float) -> float:
+        """Turn a mean of what is averaged into a value of the figure; one too large for a number is infinite."""
+        with np.errstate(over="ignore"):
+            return float(np.exp(averaged)) if self.geometric else averaged
 
     def row(self) -> dict[str, Any]:
         """Give the row of a table."""
         low, high = self.interval or (None, None)
+        spread = self.standard_deviation
+        cut = "t" if self.limits is None else f"t, cut at {self.limits[0]:g} and {self.limits[1]:g}"
         return {
             **self.point,
             "figure": self.figure,
@@ -133,11 +159,12 @@ class Statistics:
             "apart": self.apart,
             "failed": sum(self.failed),
             "mean": self.mean,
-            "sd": self.standard_deviation,
-            "standard error": self.standard_error,
+            "sd": None if self.geometric else self.standard_deviation,
+            "sd factor": self._back(spread) if self.geometric and spread is not None else None,
+            "standard error": None if self.geometric else self.standard_error,
             "low 95 %": low,
             "high 95 %": high,
-            "interval by": "t" if self.limits is None else f"t, cut at {self.limits[0]:g} and {self.limits[1]:g}",
+            "interval by": "t of ln" if self.geometric else cut,
         }
 
     def short_row(self) -> dict[str, Any]:
@@ -145,7 +172,7 @@ class Statistics:
         low, high = self.interval or (None, None)
         return {
             "figure": f"{self.figure} [{self.unit}]" if self.unit else self.figure,
-            "of": "Δ" if self.structure == "difference" else self.structure,
+            "of": {"difference": "Δ", "ratio": "glass/crystal"}.get(self.structure, self.structure),
             "n": len(self.values),
             "mean": self.mean,
             "95 % from": low,
@@ -268,7 +295,7 @@ def summarize_ensemble(directory: Path, *, include_failed: bool = False) -> Ense
     missing = []
     apart_at: Counter[Point] = Counter()
     counted: Counter[tuple[Point, Structure]] = Counter()
-    shares = set()
+    flags: dict[str, dict[str, bool]] = {}
     collected: dict[tuple[Point, str, str, Structure], list[tuple[float, dict[str, str], bool]]] = {}
     for member in member_rows(directory):
         name = member["member"]
@@ -287,9 +314,9 @@ def summarize_ensemble(directory: Path, *, include_failed: bool = False) -> Ense
         controlled = any("crystal" in row for row in summary["comparison"])
         counted.update((point, structure) for structure in (_STRUCTURES if controlled else _STRUCTURES[:1]))
         for row in summary["comparison"]:
-            shares |= {row["figure"]} if row.get("share") else set()
+            flags.setdefault(row["figure"], {}).update({flag: True for flag in FLAGS if row.get(flag)})
             for structure, value in _values(row).items():
-                key = (point, row["figure"], row["unit"], structure)
+                key = (point, row["figure"], "" if structure == "ratio" else row["unit"], structure)
                 collected.setdefault(key, []).append((value, member, failed))
     melts = {name: found for name in melt_names(directory) if (found := snapshots_of(directory / name)) is not None}
     lost = {
@@ -311,7 +338,7 @@ def summarize_ensemble(directory: Path, *, include_failed: bool = False) -> Ense
             None if structure == "crystal" else _independent([member for _, member, _ in found], melts),
             apart_at[point],
             tuple(failed for *_, failed in found) if include_failed else (),
-            figure in shares,
+            **flags[figure],
         )
         for (point, figure, unit, structure), found in collected.items()
         if len(found) == counted[point, structure]
@@ -319,21 +346,27 @@ def summarize_ensemble(directory: Path, *, include_failed: bool = False) -> Ense
     incomplete = [
         Incomplete(dict(point), figure, unit, structure, tuple(value for value, *_ in found), counted[point, structure])
         for (point, figure, unit, structure), found in collected.items()
-        if len(found) < counted[point, structure] and structure != "difference"
+        if len(found) < counted[point, structure] and structure in SIDES
     ]
     return EnsembleSummary(tuple(statistics), apart, tuple(missing), melts, tuple(incomplete))
 
 
 def _values(row: Mapping[str, Any]) -> dict[Structure, float]:
-    """Give the numbers of a row of a member's summary, and their difference where there are both."""
-    sides: tuple[Structure, ...] = ("glass", "crystal")
-    values = {side: row.get(side) for side in sides}
+    """Give the numbers of a row of a member's summary, and their difference where there are both.
+
+    Of a figure that spans decades it is their ratio: the difference would be that of the larger.
+    """
+    values = {side: row.get(side) for side in SIDES}
     found = {
         side: float(value)
         for side, value in values.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
-    return found | ({"difference": found["glass"] - found["crystal"]} if len(found) == 2 else {})
+    if len(found) < 2:
+        return found
+    if row.get("decades"):
+        return found | ({"ratio": found["glass"] / found["crystal"]} if min(found.values()) > 0.0 else {})
+    return found | {"difference": found["glass"] - found["crystal"]}
 
 
 def _independent(members: Sequence[Mapping[str, str]], melts: Mapping[str, Mapping[str, Any]]) -> float | None:

@@ -217,8 +217,8 @@ class Mobility(Result):
         """Give D, its limit where none is seen, and whether the host stands: always all, for means over many runs."""
         at = f"at {self.place}"
         return [
-            Row(f"D of {self.element} {at}", self.diffusivity_cm2_s, "cm²/s"),
-            Row(f"D of {self.element} {at}, at most", self.upper_limit_cm2_s, "cm²/s"),
+            Row(f"D of {self.element} {at}", self.diffusivity_cm2_s, "cm²/s", decades=True),
+            Row(f"D of {self.element} {at}, at most", self.upper_limit_cm2_s, "cm²/s", decades=True),
             Row(f"host of {self.element} survives {at}", self.survives),
         ]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from amorph.pipeline.order import stages_of
 from amorph.pipeline.results import Activation, Minimised, Mobility
 from amorph.pipeline.stages import VOLUME_TOLERANCE
 from amorph.pipeline.study import Study
+
+FLAGS: Final = ("share", "decades")
+"""Fields of a row that say of what kind its figure is; a comparison holds them only where it is so."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class Summary(Result):
     comparison: Sequence[Mapping[str, Any]]
     """Figure, unit, glass (mean over replicas), its standard deviation, and crystal: one row for each figure.
 
-    A figure that is a share says so.
+    A figure that is a share, or whose values lie decades apart, says so; the mean of the latter is geometric.
     """
     host: Mapping[str, Any]
     """Every figure of each stage of the glass before the exchange."""
@@ -90,7 +93,7 @@ class Summary(Result):
 
     def table(self) -> list[dict[str, Any]]:
         """One row per figure."""
-        return [{key: value for key, value in row.items() if key != "share"} for row in self.comparison]
+        return [{key: value for key, value in row.items() if key not in FLAGS} for row in self.comparison]
 
 
 def summarize(study: Study, branches: Branches, final_model: str, forced: Sequence[str] = ()) -> Summary:
@@ -200,21 +203,28 @@ def summarize_melt(study: Study, host: Chain) -> Summary:
 def side_by_side(replicas: Sequence[Sequence[Row]], crystal: Sequence[Row] | None) -> list[dict[str, Any]]:
     """Set each figure of the glass, mean over its replicas, beside that of the crystal."""
     chains = [*replicas, *([] if crystal is None else [crystal])]
-    named = {(row.figure, row.unit, row.share): None for chain in chains for row in chain}
+    flags: dict[tuple[str, str], dict[str, bool]] = {}
+    for row in (row for chain in chains for row in chain):  # an earlier version did not know every flag
+        flags.setdefault((row.figure, row.unit), {}).update({flag: True for flag in FLAGS if getattr(row, flag)})
     values = [{row.figure: row.value for row in chain} for chain in chains]
     return [
         {"figure": figure, "unit": unit}
-        | ({"share": True} if share else {})
-        | _over_replicas([found.get(figure) for found in values[: len(replicas)]])
+        | said
+        | _over_replicas([found.get(figure) for found in values[: len(replicas)]], decades="decades" in said)
         | ({} if crystal is None else {"crystal": values[-1].get(figure)})
-        for figure, unit, share in named
+        for (figure, unit), said in flags.items()
     ]
 
 
-def _over_replicas(values: list[Any]) -> dict[str, Any]:
-    """Mean and standard deviation of numbers; of words what they say, once where all agree."""
+def _over_replicas(values: list[Any], *, decades: bool) -> dict[str, Any]:
+    """Mean and standard deviation of numbers; of words what they say, once where all agree.
+
+    The mean over decades is geometric, and has no standard deviation to be added to it.
+    """
     known = [value for value in values if value is not None]
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)
+    if numbers and decades and len(known) == len(values) > 1 and min(known) > 0.0:
+        return {"glass": float(np.exp(np.mean(np.log(known)))), "± sd": None}
     if numbers:  # a figure that one replica lacks has no mean over them
         row: dict[str, Any] = {"glass": float(np.mean(known)) if len(known) == len(values) else None}
     else:

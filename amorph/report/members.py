@@ -161,12 +161,13 @@ def _rows(directory: Path, path: Path, members: Sequence[Found]) -> list[dict[st
 
 
 def _figures(summary: EnsembleSummary, point: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Set the means of glass and crystal and of their difference side by side, a row for each figure."""
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    """Set the means of glass and crystal and of their difference or ratio side by side, a row for each figure."""
+    rows: dict[str, dict[str, Any]] = {}
     for entry in summary.statistics:
         if entry.point == point:
-            row = rows.setdefault((entry.figure, entry.unit), {"glass": None, "crystal": None, "difference": None})
-            row |= {"figure": entry.figure, "unit": entry.unit, "share": entry.share, entry.structure: entry}
+            told = {"figure": entry.figure, "unit": entry.unit, "share": entry.share}
+            row = rows.setdefault(entry.figure, told | {"glass": None, "crystal": None, "difference": None})
+            row["difference" if entry.structure == "ratio" else entry.structure] = entry
     return list(rows.values())
 
 

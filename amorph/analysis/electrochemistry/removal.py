@@ -1,7 +1,7 @@
 """The voltage at which an ion leaves a structure, step by step."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -11,6 +11,7 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from amorph.analysis.bvs import bond_valence_sums
+from amorph.analysis.decorrelation import nearest_distances
 from amorph.analysis.electrochemistry.capacities import MAH_PER_MOL, capacity_mAh_per_g
 from amorph.analysis.electrochemistry.metals import METALS, metal_crystal
 from amorph.analysis.grids import Task
@@ -63,14 +64,21 @@ class VoltageStep(Result):
     voltage_standard_error_V: float | None
     """Its standard error over the choices, each followed from step to step [V]."""
     valences_vu: dict[str, float | None]
-    """Mean bond valence sum of each cation of the framework [v.u.], by the parameters of the first step's states; None
-    where there are none."""
+    """Mean bond valence sum of each element of the framework, cations first [v.u.], by the parameters of the first
+    step's states; None where there are none. An older file has the cations alone."""
     moments_muB: dict[str, float] | None
-    """Mean size of the magnetic moment of each cation of the framework [μB]; None where the model gives none."""
+    """Mean size of the magnetic moment of each of these elements [μB]; None where the model gives none."""
     instability_vu: float | None
     """Global instability index against the states of the first step [v.u.]; None where a pair has no parameters."""
     converged: bool
     """Whether all its relaxations converged."""
+    shortest_A: dict[str, float] = field(default_factory=dict)
+    """Shortest distance between two anions of each element, over all choices [Å]: they pair where they are oxidized."""
+
+    @property
+    def percent(self) -> str:
+        """Share of the ions that is removed, as rows name it."""
+        return f"{100 * self.removed / (self.removed + self.left):.3g}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,17 +123,37 @@ class Voltage(Result, Plottable):
             }
             row |= {f"{element}_sum_vu": value for element, value in step.valences_vu.items()}
             row |= {f"{element}_moment_μB": value for element, value in (step.moments_muB or {}).items()}
+            row |= {f"shortest_{element}-{element}_A": value for element, value in step.shortest_A.items()}
             rows.append(row | {"instability_vu": step.instability_vu, "converged": step.converged})
         return rows
 
     def rows(self) -> list[Row]:
-        """Give voltage, capacity and energy."""
+        """Give voltage, capacity and energy, then what each step has of its own: of one alone the average says it."""
+        first, *between = self.steps
+        pairs = list(pairwise(self.steps)) if len(between) > 1 else []
         return [
             Row(f"average voltage of {self.ion}", self.average_voltage_V, "V"),
+            *(Row(f"voltage from {a.percent} to {b.percent} % removed", b.voltage_V, "V") for a, b in pairs),
             Row("capacity", self.capacity_mAh_per_g, "mAh/g"),
+            Row("volumetric capacity", self.capacity_mAh_per_cm3, "mAh/cm³"),
             Row("energy density of the cathode", self.energy_Wh_per_kg, "Wh/kg"),
             Row("volume change on removal", self.volume_change),
+            *(
+                Row(f"volume change from {first.percent} to {step.percent} % removed", step.volume_change)
+                for step in between[:-1]
+            ),
+            *(row for step in self.steps for row in _of_state(step)),
         ]
+
+
+def _of_state(step: VoltageStep) -> list[Row]:
+    """Give what tells which element gave the charge."""
+    at = f"at {step.percent} % removed"
+    return [
+        *(Row(f"valence sum of {element} {at}", value, "v.u.") for element, value in step.valences_vu.items()),
+        *(Row(f"moment of {element} {at}", value, "μB") for element, value in (step.moments_muB or {}).items()),
+        *(Row(f"shortest {element}-{element} {at}", value, "Å") for element, value in step.shortest_A.items()),
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,8 +286,9 @@ def _result(
         table = [[min(made, key=lambda one: one.energy_eV)] for made in table]
     energies = [np.array([one.energy_eV for one in made]) for made in table]
     volumes = [float(np.mean([one.atoms.cell.volume for one in made])) for made in table]
-    positive = atoms.symbols[atoms.arrays["oxidation_states"] > 0]
-    framework = [element for element in dict.fromkeys(positive) if element != parse_ion(ion).element]
+    states = atoms.arrays["oxidation_states"]
+    anions = list(dict.fromkeys(atoms.symbols[states < 0]))
+    framework = [e for e in dict.fromkeys([*atoms.symbols[states > 0], *anions]) if e != parse_ion(ion).element]
     steps = []
     for k, (count, made) in enumerate(zip(counts, table, strict=True)):
         value, error = (
@@ -282,6 +311,7 @@ def _result(
                 moments_muB=None if moments is None else _moments(made, framework, moments),
                 instability_vu=_known(np.array([index for _, index in sums])),
                 converged=all(one.converged for one in made),
+                shortest_A={element: min(_shortest(one.atoms, element) for one in made) for element in anions},
             )
         )
     last = len(counts) - 1
@@ -348,3 +378,9 @@ def _known(values: NDArray[np.float64]) -> float | None:
 def _moments(made: list[_Choice], framework: list[str], moments: Moments) -> dict[str, float]:
     sizes = [(one.atoms.symbols, np.abs(moments(one.atoms))) for one in made]
     return {e: float(np.mean(np.concatenate([v[s == e] for s, v in sizes]))) for e in framework}
+
+
+def _shortest(atoms: Atoms, element: str) -> float:
+    """Give the shortest distance between two anions of an element [Å]."""
+    anions = (atoms.symbols == element) & (atoms.arrays["oxidation_states"] < 0)
+    return float(nearest_distances(atoms[anions]).min())

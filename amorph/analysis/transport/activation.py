@@ -81,8 +81,8 @@ class Arrhenius(Result, Plottable):
         """Give the activation energy, and D and diffusion length at room temperature."""
         return [
             Row(f"activation energy of {self.element}", self.activation_energy_eV, "eV"),
-            Row(f"D of {self.element} at 300 K, extrapolated", self.diffusivity_300K_cm2_s, "cm²/s"),
-            Row(f"diffusion length of {self.element}, 1 h at 300 K", self.diffusion_length_1h_nm, "nm"),
+            Row(f"D of {self.element} at 300 K, extrapolated", self.diffusivity_300K_cm2_s, "cm²/s", decades=True),
+            Row(f"diffusion length of {self.element}, 1 h at 300 K", self.diffusion_length_1h_nm, "nm", decades=True),
         ]
 
 

@@ -115,9 +115,9 @@ class Diffusion(Result, Plottable):
         """Give each element's D, or that it is at most so much."""
         at = "" if self.temperature_K is None else f" at {self.temperature_K:.0f} K"
         return [
-            Row(f"D of {element}{at}", found.diffusivity_cm2_s, "cm²/s")
+            Row(f"D of {element}{at}", found.diffusivity_cm2_s, "cm²/s", decades=True)
             if found.diffusivity_cm2_s is not None
-            else Row(f"D of {element}{at}, at most", found.upper_limit_cm2_s, "cm²/s")
+            else Row(f"D of {element}{at}, at most", found.upper_limit_cm2_s, "cm²/s", decades=True)
             for element, found in self.ions.items()
         ]
 

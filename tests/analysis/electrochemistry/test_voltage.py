@@ -11,11 +11,13 @@ from amorph import build, substitute
 from amorph.analysis.bvs import bond_valence_sums
 from amorph.analysis.electrochemistry import (
     METALS,
+    Voltage,
     capacity_mAh_per_g,
     metal_crystal,
     voltage,
 )
 from amorph.analysis.electrochemistry.removal import _sums
+from amorph.figures import restored
 
 # mAh/g, as tabulated for battery anodes (rounded there); 26801.5 z / M
 PUBLISHED = {"Li": 3861, "Na": 1165, "K": 685, "Mg": 2205, "Ca": 1337, "Zn": 820, "Al": 2980}
@@ -95,6 +97,65 @@ def test_valences_are_those_of_each_step(mgo):
     found = voltage(mgo, linear, **given, rng=np.random.default_rng(0))
     assert [step.valences_vu["Mg"] for step in found.steps] == pytest.approx([2.013] * 2, abs=0.001)
     assert found.steps[1].instability_vu > found.steps[0].instability_vu
+
+
+def swelling(atoms):
+    """A relaxation that swells the cell by 4 % for each Mg that left, and pairs two O where none is left."""
+    gone = 4 - int((atoms.symbols == "Mg").sum())
+    relaxed = atoms.copy()
+    relaxed.set_cell(relaxed.cell * (1 + 0.04 * gone) ** (1 / 3), scale_atoms=True)
+    if gone == 4:
+        first, second = np.flatnonzero(relaxed.symbols == "O")[:2]
+        relaxed.positions[second] = relaxed.positions[first] + [0.9, 1.2, 0.0]
+    return Relaxed(relaxed, 1.0 * gone**2)
+
+
+def test_rows_say_what_each_step_has_of_its_own(mgo):
+    """Energies of 0, 4 and 16 eV with none, two and all of four Mg gone, the metal at −1.5 eV: (4 − 3)/4 and 9/4 V."""
+    found = voltage(
+        mgo,
+        swelling,
+        metal_energy_eV=-1.5,
+        removed=(0.0, 0.5, 1.0),
+        rng=0,
+        moments=lambda atoms: np.where(atoms.symbols == "O", -0.1, 0.0) * (atoms.symbols == "O").sum(),
+    )
+    rows = {row.figure: (row.value, row.unit) for row in found.rows()}
+    assert len(rows) == len(found.rows())
+    assert rows["voltage from 0 to 50 % removed"] == (pytest.approx(0.25), "V")
+    assert rows["voltage from 50 to 100 % removed"] == (pytest.approx(2.25), "V")
+    assert rows["average voltage of Mg2+"] == (pytest.approx(1.25), "V")
+    assert rows["volume change from 0 to 50 % removed"] == (pytest.approx(0.08), "")
+    assert rows["volume change on removal"] == (pytest.approx(0.16), "")
+    assert rows["volumetric capacity"] == (found.capacity_mAh_per_cm3, "mAh/cm³")
+    # half of the Mg of rocksalt gone, an O has half of its bonds, each (1.08)^(1/3) times as long
+    bond = 4.212 / 2 * 1.08 ** (1 / 3)
+    assert rows["valence sum of O at 0 % removed"] == (pytest.approx(2.013, abs=0.001), "v.u.")
+    assert rows["valence sum of O at 50 % removed"][0] == pytest.approx(
+        2.013 / 2 * np.exp((2.106 - bond) / 0.37), rel=0.01
+    )
+    assert rows["moment of O at 100 % removed"] == (pytest.approx(0.4), "μB")
+    assert rows["shortest O-O at 0 % removed"] == (pytest.approx(4.212 / np.sqrt(2)), "Å")
+    assert rows["shortest O-O at 100 % removed"] == (pytest.approx(1.5), "Å")
+    assert [row["shortest_O-O_A"] for row in found.table()] == [step.shortest_A["O"] for step in found.steps]
+
+
+def test_two_states_have_no_step_beside_the_average(mgo):
+    found = voltage(mgo, linear, metal_energy_eV=-1.5, removed=(0.0, 1.0), rng=0)
+    assert [row.figure for row in found.rows() if "voltage" in row.figure] == ["average voltage of Mg2+"]
+    assert [row.figure for row in found.rows() if "volume change" in row.figure] == ["volume change on removal"]
+
+
+def test_the_figures_of_an_earlier_version_are_read(mgo):
+    """It knew the sums and moments of cations alone, and no distances."""
+    figures = voltage(mgo, linear, metal_energy_eV=-1.5, removed=(0.0, 0.5, 1.0), rng=0).figures()
+    assert restored(Voltage, figures).figures() == figures
+    for step in figures["steps"]:
+        del step["shortest_A"], step["valences_vu"]["O"]
+    read = restored(Voltage, figures)
+    assert [step.shortest_A for step in read.steps] == [{}] * 3
+    assert not [row for row in read.rows() if " of O at " in row.figure or row.figure.startswith("shortest")]
+    assert len(read.table()) == 3
 
 
 def test_bad_removals_are_refused(mgo):
