@@ -4,7 +4,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import numpy as np
 from annotated_types import MinLen
@@ -111,24 +111,57 @@ def mobility_stage(
 
     No host are the element of the ion and the `mobile` ones; `seed` counts the runs at this temperature.
     """
-    schedule, every = stage.parameters["schedule"], stage.parameters["sample_every"]
-    ion = stage.parameters["ion"]
+    record_dynamics(stage, atoms, setting.calculator, setting.rng(stage.name), setting.work)
+    schedule = stage.parameters["schedule"]
+    result = found_in(
+        stage.directory,
+        atoms,
+        stage.parameters["ion"],
+        schedule.target_K(schedule.steps),
+        stage.parameters["sample_every"],
+        schedule.timestep_fs,
+        model=calculator_name(setting.calculator),
+        melted=setting.melted,
+        mobile=mobile,
+        seed=seed,
+        progress=setting.work.progress.task,
+    )
+    write_json(stage.directory / MOBILITY, result.figures())
+    stands = "stands" if result.survives else f"does not: {result.reason}"
+    log.info("%s: %s; the host %s", stage.name, result.text, stands)
+    return result
+
+
+def found_in(
+    folder: Path,
+    atoms: Atoms,
+    ion: str,
+    asked_K: float,
+    every: int,
+    timestep_fs: float,
+    *,
+    model: str,
+    melted: bool | None,
+    mobile: Set[str] = frozenset(),
+    seed: int = 1,
+    progress: Task | None = None,
+) -> Mobility:
+    """Measure dynamics that a folder holds, which began with these atoms: what moved, and whether the host stands."""
     element = parse_ion(ion).element
     mobile = mobile | {element}
-    record_dynamics(stage, atoms, setting.calculator, setting.rng(stage.name), setting.work)
-    kelvin, number, frames = _counted(stage.directory, every)
-    ends = Ends(number, len(atoms))
-    found = _measured(ends.watched(frames), ion, schedule.time_ps(every), kelvin, setting.work.progress.task)
+    counted = _counted(folder, every)
+    ends = Ends(counted.number, len(atoms))
+    found = _measured(ends.watched(counted.frames), ion, 1e-3 * timestep_fs * every, counted.kelvin, progress)
     moved, _ = displacements(atoms, list(ends.last))
-    after = crystallinity(list(ends.last), melted=setting.melted)
+    after = crystallinity(list(ends.last), melted=melted)
     left = displaced_shares(atoms, ends.before, ends.after, mobile=mobile, beyond=CAGE)
-    faults = _faults(left, Counter(atoms.symbols), crystallinity(atoms, melted=setting.melted), after)
+    faults = _faults(left, Counter(atoms.symbols), crystallinity(atoms, melted=melted), after)
     moving = found.ions[element]
-    result = Mobility(
-        calculator_name(setting.calculator),
+    return Mobility(
+        model,
         element,
-        schedule.target_K(schedule.steps),
-        kelvin,
+        asked_K,
+        counted.kelvin,
         found.duration_ps,
         moving.diffusivity_cm2_s,
         moving.standard_error,
@@ -143,10 +176,8 @@ def mobility_stage(
         left,
         found.figures()["ions"],
         seed,
+        1e3 * counted.energy_change_eV / len(atoms),
     )
-    write_json(stage.directory / MOBILITY, result.figures())
-    log.info("%s: %s; the host %s", stage.name, result.text, "stands" if not faults else f"does not: {result.reason}")
-    return result
 
 
 class Ends:
@@ -177,17 +208,36 @@ def motion_found(figures: Mapping[str, Any]) -> tuple[dict[str, Mobility], Arrhe
 def measured_again(folder: Path) -> Diffusion:
     """Measure the dynamics of a finished stage again, which keeps their trajectory and no curves."""
     made = read_json(folder / "stage.json")["parameters"]
-    kelvin, _, frames = _counted(folder, made["sample_every"])
-    return _measured(frames, made["ion"], 1e-3 * made["schedule"]["timestep_fs"] * made["sample_every"], kelvin)
+    counted, interval_ps = _counted(folder, made["sample_every"]), 1e-3 * made["schedule"]["timestep_fs"]
+    return _measured(counted.frames, made["ion"], interval_ps * made["sample_every"], counted.kelvin)
 
 
-def _counted(folder: Path, every: int) -> tuple[float, int, Iterator[Atoms]]:
-    """Give the mean temperature while displacements count, and the frames of that time, with their number."""
+class Counted(NamedTuple):
+    """What a folder holds of the time in which displacements count."""
+
+    kelvin: float
+    """Mean kinetic temperature [K]."""
+    energy_change_eV: float
+    """Mean potential energy of its last quarter less that of its first [eV]."""
+    number: int
+    """Number of its frames."""
+    frames: Iterator[Atoms]
+    """Its frames."""
+
+
+def _counted(folder: Path, every: int) -> Counted:
     rows = read_thermo(folder / "thermo.csv")
     counts = [row.segment == MEASURED and row.step % every == 0 for row in rows]  # not a last step between two samples
-    kelvin = float(np.mean([row.temperature_K for row in rows if row.segment == MEASURED]))
+    measured = [row for row in rows if row.segment == MEASURED]
+    energies = np.array([row.potential_energy_eV for row in measured])
+    quarter = len(energies) // 4
     pairs = zip(sampled_frames(folder / "trajectory.extxyz"), counts, strict=True)
-    return kelvin, sum(counts), (frame for frame, counted in pairs if counted)
+    return Counted(
+        float(np.mean([row.temperature_K for row in measured])),
+        float(energies[-quarter:].mean() - energies[:quarter].mean()),
+        sum(counts),
+        (frame for frame, counted in pairs if counted),
+    )
 
 
 def _measured(

@@ -199,6 +199,9 @@ class Mobility(Result):
     """How each element moves."""
     seed: int = 1
     """Which of the runs at its temperature it is."""
+    energy_change_meV: float | None = None
+    """Mean potential energy of the last quarter of the measured time less that of the first, per atom [meV]: below 0
+    where the structure still settles, and what moves is its settling."""
 
     @property
     def place(self) -> str:
@@ -208,10 +211,12 @@ class Mobility(Result):
     @property
     def text(self) -> str:
         """Say how the ion moves in one phrase."""
+        change = self.energy_change_meV
+        settled = "" if change is None else f"; meanwhile the energy changes by {change:.2g} meV per atom"
         if self.diffusivity_cm2_s is None or self.interval_95 is None:
-            return f"no diffusion of {self.element} is seen, below {self.upper_limit_cm2_s or 0.0:.2g} cm²/s"
+            return f"no diffusion of {self.element} is seen, below {self.upper_limit_cm2_s or 0.0:.2g} cm²/s{settled}"
         low, high = self.interval_95
-        return f"D of {self.element} is {self.diffusivity_cm2_s:.2g} ({low:.2g} to {high:.2g}) cm²/s"
+        return f"D of {self.element} is {self.diffusivity_cm2_s:.2g} ({low:.2g} to {high:.2g}) cm²/s{settled}"
 
     def rows(self) -> list[Row]:
         """Give D, its limit where none is seen, and whether the host stands: always all, for means over many runs."""
@@ -220,6 +225,7 @@ class Mobility(Result):
             Row(f"D of {self.element} {at}", self.diffusivity_cm2_s, "cm²/s", decades=True),
             Row(f"D of {self.element} {at}, at most", self.upper_limit_cm2_s, "cm²/s", decades=True),
             Row(f"host of {self.element} survives {at}", self.survives),
+            Row(f"change of energy per atom {at}", self.energy_change_meV, "meV"),
         ]
 
 

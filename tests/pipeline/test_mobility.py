@@ -48,6 +48,18 @@ class Mortal(Ions):
         return super().evaluate(atoms)
 
 
+class Sinking(Springs):
+    """Springs whose energy sinks by 10 meV at each step."""
+
+    last, steps = None, 0
+
+    def evaluate(self, atoms):
+        energy, forces, stress = super().evaluate(atoms)
+        self.steps += not np.array_equal(atoms.positions, self.last)
+        self.last = atoms.positions.copy()
+        return energy - 0.01 * self.steps, forces, stress
+
+
 class Loose(Springs):
     """Every atom on a spring, but for those of one element, which fly."""
 
@@ -83,10 +95,19 @@ def test_ions_on_springs_do_not_diffuse_and_their_host_stands(tmp_path, atoms):
     assert figures["upper_limit_cm2_s"] > 0.0
     assert figures["survives"]
     assert figures["temperature_K"] == 300.0
+    # 3/2 kT of each atom, whose sum over 3N springs is known to √(2/3N), a hundred correlated frames of it to less
+    assert abs(figures["energy_change_meV"]) < 0.2 * 1.5 * 25.85
     # u² = 3 kT/k of O, and the same again where a frame is seen from the sites: kT = 0.02585 eV
     assert figures["host_moved_A2"] == {"O": pytest.approx(3 * 0.02585 / 5.0, rel=0.35)}
     # √(2/189) of one frame, of which some fifteen are independent: three standard errors
     assert figures["measured_K"] == pytest.approx(300.0, rel=0.08)
+
+
+def test_a_structure_that_settles_shows_it_in_its_energy(tmp_path, atoms):
+    """The last quarter lies three quarters of the time after the first: of 80 steps, 60 of 10 meV."""
+    stiff = Sinking(atoms.positions, 5.0)
+    _, figures = move(tmp_path, atoms, stiff, kelvin=1.0, duration_ps=0.16, timestep_fs=2.0, sample_every=2)
+    assert figures["energy_change_meV"] == pytest.approx(-10.0 * 60 / len(atoms), rel=0.1)
 
 
 def test_a_host_whose_atoms_fly_does_not_survive(tmp_path, atoms):

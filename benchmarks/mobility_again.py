@@ -1,0 +1,93 @@
+"""What moved in the dynamics of a run, measured again by the rules of today: the tables of docs/validation.md.
+
+Run ``python benchmarks/mobility_again.py RUN -o FILE.json``; a run that was stopped has what it finished. A FILE.json
+that it wrote is printed by ``python benchmarks/mobility_again.py FILE.json``.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from amorph.analysis.transport.activation import fit_arrhenius
+from amorph.pipeline.mobility import found_in
+from amorph.run import read_json, read_structure
+
+PARTS = {"glass": ".", "crystal": "crystal", "glass before the exchange": "host", "crystal before it": "crystal/host"}
+"""Where a run keeps the dynamics of what."""
+
+
+def beginning(folder: Path) -> Path:
+    """Give the structure that the dynamics in a folder of stages began with."""
+    before = sorted(folder.glob("*_final_relax/structure.extxyz"))
+    return before[-1] if before else sorted(folder.parent.glob("*_equilibrate/structure.extxyz"))[-1]
+
+
+def measured(run: Path) -> Iterator[dict[str, Any]]:
+    """Give what each finished stage of dynamics found, with the structure that it is of."""
+    for part, name in PARTS.items():
+        folder = run / name
+        stages = folder.glob("*_diffusion_*K*/stage.json")
+        for stage in sorted(stages, key=lambda path: int(path.parent.name.split("_")[0])):
+            made, found = read_json(stage)["parameters"], read_json(stage.parent / "mobility.json")
+            again = found_in(
+                stage.parent,
+                read_structure(beginning(folder)),
+                made["ion"],
+                found["temperature_K"],
+                made["sample_every"],
+                made["schedule"]["timestep_fs"],
+                model=found["model"],
+                melted=found["crystallinity"]["melted"],
+            )
+            yield {"of": part} | again.figures()
+
+
+def interval(found: dict[str, Any]) -> str:
+    """Write a D and its interval, or its limit [1e-5 cm²/s]."""
+    if found["interval_95"] is None:
+        return f"none seen, at most {1e5 * found['upper_limit_cm2_s']:.2g}"
+    low, high = (1e5 * end for end in found["interval_95"])
+    return f"{1e5 * found['diffusivity_cm2_s']:.2g} ({low:.2g} to {high:.2g})"
+
+
+def line(rows: list[dict[str, Any]]) -> str:
+    """Give the line through every temperature, whether its host stands or not: no activation energy of the ion."""
+    seen = [(one["measured_K"], one["diffusivity_cm2_s"], one["standard_error"]) for one in rows if one["interval_95"]]
+    limits = [(one["measured_K"], one["upper_limit_cm2_s"]) for one in rows if not one["interval_95"]]
+    try:
+        found = fit_arrhenius(rows[0]["element"], seen, limits)
+    except ValueError as error:
+        return str(error)
+    low, high = found.activation_energy_interval_95
+    return (
+        f"{found.activation_energy_eV:.2f} ({low:.2f} to {high:.2f}) eV through all temperatures, standing or not"
+        f"{'; ' + found.caveat if found.caveat else ''}"
+    )
+
+
+def main() -> None:
+    """Print a line for each temperature."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, metavar="RUN|FILE.json")
+    parser.add_argument("-o", "--output", type=Path)
+    given = parser.parse_args()
+    rows = list(measured(given.run)) if given.run.is_dir() else json.loads(given.run.read_text())
+    print(f"{'of':<27}{'K':>5}  {'ion':<4}{'D [1e-5 cm²/s]':<30}{'MSD [Å²]':>9}{'change [meV]':>13}  left [%]")
+    for found in rows:
+        ion = found["details"][found["element"]]
+        left = ", ".join(f"{symbol} {100 * share:.0f}" for symbol, share in found["host_displaced"].items())
+        print(
+            f"{found['of']:<27}{found['temperature_K']:>5g}  {found['element']:<4}{interval(found):<30}"
+            f"{ion['msd_A2']:>9.2g}{found['energy_change_meV']:>13.2g}  {left}: "
+            f"{'stands' if found['survives'] else 'falls'}"
+        )
+    for part in dict.fromkeys(found["of"] for found in rows):
+        print(f"{part}: {line([found for found in rows if found['of'] == part])}")
+    if given.output:
+        given.output.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
