@@ -11,7 +11,7 @@ import numpy as np
 from ase.formula import Formula
 from scipy.stats import ttest_ind
 
-from amorph.ensemble.status import summary_of
+from amorph.ensemble.status import member_rows, summary_of
 from amorph.ensemble.summary import summarize_ensemble
 
 BEFORE = "volume per anion, before the exchange [Å³]"
@@ -27,10 +27,12 @@ def figures(given: str) -> dict[str, tuple[float, ...]]:
         for one in found.statistics
         if one.structure == "glass" and one.point == point
     }
-    apart = {*found.apart, *found.missing}
-    members = [path for path in sorted(Path(folder).glob("*/summary.json")) if path.parent.name not in apart]
-    before = [volume_before(path.parent) for path in members if path.parent.name.startswith(f"{int(number or 0):03d}_")]
-    return {BEFORE: tuple(before)} | named
+    members = [
+        row["member"]
+        for row in member_rows(Path(folder))
+        if row["member"] not in {*found.apart, *found.missing} and point.items() <= row.items()
+    ]
+    return {BEFORE: tuple(volume_before(Path(folder) / member) for member in members)} | named
 
 
 def volume_before(member: Path) -> float:

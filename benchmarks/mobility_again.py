@@ -20,8 +20,10 @@ PARTS = {"glass": ".", "crystal": "crystal", "glass before the exchange": "host"
 
 def beginning(folder: Path) -> Path:
     """Give the structure that the dynamics in a folder of stages began with."""
-    before = sorted(folder.glob("*_final_relax/structure.extxyz"))
-    return before[-1] if before else sorted(folder.parent.glob("*_equilibrate/structure.extxyz"))[-1]
+    here, above = ("*_final_relax",), ("*_equilibrate", "*_relax")  # a crystal before the exchange is relaxed alone
+    found = [folder.glob(f"{name}/structure.extxyz") for name in here]
+    found += [folder.parent.glob(f"{name}/structure.extxyz") for name in above]
+    return next(path for paths in found for path in sorted(paths))
 
 
 def measured(run: Path) -> Iterator[dict[str, Any]]:
@@ -31,15 +33,18 @@ def measured(run: Path) -> Iterator[dict[str, Any]]:
         stages = folder.glob("*_diffusion_*K*/stage.json")
         for stage in sorted(stages, key=lambda path: int(path.parent.name.split("_")[0])):
             made, found = read_json(stage)["parameters"], read_json(stage.parent / "mobility.json")
+            atoms = read_structure(beginning(folder))
             again = found_in(
                 stage.parent,
-                read_structure(beginning(folder)),
+                atoms,
                 made["ion"],
                 found["temperature_K"],
                 made["sample_every"],
                 made["schedule"]["timestep_fs"],
                 model=found["model"],
                 melted=found["crystallinity"]["melted"],
+                mobile=set(atoms.symbols) - set(found["host_displaced"]),
+                seed=found["seed"],
             )
             yield {"of": part} | again.figures()
 
@@ -80,7 +85,7 @@ def main() -> None:
         left = ", ".join(f"{symbol} {100 * share:.0f}" for symbol, share in found["host_displaced"].items())
         print(
             f"{found['of']:<27}{found['temperature_K']:>5g}  {found['element']:<4}{interval(found):<30}"
-            f"{ion['msd_A2']:>9.2g}{found['energy_change_meV']:>13.2g}  {left}: "
+            f"{ion['msd_A2']:>9.2g}{found['energy_change_meV']:>7.0f} ± {found['energy_error_meV']:<3.0f}  {left}: "
             f"{'stands' if found['survives'] else 'falls'}"
         )
     for part in dict.fromkeys(found["of"] for found in rows):

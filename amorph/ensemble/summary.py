@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from amorph.analysis.decorrelation import effective_number
 from amorph.ensemble.shared_melt import snapshots_of
 from amorph.ensemble.status import FINISHED, melt_names, member_rows, member_status, summary_of
-from amorph.pipeline.summary import FLAGS
+from amorph.pipeline.summary import BEFORE, FLAGS
 
 Point = tuple[tuple[str, str], ...]
 """Varied keys and their values."""
@@ -265,7 +265,8 @@ class EnsembleSummary:
         """
         known = list(dict.fromkeys(entry.figure for kind in (self.statistics, self.incomplete) for entry in kind))
         if names is None:
-            first = [name for start in TELLING for name in known if name.startswith(start)]
+            telling = [name for name in known if not name.endswith(BEFORE)]
+            first = [name for start in TELLING for name in telling if name.startswith(start)]
             chosen = [*dict.fromkeys([*first, *known])][:MOST_FIGURES]
         else:
             found = {given: [name for name in known if name.lower().startswith(given.lower())] for given in names}
@@ -296,7 +297,7 @@ def summarize_ensemble(directory: Path, *, include_failed: bool = False) -> Ense
     apart_at: Counter[Point] = Counter()
     counted: Counter[tuple[Point, Structure]] = Counter()
     flags: dict[str, dict[str, bool]] = {}
-    collected: dict[tuple[Point, str, str, Structure], list[tuple[float, dict[str, str], bool]]] = {}
+    rows: list[tuple[Point, dict[str, str], bool, Mapping[str, Any]]] = []
     for member in member_rows(directory):
         name = member["member"]
         point = tuple((key, value) for key, value in member.items() if key not in OF_A_MEMBER)
@@ -315,9 +316,17 @@ def summarize_ensemble(directory: Path, *, include_failed: bool = False) -> Ense
         counted.update((point, structure) for structure in (_STRUCTURES if controlled else _STRUCTURES[:1]))
         for row in summary["comparison"]:
             flags.setdefault(row["figure"], {}).update({flag: True for flag in FLAGS if row.get(flag)})
-            for structure, value in _values(row).items():
-                key = (point, row["figure"], "" if structure == "ratio" else row["unit"], structure)
-                collected.setdefault(key, []).append((value, member, failed))
+            rows.append((point, member, failed, row))
+    collected: dict[tuple[Point, str, str, Structure], list[tuple[float, dict[str, str], bool]]] = {}
+    for (
+        point,
+        member,
+        failed,
+        row,
+    ) in rows:  # once all have said what their figures are: those of an earlier version do not
+        for structure, value in _values(row, decades="decades" in flags[row["figure"]]).items():
+            key = (point, row["figure"], "" if structure == "ratio" else row["unit"], structure)
+            collected.setdefault(key, []).append((value, member, failed))
     melts = {name: found for name in melt_names(directory) if (found := snapshots_of(directory / name)) is not None}
     lost = {
         row["melt"] for row in member_rows(directory) if row.get("melt") and row["member"] not in {*missing, *apart}
@@ -351,7 +360,7 @@ def summarize_ensemble(directory: Path, *, include_failed: bool = False) -> Ense
     return EnsembleSummary(tuple(statistics), apart, tuple(missing), melts, tuple(incomplete))
 
 
-def _values(row: Mapping[str, Any]) -> dict[Structure, float]:
+def _values(row: Mapping[str, Any], *, decades: bool) -> dict[Structure, float]:
     """Give the numbers of a row of a member's summary, and their difference where there are both.
 
     Of a figure that spans decades it is their ratio: the difference would be that of the larger.
@@ -364,7 +373,7 @@ def _values(row: Mapping[str, Any]) -> dict[Structure, float]:
     }
     if len(found) < 2:
         return found
-    if row.get("decades"):
+    if decades:
         return found | ({"ratio": found["glass"] / found["crystal"]} if min(found.values()) > 0.0 else {})
     return found | {"difference": found["glass"] - found["crystal"]}
 

@@ -198,7 +198,7 @@ class VoidSizes(Result):
             Row("largest free sphere, ion removed", self.framework.largest_free_radius, "Å"),
             Row("probe-accessible share, ion removed", self.framework.accessible_fraction, share=True),
             Row("mean pore radius, ion removed", self.framework.mean_pore_radius, "Å"),
-            Row("its error by the grid", self.framework.mean_pore_radius_error, "Å"),
+            Row("grid error of the mean pore radius", self.framework.mean_pore_radius_error, "Å"),
         ]
 
 

@@ -177,6 +177,7 @@ def found_in(
         found.figures()["ions"],
         seed,
         1e3 * counted.energy_change_eV / len(atoms),
+        1e3 * counted.energy_error_eV / len(atoms),
     )
 
 
@@ -219,6 +220,8 @@ class Counted(NamedTuple):
     """Mean kinetic temperature [K]."""
     energy_change_eV: float
     """Mean potential energy of its last quarter less that of its first [eV]."""
+    energy_error_eV: float
+    """Its standard error, of the means of four blocks in each [eV]."""
     number: int
     """Number of its frames."""
     frames: Iterator[Atoms]
@@ -230,11 +233,12 @@ def _counted(folder: Path, every: int) -> Counted:
     counts = [row.segment == MEASURED and row.step % every == 0 for row in rows]  # not a last step between two samples
     measured = [row for row in rows if row.segment == MEASURED]
     energies = np.array([row.potential_energy_eV for row in measured])
-    quarter = len(energies) // 4
+    blocks = np.array([block.mean() for block in np.array_split(energies, 16)])
     pairs = zip(sampled_frames(folder / "trajectory.extxyz"), counts, strict=True)
     return Counted(
         float(np.mean([row.temperature_K for row in measured])),
-        float(energies[-quarter:].mean() - energies[:quarter].mean()),
+        float(blocks[-4:].mean() - blocks[:4].mean()),
+        float(np.hypot(blocks[-4:].std(ddof=1), blocks[:4].std(ddof=1))) / 2.0,
         sum(counts),
         (frame for frame, counted in pairs if counted),
     )

@@ -200,8 +200,10 @@ class Mobility(Result):
     seed: int = 1
     """Which of the runs at its temperature it is."""
     energy_change_meV: float | None = None
-    """Mean potential energy of the last quarter of the measured time less that of the first, per atom [meV]: below 0
-    where the structure still settles, and what moves is its settling."""
+    """Mean potential energy of the last quarter of the measured time less that of the first, per atom [meV]: below 0 by
+    more than twice its error where the structure still settles, which may be what moves."""
+    energy_error_meV: float | None = None
+    """Its standard error [meV]."""
 
     @property
     def place(self) -> str:
@@ -212,7 +214,10 @@ class Mobility(Result):
     def text(self) -> str:
         """Say how the ion moves in one phrase."""
         change = self.energy_change_meV
-        settled = "" if change is None else f"; meanwhile the energy changes by {change:.2g} meV per atom"
+        error = self.energy_error_meV
+        settled = ""
+        if change is not None and error is not None and change < -2.0 * error:
+            settled = f"; meanwhile the energy falls by {-change:.1f} ± {error:.1f} meV per atom"
         if self.diffusivity_cm2_s is None or self.interval_95 is None:
             return f"no diffusion of {self.element} is seen, below {self.upper_limit_cm2_s or 0.0:.2g} cm²/s{settled}"
         low, high = self.interval_95

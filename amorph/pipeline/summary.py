@@ -14,6 +14,8 @@ from amorph.pipeline.results import Activation, Minimised, Mobility
 from amorph.pipeline.stages import VOLUME_TOLERANCE
 from amorph.pipeline.study import Study
 
+BEFORE: Final = ", before the exchange"
+"""How the names end of figures of glass and crystal as they were."""
 FLAGS: Final = ("share", "decades")
 """Fields of a row that say of what kind its figure is; a comparison holds them only where it is so."""
 
@@ -153,10 +155,7 @@ def _before_exchange(study: Study, branches: Branches) -> list[dict[str, Any]]:
         for relaxed, chain in ((branches.host, branches.glass_host), (branches.crystal, branches.crystal_host))
     )
     spread = {"± sd": None} if len(branches.exchanged) > 1 else {}
-    return [
-        row | {"figure": f"{row['figure']}, before the exchange"} | spread
-        for row in side_by_side([glass or []], crystal)
-    ]
+    return [row | {"figure": f"{row['figure']}{BEFORE}"} | spread for row in side_by_side([glass or []], crystal)]
 
 
 def _relaxed(chain: Chain) -> list[Row]:

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -47,6 +48,9 @@ def read_dump(path: Path, index: str, elements: Sequence[str] | None) -> list[At
     if not any(frame.info.get("crossed", True) for frame in frames):
         for frame in frames:  # nobody counted: whoever writes wrapped atoms may write 0 0 0 behind them
             frame.arrays.pop("unwrapped_positions", None)
+    for before, frame in pairwise(frames):  # all 0 again: set back, by a restart from data say
+        if before.info.get("crossed") and not frame.info.get("crossed", True):
+            frame.arrays.pop("unwrapped_positions")
     return frames
 
 

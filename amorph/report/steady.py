@@ -1,6 +1,7 @@
 """What a trajectory must be for its diffusion to be measured: equal intervals, one temperature, no friction."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ def timed(frames: list[Atoms], interval_ps: float | None = None, skip_ps: float 
     frames = [frame for frame in frames if frame.info.get("segment") == MEASURED] or frames
     if interval_ps is not None and not interval_ps > 0.0:
         raise ValueError(f"frame_interval_ps = {interval_ps:g} must be above 0")
+    frames = _after(frames, skip_ps, interval_ps)
     clock = next((clock for clock in _CLOCKS if _tells(frames, clock)), None)
     if interval_ps is None and clock != "time_ps":
         raise ValueError("the frames do not say when they were; give --frame-interval-ps")
@@ -41,7 +43,7 @@ def timed(frames: list[Atoms], interval_ps: float | None = None, skip_ps: float 
                 )
             interval_ps = usual
     assert interval_ps is not None
-    return _after(frames, skip_ps, interval_ps), interval_ps
+    return frames, interval_ps
 
 
 def _tells(frames: list[Atoms], clock: str) -> bool:
@@ -62,7 +64,12 @@ def _tells(frames: list[Atoms], clock: str) -> bool:
 
 
 def _equally_apart(frames: list[Atoms], clock: str) -> tuple[list[Atoms], float]:
-    """Find how far apart the frames are by a clock, without a last one that a run keeps whenever it comes."""
+    """Find how far apart the frames are by a clock.
+
+    A last one that a run keeps whenever it comes is left out, and one that comes twice, as where a run was continued.
+    """
+    twice = [a.info[clock] == b.info[clock] and _alike(a, b) for a, b in pairwise(frames)]
+    frames = [frames[0], *(frame for frame, same in zip(frames[1:], twice, strict=True) if not same)]
     times = np.array([frame.info[clock] for frame in frames], dtype=float)
     steps = np.diff(times)
     usual = float(np.median(steps))
@@ -74,16 +81,26 @@ def _equally_apart(frames: list[Atoms], clock: str) -> tuple[list[Atoms], float]
         raise ValueError(
             f"frames are {steps.min():.10g} to {steps.max():.10g} {_CLOCKS[clock]} apart (frame {k} is of "
             f"{times[k]:.10g}, frame {k + 1} of {times[k + 1]:.10g}), and equal intervals are needed: give the frames "
-            "of one interval, and none twice, as a file of their own"
+            "of one interval, and none twice, as a file of their own, or leave others out at the start by --skip-ps"
         )
     return frames, usual
 
 
-def _after(frames: list[Atoms], skip_ps: float, interval_ps: float) -> list[Atoms]:
-    skipped = int(np.ceil(skip_ps / interval_ps - 1e-9))
-    if skipped >= len(frames):
-        raise ValueError(f"skip_ps = {skip_ps:g} leaves nothing of {(len(frames) - 1) * interval_ps:g} ps; skip less")
-    return frames[skipped:]
+def _alike(one: Atoms, other: Atoms) -> bool:
+    return one.positions.shape == other.positions.shape and np.allclose(one.positions, other.positions, atol=1e-3)
+
+
+def _after(frames: list[Atoms], skip_ps: float, interval_ps: float | None) -> list[Atoms]:
+    """Leave out the start, by the given interval or by the frames' own time; where there is neither, nothing."""
+    if interval_ps is not None:
+        times = interval_ps * np.arange(len(frames))
+    elif all("time_ps" in frame.info for frame in frames):
+        times = np.array([frame.info["time_ps"] - frames[0].info["time_ps"] for frame in frames])
+    else:
+        return frames
+    if times[-1] < skip_ps:
+        raise ValueError(f"skip_ps = {skip_ps:g} leaves nothing of {times[-1]:g} ps; skip less")
+    return frames[int(np.argmax(times >= skip_ps - 1e-9 * max(skip_ps, 1.0))) :]
 
 
 def target_temperature(frames: Sequence[Atoms]) -> float | None:

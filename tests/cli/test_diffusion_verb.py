@@ -212,6 +212,44 @@ def test_a_last_frame_off_the_beat_is_left_out_and_a_clock_that_stands_still_is_
     assert [found["duration_ps"] for found in whole] == pytest.approx([7.8, 7.9, 7.9])
 
 
+def test_a_frame_that_comes_twice_counts_once(amorph, tmp_path):
+    """As where a run was continued: the last frame before and the first after it are the same."""
+    frames = frames_of(0.1, 900, 3)
+    (tmp_path / "once.lammpstrj").write_text(dump_of(frames, EVEN))
+    (tmp_path / "twice.lammpstrj").write_text(dump_of([*frames[:41], *frames[40:]], [*EVEN[:41], *EVEN[40:]]))
+    once, twice = (
+        json.loads(amorph("diffusion", f"{name}.lammpstrj", "--frame-interval-ps", 0.1, "--json").out)
+        for name in ("once", "twice")
+    )
+    assert once["ions"] == twice["ions"]
+
+
+def test_frames_off_the_beat_at_the_start_can_be_skipped(amorph, tmp_path):
+    """`dump_modify first yes` after a minimisation of 57 steps."""
+    (tmp_path / "walk.lammpstrj").write_text(dump_of(frames_of(0.1, 900, 3), [57, *EVEN[1:]]))
+    assert amorph("diffusion", "walk.lammpstrj", "--frame-interval-ps", 0.1).status == 2
+    skipped = amorph("diffusion", "walk.lammpstrj", "--frame-interval-ps", 0.1, "--skip-ps", 0.1, "--json")
+    assert json.loads(skipped.out)["duration_ps"] == pytest.approx(7.8)
+
+
+def test_image_flags_that_are_set_back_move_no_atom(amorph, tmp_path):
+    """None of these atoms comes near a face."""
+    frames = frames_of(0.1, 900, 3)
+    for atoms in frames:
+        atoms.positions += 5.0
+        atoms.wrap()
+    images = np.ones((80, len(frames[0]), 3), dtype=int)
+    images[40:] = 0
+    (tmp_path / "none.lammpstrj").write_text(dump_of(frames, EVEN))
+    (tmp_path / "back.lammpstrj").write_text(dump_of(frames, EVEN, images=images))
+    none, back = (
+        json.loads(amorph("diffusion", f"{name}.lammpstrj", "--frame-interval-ps", 0.1, "--json").out)
+        for name in ("none", "back")
+    )
+    crossed = back["ions"]["O"]["msd_A2"] / none["ions"]["O"]["msd_A2"]
+    assert crossed == pytest.approx(1.0, rel=1e-6)
+
+
 def test_frames_with_and_without_times_are_no_trajectory(amorph, tmp_path):
     frames = frames_of(0.1, 900, 3)
     for atoms in frames[50:]:

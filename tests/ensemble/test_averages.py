@@ -177,3 +177,13 @@ def test_members_of_an_earlier_version_are_averaged_as_it_did(tmp_path):
     found = found_in(ensemble(tmp_path / "all", rows))
     assert found[D, "glass"].mean == pytest.approx(2e-12)
     assert found[D, "difference"].mean == pytest.approx(1e-12)
+
+
+def test_members_of_two_versions_have_one_comparison(tmp_path):
+    """One of a version before rows said that they span decades."""
+    comparisons = [side_by_side([diffusing(value)], diffusing(1e-13)) for value in (1e-12, 1e-11)]
+    for row in comparisons[0]:
+        row.pop("decades", None)
+    found = found_in(ensemble(tmp_path / "mixed", comparisons))
+    assert found[D, "ratio"].values == pytest.approx((10.0, 100.0))
+    assert (D, "difference") not in found

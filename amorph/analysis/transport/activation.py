@@ -42,7 +42,7 @@ class Arrhenius(Result, Plottable):
     diffusion_length_1h_interval_95: tuple[float, float]
     """Interval that holds it with 95 % [nm]."""
     passed_K: tuple[float, ...] = ()
-    """Temperatures of those left out at which the line lies above what diffusion there is at most [K]."""
+    """Temperatures of those left out at which the line lies, with 95 %, above what diffusion is at most there [K]."""
 
     @property
     def caveat(self) -> str:
@@ -53,12 +53,12 @@ class Arrhenius(Result, Plottable):
                 f"that diffusion of {self.element} grows with temperature is not shown, and what the line says of "
                 f"{ROOM_K:g} K is a guess; run longer, more often, or at temperatures farther apart"
             )
-        if self.misfit is None:
-            caveats.append("two points always lie on a line; a third temperature would test it")
+        if len(set(self.temperatures_K)) == 2:
+            caveats.append("any two temperatures lie on a line; a third would test it")
         if self.passed_K:
             caveats.append(
                 f"at {', '.join(f'{kelvin:g}' for kelvin in self.passed_K)} K the line is above what diffusion of "
-                f"{self.element} is there at most, so that its activation energy is too small; run longer there"
+                f"{self.element} is there at most, so that it does not go on to there; run longer there"
             )
         return "; ".join(caveats)
 
@@ -169,7 +169,11 @@ def fit_arrhenius(
             f"{element} diffuses at {', '.join(f'{kelvin:g}' for kelvin in temperatures)} K, too near each other to "
             f"say anything at {ROOM_K:g} K; measure at temperatures farther apart"
         )
-    passed = [kelvin for kelvin, most in limits if np.exp(best[0] - best[1] / (units.kB * kelvin)) > most]
+    passed = []
+    for kelvin, most in limits:
+        at = np.array([1.0, -1.0 / (units.kB * kelvin)])
+        if at @ best - width * np.sqrt(at @ covariance @ at) > np.log(most):
+            passed.append(kelvin)
     lengths = NM_PER_CM * np.sqrt(ends * HOUR_S)
     energy, spread = float(best[1]), width * float(np.sqrt(covariance[1, 1]))
     return Arrhenius(

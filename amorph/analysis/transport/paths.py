@@ -76,8 +76,9 @@ def unwrapped_paths(frames: Iterable[Atoms]) -> Paths:
     :math:`\Delta r = (\Delta f - \mathrm{round}\,\Delta f)\,(h_k + h_{k+1})/2`. A cell that breathes moves no atom
     by this measure, and there are no false displacements that grow with the distance from the origin. Between frames
     with ``atoms.arrays["unwrapped_positions"]`` [Å], as LAMMPS dumps have them, :math:`f` is of these and nothing is
-    rounded, so that a step may have any length. Where they are not the positions but for whole lattice vectors, the
-    atoms were moved since, and they are passed over.
+    rounded, so that a step may have any length. Other vectors of the same lattice, as a sheared cell takes them, are
+    turned into each other. Where the array is not the positions but for whole lattice vectors, the atoms were moved
+    since, and it is passed over.
     """
     first: Atoms | None = None
     blocks: list[NDArray[np.float64]] = []
@@ -95,6 +96,9 @@ def unwrapped_paths(frames: Iterable[Atoms]) -> Paths:
         else:
             if not np.array_equal(atoms.numbers, first.numbers):
                 raise ValueError(f"frame {number} has other atoms than the first, or in another order; sort them alike")
+            turn = np.rint(cell @ np.linalg.inv(atoms.cell.array))
+            if round(abs(np.linalg.det(turn))) == 1:  # LAMMPS goes on with b − a for b where a cell has sheared far
+                before, cell = before @ turn, np.linalg.solve(turn, cell)
             step = fractional - before
             if not (told and told_before):
                 step -= np.round(step)
