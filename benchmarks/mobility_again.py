@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from amorph.analysis.transport.activation import fit_arrhenius
-from amorph.pipeline.mobility import found_in
+from amorph.pipeline.mobility import MEASURED, found_in
+from amorph.pipeline.recording import read_thermo
 from amorph.run import read_json, read_structure
 
 PARTS = {"glass": ".", "crystal": "crystal", "glass before the exchange": "host", "crystal before it": "crystal/host"}
@@ -46,7 +49,10 @@ def measured(run: Path) -> Iterator[dict[str, Any]]:
                 mobile=set(atoms.symbols) - set(found["host_displaced"]),
                 seed=found["seed"],
             )
-            yield {"of": part} | again.figures()
+            pressures = [
+                row.pressure_GPa for row in read_thermo(stage.parent / "thermo.csv") if row.segment == MEASURED
+            ]
+            yield {"of": part, "pressure_GPa": float(np.mean(pressures))} | again.figures()
 
 
 def interval(found: dict[str, Any]) -> str:
@@ -79,12 +85,15 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path)
     given = parser.parse_args()
     rows = list(measured(given.run)) if given.run.is_dir() else json.loads(given.run.read_text())
-    print(f"{'of':<27}{'K':>5}  {'ion':<4}{'D [1e-5 cm²/s]':<30}{'MSD [Å²]':>9}{'change [meV]':>13}  left [%]")
+    print(
+        f"{'of':<27}{'K':>5}{'GPa':>5}  {'ion':<4}{'D [1e-5 cm²/s]':<26}{'MSD [Å²]':>9}{'change [meV]':>13}  left [%]"
+    )
     for found in rows:
         ion = found["details"][found["element"]]
         left = ", ".join(f"{symbol} {100 * share:.0f}" for symbol, share in found["host_displaced"].items())
         print(
-            f"{found['of']:<27}{found['temperature_K']:>5g}  {found['element']:<4}{interval(found):<30}"
+            f"{found['of']:<27}{found['temperature_K']:>5g}{found['pressure_GPa']:>5.1f}  {found['element']:<4}"
+            f"{interval(found):<26}"
             f"{ion['msd_A2']:>9.2g}{found['energy_change_meV']:>7.0f} ± {found['energy_error_meV']:<3.0f}  {left}: "
             f"{'stands' if found['survives'] else 'falls'}"
         )

@@ -73,7 +73,7 @@ class VoltageStep(Result):
     converged: bool
     """Whether all its relaxations converged."""
     shortest_A: dict[str, float] = field(default_factory=dict)
-    """Shortest distance between two anions of each element, over all choices [Å]: they pair where they are oxidized."""
+    """Shortest distance between two anions of each element over the choices that count [Å]: oxidized ones pair."""
 
     @property
     def percent(self) -> str:

@@ -83,7 +83,9 @@ def unwrapped_paths(frames: Iterable[Atoms]) -> Paths:
     first: Atoms | None = None
     blocks: list[NDArray[np.float64]] = []
     volumes: list[float] = []
-    before = cell = place = np.empty(0)
+    before: NDArray[np.float64]
+    cell: NDArray[np.float64]
+    before = cell = place = np.empty((0, 3))
     told_before = False
     shares, order = np.empty(0), np.empty(0, dtype=np.int64)
     rows: list[NDArray[np.float64]] = []
