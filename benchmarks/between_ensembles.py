@@ -1,7 +1,8 @@
 """Do two ensembles differ? Every figure of the glass, with the volume before the exchange, by Welch's test.
 
-Run ``python benchmarks/between_ensembles.py docs/data/ensemble docs/data/ensemble_slower``; of an ensemble that varies
-something, ``FOLDER:1`` is its second combination. Of 40 figures two differ by chance at p < 0.05.
+Run ``python benchmarks/between_ensembles.py docs/data/ensemble docs/data/ensemble_slower``; of ensembles that vary
+something, ``--combinations 0 1`` takes the first of one and the second of the other. Of 40 figures two differ by chance
+at p < 0.05.
 """
 
 import argparse
@@ -17,11 +18,10 @@ from amorph.ensemble.summary import summarize_ensemble
 BEFORE = "volume per anion, before the exchange [Å³]"
 
 
-def figures(given: str) -> dict[str, tuple[float, ...]]:
+def figures(folder: Path, combination: int) -> dict[str, tuple[float, ...]]:
     """Give the values of each figure of the glass over the members that count."""
-    folder, _, number = given.partition(":")
-    found = summarize_ensemble(Path(folder))
-    point = found.points[int(number or 0)]
+    found = summarize_ensemble(folder)
+    point = found.points[combination]
     named = {
         f"{one.figure} [{one.unit}]" if one.unit else one.figure: one.values
         for one in found.statistics
@@ -29,10 +29,10 @@ def figures(given: str) -> dict[str, tuple[float, ...]]:
     }
     members = [
         row["member"]
-        for row in member_rows(Path(folder))
+        for row in member_rows(folder)
         if row["member"] not in {*found.apart, *found.missing} and point.items() <= row.items()
     ]
-    return {BEFORE: tuple(volume_before(Path(folder) / member) for member in members)} | named
+    return {BEFORE: tuple(volume_before(folder / member) for member in members)} | named
 
 
 def volume_before(member: Path) -> float:
@@ -45,8 +45,10 @@ def volume_before(member: Path) -> float:
 def main() -> None:
     """Print a line for each figure that both have."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("ensembles", nargs=2, metavar="FOLDER[:N]")
-    first, second = (figures(given) for given in parser.parse_args().ensembles)
+    parser.add_argument("ensembles", nargs=2, type=Path, metavar="FOLDER")
+    parser.add_argument("--combinations", nargs=2, type=int, default=(0, 0), metavar="N")
+    given = parser.parse_args()
+    first, second = map(figures, given.ensembles, given.combinations)
     print(f"{'figure':<48}{'first':>9}{'second':>9}{'change':>9}{'from 95 %':>10}{'to':>9}{'p':>8}")
     for name in first:
         one, other = first[name], second.get(name, ())

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from amorph.structure import poscar_order
 
+Floats = NDArray[np.float64]
+
 LONGEST_STEP: Final = 0.4
 """Share of a lattice vector that an atom may move between frames. A step above half a vector looks like a shorter one
 the other way, so that where steps near a half occur, others have been mistaken."""
@@ -25,12 +27,12 @@ class Paths:
 
     symbols: tuple[str, ...]
     """Elements of the atoms: those of one element stand together, in order of its first appearance."""
-    blocks: tuple[NDArray[np.float64], ...]
+    blocks: tuple[Floats, ...]
     """(atoms, 3, frames) displacements from the first frame, continuous in time, without that of the center of mass of
     the cell [Å]; in blocks of frames, since all of them twice would be most of the memory."""
     volume_A3: float
     """Mean volume of the cell [Å³]."""
-    masses_u: NDArray[np.float64]
+    masses_u: Floats
     """(atoms,) masses [u]."""
 
     @property
@@ -38,7 +40,7 @@ class Paths:
         """Number of frames."""
         return sum(block.shape[2] for block in self.blocks)
 
-    def whole_of(self, element: str) -> NDArray[np.float64]:
+    def whole_of(self, element: str) -> Floats:
         """Give the (1, 3, frames) sum of one element's paths, seen from the center of mass of the other atoms.
 
         Seen from that of the cell it is less by (M − m)/M, with the masses of the cell and of the element; without
@@ -49,7 +51,7 @@ class Paths:
         factor = float(self.masses_u.sum()) / others if others else 0.0
         return factor * self.of(element).sum(axis=0, keepdims=True)
 
-    def of(self, element: str) -> NDArray[np.float64]:
+    def of(self, element: str) -> Floats:
         """Give the (atoms, 3, frames) paths of one element."""
         first = self.symbols.index(element)
         last = first + self.symbols.count(element)
@@ -81,14 +83,14 @@ def unwrapped_paths(frames: Iterable[Atoms]) -> Paths:
     since, and it is passed over.
     """
     first: Atoms | None = None
-    blocks: list[NDArray[np.float64]] = []
+    blocks: list[Floats] = []
     volumes: list[float] = []
-    before: NDArray[np.float64]
-    cell: NDArray[np.float64]
-    before = cell = place = np.empty((0, 3))
+    before: Floats = np.empty(0)
+    cell: Floats = np.empty(0)
+    place = before
     told_before = False
     shares, order = np.empty(0), np.empty(0, dtype=np.int64)
-    rows: list[NDArray[np.float64]] = []
+    rows: list[Floats] = []
     for number, atoms in enumerate(frames):
         fractional, told = _followed(atoms)
         if first is None:
@@ -98,10 +100,10 @@ def unwrapped_paths(frames: Iterable[Atoms]) -> Paths:
         else:
             if not np.array_equal(atoms.numbers, first.numbers):
                 raise ValueError(f"frame {number} has other atoms than the first, or in another order; sort them alike")
-            turn = np.rint(cell @ np.linalg.inv(atoms.cell.array))
+            turn: Floats = np.rint(cell @ np.linalg.inv(atoms.cell.array))
             if round(abs(np.linalg.det(turn))) == 1:  # LAMMPS goes on with b − a for b where a cell has sheared far
                 before, cell = before @ turn, np.linalg.solve(turn, cell)
-            step = fractional - before
+            step: Floats = fractional - before
             if not (told and told_before):
                 step -= np.round(step)
                 _check_step(step, atoms, number)
@@ -120,7 +122,7 @@ def unwrapped_paths(frames: Iterable[Atoms]) -> Paths:
     return Paths(tuple(first.symbols[order]), tuple(blocks), float(np.mean(volumes)), first.get_masses()[order])
 
 
-def _followed(atoms: Atoms) -> tuple[NDArray[np.float64], bool]:
+def _followed(atoms: Atoms) -> tuple[Floats, bool]:
     """Give fractional coordinates, and whether they go on beyond the faces of the cell."""
     wrapped = atoms.cell.scaled_positions(atoms.positions)
     if "unwrapped_positions" not in atoms.arrays:
@@ -132,7 +134,7 @@ def _followed(atoms: Atoms) -> tuple[NDArray[np.float64], bool]:
     return beyond, True
 
 
-def _check_step(step: NDArray[np.float64], atoms: Atoms, number: int) -> None:
+def _check_step(step: Floats, atoms: Atoms, number: int) -> None:
     if (longest := float(np.abs(step).max())) > LONGEST_STEP:
         atom = int(np.argmax(np.abs(step).max(axis=1)))
         raise ValueError(
@@ -142,5 +144,5 @@ def _check_step(step: NDArray[np.float64], atoms: Atoms, number: int) -> None:
         )
 
 
-def _turned(rows: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+def _turned(rows: list[Floats]) -> Floats:
     return np.ascontiguousarray(np.array(rows).transpose(1, 2, 0))
