@@ -102,7 +102,7 @@ def unwrapped_paths(frames: Iterable[Atoms]) -> Paths:
                 raise ValueError(f"frame {number} has other atoms than the first, or in another order; sort them alike")
             turn: Floats = np.rint(cell @ np.linalg.inv(atoms.cell.array))
             if round(abs(np.linalg.det(turn))) == 1:  # LAMMPS goes on with b − a for b where a cell has sheared far
-                before, cell = before @ turn, np.linalg.solve(turn, cell)
+                before, cell = before @ turn, np.linalg.inv(turn).astype(np.float64) @ cell
             step: Floats = fractional - before
             if not (told and told_before):
                 step -= np.round(step)
