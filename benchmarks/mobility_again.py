@@ -71,11 +71,10 @@ def line(rows: list[dict[str, Any]]) -> str:
         found = fit_arrhenius(rows[0]["element"], seen, limits)
     except ValueError as error:
         return str(error)
-    low, high = found.activation_energy_interval_95
-    return (
-        f"{found.activation_energy_eV:.2f} ({low:.2f} to {high:.2f}) eV through all temperatures, standing or not"
-        f"{'; ' + found.caveat if found.caveat else ''}"
+    figures = ", ".join(
+        f"{row['figure']} {row['value']:.2g} ({row['from']:.2g} to {row['to']:.2g})" for row in found.table()
     )
+    return f"through all temperatures, standing or not: {figures}{'; ' + found.caveat if found.caveat else ''}"
 
 
 def main() -> None:
