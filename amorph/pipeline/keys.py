@@ -94,7 +94,7 @@ def _default(name: str, table: Table, key: str, about: Described) -> str:
         return "the ion that the exchange puts in"
     if (name, key) == ("reference", "oxides"):
         return "those of the study's elements"
-    if about.required and key not in table.defaults:
+    if key in table.needs or (about.required and key not in table.defaults):
         return "required"
     return _written(table.defaults.get(key, about.default))
 

@@ -246,6 +246,16 @@ STAGES: tuple[Record, ...] = (
     ),
     Record("substitute", "exchanged", stages.substitute_stage, _table("substitute"), trial=_try_exchange),
     Record(
+        "anneal",
+        "exchanged",
+        stages.quench_stage,
+        _table("anneal"),
+        Quench,
+        wanted=lambda study: bool(study["anneal"]),
+        potential="final_calculator",
+        trial=partial(_try_dynamics, "anneal"),
+    ),
+    Record(
         "final_relax",
         "exchanged",
         stages.relax_stage,

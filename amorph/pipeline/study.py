@@ -140,6 +140,8 @@ class Table:
     required: bool = False
     optional: bool = False
     """Left out of the resolved study unless the file has it."""
+    needs: tuple[str, ...] = ()
+    """Keys whose default in the function would be wrong here: the file gives them."""
     fixed: Mapping[str, Any] = field(default_factory=dict)
     """Parameters that the pipeline sets; no key of the file."""
     follows_exchange: bool = False
@@ -158,6 +160,7 @@ TABLES: Mapping[str, Table] = {
     "relax": Table(relax, {"cell": "isotropic"}),
     "equilibrate": Table(melt_quench, {"schedule": "kawaguchi2025_equilibrate"}),
     "substitute": Table(substitute, {}),
+    "anneal": Table(melt_quench, {}, optional=True, needs=("schedule",)),
     "final_relax": Table(relax, {"cell": "free"}),
     "vasp": Table(write_vasp_input, {}, optional=True, fixed={"directory": "vasp"}),
     "reference": Table(reference, {}),
@@ -172,6 +175,9 @@ TABLES: Mapping[str, Table] = {
     "diffusion": Table(diffusion, {}, optional=True),
     "voltage": Table(voltage, {}, optional=True, fixed={"metal_energy_eV": 0.0}, follows_exchange=True),
 }
+
+DYNAMICS = tuple(name for name, table in TABLES.items() if table.function is melt_quench)
+"""Tables of dynamics along a schedule."""
 
 
 @dataclass(frozen=True)
@@ -266,6 +272,8 @@ def resolve(content: Mapping[str, Any]) -> Study:
             continue
         if unknown := set(table.fixed) & set(values):
             raise ValueError(f"unknown key '{min(unknown)}' in [{name}]; the run directory decides it")
+        if absent := set(table.needs) - set(values):
+            raise ValueError(f"'{min(absent)}' is missing in [{name}]; give it a value")
         whole = parse(table.function, {**table.defaults, **values, **table.fixed}, table=name)
         if table.function is melt_quench:
             whole["schedule"] = _schedule(name, whole)

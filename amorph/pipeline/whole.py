@@ -17,7 +17,7 @@ from amorph.pipeline.order import Part, Record, stages_of, tables_to_come
 from amorph.pipeline.provenance import provenance
 from amorph.pipeline.rehearsal import rehearse
 from amorph.pipeline.stages import Setting, WaitingForVasp
-from amorph.pipeline.study import Study
+from amorph.pipeline.study import DYNAMICS, Study
 from amorph.pipeline.summary import Branches, Summary, summarize, summarize_melt
 from amorph.progress import Progress
 from amorph.run import (
@@ -82,7 +82,7 @@ def run_study(
     given = study["bvs"]["parameters"], study["bvse"].get("parameters"), *study.reference_files
     files = [path for path in given if path is not None]
     made = [study[table] for table in calculators]
-    moved = [study[table] for table in ("melt_quench", "equilibrate")]
+    moved = [study[table] for table in DYNAMICS]
     made_by = provenance(*calculators.values(), inputs=files, made=made, moved=moved) | cited
     course = _Course(study, directory, calculators)
     setting = Setting(calculators["calculator"], work, _streams(study.seed), melted=False, model=final_model)

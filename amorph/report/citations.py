@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any, Final
 
+from amorph.pipeline.study import DYNAMICS
 from amorph.report.found import FoundRun
 
 _ACTA = "Acta Crystallographica Section"
@@ -140,7 +141,7 @@ def keys_of_study(study: Mapping[str, Any], provenance: Mapping[str, Any], *, an
     """Find what a study rests on, whose structures were analysed or only melted."""
     ensembles = {
         segment["ensemble"]
-        for table in ("melt_quench", "equilibrate")
+        for table in DYNAMICS
         if "engine" not in study.get(table, {})  # LAMMPS has a thermostat of its own
         for segment in study.get(table, {"schedule": {"segments": ()}})["schedule"]["segments"]
     }

@@ -59,7 +59,7 @@ def test_bounds_and_units_are_those_that_are_checked():
         ("bvs.spacing", ["bvs.spacing"]),
         ("spacing", ["bvs.spacing", "bvse.spacing", "voids.spacing"]),
         ("[control]", ["control.crystal", "control.crystal_limit"]),
-        ("segments.start_K", ["melt_quench.schedule.segments.start_K", "equilibrate.schedule.segments.start_K"]),
+        ("start_K", [f"{name}.schedule.segments.start_K" for name in ("melt_quench", "equilibrate", "anneal")]),
     ],
 )
 def test_a_key_is_found_by_name_by_table_and_alone(asked, names):

@@ -156,6 +156,7 @@ def test_every_workflow_is_a_study(path):
         ({**LEAST, "bvs": {"cutoff": -6.0}}, r"cutoff = -6\.0 Å in \[bvs\] must be greater than 0"),
         ({**LEAST, "bvs": {"grid": [0, 10, 10]}}, r"grid\[0\] = 0 in \[bvs\] must be greater than 0"),
         ({**LEAST, "reference": {"oxides": ["SrO"]}}, r"names SrO, which is no file and no crystal of the table: MgO"),
+        ({**LEAST, "anneal": {"sample_every": 5}}, r"'schedule' is missing in \[anneal\]; give it a value"),
         ({**LEAST, "export": {"meshes": ["step"]}}, r"meshes\[0\] = 'step' in \[export\] must be 'ply'"),
         ({**LEAST, "control": {"crystal": "maybe"}}, r"crystal = 'maybe' in \[control\]"),
         ({**LEAST, "vasp": {"directory": "/tmp"}}, r"unknown key 'directory' in \[vasp\]; the run directory"),
