@@ -35,13 +35,13 @@ def frames_of(paths: np.ndarray, *, extra: int = 0) -> list[Atoms]:
     positions = np.full((ions + extra, 3), CELL / 2)
     frames = []
     for k in range(paths.shape[2]):
-        positions[:ions] = CELL / 2 + paths[:, :, k]
+        positions[:ions, : paths.shape[1]] = CELL / 2 + paths[:, :, k]
         frames.append(Atoms(numbers, positions=positions, cell=[CELL] * 3, pbc=True))
     return frames
 
 
-def kinisi_fit(frames: list[Atoms], lags: np.ndarray, start: int) -> np.ndarray:
-    """Parse, displacements and samples of the slope by kinisi [Å² per frame]."""
+def kinisi_fit(frames: list[Atoms], lags: np.ndarray, start: int, axes: int = 3) -> np.ndarray:
+    """Parse, displacements along the first axes and samples of the slope by kinisi [Å² per frame]."""
     import scipp as sc
     from kinisi.analyze import DiffusionAnalyzer
 
@@ -51,10 +51,11 @@ def kinisi_fit(frames: list[Atoms], lags: np.ndarray, start: int) -> np.ndarray:
         time_step=1.0 * sc.Unit("ps"),
         step_skip=1 * sc.Unit("dimensionless"),
         dt=sc.array(dims=["time interval"], values=lags.astype(float), unit="ps"),
+        dimension="xyz"[:axes],
         progress=False,
     )
     analyzer.diffusion(float(start) * sc.Unit("ps"), progress=False)
-    return np.asarray(analyzer.D.values) / 1e-4 * 6.0
+    return np.asarray(analyzer.D.values) / 1e-4 * 2.0 * axes
 
 
 def coverage(walks: int, kinisi_walks: int, frames: int, seed: int) -> None:
@@ -62,9 +63,10 @@ def coverage(walks: int, kinisi_walks: int, frames: int, seed: int) -> None:
     for kind in KINDS:
         rng = np.random.default_rng(seed)
         lags = lags_of(frames)
-        ours, plain, theirs, ours_beside, widths = [], [], [], [], []
+        ours, plain, theirs, ours_beside, wider = [], [], [], [], []
+        widths = []
         for number in range(walks):
-            axes = 3 if number < kinisi_walks else 1 + number % 3
+            axes = 1 + number % 3
             ions = int(rng.integers(20, 201))
             paths, slope = walk(kind, ions, frames, axes, rng)
             values = moments(paths, lags)[0]
@@ -77,11 +79,16 @@ def coverage(walks: int, kinisi_walks: int, frames: int, seed: int) -> None:
             fit = linregress(lags[used], values.mean(axis=0)[used])
             plain.append(abs(fit.slope - slope) <= 1.96 * fit.stderr)
             if number < kinisi_walks:
-                low, high = np.percentile(kinisi_fit(frames_of(paths, extra=ions), lags, line.start), [2.5, 97.5])
+                samples = kinisi_fit(frames_of(paths, extra=ions), lags, line.start, axes)
+                low, high = np.percentile(samples, [2.5, 97.5])
                 theirs.append(low <= slope <= high)
                 ours_beside.append(ours[-1])
+                wider.append((high - low) / (line.interval[1] - line.interval[0]))
         beside = (
-            "" if not theirs else f"; kinisi {np.mean(theirs):.3f} of {len(theirs)}, ours {np.mean(ours_beside):.3f}"
+            ""
+            if not theirs
+            else f"; kinisi {np.mean(theirs):.3f} of {len(theirs)}, ours {np.mean(ours_beside):.3f}, its interval "
+            f"{np.median(wider):.2f} as wide (median)"
         )
         print(
             f"{kind}: ours {np.mean(ours):.3f} of {len(ours)} ({walks - len(ours)} not seen), mean relative error "

@@ -150,8 +150,8 @@ CRYSTALS: Final = (
     Crystal(
         "MgTi2S4", 227, "F d -3 m:2", (10.352, 10.352, 10.352, 90, 90, 90),
         (("Mg", 2, 0.125, 0.125, 0.125), ("Ti", 3, 0.5, 0.5, 0.5), ("S", -2, 0.2591, 0.2591, 0.2591)),
-        "thiospinel, the cathode of Sun et al., Energy Environ. Sci. 9, 2273 (2016), doi:10.1039/c6ee00724d; cell and u ours: relaxed "
-        "by CHGNet r2scan",
+        "thiospinel, the cathode of Sun et al., Energy Environ. Sci. 9, 2273 (2016), doi:10.1039/c6ee00724d; cell and "
+        "u ours: relaxed by CHGNet r2scan",
         "unverified", 2,
     ),
     Crystal(

@@ -65,6 +65,8 @@ class Tracer(Result):
     """Conductivity of ions that move independently [S/cm]."""
     haven_ratio: float | None
     """Tracer over collective diffusion coefficient: below 1 where ions move together."""
+    haven_interval_95: tuple[float, float] | None
+    """Interval that holds it with 95 %, by that of the collective one, which is by far the wider."""
     curves: dict[str, Floats]
     """By lag: `lag_ps`, `msd_A2`, its `standard_error_A2`, `collective_A2` (per ion) and the `non_gaussian` parameter
     α2 = 3⟨r⁴⟩/(5⟨r²⟩²) − 1."""
@@ -87,6 +89,11 @@ class Diffusion(Result, Plottable):
     """Length of the trajectory [ps]."""
     volume_A3: float
     """Mean volume of the cell [Å³]."""
+    conductivity_S_per_cm: float | None
+    """Conductivity by the ions of all elements that have a charge, with what they do to each other [S/cm]; None where
+    fewer than two have one, without a temperature, and where none is seen."""
+    conductivity_interval_95: tuple[float, float] | None
+    """Interval that holds it with 95 % [S/cm]."""
 
     def table(self) -> list[dict[str, Any]]:
         """One row per element."""
@@ -159,7 +166,8 @@ def diffusion(
     or as much more as the slope's own error says; of none seen there are at most 3.7 in the time of all ions. The
     conductivity is that of the displacement of all ions of the element together,
     :math:`\sigma = N z^2 e^2 D_c / (V k_B T)` with
-    :math:`D_c = \lim \langle |\sum_i \Delta r_i|^2 \rangle / (6 N t)`; Haven's ratio is :math:`D / D_c`.
+    :math:`D_c = \lim \langle |\sum_i \Delta r_i|^2 \rangle / (6 N t)`; Haven's ratio is :math:`D / D_c`. Of several
+    elements with charges it is also given for all together, from :math:`\sum_i z_i \Delta r_i`.
     """
     return motion(unwrapped_paths(frames), frame_interval_ps, temperature_K, charges, progress)
 
@@ -184,7 +192,29 @@ def motion(
         for number, element in enumerate(elements):
             ions[element] = _tracer(paths, element, interval_ps, temperature_K, charges.get(element))
             update(number + 1, element)
-    return Diffusion(ions, temperature_K, interval_ps, (paths.frames - 1) * interval_ps, paths.volume_A3)
+    joint, interval = _together(paths, interval_ps, temperature_K, charges)
+    duration = (paths.frames - 1) * interval_ps
+    return Diffusion(ions, temperature_K, interval_ps, duration, paths.volume_A3, joint, interval)
+
+
+def _together(
+    paths: Paths, interval_ps: float, temperature_K: float | None, charges: Mapping[str, float]
+) -> tuple[float | None, tuple[float, float] | None]:
+    """Give the conductivity by all charged elements and its interval [S/cm]."""
+    charged = {element: charge for element, charge in charges.items() if charge}
+    if temperature_K is None or len(charged) < 2:
+        return None, None
+    lags = lags_of(paths.frames)
+    line = fit_line(moments(paths.whole_of(charged), lags)[0], lags, paths.frames, 3)
+    if not line.diffusive:
+        return None, None
+    unit = _conductivity(paths, temperature_K) / (6.0 * interval_ps)
+    return unit * line.slope, _scaled(line, unit)
+
+
+def _conductivity(paths: Paths, temperature_K: float) -> float:
+    """Give the conductivity of one charge of 1 e in the cell that diffuses by 1 Å²/ps [S/cm]."""
+    return S_PER_CM_PER_A2_PS / (paths.volume_A3 * units.kB * temperature_K)
 
 
 def _tracer(
@@ -195,13 +225,12 @@ def _tracer(
     lags = lags_of(frames)
     second, fourth = moments(own, lags)
     line = fit_line(second, lags, frames, 3)
-    collective = moments(paths.whole_of(element) / np.sqrt(count), lags)[0]
+    collective = moments(paths.whole_of({element: 1.0}) / np.sqrt(count), lags)[0]
     joint = fit_line(collective, lags, frames, 3)
     unit = CM2_S_PER_A2_PS / (6.0 * interval_ps)
     factor = None  # from a diffusion coefficient to a conductivity
     if charge is not None and temperature_K is not None:
-        factor = count * charge**2 * S_PER_CM_PER_A2_PS / (paths.volume_A3 * units.kB * temperature_K)
-        factor /= CM2_S_PER_A2_PS
+        factor = count * charge**2 * _conductivity(paths, temperature_K) / CM2_S_PER_A2_PS
     slope, together = (unit * found.slope if found.diffusive else None for found in (line, joint))
     if slope is None or count == len(paths.symbols):
         together = None  # a whole that moves while its parts rattle is noise, and all atoms together stand still
@@ -228,6 +257,7 @@ def _tracer(
         conductivity_interval_95=None if together is None or factor is None else _scaled(joint, factor * unit),
         nernst_einstein_S_per_cm=None if slope is None or factor is None else factor * slope,
         haven_ratio=None if slope is None or together is None else slope / together,
+        haven_interval_95=None if slope is None or together is None else _over(slope, _scaled(joint, unit)),
         curves={
             "lag_ps": lags.astype(np.float64) * interval_ps,
             "msd_A2": mean,
@@ -251,6 +281,11 @@ def moments(paths: Floats, lags: NDArray[np.int64]) -> tuple[Floats, Floats]:
 def _scaled(line: Line, unit: float) -> tuple[float, float]:
     low, high = line.interval
     return unit * low, unit * high
+
+
+def _over(value: float, interval: tuple[float, float]) -> tuple[float, float]:
+    low, high = interval
+    return value / high, value / low
 
 
 def limit(line: Line, count: int, frames: int) -> float:

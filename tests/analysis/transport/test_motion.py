@@ -170,10 +170,44 @@ def test_the_sum_of_the_ions_is_seen_from_the_other_atoms():
     host = bulk("LiCl", "rocksalt", a=20.0, cubic=True)
     lithium = host.symbols == "Li"
     moved = np.cumsum(rng.normal(size=(40, len(host), 3)), axis=0) * lithium[None, :, None]
-    whole = unwrapped_paths(wrapped(host, moved)).whole_of("Li")
+    whole = unwrapped_paths(wrapped(host, moved)).whole_of({"Li": 1.0})
     np.testing.assert_allclose(whole[0].T, (moved - moved[0]).sum(axis=1), atol=1e-9)
     alone = diffusion(wrapped(host[lithium], moved[:, lithium]), frame_interval_ps=0.1).ions["Li"]
     assert (alone.collective_cm2_s, alone.haven_ratio) == (None, None)
+
+
+def test_charges_together_are_seen_from_the_atoms_without():
+    """In a host at rest Σ z r is that of the laboratory; opposite charges that move as one carry nothing."""
+    rng = np.random.default_rng(9)
+    host = bulk("NaCl", "rocksalt", a=20.0, cubic=True) + Atoms("LiI", positions=[[5, 5, 5], [7, 5, 5]])
+    moved = np.zeros((300, 10, 3))
+    moved[:, :8] = np.cumsum(rng.normal(size=(300, 8, 3)), axis=0)
+    frames = wrapped(host, moved)
+    whole = unwrapped_paths(frames).whole_of({"Na": 1.0, "Cl": -2.0})
+    charges = np.select([host.symbols == "Na", host.symbols == "Cl"], [1.0, -2.0])
+    np.testing.assert_allclose(whole[0].T, np.einsum("a,fax->fx", charges, moved - moved[0]), atol=1e-9)
+    pairs = moved.copy()
+    pairs[:, host.symbols == "Cl"] = pairs[:, host.symbols == "Na"]
+    paths = unwrapped_paths(wrapped(host, pairs))
+    np.testing.assert_allclose(paths.whole_of({"Na": 1.0, "Cl": -1.0}), 0.0, atol=1e-9)
+
+
+def test_two_ions_that_know_nothing_of_each_other_conduct_as_the_sum():
+    rng = np.random.default_rng(10)
+    host = bulk("NaCl", "rocksalt", a=20.0, cubic=True).repeat(2) + Atoms("I", positions=[[5, 5, 5]])
+    host.set_masses(np.where(host.symbols == "I", 1e9, 1.0))
+    moved = 0.3 * np.cumsum(rng.normal(size=(4000, len(host), 3)), axis=0) * ~(host.symbols == "I")[None, :, None]
+    charges = {"Na": 1.0, "Cl": -2.0}
+    found = diffusion(wrapped(host, moved), frame_interval_ps=0.1, temperature_K=700.0, charges=charges)
+    low, high = found.conductivity_interval_95
+    assert low < sum(found.ions[element].nernst_einstein_S_per_cm for element in charges) < high
+    assert low < found.conductivity_S_per_cm < high
+    alone = diffusion(wrapped(host, moved), frame_interval_ps=0.1, temperature_K=700.0, charges={"Na": 1.0})
+    assert alone.conductivity_S_per_cm is None
+    sodium = alone.ions["Na"]
+    low, high = sodium.haven_interval_95
+    assert low < sodium.haven_ratio < high
+    assert low < 1.0 < high
 
 
 def test_a_gaussian_walk_is_gaussian():
