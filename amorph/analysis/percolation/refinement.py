@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, ClassVar, Final
 
@@ -149,13 +150,14 @@ def refine_path(
     Raises
     ------
     ValueError
-        The path is of no energy or of no ion; an end that relaxes into the other.
+        The path is of no energy or of no ion; its ends relax into one site.
 
     Notes
     -----
     A hop leads from one occupied site of the path (an ion within 1 Å) to the next; minima of the map between them are
-    passed. The ion hops into a vacancy: other mobile ions within 1.5 Å of the way are taken out. Where none sits at the
-    start, one is put there. The other ions stay, and relax. Bands follow Henkelman, Uberuaga and Jónsson (2000),
+    passed, and so is one whose ion relaxes into that before or behind it. The ion hops into a vacancy: other mobile
+    ions within 1.5 Å of the way are taken out. Where none sits at the start, one is put there. The other ions stay, and
+    relax. Bands follow Henkelman, Uberuaga and Jónsson (2000),
     doi:10.1063/1.1329672, by ASE.
     """
     if path.ion is None or path.unit != "eV" or path.side != "below":
@@ -163,11 +165,12 @@ def refine_path(
     atoms = periodic_atoms(atoms)
     whole = _enlarged(atoms)
     element = parse_ion(path.ion).element
-    stops = _stops(path, whole, element)
+    made = partial(_Hop, path, whole, element, calculator, relax, fmax, max_steps)
+    between_sites = _distinct(_stops(path, whole, element), lambda first, last: made((first, last)))
     hops: list[RefinedHop] = []
-    with task_of(progress)("hops", len(stops) - 1) as update:
-        for first, last in pairwise(stops):
-            hops.append(_Hop(path, (first, last), whole, element, calculator, relax, fmax, max_steps).relaxed(images))
+    with task_of(progress)("hops", len(between_sites)) as update:
+        for hop, ends in between_sites:
+            hops.append(hop.relaxed(ends, images))
             update(len(hops), f"{hops[-1].barrier_eV:.3f} eV")
     return RefinedPath(
         path.ion,
@@ -190,6 +193,32 @@ def _stops(path: MigrationPath, atoms: Atoms, element: str) -> list[int]:
     ions = atoms.positions[atoms.symbols == element]
     taken = [number for number in path.sites[1:-1] if _distances(ions, path.positions[number], atoms).min() < SITE_A]
     return [path.sites[0], *taken, path.sites[-1]]
+
+
+def _distinct(stops: list[int], hop_of: Callable[[int, int], "_Hop"]) -> list[tuple["_Hop", "_Ends"]]:
+    """Relax the ends of every hop; a stop where two of them become one is passed, never the first or the last.
+
+    Raises
+    ------
+    ValueError
+        None is left between two that become one.
+    """
+    found: dict[tuple[int, int], tuple[_Hop, _Ends]] = {}
+    while left := [span for span in pairwise(stops) if span not in found]:
+        hop = hop_of(*left[0])
+        ends = hop.ends()
+        found[left[0]] = hop, ends
+        if not ends.are_one:
+            continue
+        if len(stops) == 2:
+            raise ValueError(
+                f"the hop from {_text(hop.way[0])} to {_text(hop.way[-1])} Å has one site by this potential: its "
+                f"ends relax to within {ends.apart_A:.2f} Å of each other; choose other sites"
+            )
+        passed = hop.span[1] if hop.span[1] != stops[-1] else hop.span[0]
+        log.info("the site at %s Å is none by this potential: it is passed", _text(hop.path.positions[passed]))
+        stops = [stop for stop in stops if stop != passed]
+    return [found[span] for span in pairwise(stops)]
 
 
 def _distances(positions: Array, point: Array, atoms: Atoms) -> Array:
@@ -220,48 +249,70 @@ def _highest(hops: list[RefinedHop]) -> float:
 
 
 @dataclass(frozen=True, eq=False)
+class _Ends:
+    """Both ends of a hop, relaxed."""
+
+    first: Atoms
+    last: Atoms
+    energies_eV: tuple[float, float]
+    converged: bool
+    ion: int
+    """Number of the ion that hops."""
+    removed: int
+    inserted: bool
+    apart_A: float
+    """Distance of the ion between them [Å]."""
+    are_one: bool
+    """Whether that is less than half of what it was."""
+
+
+@dataclass(frozen=True, eq=False)
 class _Hop:
     """A hop in its cell, before it is relaxed."""
 
     path: MigrationPath
-    span: tuple[int, int]
-    """First and last point of it."""
     whole: Atoms
     element: str
     calculator: BaseCalculator
     relax: Callable[[Atoms], Minimized]
     fmax: float
     max_steps: int
+    span: tuple[int, int]
+    """First and last point of it."""
 
     @property
     def way(self) -> Array:
         """(n, 3) points of the hop [Å]."""
         return self.path.positions[self.span[0] : self.span[1] + 1]
 
-    def relaxed(self, images: int) -> RefinedHop:
-        """Relax both ends, and the band between them.
-
-        Raises
-        ------
-        ValueError
-            One end relaxes into the other.
-        """
+    def ends(self) -> _Ends:
+        """Relax both ends."""
         start, ion, removed, inserted = self._vacated()
         end = start.copy()
         end.positions[ion] = self.way[-1]
-        ends = [self.relax(one) for one in (start, end)]
-        first, last = (self._unwrapped(one, done.atoms) for one, done in zip((start, end), ends, strict=True))
+        done = [self.relax(one) for one in (start, end)]
+        first, last = (self._unwrapped(one, found.atoms) for one, found in zip((start, end), done, strict=True))
         apart = float(np.linalg.norm(last.positions[ion] - first.positions[ion]))
-        if apart < 0.5 * np.linalg.norm(self.way[-1] - self.way[0]):
-            raise ValueError(
-                f"the hop from {_text(self.way[0])} to {_text(self.way[-1])} Å has one site by this potential: its "
-                f"ends relax to within {apart:.2f} Å of each other; choose other sites"
-            )
-        band = [first, *self._between(first, last, ion, images), last]
-        for image, done in zip((first, last), ends, strict=True):
-            image.calc = SinglePointCalculator(image, energy=done.energy_eV, forces=np.zeros((len(image), 3)))
+        return _Ends(
+            first,
+            last,
+            (done[0].energy_eV, done[1].energy_eV),
+            all(found.converged for found in done),
+            ion,
+            removed,
+            inserted,
+            apart,
+            apart < 0.5 * float(np.linalg.norm(self.way[-1] - self.way[0])),
+        )
+
+    def relaxed(self, ends: _Ends, images: int) -> RefinedHop:
+        """Relax the band between its ends."""
+        first, last = ends.first, ends.last
+        band = [first, *self._between(first, last, ends.ion, images), last]
+        for image, energy in zip((first, last), ends.energies_eV, strict=True):
+            image.calc = SinglePointCalculator(image, energy=energy, forces=np.zeros((len(image), 3)))
         energies, force, converged = self._climb(band)
-        moved = np.diff([image.positions[ion] for image in band], axis=0)
+        moved = np.diff([image.positions[ends.ion] for image in band], axis=0)
         along = self.path.values[self.span[0] : self.span[1] + 1]
         return RefinedHop(
             start=self.way[0],
@@ -272,9 +323,9 @@ class _Hop:
             length_A=float(np.linalg.norm(moved, axis=1).sum()),
             profile_eV=tuple((energies - energies[0]).tolist()),
             max_force=force,
-            converged=converged and all(done.converged for done in ends),
-            removed=removed,
-            inserted=inserted,
+            converged=converged and ends.converged,
+            removed=ends.removed,
+            inserted=ends.inserted,
             atoms=len(first),
             images=tuple(_bare(image, energy) for image, energy in zip(band, energies, strict=True)),
         )

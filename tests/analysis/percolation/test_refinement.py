@@ -97,6 +97,23 @@ def test_ends_that_are_one_site_are_refused(crystal):
         refined(path_of(), crystal[crystal.symbols == "O"], Well(crystal))
 
 
+def test_a_site_that_is_none_by_the_potential_is_passed(crystal):
+    """An ion of the map's site at 2 Å falls back to that at 0, and the hop goes on to the well at 5 Å."""
+    x, y, z = np.meshgrid(np.arange(40) / 4, *[2 * np.pi * np.arange(20) / 20] * 2, indexing="ij")
+    wells = sum(np.exp(-(((x - site) / 0.6) ** 2)) for site in (0.0, 2.0, 5.0, 10.0))
+    cell = np.eye(3) * 2 * EDGE
+    field = ScalarField(-wells - 4 * np.cos(y) - 4 * np.cos(z), cell, "site energy", "eV", ion="Li+")
+    path = migration_path(field, start=(0.0, 0.0, 0.0), end=(EDGE, 0.0, 0.0))
+    assert len(path.sites) == 3
+    host = crystal.repeat(2)
+    atoms = Atoms("Li2", positions=[[0.0, 0.0, 0.0], [2.1, 0.0, 0.0]], cell=cell, pbc=True)
+    atoms += host[host.symbols == "O"]
+    [hop] = refined(path, atoms, EggBox(crystal.positions[1:]), fmax=0.01).hops
+    np.testing.assert_allclose([hop.start, hop.end], [[0.0, 0.0, 0.0], [EDGE, 0.0, 0.0]])
+    assert hop.removed == 1
+    assert hop.barrier_eV == pytest.approx(0.6, abs=1e-3)
+
+
 class Well(Toy):
     """Pulls Li to one point of the doubled cell."""
 
