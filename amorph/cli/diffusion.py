@@ -172,9 +172,10 @@ def _show(
         show(one.table(), title=f"{name}: {one.duration_ps:g} ps, a frame every {one.frame_interval_ps:g} ps{at}")
         if unseen := [symbol for symbol, ion in one.ions.items() if ion.diffusivity_cm2_s is None]:
             say(f"no diffusion of {', '.join(unseen)} is seen: D is at most what stands below 'to'")
-        if one.conductivity_interval_95 is not None:
-            low, high = one.conductivity_interval_95
-            say(f"conductivity of all charges together {one.conductivity_S_per_cm:.3g} ({low:.2g} to {high:.2g}) S/cm")
+        if one.joint_conductivity_interval_95 is not None:
+            low, high = one.joint_conductivity_interval_95
+            value = one.joint_conductivity_S_per_cm
+            say(f"conductivity of all charges together {value:.3g} ({low:.2g} to {high:.2g}) S/cm")
         say("")
     if line is not None:
         show(line.table(), title=f"{line.element} at {', '.join(f'{t:g}' for t in line.temperatures_K)} K")

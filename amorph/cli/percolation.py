@@ -223,6 +223,9 @@ def _show(
 def _show_refined(refined: RefinedPath, model: str) -> None:
     say("")
     show(refined.table(), title=f"hops of {refined.ion} by {model}")
+    for pair in refined.one_site:
+        start, end = (" ".join(f"{x:.2f}" for x in site) for site in pair)
+        say(f"from {start} to {end} Å there is one site by this potential: no barrier")
     say("")
     show_pairs({"barrier of the map [eV]": refined.map_barrier_eV, "barrier of the potential [eV]": refined.barrier_eV})
 

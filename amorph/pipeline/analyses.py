@@ -158,7 +158,7 @@ class SiteEnergy(Result):
             Row("migration barrier (BVSE), 1D", self.barriers_eV["1D"], "eV"),
             Row("migration barrier (BVSE), 3D", self.barriers_eV["3D"], "eV"),
             Row("barrier from its region's lowest site, 1D", self.region_barriers_eV["1D"], "eV"),
-            Row("these barriers are of", f"rigid framework, {self.convention} Morse"),
+            Row("BVSE barriers are of", f"rigid framework, {self.convention} Morse"),
         ]
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from amorph.analysis.crystallinity import Crystallinity
+from amorph.analysis.crystallinity.verdict import FEWEST
 from amorph.figures import Result, Row
 from amorph.pipeline.chain import Chain
 from amorph.pipeline.order import stages_of
@@ -111,6 +112,10 @@ def summarize(study: Study, branches: Branches, final_model: str, forced: Sequen
         subjects.append((name, judged))
         if was_glass and _is_glass(judged, limit) is False:
             failed.append(f"{name} is no glass any more: {judged.reason}")
+    if crystal is not None:
+        control = crystal.results["analysis"].crystallinity
+        if control.is_disordered and (control.n_judged or 0) >= FEWEST:
+            failed.append(f"the crystal that the glass is compared with is none any more: {control.reason}")
     failed += [fault for name, chain in branches.named for fault in _not_converged(name, chain)]
     notes = [
         f"{found.model} relaxes to V/V_exp = "

@@ -126,9 +126,13 @@ class _Course:
         What is set beside a glass is measured with the bond cutoffs of that glass.
         """
         shared = self.study["melt"]
-        for record in stages_of(self.study, part):
-            if control and record.part == "glass" and not record.control:
-                continue
+        records = [
+            record
+            for record in stages_of(self.study, part)
+            if record.control or not (control and record.part == "glass")
+        ]
+        chain.expect([record.name for record in records])
+        for record in records:
             setting = replace(setting, calculator=self.calculators[record.potential or "calculator"])
             if record.name == "analysis" and beside is not None:
                 setting = replace(setting, cutoffs=_cutoffs(beside))
@@ -145,8 +149,8 @@ class _Course:
                     melted, inputs = shared_melt.snapshot(self.directory / shared["run"], shared["snapshot"])
                 work = _with(record, replace(setting, melted=melted))
             chain.then(record.name, record.parameters(self.study), work, record.kind, **inputs)
-            if record.name == "melt_quench":
-                setting = replace(setting, melted=chain.results["melt_quench"].after_quench.melted)
+            if record.name in {"melt_quench", "anneal"}:
+                setting = replace(setting, melted=chain.results[record.name].after_quench.melted)
 
     def exchange(self, host: Chain, reference: Chain, setting: Setting) -> Branches:
         """From the cell that melts to the pictures: the glass, every exchange of it, and the crystal control.

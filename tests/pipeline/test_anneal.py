@@ -1,4 +1,4 @@
-"""The dynamics of the exchanged cell before it is relaxed: glass and crystal, each with velocities of its replica."""
+"""The dynamics of the exchanged cell before it is relaxed, of glass and crystal."""
 
 import json
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ase.io import read
 from dying import Runs
-from toy_run import BRIEF, written
+from toy_run import BRIEF, content, written
 
 from amorph.run import sha256_of
 
@@ -49,3 +49,27 @@ def test_it_follows_its_schedule(directory):
 def test_a_crystal_that_was_annealed_has_not_melted(directory):
     figures = json.loads((directory / "crystal/4_anneal/stage.json").read_text())["figures"]
     assert figures["after_quench"]["melted"] is False
+
+
+def test_it_is_not_put_before_what_was_made_without_it(tmp_path):
+    """Not even by force: two analyses would stand side by side, and the page take one of them."""
+    with Runs() as runs:
+        runs(written(tmp_path / "study.toml", BRIEF), tmp_path / "run")
+        before = content(tmp_path / "run")
+        outcome = runs(written(tmp_path / "study.toml", BRIEF + ANNEAL), tmp_path / "run", flags=("--force",))
+    assert outcome.status == 2
+    assert "6_final_relax is stage 6 of another study, and here final_relax is stage 7" in outcome.said
+    after = content(tmp_path / "run")
+    assert {name for name in before if after.get(name) != before[name]} <= {"run.toml", "summary.json"}
+
+
+HOT = ANNEAL.replace("start_K = 900, end_K = 500, duration_ps = 0.1", "start_K = 9000, end_K = 9000, duration_ps = 0.4")
+
+
+def test_a_crystal_that_melts_in_it_is_a_failed_check(tmp_path):
+    study = (BRIEF + HOT).replace("supercell = [2, 2, 2]", "supercell = [2, 2, 4]").replace('"NPT"', '"NVT"')
+    with Runs() as runs:
+        outcome = runs(written(tmp_path / "study.toml", study), tmp_path / "run")
+    assert outcome.status == 4
+    failed = json.loads((tmp_path / "run/summary.json").read_text())["failed"]
+    assert any(fault.startswith("the crystal that the glass is compared with is none any more") for fault in failed)

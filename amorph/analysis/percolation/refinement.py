@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from typing import Any, ClassVar, Final
 
@@ -86,7 +85,9 @@ class RefinedPath(Result):
     """Highest saddle above the lowest site before or behind it, in the order in which the vacancy or the ion meets the
     hops; where some hops are into vacancies and some are not, that of the highest hop [eV]."""
     converged: bool
-    """Whether every hop is."""
+    """Whether every hop is, and the ends of those that have one site."""
+    one_site: tuple[tuple[Array, Array], ...]
+    """(3,) sites of the map, two by two, that are one by the potential: hops without a barrier [Å]."""
 
     def table(self) -> list[dict[str, Any]]:
         """One row per hop."""
@@ -150,14 +151,14 @@ def refine_path(
     Raises
     ------
     ValueError
-        The path is of no energy or of no ion; its ends relax into one site.
+        The path is of no energy or of no ion; of no hop the ends are two sites by the potential.
 
     Notes
     -----
     A hop leads from one occupied site of the path (an ion within 1 Å) to the next; minima of the map between them are
-    passed, and so is one whose ion relaxes into that before or behind it. The ion hops into a vacancy: other mobile
-    ions within 1.5 Å of the way are taken out. Where none sits at the start, one is put there. The other ions stay, and
-    relax. Bands follow Henkelman, Uberuaga and Jónsson (2000),
+    passed. The ion hops into a vacancy: other mobile ions within 1.5 Å of the way are taken out. Where none sits at the
+    start, one is put there. The other ions stay, and relax. Where both ends relax into one site, as in glasses, the hop
+    has no barrier, and the path's is that of the others. Bands follow Henkelman, Uberuaga and Jónsson (2000),
     doi:10.1063/1.1329672, by ASE.
     """
     if path.ion is None or path.unit != "eV" or path.side != "below":
@@ -165,19 +166,31 @@ def refine_path(
     atoms = periodic_atoms(atoms)
     whole = _enlarged(atoms)
     element = parse_ion(path.ion).element
-    made = partial(_Hop, path, whole, element, calculator, relax, fmax, max_steps)
-    between_sites = _distinct(_stops(path, whole, element), lambda first, last: made((first, last)))
+    stops = _stops(path, whole, element)
     hops: list[RefinedHop] = []
-    with task_of(progress)("hops", len(between_sites)) as update:
-        for hop, ends in between_sites:
-            hops.append(hop.relaxed(ends, images))
-            update(len(hops), f"{hops[-1].barrier_eV:.3f} eV")
+    merged: list[_Ends] = []
+    with task_of(progress)("hops", len(stops) - 1) as update:
+        for number, span in enumerate(pairwise(stops), start=1):
+            hop = _Hop(path, span, whole, element, calculator, relax, fmax, max_steps)
+            ends = hop.ends()
+            if ends.are_one:
+                merged.append(ends)
+                update(number, "one site")
+            else:
+                hops.append(hop.relaxed(ends, images))
+                update(number, f"{hops[-1].barrier_eV:.3f} eV")
+    if not hops:
+        raise ValueError(
+            f"the hop from {_text(merged[0].way[0])} to {_text(merged[0].way[-1])} Å has one site by this potential: "
+            f"its ends relax to within {merged[0].apart_A:.2f} Å of each other; choose other sites"
+        )
     return RefinedPath(
         path.ion,
         tuple(hops),
         path.threshold - float(path.values.min()),
         _highest(hops),
-        all(hop.converged for hop in hops),
+        all(hop.converged for hop in hops) and all(ends.converged for ends in merged),
+        tuple((ends.way[0], ends.way[-1]) for ends in merged),
     )
 
 
@@ -193,32 +206,6 @@ def _stops(path: MigrationPath, atoms: Atoms, element: str) -> list[int]:
     ions = atoms.positions[atoms.symbols == element]
     taken = [number for number in path.sites[1:-1] if _distances(ions, path.positions[number], atoms).min() < SITE_A]
     return [path.sites[0], *taken, path.sites[-1]]
-
-
-def _distinct(stops: list[int], hop_of: Callable[[int, int], "_Hop"]) -> list[tuple["_Hop", "_Ends"]]:
-    """Relax the ends of every hop; a stop where two of them become one is passed, never the first or the last.
-
-    Raises
-    ------
-    ValueError
-        None is left between two that become one.
-    """
-    found: dict[tuple[int, int], tuple[_Hop, _Ends]] = {}
-    while left := [span for span in pairwise(stops) if span not in found]:
-        hop = hop_of(*left[0])
-        ends = hop.ends()
-        found[left[0]] = hop, ends
-        if not ends.are_one:
-            continue
-        if len(stops) == 2:
-            raise ValueError(
-                f"the hop from {_text(hop.way[0])} to {_text(hop.way[-1])} Å has one site by this potential: its "
-                f"ends relax to within {ends.apart_A:.2f} Å of each other; choose other sites"
-            )
-        passed = hop.span[1] if hop.span[1] != stops[-1] else hop.span[0]
-        log.info("the site at %s Å is none by this potential: it is passed", _text(hop.path.positions[passed]))
-        stops = [stop for stop in stops if stop != passed]
-    return [found[span] for span in pairwise(stops)]
 
 
 def _distances(positions: Array, point: Array, atoms: Atoms) -> Array:
@@ -252,6 +239,8 @@ def _highest(hops: list[RefinedHop]) -> float:
 class _Ends:
     """Both ends of a hop, relaxed."""
 
+    way: Array
+    """(n, 3) points of the hop [Å]."""
     first: Atoms
     last: Atoms
     energies_eV: tuple[float, float]
@@ -260,10 +249,16 @@ class _Ends:
     """Number of the ion that hops."""
     removed: int
     inserted: bool
-    apart_A: float
-    """Distance of the ion between them [Å]."""
-    are_one: bool
-    """Whether that is less than half of what it was."""
+
+    @property
+    def apart_A(self) -> float:
+        """Distance of the ion between them [Å]."""
+        return float(np.linalg.norm(self.last.positions[self.ion] - self.first.positions[self.ion]))
+
+    @property
+    def are_one(self) -> bool:
+        """Whether that is less than half of what it was."""
+        return self.apart_A < 0.5 * float(np.linalg.norm(self.way[-1] - self.way[0]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,14 +266,14 @@ class _Hop:
     """A hop in its cell, before it is relaxed."""
 
     path: MigrationPath
+    span: tuple[int, int]
+    """First and last point of it."""
     whole: Atoms
     element: str
     calculator: BaseCalculator
     relax: Callable[[Atoms], Minimized]
     fmax: float
     max_steps: int
-    span: tuple[int, int]
-    """First and last point of it."""
 
     @property
     def way(self) -> Array:
@@ -292,18 +287,9 @@ class _Hop:
         end.positions[ion] = self.way[-1]
         done = [self.relax(one) for one in (start, end)]
         first, last = (self._unwrapped(one, found.atoms) for one, found in zip((start, end), done, strict=True))
-        apart = float(np.linalg.norm(last.positions[ion] - first.positions[ion]))
-        return _Ends(
-            first,
-            last,
-            (done[0].energy_eV, done[1].energy_eV),
-            all(found.converged for found in done),
-            ion,
-            removed,
-            inserted,
-            apart,
-            apart < 0.5 * float(np.linalg.norm(self.way[-1] - self.way[0])),
-        )
+        energies = done[0].energy_eV, done[1].energy_eV
+        converged = all(found.converged for found in done)
+        return _Ends(self.way, first, last, energies, converged, ion, removed, inserted)
 
     def relaxed(self, ends: _Ends, images: int) -> RefinedHop:
         """Relax the band between its ends."""

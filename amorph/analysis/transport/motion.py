@@ -89,10 +89,10 @@ class Diffusion(Result, Plottable):
     """Length of the trajectory [ps]."""
     volume_A3: float
     """Mean volume of the cell [Å³]."""
-    conductivity_S_per_cm: float | None
+    joint_conductivity_S_per_cm: float | None
     """Conductivity by the ions of all elements that have a charge, with what they do to each other [S/cm]; None where
-    fewer than two have one, without a temperature, and where none is seen."""
-    conductivity_interval_95: tuple[float, float] | None
+    fewer than two have one, without a temperature, and where none is seen or none of them is seen to diffuse."""
+    joint_conductivity_interval_95: tuple[float, float] | None
     """Interval that holds it with 95 % [S/cm]."""
 
     def table(self) -> list[dict[str, Any]]:
@@ -192,7 +192,8 @@ def motion(
         for number, element in enumerate(elements):
             ions[element] = _tracer(paths, element, interval_ps, temperature_K, charges.get(element))
             update(number + 1, element)
-    joint, interval = _together(paths, interval_ps, temperature_K, charges)
+    moving = any(ions[element].diffusivity_cm2_s is not None for element, charge in charges.items() if charge)
+    joint, interval = _together(paths, interval_ps, temperature_K, charges) if moving else (None, None)
     duration = (paths.frames - 1) * interval_ps
     return Diffusion(ions, temperature_K, interval_ps, duration, paths.volume_A3, joint, interval)
 

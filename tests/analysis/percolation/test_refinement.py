@@ -1,5 +1,6 @@
 """The barrier of a potential along a path of a map: a closed form, a published crystal, and what is told."""
 
+import itertools
 from functools import partial
 from pathlib import Path
 
@@ -97,21 +98,37 @@ def test_ends_that_are_one_site_are_refused(crystal):
         refined(path_of(), crystal[crystal.symbols == "O"], Well(crystal))
 
 
-def test_a_site_that_is_none_by_the_potential_is_passed(crystal):
-    """An ion of the map's site at 2 Å falls back to that at 0, and the hop goes on to the well at 5 Å."""
-    x, y, z = np.meshgrid(np.arange(40) / 4, *[2 * np.pi * np.arange(20) / 20] * 2, indexing="ij")
-    wells = sum(np.exp(-(((x - site) / 0.6) ** 2)) for site in (0.0, 2.0, 5.0, 10.0))
-    cell = np.eye(3) * 2 * EDGE
+class Pair(EggBox):
+    """The same, where two Li keep 2.4 Å apart along x: a well has room for two, and one alone takes its middle."""
+
+    def evaluate(self, atoms):
+        energy, forces, stress = super().evaluate(atoms)
+        ions = np.flatnonzero(atoms.symbols == "Li")
+        for i, j in itertools.combinations(ions, 2):
+            d = atoms.positions[j, 0] - atoms.positions[i, 0]
+            d -= 4 * EDGE * np.rint(d / (4 * EDGE))
+            if abs(d) < 2.4:
+                energy += 20.0 * (2.4 - abs(d)) ** 2
+                pull = 40.0 * (2.4 - abs(d)) * np.sign(d)
+                forces[i, 0] -= pull
+                forces[j, 0] += pull
+        return energy, forces, stress
+
+
+def test_two_sites_of_the_map_that_are_one_have_no_barrier(crystal):
+    """Li at 0, 4, 6 and 10 Å in wells at 0, 5 and 10: with a vacancy at 4 or at 6 its neighbor takes the middle."""
+    x, y, z = np.meshgrid(np.arange(80) / 4, *[2 * np.pi * np.arange(40) / 40] * 2, indexing="ij")
+    wells = sum(np.exp(-(((x - site) / 0.6) ** 2)) for site in (0.0, 4.0, 6.0, 10.0, 20.0))
+    cell = np.diag([4 * EDGE, 2 * EDGE, 2 * EDGE])
     field = ScalarField(-wells - 4 * np.cos(y) - 4 * np.cos(z), cell, "site energy", "eV", ion="Li+")
-    path = migration_path(field, start=(0.0, 0.0, 0.0), end=(EDGE, 0.0, 0.0))
-    assert len(path.sites) == 3
-    host = crystal.repeat(2)
-    atoms = Atoms("Li2", positions=[[0.0, 0.0, 0.0], [2.1, 0.0, 0.0]], cell=cell, pbc=True)
+    path = migration_path(field, start=(0.0, 0.0, 0.0), end=(10.0, 0.0, 0.0))
+    host = crystal.repeat((4, 2, 2))
+    atoms = Atoms("Li4", positions=[[x, 0.0, 0.0] for x in (0.0, 3.8, 6.2, 10.0)], cell=cell, pbc=True)
     atoms += host[host.symbols == "O"]
-    [hop] = refined(path, atoms, EggBox(crystal.positions[1:]), fmax=0.01).hops
-    np.testing.assert_allclose([hop.start, hop.end], [[0.0, 0.0, 0.0], [EDGE, 0.0, 0.0]])
-    assert hop.removed == 1
-    assert hop.barrier_eV == pytest.approx(0.6, abs=1e-3)
+    found = refined(path, atoms, Pair(crystal.positions[1:]))
+    assert [hop.removed for hop in found.hops] == [1, 1]  # one vacancy all along, so that the hops have a common level
+    np.testing.assert_allclose(found.one_site, [[[4.0, 0.0, 0.0], [6.0, 0.0, 0.0]]])
+    assert found.converged
 
 
 class Well(Toy):

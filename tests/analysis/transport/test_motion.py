@@ -192,22 +192,64 @@ def test_charges_together_are_seen_from_the_atoms_without():
     np.testing.assert_allclose(paths.whole_of({"Na": 1.0, "Cl": -1.0}), 0.0, atol=1e-9)
 
 
-def test_two_ions_that_know_nothing_of_each_other_conduct_as_the_sum():
-    rng = np.random.default_rng(10)
+def salt(moved_like, rng, *, frames=4000, step=0.3):
+    """Na and Cl that walk in a host too heavy to notice; `moved_like` gives Cl's steps from those of Na."""
     host = bulk("NaCl", "rocksalt", a=20.0, cubic=True).repeat(2) + Atoms("I", positions=[[5, 5, 5]])
     host.set_masses(np.where(host.symbols == "I", 1e9, 1.0))
-    moved = 0.3 * np.cumsum(rng.normal(size=(4000, len(host), 3)), axis=0) * ~(host.symbols == "I")[None, :, None]
-    charges = {"Na": 1.0, "Cl": -2.0}
-    found = diffusion(wrapped(host, moved), frame_interval_ps=0.1, temperature_K=700.0, charges=charges)
-    low, high = found.conductivity_interval_95
-    assert low < sum(found.ions[element].nernst_einstein_S_per_cm for element in charges) < high
-    assert low < found.conductivity_S_per_cm < high
-    alone = diffusion(wrapped(host, moved), frame_interval_ps=0.1, temperature_K=700.0, charges={"Na": 1.0})
-    assert alone.conductivity_S_per_cm is None
-    sodium = alone.ions["Na"]
-    low, high = sodium.haven_interval_95
-    assert low < sodium.haven_ratio < high
-    assert low < 1.0 < high
+    steps = np.zeros((frames, len(host), 3))
+    steps[:, host.symbols == "Na"] = step * rng.normal(size=(frames, 32, 3))
+    steps[:, host.symbols == "Cl"] = moved_like(steps[:, host.symbols == "Na"])
+    return wrapped(host, np.cumsum(steps, axis=0))
+
+
+@pytest.mark.parametrize(("chlorine", "moved_like", "square"), [
+    (-2.0, lambda na: np.roll(na, 1000, axis=0), 1.0 + 4.0),  # they know nothing of each other
+    (2.0, lambda na: na, 9.0),
+    (-2.0, lambda na: na, 1.0),  # a pair is an ion of their sum
+])  # fmt: skip
+def test_charges_together_conduct_with_what_they_do_to_each_other(chlorine, moved_like, square):
+    charges = {"Na": 1.0, "Cl": chlorine}
+    frames = salt(moved_like, np.random.default_rng(10))
+    found = diffusion(frames, frame_interval_ps=0.1, temperature_K=700.0, charges=charges)
+    alone = found.ions["Na"].nernst_einstein_S_per_cm
+    low, high = found.joint_conductivity_interval_95
+    assert low < square * alone < high
+    for other in {1.0, 5.0, 9.0} - {square}:
+        assert not low < other * alone < high, other
+
+
+def test_pairs_of_opposite_charges_and_ions_at_rest_conduct_nothing():
+    rng = np.random.default_rng(11)
+    about = {"frame_interval_ps": 0.1, "temperature_K": 700.0}
+    pairs = diffusion(salt(lambda na: na, rng), charges={"Na": 1.0, "Cl": -1.0}, **about)
+    assert pairs.ions["Na"].diffusivity_cm2_s is not None
+    assert pairs.joint_conductivity_S_per_cm is None
+    host = bulk("NaCl", "rocksalt", a=5.6, cubic=True).repeat(2)
+    for seed in range(20):  # the sum of ions that rattle looks like diffusion in one of five
+        rattling = 0.2 * np.random.default_rng(seed).normal(size=(300, len(host), 3))
+        found = diffusion(wrapped(host, rattling), charges={"Na": 1.0, "Cl": -1.0}, **about)
+        assert found.joint_conductivity_S_per_cm is None
+
+
+def test_without_a_second_charge_or_a_temperature_nothing_is_together():
+    frames = salt(lambda na: na, np.random.default_rng(12), frames=400)
+    for charges, kelvin in (({"Na": 1.0}, 700.0), ({"Na": 1.0, "Cl": 0.0}, 700.0), ({"Na": 1.0, "Cl": 2.0}, None)):
+        found = diffusion(frames, frame_interval_ps=0.1, temperature_K=kelvin, charges=charges)
+        assert found.joint_conductivity_S_per_cm is None
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.5])
+def test_the_interval_of_havens_ratio_tells_ions_that_walk_alone_from_a_swarm(shared):
+    """32 ions whose steps are their own and `shared` times a common one: (1 + s²)/(1 + 32 s²)."""
+    rng = np.random.default_rng(13)
+    host = bulk("NaCl", "rocksalt", a=20.0, cubic=True).repeat(2)
+    host.set_masses(np.where(host.symbols == "Cl", 1e9, 1.0))
+    steps = rng.normal(size=(4000, 64, 3)) + shared * rng.normal(size=(4000, 1, 3))
+    moved = 0.1 * np.cumsum(steps, axis=0) * (host.symbols == "Na")[None, :, None]
+    low, high = diffusion(wrapped(host, moved), frame_interval_ps=0.1).ions["Na"].haven_interval_95
+    alone, swarm = 1.0, 1.25 / 9.0
+    assert (low < alone < high) is not bool(shared)
+    assert (low < swarm < high) is bool(shared)
 
 
 def test_a_gaussian_walk_is_gaussian():
