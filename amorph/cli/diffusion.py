@@ -23,6 +23,8 @@ from amorph.run import make_folder, write_csv
 log = logging.getLogger(__name__)
 
 TRAJECTORY = "trajectory.extxyz"
+TOLD_APART = 0.1
+"""Share by which a temperature that is given differs from the file's where it is told."""
 
 
 @takes(measure, read_trajectory, skip=("temperature_K",))
@@ -74,7 +76,11 @@ def diffusion(
         try:
             frames, interval = timed(frames, frame_interval_ps, skip_ps)
             check_ensembles(file, frames, langevin=langevin, told=temperature_k is not None)
-            temperature = target_temperature(frames) if temperature_k is None else temperature_k[number]
+            temperature = said = target_temperature(frames)
+            if temperature_k is not None:
+                temperature = temperature_k[number]
+                if said is not None and abs(temperature / said - 1.0) > TOLD_APART:
+                    log.warning("%s: %g K is given and counts, where the file says %g K", file, temperature, said)
             densities[str(given)] = density_of(*frames)
             measured[str(given)] = measure(
                 one_by_one(frames),
@@ -85,6 +91,8 @@ def diffusion(
             )
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
+    if parameters.get("charges") and any(one.temperature_K is None for one in measured.values()):
+        log.warning("no conductivity without a temperature; give --temperature-k")
     line = _line(list(measured.values()), element)
     if curves is not None:
         make_folder(curves)
@@ -102,12 +110,14 @@ def diffusion(
 
 def _line(found: Sequence[Diffusion], element: str | None) -> Arrhenius | None:
     """Fit the activation energy where there are several temperatures, or where its element is asked for."""
+    if element is not None and (without := next((one for one in found if element not in one.ions), None)):
+        raise ValueError(f"element = '{element}' is not there; the elements are {', '.join(without.ions)}")
     if len({one.temperature_K for one in found} - {None}) < 2 and (element is None or len(found) < 2):
         return None
     try:
         line = arrhenius(found, element or _fastest(found))
     except ValueError as error:
-        if element is not None and any(one.temperature_K is None or element not in one.ions for one in found):
+        if element is not None and any(one.temperature_K is None for one in found):
             raise
         log.warning("no activation energy: %s", error)
         return None

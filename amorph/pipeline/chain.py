@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,17 +66,6 @@ class Chain:
                 ) from None
         if stage.structure.exists():
             self.last = stage
-
-    def expect(self, names: Sequence[str]) -> None:
-        """Refuse stages to come where one has a folder of another number, from a study with more stages or fewer."""
-        for number, name in enumerate(names, start=self.number + 1):
-            for folder in sorted((self.run.path / self.folder).glob(f"[0-9]*_{name}")):
-                before = folder.name.removesuffix(f"_{name}")
-                if before.isdecimal() and int(before) != number:
-                    raise ValueError(
-                        f"{folder} is stage {before} of another study, and here {name} is stage {number}: two of it "
-                        "would stand side by side; move that folder and those after it away, or take another --dir"
-                    )
 
     def branch(self, folder: str) -> "Chain":
         """Start a row of stages of its own from where this one stands."""

@@ -1,5 +1,6 @@
 """A whole study in its run directory: every stage of every branch, and what they found side by side."""
 
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -26,11 +27,14 @@ from amorph.run import (
     Stage,
     StopRequest,
     Work,
+    begun,
     holds,
     holds_results,
     stop_on_signal,
     write_json,
 )
+
+_NUMBERED = re.compile(r"^[0-9]+_")
 
 
 def run_study(
@@ -72,6 +76,7 @@ def run_study(
     """
     stop = stop or StopRequest(max_hours=max_hours)
     _refuse_analyses_of_before(directory)
+    _refuse_other_numbers(study, directory)
     # Another study is refused without force where there are results, in words that need no trial.
     known = force or not holds_results(directory) or holds(directory, study.tables, tables_to_come(directory))
     new = known and not holds(directory, study.tables)
@@ -126,13 +131,9 @@ class _Course:
         What is set beside a glass is measured with the bond cutoffs of that glass.
         """
         shared = self.study["melt"]
-        records = [
-            record
-            for record in stages_of(self.study, part)
-            if record.control or not (control and record.part == "glass")
-        ]
-        chain.expect([record.name for record in records])
-        for record in records:
+        for record in stages_of(self.study, part):
+            if control and record.part == "glass" and not record.control:
+                continue
             setting = replace(setting, calculator=self.calculators[record.potential or "calculator"])
             if record.name == "analysis" and beside is not None:
                 setting = replace(setting, cutoffs=_cutoffs(beside))
@@ -210,6 +211,40 @@ def _refuse_analyses_of_before(directory: Path) -> None:
             f"{', '.join(map(str, folders))}: done by an earlier version of amorph, which kept nothing to compare; "
             "remove these folders and run again to redo them, which takes a minute"
         )
+
+
+def _refuse_other_numbers(study: Study, directory: Path) -> None:
+    """Refuse folders of stages that this study has at another number: two analyses would stand side by side."""
+    found = [
+        f"{folder} (here {planned.name})"
+        for planned in (directory / name for name in _folders(study))
+        for folder in sorted(planned.parent.glob(f"[0-9]*_{planned.name.partition('_')[2]}"))
+        if _NUMBERED.sub("", folder.name) == _NUMBERED.sub("", planned.name)
+        and folder.name != planned.name
+        and begun(folder)
+    ]
+    if found:
+        raise ValueError(
+            f"{', '.join(found)}: of a study with fewer or more stages before them, and would stand beside those of "
+            "this one; move them and the folders after them away, or take another --dir"
+        )
+
+
+def _folders(study: Study) -> list[str]:
+    """Name the folder of every stage of a study."""
+    start, melt, glass, exchanged, host, reference = (
+        [record.name for record in stages_of(study, part)]
+        for part in ("start", "melt", "glass", "exchanged", "host", "reference")
+    )
+    replicas = study["run"]["replicas"]
+    shared = len(start + melt + glass)
+    control = [record.name for record in stages_of(study, "glass") if record.control]
+    rows = [("reference/", 0, reference), ("", 0, start + melt + glass), ("host/", shared, host)]
+    rows += [(f"replica_{n}/" if replicas > 1 else "", shared, exchanged) for n in range(replicas)]
+    if study["control"]["crystal"]:
+        before = len(start + control)
+        rows += [("crystal/", len(start), control + exchanged), ("crystal/host/", before, host)]
+    return [f"{row}{number}_{name}" for row, before, names in rows for number, name in enumerate(names, before + 1)]
 
 
 def _streams(seed: int, replica: int = 0) -> Callable[[str], np.random.Generator]:

@@ -19,6 +19,8 @@ from amorph.reading.sites import ion_of
 
 _NAMING: Final = ("element", "typelabel")
 _WRAPPED: Final = {"x", "y", "z", "xs", "ys", "zs"}
+_PICOSECONDS: Final = {"metal": 1.0, "real": 1e-3}
+"""Unit of time of LAMMPS's styles of units [ps]."""
 _IMAGES: Final = ("ix", "iy", "iz")
 _LABELS: Final = re.compile(
     r"^[ \t]*Atom Type Labels[^\n]*\n((?:[ \t]*(?:#[^\n]*)?\n|[ \t]*\d+[ \t]+\S+[^\n]*\n)+)", re.M
@@ -45,6 +47,11 @@ def read_dump(path: Path, index: str, elements: Sequence[str] | None) -> list[At
     """
     with path.open(encoding="utf-8", errors="replace") as file:
         frames = [_dumped(frame, elements) for frame in chosen(frames_of(file, _take), index)]
+    units = {frame.info.pop("units", None) for frame in frames} - {None}  # a dump says them once, at its beginning
+    if len(units) == 1 and (picoseconds := _PICOSECONDS.get(units.pop())) is not None:
+        for frame in frames:
+            if "time" in frame.info:
+                frame.info["time_ps"] = picoseconds * frame.info["time"]
     if not any(frame.info.get("crossed", True) for frame in frames):
         for frame in frames:  # nobody counted: whoever writes wrapped atoms may write 0 0 0 behind them
             frame.arrays.pop("unwrapped_positions", None)
@@ -99,8 +106,9 @@ def _dumped(frame: list[str], elements: Sequence[str] | None) -> Atoms:
         states = {name: state for name, (_, state) in ions.items()}
         columns = ["element" if k == naming else column for k, column in enumerate(columns)]
     atoms = _placed(frame[:begin], columns, rows)
-    if (at := next((k for k in range(begin) if frame[k].split() == ["ITEM:", "TIME"]), None)) is not None:
-        atoms.info["time"] = float(frame[at + 1])
+    for item, made in (("TIME", float), ("UNITS", str.strip)):
+        if (at := next((k for k in range(begin) if frame[k].split() == ["ITEM:", item]), None)) is not None:
+            atoms.info[item.lower()] = made(frame[at + 1])
     if elements is not None:
         return _typed(atoms, elements)
     if states and None not in states.values():

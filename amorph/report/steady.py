@@ -33,7 +33,8 @@ def timed(frames: list[Atoms], interval_ps: float | None = None, skip_ps: float 
     frames = _after(frames, skip_ps, interval_ps)
     clock = next((clock for clock in _CLOCKS if _tells(frames, clock)), None)
     if interval_ps is None and clock != "time_ps":
-        raise ValueError("the frames do not say when they were; give --frame-interval-ps")
+        said = "do not say when they were" if clock is None else f"say when they were in {_CLOCKS[clock]}, not in ps"
+        raise ValueError(f"the frames {said}; give --frame-interval-ps")
     if clock is not None:
         frames, usual = _equally_apart(frames, clock)
         if clock == "time_ps":

@@ -268,3 +268,41 @@ def test_a_temperature_without_diffusion_loses_the_line_and_nothing_else(amorph,
     assert "no activation energy: Li is seen to diffuse at 1 temperature" in told.err
     assert (tmp_path / "curves" / "displacements.csv").exists()
     assert amorph("diffusion", files[1], "still.extxyz", "--element", "Na").status == 2
+
+
+@pytest.mark.parametrize(("units", "unit_ps"), [("metal", 1.0), ("real", 1e-3), ("lj", None)])
+def test_the_times_of_a_dump_that_says_its_units_are_taken(amorph, tmp_path, units, unit_ps):
+    times = [0.1 * k / (unit_ps or 1.0) for k in range(80)]
+    text = f"ITEM: UNITS\n{units}\n" + dump_of(frames_of(0.1, 900, 3), EVEN, times)
+    (tmp_path / "walk.lammpstrj").write_text(text)
+    called = amorph("diffusion", "walk.lammpstrj", "--json")
+    if unit_ps is None:
+        assert called.status == 2
+        assert "say when they were in units of time, not in ps" in called.err
+    else:
+        assert json.loads(called.out)["frame_interval_ps"] == pytest.approx(0.1)
+        refused = amorph("diffusion", "walk.lammpstrj", "--frame-interval-ps", 0.5)
+        assert refused.status == 2
+        assert "the file says 0.1 ps" in refused.err
+
+
+def test_an_element_that_is_not_there_is_refused_of_one_file_too(amorph, files):
+    refused = amorph("diffusion", files[0], "--element", "Na")
+    assert refused.status == 2
+    assert "element = 'Na' is not there; the elements are Li, O" in refused.err
+
+
+def test_a_temperature_that_contradicts_the_file_and_charges_without_one_are_told(amorph, files, tmp_path):
+    called = amorph("diffusion", files[0], "--temperature-k", 1000, "--json")
+    assert json.loads(called.out)["temperature_K"] == 1000.0
+    assert "1000 K is given and counts, where the file says 700 K" in called.err
+    (tmp_path / "walk.lammpstrj").write_text(dump_of(frames_of(0.1, 900, 3), EVEN))
+    bare = amorph("diffusion", "walk.lammpstrj", "--frame-interval-ps", 0.1, "--charges", "Li=1")
+    assert bare.status == 0
+    assert "give --temperature-k" in bare.err
+
+
+def test_charges_together_are_printed_below_those_of_each_element(amorph, files):
+    assert "all charges together" not in amorph("diffusion", files[1], "--charges", "Li=1").out
+    neutral = amorph("diffusion", files[1], "--charges", "Li=1", "O=-1").out
+    assert "conductivity of all charges together" in neutral

@@ -8,6 +8,7 @@ from toys import Told
 from amorph.analysis.crystallinity import Crystallinity
 from amorph.figures import Row, restored
 from amorph.pipeline import Chain, resolve, summarize
+from amorph.pipeline.analyses import SiteEnergy
 from amorph.pipeline.results import Analysed, Quench, References, Relaxation
 from amorph.pipeline.summary import Branches
 from amorph.run import Finished
@@ -225,3 +226,9 @@ def test_the_volumes_of_the_model_are_always_told(ratios, off):
 
 def test_without_reference_crystals_there_is_no_note():
     assert summary().notes == []
+
+
+@pytest.mark.parametrize("convention", ["half", "full"])
+def test_barriers_say_what_they_are_of(convention):
+    found = SiteEnergy("Mg2+", convention, "formal", -3.0, {"1D": 1.0, "3D": 2.0}, {"1D": 0.9})
+    assert Row("BVSE barriers are of", f"rigid framework, {convention} Morse") in found.rows()

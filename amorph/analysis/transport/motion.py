@@ -1,6 +1,6 @@
 """How fast the ions of one trajectory move: alone, and together."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -24,6 +24,8 @@ S_PER_CM_PER_A2_PS: Final = units._e * 1e10 * 1e12 / 100.0
 JUMP_A: Final = 3.0
 """A jump between sites [Å], for what a trajectory without one says: sites of Li, Na and Mg in oxides lie 2.5 to 3.5 Å
 apart."""
+_NEUTRAL: Final = 1e-6
+"""Share of their sizes to which charges of all atoms add up to 0."""
 VAN_HOVE_LAGS: Final = 5
 VAN_HOVE_BINS: Final = 120
 VAN_HOVE_WINDOWS: Final = 200_000
@@ -155,7 +157,8 @@ def diffusion(
     Raises
     ------
     ValueError
-        Fewer than 32 frames; frames that :func:`unwrapped_paths` refuses; charges of an element that is not there.
+        Fewer than 32 frames; frames that :func:`unwrapped_paths` refuses; charges of an element that is not there, or
+        of all elements that do not add up to 0.
 
     Notes
     -----
@@ -167,7 +170,8 @@ def diffusion(
     conductivity is that of the displacement of all ions of the element together,
     :math:`\sigma = N z^2 e^2 D_c / (V k_B T)` with
     :math:`D_c = \lim \langle |\sum_i \Delta r_i|^2 \rangle / (6 N t)`; Haven's ratio is :math:`D / D_c`. Of several
-    elements with charges it is also given for all together, from :math:`\sum_i z_i \Delta r_i`.
+    elements with charges it is also given for all together, from :math:`\sum_i z_i \Delta r_i`. Sums are seen from the
+    center of mass of the atoms without a charge; of an element without one, from that of all others.
     """
     return motion(unwrapped_paths(frames), frame_interval_ps, temperature_K, charges, progress)
 
@@ -187,26 +191,34 @@ def motion(
     elements = list(dict.fromkeys(paths.symbols))
     if unknown := [element for element in charges if element not in elements]:
         raise ValueError(f"charges names {unknown[0]}, which is not there; the elements are {', '.join(elements)}")
+    charged = {element: charge for element, charge in charges.items() if charge}
+    host = [element for element in elements if element not in charged]
+    total = sum(charged.get(symbol, 0.0) for symbol in paths.symbols)
+    if not host and abs(total) > _NEUTRAL * sum(abs(charged[symbol]) for symbol in paths.symbols):
+        raise ValueError(
+            f"charges of all elements add up to {total:+g} e, and what they conduct would depend on where it is seen "
+            "from; give charges that add up to 0, or leave out those of the host"
+        )
     ions = {}
     with task_of(progress)("displacements", len(elements)) as update:
         for number, element in enumerate(elements):
-            ions[element] = _tracer(paths, element, interval_ps, temperature_K, charges.get(element))
+            seen_from = host if element in charged else [other for other in elements if other != element]
+            ions[element] = _tracer(paths, element, seen_from, interval_ps, temperature_K, charges.get(element))
             update(number + 1, element)
-    moving = any(ions[element].diffusivity_cm2_s is not None for element, charge in charges.items() if charge)
-    joint, interval = _together(paths, interval_ps, temperature_K, charges) if moving else (None, None)
+    moving = any(ions[element].diffusivity_cm2_s is not None for element in charged)
+    joint, interval = _together(paths, charged, host, interval_ps, temperature_K) if moving else (None, None)
     duration = (paths.frames - 1) * interval_ps
     return Diffusion(ions, temperature_K, interval_ps, duration, paths.volume_A3, joint, interval)
 
 
 def _together(
-    paths: Paths, interval_ps: float, temperature_K: float | None, charges: Mapping[str, float]
+    paths: Paths, charged: Mapping[str, float], host: Sequence[str], interval_ps: float, temperature_K: float | None
 ) -> tuple[float | None, tuple[float, float] | None]:
     """Give the conductivity by all charged elements and its interval [S/cm]."""
-    charged = {element: charge for element, charge in charges.items() if charge}
     if temperature_K is None or len(charged) < 2:
         return None, None
     lags = lags_of(paths.frames)
-    line = fit_line(moments(paths.whole_of(charged), lags)[0], lags, paths.frames, 3)
+    line = fit_line(moments(paths.whole_of(charged, host), lags)[0], lags, paths.frames, 3)
     if not line.diffusive:
         return None, None
     unit = _conductivity(paths, temperature_K) / (6.0 * interval_ps)
@@ -219,14 +231,19 @@ def _conductivity(paths: Paths, temperature_K: float) -> float:
 
 
 def _tracer(
-    paths: Paths, element: str, interval_ps: float, temperature_K: float | None, charge: float | None
+    paths: Paths,
+    element: str,
+    host: Sequence[str],
+    interval_ps: float,
+    temperature_K: float | None,
+    charge: float | None,
 ) -> Tracer:
     own = paths.of(element)
     count, frames = len(own), paths.frames
     lags = lags_of(frames)
     second, fourth = moments(own, lags)
     line = fit_line(second, lags, frames, 3)
-    collective = moments(paths.whole_of({element: 1.0}) / np.sqrt(count), lags)[0]
+    collective = moments(paths.whole_of({element: 1.0}, host) / np.sqrt(count), lags)[0]
     joint = fit_line(collective, lags, frames, 3)
     unit = CM2_S_PER_A2_PS / (6.0 * interval_ps)
     factor = None  # from a diffusion coefficient to a conductivity

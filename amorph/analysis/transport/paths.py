@@ -1,6 +1,6 @@
 """The paths of the atoms of a trajectory: followed across the faces of the cell, the drift of the whole taken off."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,16 +40,15 @@ class Paths:
         """Number of frames."""
         return sum(block.shape[2] for block in self.blocks)
 
-    def whole_of(self, weights: Mapping[str, float]) -> Floats:
+    def whole_of(self, weights: Mapping[str, float], host: Collection[str]) -> Floats:
         """Give the (1, 3, frames) sum of the paths of some elements' atoms, each times the weight of its element.
 
-        It is seen from the center of mass of the other atoms, which moves by −Σ m_i r_i/M seen from that of the cell,
-        with the mass M of the others; where there are none, from that of the cell.
+        It is seen from the center of mass of the atoms of other elements, the host; without one, from that of the cell.
         """
-        own = np.isin(self.symbols, list(weights))
-        others = float(self.masses_u[~own].sum())
-        shift = sum(weights[symbol] for symbol in self.symbols if symbol in weights) / others if others else 0.0
-        share = np.array([weights.get(symbol, 0.0) for symbol in self.symbols]) + shift * self.masses_u * own
+        share = np.array([weights.get(symbol, 0.0) for symbol in self.symbols])
+        if host:
+            masses = self.masses_u * np.isin(self.symbols, list(host))
+            share -= share.sum() * masses / masses.sum()
         return np.concatenate([np.einsum("a,axf->xf", share, block)[None] for block in self.blocks], axis=2)
 
     def of(self, element: str) -> Floats:

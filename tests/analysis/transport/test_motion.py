@@ -170,7 +170,7 @@ def test_the_sum_of_the_ions_is_seen_from_the_other_atoms():
     host = bulk("LiCl", "rocksalt", a=20.0, cubic=True)
     lithium = host.symbols == "Li"
     moved = np.cumsum(rng.normal(size=(40, len(host), 3)), axis=0) * lithium[None, :, None]
-    whole = unwrapped_paths(wrapped(host, moved)).whole_of({"Li": 1.0})
+    whole = unwrapped_paths(wrapped(host, moved)).whole_of({"Li": 1.0}, ["Cl"])
     np.testing.assert_allclose(whole[0].T, (moved - moved[0]).sum(axis=1), atol=1e-9)
     alone = diffusion(wrapped(host[lithium], moved[:, lithium]), frame_interval_ps=0.1).ions["Li"]
     assert (alone.collective_cm2_s, alone.haven_ratio) == (None, None)
@@ -183,13 +183,13 @@ def test_charges_together_are_seen_from_the_atoms_without():
     moved = np.zeros((300, 10, 3))
     moved[:, :8] = np.cumsum(rng.normal(size=(300, 8, 3)), axis=0)
     frames = wrapped(host, moved)
-    whole = unwrapped_paths(frames).whole_of({"Na": 1.0, "Cl": -2.0})
+    whole = unwrapped_paths(frames).whole_of({"Na": 1.0, "Cl": -2.0}, ["Li", "I"])
     charges = np.select([host.symbols == "Na", host.symbols == "Cl"], [1.0, -2.0])
     np.testing.assert_allclose(whole[0].T, np.einsum("a,fax->fx", charges, moved - moved[0]), atol=1e-9)
     pairs = moved.copy()
     pairs[:, host.symbols == "Cl"] = pairs[:, host.symbols == "Na"]
     paths = unwrapped_paths(wrapped(host, pairs))
-    np.testing.assert_allclose(paths.whole_of({"Na": 1.0, "Cl": -1.0}), 0.0, atol=1e-9)
+    np.testing.assert_allclose(paths.whole_of({"Na": 1.0, "Cl": -1.0}, []), 0.0, atol=1e-9)
 
 
 def salt(moved_like, rng, *, frames=4000, step=0.3):
@@ -216,6 +216,25 @@ def test_charges_together_conduct_with_what_they_do_to_each_other(chlorine, move
     assert low < square * alone < high
     for other in {1.0, 5.0, 9.0} - {square}:
         assert not low < other * alone < high, other
+
+
+def test_charges_of_every_atom_are_neutral_or_refused():
+    frames = salt(lambda na: na, np.random.default_rng(12), frames=400)
+    about = {"frame_interval_ps": 0.1, "temperature_K": 700.0}
+    diffusion(frames, charges={"Na": 1.0, "Cl": 1.0, "I": -64.0}, **about)
+    with pytest.raises(ValueError, match=r"add up to \+63 e"):
+        diffusion(frames, charges={"Na": 1.0, "Cl": 1.0, "I": -1.0}, **about)
+
+
+def test_what_an_ion_conducts_is_seen_from_the_atoms_without_a_charge():
+    """Beside a heavier ion that moves too, its own sum is that of the laboratory, where the host rests."""
+    rng = np.random.default_rng(14)
+    host = bulk("NaCl", "rocksalt", a=20.0, cubic=True) + Atoms("I", positions=[[5, 5, 5]])
+    moved = np.cumsum(rng.normal(size=(400, 9, 3)), axis=0) * ~(host.symbols == "I")[None, :, None]
+    frames = wrapped(host, moved)
+    whole = (moved - moved[0])[:, host.symbols == "Na"].sum(axis=1)
+    found = diffusion(frames, frame_interval_ps=0.1, charges={"Na": 1.0, "Cl": -2.0}).ions["Na"]
+    np.testing.assert_allclose(found.curves["collective_A2"][0], (np.diff(whole, axis=0) ** 2).sum(axis=1).mean() / 4)
 
 
 def test_pairs_of_opposite_charges_and_ions_at_rest_conduct_nothing():
