@@ -1,11 +1,11 @@
 """The verb of connectivity: percolation."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator
 from cyclopts import Parameter
 
 from amorph.analysis.bvs import bvs_map
@@ -98,7 +98,7 @@ def percolation(
     if how and not refine:
         raise ValueError(f"{_flag(how)} belongs to the potential that relaxes a path; give --refine, or leave it out")
     progress = None if quiet else Progress(visible=True).task
-    calculator = make_calculator(**arguments_of(make_calculator, how)) if refine else None
+    refiner = _refiner(how, progress) if refine else None
     field, atoms = _field(file, ion, quantity, parameters, progress)
     if side is None:
         side = "above" if field.kind == "distance" else "below"
@@ -109,9 +109,7 @@ def percolation(
         way = migration_path(field, start=origin, end=target, dimension=dimension or 1, side=side)
     if way is not None and path is not None:
         write_path(path, way, atoms)
-    refined, model = None, ""
-    if calculator is not None and way is not None:
-        refined, model = _refined(way, atoms, calculator, how, progress), calculator_name(calculator)
+    refined, model = (None, "") if refiner is None or way is None else refiner(way, atoms)
     if json:
         parts: Any = {"regions": (regions, {}), "path": (way, {"file": path}), "refined": (refined, {"model": model})}
         made = {name: part.figures() | also for name, (part, also) in parts.items() if part is not None}
@@ -136,13 +134,13 @@ def _check_asked(wanted: bool, origin: Site, target: Site, dimension: int | None
         raise ValueError("--from and --to lead from site to site, --dimension across the cell; give one of them")
 
 
-def _refined(
-    way: MigrationPath, atoms: Atoms, calculator: BaseCalculator, how: dict[str, Any], progress: Task | None
-) -> RefinedPath:
-    """Relax a path by the potential that is asked for."""
+def _refiner(how: dict[str, Any], progress: Task | None) -> Callable[[MigrationPath, Atoms], tuple[RefinedPath, str]]:
+    """Make the potential that is asked for; what it gives relaxes a path by it, and names it."""
+    calculator = make_calculator(**arguments_of(make_calculator, how))
     band = parse(refine_path, arguments_of(refine_path, how))
     ends = partial(relax, calculator=calculator, fmax=band["fmax"], max_steps=band["max_steps"])
-    return refine_path(way, atoms, calculator, ends, **band, progress=progress)
+    name = calculator_name(calculator)
+    return lambda way, atoms: (refine_path(way, atoms, calculator, ends, **band, progress=progress), name)
 
 
 def _split(parameters: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -141,9 +141,9 @@ def keys_of_study(study: Mapping[str, Any], provenance: Mapping[str, Any], *, an
     """Find what a study rests on, whose structures were analysed or only melted."""
     ensembles = {
         segment["ensemble"]
-        for table in DYNAMICS
-        if "engine" not in study.get(table, {})  # LAMMPS has a thermostat of its own
-        for segment in study.get(table, {"schedule": {"segments": ()}})["schedule"]["segments"]
+        for table in (study.get(name) for name in DYNAMICS)
+        if table and "engine" not in table  # LAMMPS has a thermostat of its own
+        for segment in table["schedule"]["segments"]
     }
     used = {
         "kawaguchi2025": True,
