@@ -63,8 +63,8 @@ def coverage(walks: int, kinisi_walks: int, frames: int, seed: int) -> None:
     for kind in KINDS:
         rng = np.random.default_rng(seed)
         lags = lags_of(frames)
-        ours, plain, theirs, ours_beside, wider = [], [], [], [], []
-        widths = []
+        ours, plain, widths = [], [], []
+        theirs, ours_beside, wider = [], [], []
         for number in range(walks):
             axes = 1 + number % 3
             ions = int(rng.integers(20, 201))
