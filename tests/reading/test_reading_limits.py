@@ -254,7 +254,7 @@ def test_a_frame_counts_no_more_atoms_than_the_file_has_lines(tmp_path):
         read_trajectory(path)
 
 
-COUNTED = {"cube": "8 ", "cfg": "Number of particles = 8", "xsf": "8 1\n"}
+COUNTED = {"cube": "\n    8 ", "cfg": "Number of particles = 8", "xsf": "8 1\n"}
 
 
 @pytest.mark.parametrize("number", ["1000000000000", "-1000000000000", "900"])
