@@ -11,7 +11,7 @@ import re
 import textwrap
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, is_dataclass
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -124,8 +124,14 @@ def model_of(function: Callable[..., Any]) -> type[BaseModel]:
     return create_model(function.__name__, __config__=_CONFIG, **fields)
 
 
-def parse(function: Callable[..., Any], values: dict[str, Any], *, table: str | None = None) -> dict[str, Any]:
-    """Check values against a stage's signature and return them whole, defaults filled in.
+def parse(
+    function: Callable[..., Any],
+    values: dict[str, Any],
+    *,
+    table: str | None = None,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Check values against a stage's signature and return them whole, defaults filled in: `defaults` before its own.
 
     Raises
     ------
@@ -134,9 +140,9 @@ def parse(function: Callable[..., Any], values: dict[str, Any], *, table: str | 
     """
     model = model_of(function)
     try:
-        parsed = model(**values)
+        parsed = model(**{**defaults, **values})
     except ValidationError as error:
-        raise ValueError(_one_line(error, model, table)) from None
+        raise ValueError(_one_line(error, model, table, defaults)) from None
     return {name: getattr(parsed, name) for name in model.model_fields}
 
 
@@ -320,7 +326,7 @@ def _instance(kind: type[Any], value: Any, validate: Callable[[Any], BaseModel])
     return value if isinstance(value, kind) else kind(**dict(validate(value)))
 
 
-def _one_line(error: ValidationError, model: type[BaseModel], table: str | None) -> str:
+def _one_line(error: ValidationError, model: type[BaseModel], table: str | None, defaults: Mapping[str, Any]) -> str:
     where = f" in [{table}]" if table else ""
     # A union reports one error per member; the last error of the deepest location says most.
     entries = error.errors(include_url=False)
@@ -339,8 +345,8 @@ def _one_line(error: ValidationError, model: type[BaseModel], table: str | None)
         return nested
     rules = dict.fromkeys(_rule(entry) for entry in error.errors(include_url=False) if str(entry["loc"][0]) == name)
     unit = _field_unit(field)
-    stated = field is not None and not field.is_required() and field.default is not None
-    remedy = f" (default {field.default!r})" if field is not None and stated else ""
+    default = defaults.get(name, None if field is None or field.is_required() else field.default)
+    remedy = "" if default is None or location.partition(".")[2] else f" (default {default!r})"
     return f"{location} = {first['input']!r}{f' {unit}' if unit else ''}{where} {' or '.join(rules)}{remedy}"
 
 
@@ -379,7 +385,12 @@ def _is_path(part: int | str) -> bool:
     )
 
 
-_PLAIN_RULES = {"path_type": "must be a path", "model_type": "must be a table of its keys"}
+_PLAIN_RULES = {
+    "path_type": "must be a path",
+    "model_type": "must be a table of its keys",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a table",
+}
 """Rules for errors that pydantic describes by the names of Python's types."""
 
 

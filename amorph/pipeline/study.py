@@ -274,7 +274,8 @@ def resolve(content: Mapping[str, Any]) -> Study:
             raise ValueError(f"unknown key '{min(unknown)}' in [{name}]; the run directory decides it")
         if absent := set(table.needs) - set(values):
             raise ValueError(f"'{min(absent)}' is missing in [{name}]; give it a value")
-        whole = parse(table.function, {**table.defaults, **values, **table.fixed}, table=name)
+        defaults = {**table.defaults, **dict.fromkeys(table.needs)}
+        whole = parse(table.function, {**values, **table.fixed}, table=name, defaults=defaults)
         if table.function is melt_quench:
             whole["schedule"] = _schedule(name, whole)
         tables[name] = {key: value for key, value in whole.items() if key not in table.fixed}
