@@ -4,18 +4,20 @@ from pathlib import Path
 
 collect_ignore = ["conftest.py"]  # it has no doctests, and its name is not its own
 
-LONGEST = [
-    "test_faults.py",
-    "ensemble/test_local.py",
-    "pipeline/test_pipeline.py",
-    "ensemble/test_together.py",
-    "ensemble/test_shared_melt.py",
+FIRST = [
+    "ensemble/test_local.py",  # compiles the kernels of the analyses, while the other worker compiles the engine's
     "chgnet/test_accuracy.py",
     "chgnet/test_calculator.py",
+    "analysis/scattering/test_powder.py",
+    "test_faults.py",
+    "pipeline/test_pipeline.py",
+    "pipeline/test_anneal.py",
+    "ensemble/test_shared_melt.py",
+    "ensemble/test_together.py",
 ]
 
 
 def pytest_collection_modifyitems(items):
-    """The longest files come first: one that began last would keep a single core at work."""
-    longest = {Path(__file__).parent / name for name in LONGEST}
-    items.sort(key=lambda item: item.path not in longest)
+    """The longest files come first, in this order: one that began last would keep a single core at work."""
+    order = {Path(__file__).parent / name: number for number, name in enumerate(FIRST)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
