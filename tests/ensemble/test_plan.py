@@ -95,8 +95,12 @@ except ValueError as error:
 """Prepares an ensemble, and waits for a line at a function."""
 
 
-@pytest.mark.parametrize("place", ["rehearse_points", "write_atomically"])  # before the lock is taken, and under it
-@pytest.mark.parametrize("value", ["0.15", "0.16"])
+@pytest.mark.parametrize(("value", "place"), [
+    ("0.16", "rehearse_points"),  # before the lock is taken
+    ("0.15", "write_atomically"),  # and under it
+    pytest.param("0.15", "rehearse_points", marks=pytest.mark.slow),
+    pytest.param("0.16", "write_atomically", marks=pytest.mark.slow),
+])  # fmt: skip
 def test_two_processes_that_prepare_at_once_leave_the_ensemble_of_one(folder, place, value):
     path, directory = folder / "ensemble.toml", folder / "all"
     (folder / "other.toml").write_text(path.read_text().replace("0.15", value))

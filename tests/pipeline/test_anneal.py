@@ -66,6 +66,7 @@ def test_it_is_not_put_before_what_was_made_without_it(tmp_path):
 HOT = ANNEAL.replace("start_K = 900, end_K = 500, duration_ps = 0.1", "start_K = 9000, end_K = 9000, duration_ps = 0.4")
 
 
+@pytest.mark.slow
 def test_a_crystal_that_melts_in_it_is_a_failed_check(tmp_path):
     study = (BRIEF + HOT).replace("supercell = [2, 2, 2]", "supercell = [2, 2, 4]").replace('"NPT"', '"NVT"')
     with Runs() as runs:

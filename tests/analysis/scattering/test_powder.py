@@ -219,7 +219,9 @@ def magnesia():
     return halo, lines, counted
 
 
-@pytest.mark.parametrize("width", [0.16, 0.2, 0.22, 0.25, 0.3, 0.8])
+@pytest.mark.parametrize(
+    "width", [0.2, 0.25, 0.8, *(pytest.param(w, marks=pytest.mark.slow) for w in (0.16, 0.22, 0.3))]
+)
 def test_the_width_of_the_lines_does_not_move_the_share(magnesia, caplog, width):
     """Computed with 0.20°, lines of 0.25° made 0.46 of a share of 0.30, those of 0.30° 0.57."""
     halo, lines, counted = magnesia
