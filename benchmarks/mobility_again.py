@@ -1,7 +1,9 @@
 """What moved in the dynamics of a run, measured again by the rules of today: the tables of docs/validation.md.
 
 Run ``python benchmarks/mobility_again.py RUN -o FILE.json``; a run that was stopped has what it finished. A FILE.json
-that it wrote is printed by ``python benchmarks/mobility_again.py FILE.json``.
+that it wrote is printed by ``python benchmarks/mobility_again.py FILE.json``. Several of either are one table. RUN may
+be a directory of ``amorph melt-quench`` too, whose schedule ends with a segment ``measure``; then it is told of what
+it is, and which ion moves: ``--of "crystal before it" --ion Li+``.
 """
 
 import argparse
@@ -11,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 
 from amorph.analysis.transport.activation import fit_arrhenius
 from amorph.pipeline.mobility import MEASURED, found_in
-from amorph.pipeline.recording import read_thermo
+from amorph.pipeline.recording import read_thermo, sampled_frames
 from amorph.run import read_json, read_structure
 
 PARTS = {"glass": ".", "crystal": "crystal", "glass before the exchange": "host", "crystal before it": "crystal/host"}
@@ -35,24 +38,36 @@ def measured(run: Path) -> Iterator[dict[str, Any]]:
         folder = run / name
         stages = folder.glob("*_diffusion_*K*/stage.json")
         for stage in sorted(stages, key=lambda path: int(path.parent.name.split("_")[0])):
-            made, found = read_json(stage)["parameters"], read_json(stage.parent / "mobility.json")
-            atoms = read_structure(beginning(folder))
-            again = found_in(
+            found = read_json(stage.parent / "mobility.json")
+            yield again(
                 stage.parent,
-                atoms,
-                made["ion"],
+                part,
+                read_json(stage)["parameters"]["ion"],
+                read_structure(beginning(folder)),
                 found["temperature_K"],
-                made["sample_every"],
-                made["schedule"]["timestep_fs"],
                 model=found["model"],
                 melted=found["crystallinity"]["melted"],
-                mobile=set(atoms.symbols) - set(found["host_displaced"]),
+                mobile=set(found["details"]) - set(found["host_displaced"]),
                 seed=found["seed"],
             )
-            pressures = [
-                row.pressure_GPa for row in read_thermo(stage.parent / "thermo.csv") if row.segment == MEASURED
-            ]
-            yield {"of": part, "pressure_GPa": float(np.mean(pressures))} | again.figures()
+
+
+def alone(run: Path, part: str, ion: str) -> dict[str, Any]:
+    """Give what dynamics by ``amorph melt-quench`` found, of which alone nobody knows whether it melted before."""
+    folder = run / "1_melt_quench"
+    stage = read_json(folder / "stage.json")
+    first = next(sampled_frames(folder / "trajectory.extxyz"))
+    kelvin = stage["parameters"]["schedule"]["segments"][-1]["end_K"]
+    return again(folder, part, ion, first, kelvin, model=stage["figures"]["model"], melted="glass" in part)
+
+
+def again(folder: Path, part: str, ion: str, atoms: Atoms, kelvin: float, **how: Any) -> dict[str, Any]:
+    """Measure the dynamics that a folder holds by the rules of today."""
+    made = read_json(folder / "stage.json")["parameters"]
+    every, step_fs = made["sample_every"], made["schedule"]["timestep_fs"]
+    pressures = [row.pressure_GPa for row in read_thermo(folder / "thermo.csv") if row.segment == MEASURED]
+    found = found_in(folder, atoms, ion, kelvin, every, step_fs, **how)
+    return {"of": part, "pressure_GPa": float(np.mean(pressures))} | found.figures()
 
 
 def interval(found: dict[str, Any]) -> str:
@@ -80,10 +95,16 @@ def line(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Print a line for each temperature."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, metavar="RUN|FILE.json")
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN|FILE.json")
     parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--of", help="what the one RUN of amorph melt-quench is of")
+    parser.add_argument("--ion", help="which ion moves in it")
     given = parser.parse_args()
-    rows = list(measured(given.run)) if given.run.is_dir() else json.loads(given.run.read_text())
+    if given.of:
+        rows = [alone(given.runs[0], given.of, given.ion)]
+    else:
+        rows = [row for run in given.runs for row in (measured(run) if run.is_dir() else json.loads(run.read_text()))]
+    rows.sort(key=lambda row: list(PARTS).index(row["of"]))
     print(
         f"{'of':<27}{'K':>5}{'GPa':>5}  {'ion':<4}{'D [1e-5 cm²/s]':<26}{'MSD [Å²]':>9}{'change [meV]':>13}  left [%]"
     )
