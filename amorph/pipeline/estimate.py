@@ -18,7 +18,7 @@ from amorph.calculators import CHGNET, calculator_name, evaluate, make_calculato
 from amorph.figures import Result, plain
 from amorph.machine.memory import available_memory
 from amorph.meltquench import named
-from amorph.pipeline.order import Record, stages_of
+from amorph.pipeline.order import Record, rows_of
 from amorph.pipeline.study import Study
 from amorph.rocksalt import Built, build
 from amorph.substitution import substitute
@@ -147,10 +147,12 @@ def estimate(study: Study, *, time_factory: bool = False) -> Estimate:
     costs = {"calculator": measure(study["calculator"])}
     same = study["final_calculator"] == study["calculator"]
     costs["final_calculator"] = costs["calculator"] if same else measure(study["final_calculator"])
+    elsewhere = {"reference"} | ({"start"} if study["melt"] else set())  # a shared melt did its start
     planned = [
-        _planned(f"{folder}{record.name}", record, study, exchanged if record.part == "exchanged" else host, costs)
-        for folder, record in _records(study)
-        if record.potential is not None
+        _planned(f"{row.folder}{record.name}", record, study, exchanged if record.part == "exchanged" else host, costs)
+        for row in rows_of(study)
+        for record in row.records
+        if record.potential is not None and record.part not in elsewhere
     ]
     bvs = study["bvs"]
     points = np.prod(resolve_points(exchanged.cell.array, bvs["grid"], bvs["spacing"]), dtype=float)
@@ -186,21 +188,6 @@ def known_not_to_melt(study: Study, built: Built) -> tuple[str, ...]:
         and hottest <= row.temperature_K
         and duration_ps <= row.duration_ps
     )
-
-
-def _records(study: Study) -> list[tuple[str, Record]]:
-    """Give every stage of the cell's branches with the name of its folder; a shared melt did the first ones."""
-    replicas = study["run"]["replicas"]
-    found = [("", record) for record in stages_of(study, *(() if study["melt"] else ("start",)), "melt", "glass")]
-    for n in range(replicas):
-        folder = f"replica_{n}/" if replicas > 1 else ""
-        found += [(folder, record) for record in stages_of(study, "exchanged")]
-    if study["control"]["crystal"]:
-        both = stages_of(study, "glass", "exchanged")
-        found += [("crystal/", record) for record in both if record.control or record.part == "exchanged"]
-        found += [("crystal/host/", record) for record in stages_of(study, "host")]
-    found += [("host/", record) for record in stages_of(study, "host")]
-    return found
 
 
 def _planned(name: str, record: Record, study: Study, atoms: Atoms, costs: Mapping[str, _Cost]) -> PlannedStage:

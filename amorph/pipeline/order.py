@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from ase import Atoms
@@ -310,6 +310,30 @@ def stages_of(study: Study, *parts: Part) -> list[Record]:
     there: set[Part] = {"start", "melt"} if study["snapshots"] else whole
     records = [record for record in STAGES if record.part in there.intersection(parts) and record.wanted(study)]
     return [stage for record in records for stage in record.each(record, study)]
+
+
+class Row(NamedTuple):
+    """A row of stages in folders that are numbered on."""
+
+    folder: str
+    """Folder of the row in the run's directory: "", "reference/", "host/", "replica_0/", "crystal/" or below that."""
+    before: int
+    """Number of stages that stand before its first."""
+    records: list[Record]
+
+
+def rows_of(study: Study) -> list[Row]:
+    """Give every stage of a study, in rows, with the folders that they go to."""
+    start, glass = stages_of(study, "start"), stages_of(study, "start", "melt", "glass")
+    exchanged, host = stages_of(study, "exchanged"), stages_of(study, "host")
+    replicas = study["run"]["replicas"]
+    rows = [Row("reference/", 0, stages_of(study, "reference")), Row("", 0, glass)]
+    rows += [Row(f"replica_{n}/" if replicas > 1 else "", len(glass), exchanged) for n in range(replicas)]
+    if study["control"]["crystal"]:
+        control = [record for record in stages_of(study, "glass") if record.control]
+        rows.append(Row("crystal/", len(start), control + exchanged))
+        rows.append(Row("crystal/host/", len(start + control), host))
+    return [*rows, Row("host/", len(glass), host)]
 
 
 def tables_to_come(directory: Path) -> frozenset[str]:

@@ -14,7 +14,7 @@ from amorph.calculators import calculator_name, make_calculator
 from amorph.figures import Result
 from amorph.pipeline import analyses, shared_melt
 from amorph.pipeline.chain import Chain
-from amorph.pipeline.order import Part, Record, stages_of, tables_to_come
+from amorph.pipeline.order import Part, Record, rows_of, stages_of, tables_to_come
 from amorph.pipeline.provenance import provenance
 from amorph.pipeline.rehearsal import rehearse
 from amorph.pipeline.stages import Setting, WaitingForVasp
@@ -215,9 +215,14 @@ def _refuse_analyses_of_before(directory: Path) -> None:
 
 def _refuse_other_numbers(study: Study, directory: Path) -> None:
     """Refuse folders of stages that this study has at another number: two analyses would stand side by side."""
+    folders = [
+        directory / f"{row.folder}{number}_{record.name}"
+        for row in rows_of(study)
+        for number, record in enumerate(row.records, row.before + 1)
+    ]
     found = [
         f"{folder} (here {planned.name})"
-        for planned in (directory / name for name in _folders(study))
+        for planned in folders
         for folder in sorted(planned.parent.glob(f"[0-9]*_{planned.name.partition('_')[2]}"))
         if _NUMBERED.sub("", folder.name) == _NUMBERED.sub("", planned.name)
         and folder.name != planned.name
@@ -228,23 +233,6 @@ def _refuse_other_numbers(study: Study, directory: Path) -> None:
             f"{', '.join(found)}: of a study with fewer or more stages before them, and would stand beside those of "
             "this one; move them and the folders after them away, or take another --dir"
         )
-
-
-def _folders(study: Study) -> list[str]:
-    """Name the folder of every stage of a study."""
-    start, melt, glass, exchanged, host, reference = (
-        [record.name for record in stages_of(study, part)]
-        for part in ("start", "melt", "glass", "exchanged", "host", "reference")
-    )
-    replicas = study["run"]["replicas"]
-    shared = len(start + melt + glass)
-    control = [record.name for record in stages_of(study, "glass") if record.control]
-    rows = [("reference/", 0, reference), ("", 0, start + melt + glass), ("host/", shared, host)]
-    rows += [(f"replica_{n}/" if replicas > 1 else "", shared, exchanged) for n in range(replicas)]
-    if study["control"]["crystal"]:
-        before = len(start + control)
-        rows += [("crystal/", len(start), control + exchanged), ("crystal/host/", before, host)]
-    return [f"{row}{number}_{name}" for row, before, names in rows for number, name in enumerate(names, before + 1)]
 
 
 def _streams(seed: int, replica: int = 0) -> Callable[[str], np.random.Generator]:
