@@ -8,6 +8,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from amorph.cli.app import _one_line, _verb, make_app
@@ -138,10 +139,16 @@ def _run(tokens: Sequence[str], *, debug: bool) -> tuple[int, str]:
             return BAD_INPUT, str(error) or type(error).__name__
         known = isinstance(error, RuntimeError | OSError | MemoryError) and not isinstance(error, NotImplementedError)
         kind = "" if known and str(error) else f"{type(error).__name__}: " if str(error) else type(error).__name__
-        return FAILED, f"{kind}{error}{'' if known or debug else ' (--debug shows where)'}"
+        return FAILED, f"{kind}{error}{'' if known or debug else _place(error)}"
     finally:
         finish()
     return DONE, ""
+
+
+def _place(error: Exception) -> str:
+    """Say where an error arose that does not speak for itself: whose code it is, a calculator's or ours."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f" ({Path(last.filename).name}, line {last.lineno}; --debug shows the way there)"
 
 
 _BAD_INPUT = (ValueError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)

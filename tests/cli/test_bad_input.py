@@ -1,6 +1,7 @@
 """Bad input: one plain line that names the thing, exit status 2, and nothing written."""
 
 import os
+import re
 import zipfile
 
 import numpy as np
@@ -174,7 +175,7 @@ def test_a_folder_that_is_read_only_is_refused_before_the_work(amorph, folder, m
 def test_what_the_calculator_cannot_do_fails_before_anything_is_written(amorph, folder):
     before = contents(folder)
     called = amorph(*MELT_QUENCH.replace("lj:LennardJones", "emt:EMT").split(), "--schedule", "short")
-    assert called.err == "amorph: NotImplementedError: No EMT-potential for Mg (--debug shows where)\n"
+    assert re.fullmatch(r"amorph: NotImplementedError: No EMT-potential for Mg \(emt\.py, line \d+; .*\)\n", called.err)
     assert (called.status, called.out) == (1, "")
     assert contents(folder) == before
 
@@ -184,7 +185,8 @@ def test_an_error_in_the_middle_of_writing_leaves_the_old_file(amorph, folder, m
     before = contents(folder)
     monkeypatch.setattr(np.lib.format, "write_array", lambda file, *_, **__: file.write(b"half") and 1 / 0)
     called = amorph(*f"{BVS} --grid 9 9 9".split())
-    assert (called.status, called.err) == (1, "amorph: ZeroDivisionError: division by zero (--debug shows where)\n")
+    assert called.status == 1
+    assert called.err.startswith("amorph: ZeroDivisionError: division by zero (test_bad_input.py, line ")
     assert contents(folder) == before
     assert zipfile.is_zipfile(folder / "out.npz")
 
