@@ -104,7 +104,7 @@ def main() -> None:
         rows = [alone(given.runs[0], given.of, given.ion)]
     else:
         rows = [row for run in given.runs for row in (measured(run) if run.is_dir() else json.loads(run.read_text()))]
-    rows.sort(key=lambda row: list(PARTS).index(row["of"]))
+    rows.sort(key=lambda row: (list(PARTS).index(row["of"]), row["temperature_K"]))
     print(
         f"{'of':<27}{'K':>5}{'GPa':>5}  {'ion':<4}{'D [1e-5 cm²/s]':<26}{'MSD [Å²]':>9}{'change [meV]':>13}  left [%]"
     )
