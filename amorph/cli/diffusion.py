@@ -65,6 +65,8 @@ def diffusion(
     check_output(output, lambda path: writer_for(path, CHART_WRITERS, "figure"))
     if temperature_k is not None and len(temperature_k) != len(files):
         raise ValueError(f"{len(temperature_k)} temperatures for {len(files)} files; give one for each")
+    if twice := next((file for number, file in enumerate(files) if file in files[:number]), None):
+        raise ValueError(f"{twice} is given twice; give each trajectory once")
     if skip_ps < 0.0:
         raise ValueError(f"skip_ps = {skip_ps:g} must be at least 0")
     progress = None if quiet else Progress(visible=True).task

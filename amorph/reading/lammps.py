@@ -3,7 +3,6 @@
 import io
 import re
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +11,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from ase.io.lammpsdata import read_lammps_data
 from ase.io.lammpsrun import read_lammps_dump_text
+from numpy.typing import NDArray
 
 from amorph.reading.files import RefusedError, text_of
 from amorph.reading.frames import Lines, Unfinished, chosen, frames_of, word_of
@@ -20,8 +20,14 @@ from amorph.reading.sites import ion_of
 _NAMING: Final = ("element", "typelabel")
 _WRAPPED: Final = {"x", "y", "z", "xs", "ys", "zs"}
 _PICOSECONDS: Final = {"metal": 1.0, "real": 1e-3}
-"""Unit of time of LAMMPS's styles of units [ps]."""
+"""Unit of time of LAMMPS's styles of units whose lengths are Å [ps]."""
+_UNITS: Final = re.compile(r"\bunits\s*=\s*(\w+)")
+"""What ``write_data`` says of them in the first line."""
 _IMAGES: Final = ("ix", "iy", "iz")
+_SEVERAL: Final = 3
+"""Atoms that do not come back into the cell in one step by chance."""
+_MOST: Final = 0.9
+"""Share of the atoms that had left it from which they were set back."""
 _LABELS: Final = re.compile(
     r"^[ \t]*Atom Type Labels[^\n]*\n((?:[ \t]*(?:#[^\n]*)?\n|[ \t]*\d+[ \t]+\S+[^\n]*\n)+)", re.M
 )
@@ -48,17 +54,46 @@ def read_dump(path: Path, index: str, elements: Sequence[str] | None) -> list[At
     with path.open(encoding="utf-8", errors="replace") as file:
         frames = [_dumped(frame, elements) for frame in chosen(frames_of(file, _take), index)]
     units = {frame.info.pop("units", None) for frame in frames} - {None}  # a dump says them once, at its beginning
-    if len(units) == 1 and (picoseconds := _PICOSECONDS.get(units.pop())) is not None:
+    for style in units:
+        _check_units(style)
+    if len(units) == 1:
+        picoseconds = _PICOSECONDS[units.pop()]
         for frame in frames:
             if "time" in frame.info:
                 frame.info["time_ps"] = picoseconds * frame.info["time"]
     if not any(frame.info.get("crossed", True) for frame in frames):
         for frame in frames:  # nobody counted: whoever writes wrapped atoms may write 0 0 0 behind them
             frame.arrays.pop("unwrapped_positions", None)
-    for before, frame in pairwise(frames):  # all 0 again: set back, by a restart from data say
-        if before.info.get("crossed") and not frame.info.get("crossed", True):
-            frame.arrays.pop("unwrapped_positions")
+    _count_on(frames)
     return frames
+
+
+def _count_on(frames: Sequence[Atoms]) -> None:
+    """Go on counting where the crossings of the cell's faces were set back, as by a restart from a data file.
+
+    There the atoms that had crossed some are back by as many, but for a few that were on a face. One or two alone could
+    have come back by themselves, and were set back only where no atom is beyond the cell.
+    """
+    before: NDArray[np.float64] | None = None
+    lost: NDArray[np.float64] = np.zeros(3)
+    for frame in frames:
+        if "unwrapped_positions" not in frame.arrays:
+            return
+        places = frame.cell.scaled_positions(frame.arrays["unwrapped_positions"])
+        if before is not None and before.shape == places.shape:
+            crossed, jump = np.floor(before), np.round(places - before)
+            gone = crossed.any(axis=1)
+            back = (jump == -crossed).all(axis=1)[gone]
+            if gone.any() and back.mean() > _MOST and (len(back) >= _SEVERAL or not np.floor(places).any()):
+                lost = lost - jump
+        frame.arrays["unwrapped_positions"] += np.broadcast_to(lost, places.shape) @ frame.cell.array
+        before = places
+
+
+def _check_units(style: str) -> None:
+    if style not in _PICOSECONDS:
+        known = " or ".join(_PICOSECONDS)
+        raise RefusedError(f"is in LAMMPS's units {style}, whose lengths are no Å; give it in units {known}")
 
 
 def _take(lines: Lines) -> list[str]:
@@ -161,6 +196,8 @@ def read_data(path: Path, elements: Sequence[str] | None) -> Atoms:
     text = text_of(path)
     if (number := _ATOMS.search(text)) is not None and int(number[1]) > text.count("\n") + 1:
         raise RefusedError(f"counts {number[1]} atoms and has {text.count(chr(10)) + 1} lines; give a whole file")
+    if (said := _UNITS.search(text.partition("\n")[0])) is not None:
+        _check_units(said[1])
     labels: dict[str, int] = {}
     if (section := _LABELS.search(text)) is not None:
         words = [line.split("#")[0].split() for line in section[1].splitlines()]

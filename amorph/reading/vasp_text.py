@@ -16,6 +16,8 @@ from amorph.reading.sites import ion_of
 
 _GRID: Final = re.compile(r"\s*[1-9]\d*\s+[1-9]\d*\s+[1-9]\d*\s*")
 """The points of a density, three whole numbers."""
+_STEP: Final = re.compile(r"configuration\s*=\s*(\d+)", re.I)
+"""Which step of the run a frame of an XDATCAR is."""
 _REMARK: Final = re.compile(r"\s*[#!].*")
 """A comment, whole or behind numbers."""
 _TAIL: Final = re.compile(r"[_/].*")
@@ -90,7 +92,16 @@ def read_xdatcar(path: Path, index: str) -> list[Atoms]:
         return header, separator, lines.rows(len(header.symbols)), first
 
     with path.open(encoding="utf-8", errors="replace") as file:
-        return [_placed(*frame) for frame in chosen(frames_of(file, take), index)]
+        frames, count, before = [], 0, 0
+        for frame_header, separator, rows, first in chosen(frames_of(file, take), index):
+            frames.append(_placed(frame_header, separator, rows, first))
+            if (step := _STEP.search(separator)) is not None:
+                number = int(step[1])
+                # one that goes back begins another file behind the first, which goes on from there
+                count += number - before if number >= before else number
+                frames[-1].info["timestep"] = count
+                before = number
+    return frames
 
 
 def poscar_atoms(lines: Lines) -> Atoms:

@@ -250,6 +250,33 @@ def test_image_flags_that_are_set_back_move_no_atom(amorph, tmp_path):
     assert crossed == pytest.approx(1.0, rel=1e-6)
 
 
+@pytest.mark.parametrize("again", [0, 1], ids=["goes on", "begins with the last frame"])
+@pytest.mark.parametrize("at", [40, 41])
+def test_image_flags_of_a_restart_go_on_from_those_before(amorph, tmp_path, again, at):
+    """Atoms at a face cross it in every frame, in the first of the restart too."""
+    frames = frames_of(0.1, 900, 3)
+    places = np.array([atoms.cell.scaled_positions(atoms.positions) for atoms in frames])
+    images = np.cumsum(-np.round(np.diff(places, axis=0, prepend=places[:1])), axis=0).astype(int)
+    last = at - again
+    restarted = [*images[:at], *(images[last:] - images[at - 1])]
+    (tmp_path / "whole.lammpstrj").write_text(dump_of(frames, EVEN, images=images))
+    (tmp_path / "restarted.lammpstrj").write_text(
+        dump_of([*frames[:at], *frames[last:]], [*EVEN[:at], *EVEN[last:]], images=restarted)
+    )
+    whole, restarted = (
+        json.loads(amorph("diffusion", f"{name}.lammpstrj", "--frame-interval-ps", 0.1, "--json").out)["ions"]
+        for name in ("whole", "restarted")
+    )
+    for element in ("Li", "O"):
+        assert restarted[element]["msd_A2"] == pytest.approx(whole[element]["msd_A2"], rel=1e-6)
+
+
+def test_a_trajectory_given_twice_is_refused(amorph, files):
+    refused = amorph("diffusion", files[0], files[1], files[0])
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert f"{files[0]} is given twice" in refused.err
+
+
 def test_frames_with_and_without_times_are_no_trajectory(amorph, tmp_path):
     frames = frames_of(0.1, 900, 3)
     for atoms in frames[50:]:
@@ -278,7 +305,7 @@ def test_the_times_of_a_dump_that_says_its_units_are_taken(amorph, tmp_path, uni
     called = amorph("diffusion", "walk.lammpstrj", "--json")
     if unit_ps is None:
         assert called.status == 2
-        assert "say when they were in units of time, not in ps" in called.err
+        assert "is in LAMMPS's units lj, whose lengths are no Å" in called.err
     else:
         assert json.loads(called.out)["frame_interval_ps"] == pytest.approx(0.1)
         refused = amorph("diffusion", "walk.lammpstrj", "--frame-interval-ps", 0.5)

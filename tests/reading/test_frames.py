@@ -226,6 +226,17 @@ NAMES = [
 ]
 
 
+@pytest.mark.parametrize(("numbers", "steps"), [
+    ((1, 2, 3), (1, 2, 3)),
+    ((1, 2, 7), (1, 2, 7)),  # frames are missing
+    ((10, 20, 10, 20, 10), (10, 20, 30, 40, 50)),  # files one behind the other
+])  # fmt: skip
+def test_the_numbers_of_an_xdatcar_count_its_steps(frames, numbers, steps):
+    text = "".join(f"Direct configuration= {number:5d}\n{coordinates(k)}" for k, number in enumerate(numbers))
+    found = frames("XDATCAR", vasp_header() + text)
+    assert tuple(atoms.info["timestep"] for atoms in found) == steps
+
+
 @pytest.mark.parametrize(("scale", "edges"), SCALES)
 @pytest.mark.parametrize(("names", "title"), NAMES)
 @pytest.mark.parametrize("name", ["POSCAR", "XDATCAR", "CHGCAR"])
