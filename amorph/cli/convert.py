@@ -35,6 +35,10 @@ def convert(
         frames = read_trajectory(file, **{name: value for name, value in given.items() if name != "index"})
     else:
         frames = [read_structure(file, **given)]
+    if len(frames) > 1 and parameters.get("supercell") is not None:
+        raise ValueError(  # an atom that crosses a face of the cell would leap through the supercell
+            f"{file} has {len(frames)} frames, and --supercell repeats one structure; choose it, as by --index -1"
+        )
     frames = [recell(frame, **arguments_of(recell, parameters)) for frame in frames]
     write_structures(target, frames)
     formula = frames[-1].get_chemical_formula(mode="metal")

@@ -54,8 +54,7 @@ def write_structures(path: str | Path, frames: Sequence[Atoms]) -> None:
 
 def structure_writer(path: str | Path, number: int = 1) -> Callable[["str | Path", "Atoms | Structure"], None]:
     """Find the writer of a file of so many structures by its name, or refuse that."""
-    named = Path(path).name.upper().startswith(("POSCAR", "CONTCAR"))
-    writer = write_poscar if named else writer_for(path, STRUCTURE_WRITERS, "structure")
+    writer = writer_for(path, STRUCTURE_WRITERS, "structure")
     if number > 1 and writer is not write_extxyz:
         raise ValueError(f"{path} holds one structure, and there are {number}; write .extxyz, or one of them")
     return writer
@@ -105,8 +104,10 @@ STRUCTURE_WRITERS: Final = {
     ".poscar": write_poscar,
     ".lmp": write_lammps,
     ".data": write_lammps,
+    "POSCAR": write_poscar,
+    "CONTCAR": write_poscar,
 }
-"""Writer of each format by its suffix."""
+"""Writer of each format by its suffix, or by how the name begins."""
 
 
 def right_handed(atoms: Atoms) -> Atoms:

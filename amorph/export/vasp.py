@@ -120,14 +120,15 @@ def _incar(atoms: Atoms, fmax: float, ediff: float, steps: int, encut: float, *,
             "LCHARG": False,
         }
     )
-    charge = atoms.arrays["oxidation_states"].sum() if "oxidation_states" in atoms.arrays else 0.0
+    states = atoms.arrays.get("oxidation_states")
+    charge = "are not known" if states is None else f"sum to {states.sum():+g} e"
     return [
         f"# Relaxation of {atoms.get_chemical_formula('metal')}, written by amorph.",
         "# Kawaguchi et al. (2025), doi:10.1038/s43246-025-00921-0: PBE (from the PAW data sets), Gamma only, and",
         *str(published).splitlines(),
         "# Ours, as the study does not give them (no U; data sets in POTCAR.spec):",
         *str(ours).splitlines(),
-        f"# The oxidation states sum to {charge:+g} e. NELECT is not set: the cell is computed as neutral.",
+        f"# The oxidation states {charge}. NELECT is not set: the cell is computed as neutral.",
     ]
 
 

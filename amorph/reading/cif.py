@@ -133,12 +133,18 @@ def _crystal(tags: Tags) -> DisorderedCrystal:
     cell = cell_of(parameters)
     rows = _rows(tags)
     choices, names = _symmetry(tags, parameters[3:])
-    attempts = []
+    attempts, refused = [], []
     for choice, name in zip(choices, names, strict=True):
-        with aside() as notes:
-            crystal, spread = crystal_of(rows, choice, cell)
-            rank = _implausibility(crystal, spread, tags) if len(choices) > 1 else ()
-        attempts.append((rank, name, notes, crystal))
+        try:
+            with aside() as notes:
+                crystal, spread = crystal_of(rows, choice, cell)
+                rank = _implausibility(crystal, spread, tags) if len(choices) > 1 else ()
+        except RefusedError as error:  # of one origin its atoms may share a site
+            refused.append(error)
+        else:
+            attempts.append((rank, name, notes, crystal))
+    if not attempts:
+        raise refused[0]
     _, name, notes, crystal = min(attempts, key=lambda attempt: attempt[0])
     if len(choices) > 1:
         note(f"the symbol leaves the origin open; {name} is taken, which fits the atoms best")

@@ -147,6 +147,8 @@ def _kind(path: Path) -> str:
         return "cif"
     if name.endswith((".json", ".mson")):
         return "json"
+    if name.endswith((".xyz", ".extxyz")):
+        return "extxyz"
     if "xdatcar" in name:
         return "vasp-xdatcar"
     if is_vasp_text(name):

@@ -45,6 +45,7 @@ def recell(
         atoms = _primitive(atoms, symmetry_tolerance)
     if supercell is not None:
         matrix = supercell_matrix(supercell)
+        atoms.arrays.pop("unwrapped_positions", None)  # those of one cell
         atoms = make_supercell(atoms, matrix)
         atoms.info["supercell"] = matrix
     if wrap:

@@ -61,6 +61,8 @@ def test_convert_writes_what_was_read(tmp_path, capsys):
     assert not target.exists()
     assert main(["convert", source, str(target), "--index", "0", "--supercell", "1", "2", "1", "--wrap"]) == 0
     assert read_structure(target).cell.lengths() == pytest.approx([4.212, 8.424, 4.212])
+    assert main(["convert", source, str(tmp_path / "d.extxyz"), "--supercell", "1", "2", "1"]) == 2
+    assert "repeats one structure" in capsys.readouterr().err
     assert main(["convert", str(target), str(tmp_path / "POSCAR"), "--primitive"]) == 0
     assert len(read_structure(tmp_path / "POSCAR")) == 2
     assert main(["convert", source, str(tmp_path / "c.extxyz"), "--json", "--quiet"]) == 0

@@ -9,6 +9,7 @@ from pymatgen.io.lammps.data import LammpsData
 from pymatgen.io.vasp import Poscar
 
 from amorph.export import write_structure
+from amorph.reading import read_structure
 from amorph.structure import to_pymatgen
 
 TRICLINIC = np.array([[6.0, 0.4, 0.1], [1.0, 7.0, -0.2], [-1.5, 2.0, 8.0]])
@@ -108,6 +109,13 @@ def nearest(cell, vector):
     fractions = vector @ np.linalg.inv(cell)
     candidates = (fractions - np.rint(fractions) + images) @ cell
     return candidates[np.argmin(np.linalg.norm(candidates, axis=1))]
+
+
+@pytest.mark.parametrize("name", ["POSCAR.cif", "CONTCAR_a.lmp", "XDATCAR.extxyz", "POSCAR.xyz", "CONTCAR"])
+def test_the_suffix_names_the_format_and_where_there_is_none_the_name(tmp_path, atoms, name):
+    write_structure(tmp_path / name, atoms)
+    elements = ["Mg", "O", "Ti", "Mo"] if name.endswith(".lmp") else None
+    assert len(read_structure(tmp_path / name, elements=elements)) == len(atoms)
 
 
 def test_pymatgen_reads_the_poscar(tmp_path, atoms):

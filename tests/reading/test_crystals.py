@@ -88,6 +88,12 @@ def test_the_origin_is_the_named_one_or_the_one_that_fits(read, name, z, caplog)
     assert ("origin" in caplog.text) is (name == "I 41/a m d")
 
 
+def test_an_origin_at_which_atoms_would_share_a_site_is_the_other(read):
+    rows = ["Mg1 Mg 0 0 0", "Al1 Al 0.625 0.625 0.625", "O1 O 0.3875 0.3875 0.3875"]
+    spinel = cif(rows, cell=(8.08, 8.08, 8.08, 90, 90, 90), more=group("F d -3 m"))
+    assert content(read(spinel)) == {"Mg": 8, "Al": 16, "O": 32}
+
+
 def test_magnetic_operations_act_on_atoms_with_all_centrings(read):
     # a cell doubled along a by an anti-centring, and one by a fifth that no crystal class has
     magnetic = "_space_group_magn.number_BNS 1.3\nloop_\n_space_group_symop_magn_operation.xyz\nx,y,z,+1\n-x,-y,-z,-1\n"

@@ -26,6 +26,9 @@ TRAJECTORY_FRAMES: Final = 10
 SETTLED: Final = 0.1
 """Share of the range of target temperatures within which the end of a run counts as at its last target."""
 
+EMPTY_LAYER_A: Final = 8.0
+"""Thickness of a layer without atoms that no solid has [Å]; gaps between the layers of a crystal have half of it."""
+
 WRAPPED_SPAN: Final = 1.25
 """Span of fractional coordinates below which a trajectory counts as wrapped. LAMMPS leaves atoms a little outside."""
 
@@ -58,8 +61,14 @@ def verdict_of_trajectory(
     start
         The structure before the melt. Without it the first frame counts where it is crystalline; where it is not, the
         melting lies before the trajectory and criterion (c) stays unknown.
+
+    Raises
+    ------
+    ValueError
+        As :func:`crystallinity`; a slab, a wire or molecules in vacuum.
     """
     images = _checked_frames(frames)
+    _check_bulk(images[-1])
     if start is not None:
         start = periodic_atoms(start)
         _check_same_atoms(start, images[0])
@@ -76,6 +85,18 @@ def verdict_of_trajectory(
     known = [float(target) for target in targets if isinstance(target, int | float | np.number)]
     count = settled_frames(known) if len(known) == len(images) else TRAJECTORY_FRAMES
     return crystallinity(images[-count:], supercell=supercell, anion=anion, crystal_limit=crystal_limit, start=start)
+
+
+def _check_bulk(atoms: Atoms) -> None:
+    """Refuse what has a layer of vacuum: the shape of what stands between would pass for a Bragg peak."""
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
+    places = np.sort(atoms.cell.scaled_positions(atoms.positions) % 1.0, axis=0)
+    gaps = heights * np.diff(places, axis=0, append=places[:1] + 1.0).max(axis=0)
+    if gaps.max() > EMPTY_LAYER_A:
+        raise ValueError(
+            f"a layer {gaps.max():.1f} Å thick across the {'abc'[int(gaps.argmax())]} axis has no atom: the shape of a "
+            "slab or of molecules would pass for order; give a bulk"
+        )
 
 
 def settled_frames(targets_K: Sequence[float]) -> int:

@@ -97,7 +97,7 @@ def resolve_cutoffs(samples: Samples, given: Cutoffs | None) -> dict[str, float]
             if minimum is None:
                 raise ValueError(
                     f"g(r) of {a}-{b} has no minimum behind a first peak within {SEARCH:g} Å; "
-                    f'give its cutoff: {{"{a}-{b}": 3.0}}'
+                    f'give its cutoff, as in --cutoffs {a}-{b}=3.0 or cutoffs={{"{a}-{b}": 3.0}}'
                 )
             known[a, b] = minimum
     order = [*pairs, *(pair for pair in known if pair not in pairs)]

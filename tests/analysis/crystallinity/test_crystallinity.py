@@ -972,3 +972,15 @@ def test_shares_of_an_element_that_stand_elsewhere():
     assert shares("Li") == {"O": 2 / 32, "Mg": 0.0}
     after[start.symbols == "Mg"] += [7.0, 0.0, 0.0]  # what is mobile neither counts nor drags the center of mass along
     assert shares("Mg") == {"O": 2 / 32}
+
+
+def test_a_slab_and_molecules_in_vacuum_are_not_judged():
+    rng = np.random.default_rng(0)
+    atoms = bulk("MgO", "rocksalt", a=A, cubic=True).repeat(2)
+    assert verdict_of_trajectory(atoms).verdict == "crystalline"
+    for axis in range(3):
+        slab = atoms.copy()
+        slab.cell[axis] *= 3.0
+        slab.positions += 4.0 * rng.normal(size=3)  # across a face of the cell
+        with pytest.raises(ValueError, match=rf"thick across the {'abc'[axis]} axis"):
+            verdict_of_trajectory(slab)
