@@ -18,6 +18,8 @@ _GRID: Final = re.compile(r"\s*[1-9]\d*\s+[1-9]\d*\s+[1-9]\d*\s*")
 """The points of a density, three whole numbers."""
 _STEP: Final = re.compile(r"configuration\s*=\s*(\d+)", re.I)
 """Which step of the run a frame of an XDATCAR is."""
+_HELD: Final = re.compile(r"\s*(\S+\s+){3,5}\.?F", re.I)
+"""An atom with F or .FALSE. among its three flags."""
 _REMARK: Final = re.compile(r"\s*[#!].*")
 """A comment, whole or behind numbers."""
 _TAIL: Final = re.compile(r"[_/].*")
@@ -112,10 +114,12 @@ def poscar_atoms(lines: Lines) -> Atoms:
             "is no POSCAR or CONTCAR: it does not begin with a title, the scale, three vectors, elements and numbers"
         )
     mode = lines.next()
-    if mode.strip()[:1] in {"S", "s"}:
+    if selective := mode.strip()[:1] in {"S", "s"}:
         mode = lines.next()
     first = lines.number + 1
     rows = lines.rows(len(header.symbols))
+    if selective and (held := sum(bool(_HELD.match(row)) for row in rows)):
+        note(f"the selective dynamics are left out: {held} atoms are held along an axis or more, and are free here")
     # VASP looks at the first letter alone, and takes K, for kartesisch, too
     return _placed(header, "cart" if mode.strip()[:1] in {"C", "c", "K", "k"} else "", rows, first)
 

@@ -273,9 +273,14 @@ def test_a_header_that_comes_again_has_the_cell_of_its_frame(frames):
     assert [atoms.cell.lengths().tolist() for atoms in found] == [pytest.approx(edges) for edges in cells]
 
 
-def test_cartesian_coordinates_take_the_scale(frames):
+def test_cartesian_coordinates_take_the_scale(frames, caplog):
     rows = "".join(" ".join(f"{x:.6f}" for x in row) + " T T F\n" for row in fractions(0) * EDGES / 2)
     are_first(frames("POSCAR", vasp_header("2.0", (2, 2.5, 3)) + f"Selective dynamics\nKartesisch\n{rows}"), 1)
+    assert "3 atoms are held" in caplog.text  # and that is not kept
+    caplog.clear()
+    free = "".join(f"{row} T T T\n" for row in coordinates(0).splitlines())
+    are_first(frames("POSCAR", vasp_header() + f"Selective dynamics\nDirect\n{free}"), 1)
+    assert not caplog.text
 
 
 @pytest.mark.parametrize(
