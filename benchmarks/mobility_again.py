@@ -100,6 +100,8 @@ def main() -> None:
     parser.add_argument("--of", help="what the one RUN of amorph melt-quench is of")
     parser.add_argument("--ion", help="which ion moves in it")
     given = parser.parse_args()
+    if given.of and (len(given.runs) > 1 or not given.ion):
+        parser.error("--of tells of one RUN of amorph melt-quench, and --ion which ion moves in it")
     if given.of:
         rows = [alone(given.runs[0], given.of, given.ion)]
     else:
